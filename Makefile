@@ -1,0 +1,54 @@
+# `make run` and `make test` need Python 3.11 and git, nothing else.
+PYTHON ?= python3.11
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Bytecode is kept: without it every stage would compile its libraries again.
+unexport PYTHONDONTWRITEBYTECODE
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint serve ui lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
+
+setup: $(READY) ## make .venv from requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; install Python 3.11, or run: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@rm -f $@
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --python $(BIN)/python $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)") --requirement requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: $(READY) ## dvc repro with a summary at the end; DATA=penn_action chooses another dataset
+	pan run $(if $(DATA),--dataset $(DATA))
+
+test: $(READY) ## the whole test suite
+	pytest $(ARGS)
+
+lint: $(READY) ## ruff and mypy
+	ruff check .
+	ruff format --check .
+	mypy
+
+serve: $(READY) ## serve the Prefect deployment pan/full-pipeline
+	python -m flows.serve
+
+ui: $(READY) ## open the MLflow UI on port 5000
+	mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db} --host 127.0.0.1 --port 5000
+
+lock: ## pin the newest versions that pyproject.toml allows
+	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --upgrade --no-header --no-annotate \
+	  --no-emit-find-links --no-emit-index-url $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)") \
+	  --output-file requirements.lock
+	# A local build's label is not part of the version that others can install.
+	sed -i -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' requirements.lock
+
+clean: ## remove what stages wrote; downloads and extracted poses in .cache stay
+	rm -rf data/raw data/poses data/valid data/quarantine data/*.parquet models reports dvc.lock

@@ -1,0 +1,164 @@
+"""DVC stages as subprocesses: their order, and one `dvc repro --single-item` with its output as it comes."""
+
+import difflib
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pan_core.errors import PanError
+
+PIPELINE = "dvc.yaml"
+TAIL_LINES = 20
+PROGRESS_EVERY_S = 10.0
+GRACE_S = 5.0
+
+
+class StageError(PanError):
+    """A DVC stage that failed; the message carries the last lines that it wrote."""
+
+
+class LockedError(StageError):
+    """Another DVC run is at work in this project."""
+
+
+def project_root() -> Path:
+    """The folder that holds the pipeline: the working directory.
+
+    Raises:
+        PanError: Where there is no dvc.yaml.
+    """
+    root = Path.cwd()
+    if not (root / PIPELINE).is_file():
+        raise PanError(f"{root}: no {PIPELINE} here; change to the project's root, then run again")
+    return root
+
+
+def stage_order(root: Path) -> list[str]:
+    """Names of the stages of dvc.yaml: each after those that it depends on, else in the file's order.
+
+    Raises:
+        PanError: Where DVC cannot read the pipeline.
+    """
+    import networkx
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.stage import PipelineStage
+
+    try:
+        with Repo(str(root)) as repo:
+            rank = {stage: number for number, stage in enumerate(repo.index.stages)}
+            order = list(networkx.lexicographical_topological_sort(repo.index.graph.reverse(), key=rank.__getitem__))
+    except DvcException as error:
+        raise PanError(f"{root / PIPELINE}: DVC cannot read the pipeline: {error}; see `dvc dag`") from error
+    return [stage.name for stage in order if isinstance(stage, PipelineStage) and stage.path_in_repo == PIPELINE]
+
+
+def select(order: list[str], targets: Iterable[str] | None) -> list[str]:
+    """Those stages of `order` that are asked for, in that order; all where `targets` is None.
+
+    Raises:
+        PanError: With every target that is no stage, and the nearest name.
+    """
+    if targets is None:
+        return order
+    wanted = set(targets)
+    faults = []
+    for name in sorted(wanted - set(order)):
+        near = difflib.get_close_matches(name, order, n=1)
+        faults.append(f"{name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
+    if faults:
+        raise PanError(f"targets: no such stage {', '.join(faults)}; {PIPELINE} has {', '.join(order)}")
+    return [name for name in order if name in wanted]
+
+
+def reproduce(name: str, root: Path, log: Callable[[str], None]) -> None:
+    """Run `dvc repro --single-item NAME`.
+
+    Args:
+        name: The stage.
+        root: The project's root.
+        log: Called with each line as soon as the stage has written it; bars that redraw themselves are thinned
+            to one line in ten seconds.
+
+    Raises:
+        LockedError: Where another DVC run is at work here.
+        StageError: Where the stage fails.
+    """
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    with _process([sys.executable, "-m", "dvc", "repro", "--single-item", name], root) as process:
+        assert process.stdout is not None
+        for line in thinned(io.TextIOWrapper(process.stdout, newline="", errors="replace")):
+            log(line)
+            tail.append(line)
+        process.wait()
+    if process.returncode != 0:
+        raise _failure(name, process.returncode, list(tail))
+
+
+def thinned(lines: Iterable[str], clock: Callable[[], float] = time.monotonic) -> Iterator[str]:
+    """Lines without their ends and without empty ones.
+
+    A line that ends in a carriage return is a progress bar about to redraw itself: of those, one in
+    `PROGRESS_EVERY_S` seconds is passed on.
+    """
+    last = clock()
+    for line in lines:
+        text = line.strip("\r\n")
+        if not text.strip():
+            continue
+        if line.endswith("\r"):
+            if clock() - last < PROGRESS_EVERY_S:
+                continue
+            last = clock()
+        yield text
+
+
+def _failure(name: str, code: int, tail: list[str]) -> StageError:
+    output = "\n".join(f"  {line}" for line in tail) or "  (no output)"
+    if any("Unable to acquire lock" in line or "it is being blocked by" in line for line in tail):
+        return LockedError(
+            f"stage {name!r}: another DVC run is at work in this project; wait until it ends, or end it, "
+            f"then start this one again: finished stages are kept\n{output}"
+        )
+    return StageError(
+        f"stage {name!r}: `dvc repro --single-item {name}` ended with exit status {code}; put right what its last "
+        f"lines say, then run again: finished stages are kept\n{output}"
+    )
+
+
+@contextmanager
+def _process(command: list[str], root: Path) -> Iterator[subprocess.Popen[bytes]]:
+    # A stage's command may say `python`: the environment that runs the flow must be the one it finds.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    process = subprocess.Popen(
+        command,
+        cwd=root,
+        env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # DVC starts a stage through a shell, so the whole group is ended, never DVC alone.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        os.killpg(process.pid, number)
+        try:
+            process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            continue

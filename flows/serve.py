@@ -1,0 +1,111 @@
+"""`python -m flows.serve`: offer the flow "pan" as the deployment "full-pipeline", until interrupted."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, StateType
+from prefect.deployments.runner import RunnerDeployment
+from prefect.runner import Runner
+from prefect.states import Crashed
+
+from flows.reproduce import project_root
+from flows.server import any_server
+from pan_core.errors import PanError
+
+NAME = "full-pipeline"
+LOCK = Path(".cache/prefect/serve.lock")
+POLL_S = 2.0
+
+
+def deployment() -> RunnerDeployment:
+    """The deployment, as prefect.yaml states it for a work pool; it keeps the project's absolute path.
+
+    DVC allows one run a workspace. A run that is asked for while another is at work is cancelled, not queued: the
+    next one does whatever is left.
+    """
+    return RunnerDeployment.from_entrypoint(
+        "flows/pan.py:pan",
+        name=NAME,
+        description="Every DVC stage that is not up to date, in the order of the DVC graph.",
+        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+    )
+
+
+def close_abandoned_runs() -> int:
+    """Mark as crashed what an earlier serve was running when it was killed; else it would hold the one slot.
+
+    Only right where this process is the deployment's sole runner.
+
+    Returns:
+        How many runs were closed.
+    """
+    unfinished = {"type": {"any_": [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]}}
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(
+            deployment_filter=DeploymentFilter.model_validate({"name": {"any_": [NAME]}}),
+            flow_run_filter=FlowRunFilter.model_validate({"state": unfinished}),
+        )
+        for run in runs:
+            client.set_flow_run_state(run.id, Crashed(message="The process that ran it was killed."), force=True)
+    return len(runs)
+
+
+class InterruptibleRunner(Runner):
+    """A runner that SIGTERM ends as Ctrl-C does: its flow runs are ended first. Prefect's own leaves them."""
+
+    def handle_sigterm(self, *_args: Any, **_kwargs: Any) -> None:
+        """Pass SIGTERM on as an interrupt."""
+        signal.raise_signal(signal.SIGINT)
+
+
+def main() -> int:
+    """Serve until SIGINT or SIGTERM; returns the exit status."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with _sole(project_root()), any_server() as (api_url, embedded):
+            if embedded and (closed := close_abandoned_runs()):
+                print(f"{closed} run(s) that a killed process left behind are marked as crashed")
+            # No limit on processes: a surplus run must be taken up to be cancelled by the deployment's limit.
+            runner = InterruptibleRunner(pause_on_shutdown=False, limit=None, query_seconds=POLL_S)
+            runner.add_deployment(deployment())
+            print(_instructions(api_url), flush=True)
+            asyncio.run(runner.start())
+    except PanError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped")
+    return 0
+
+
+@contextmanager
+def _sole(root: Path) -> Iterator[None]:
+    (root / LOCK).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(root / LOCK, timeout=0):
+            yield
+    except Timeout:
+        raise PanError(
+            f"{root}: this project is already being served; use that one (`prefect deployment run pan/{NAME}`) or end it"
+        ) from None
+
+
+def _instructions(api_url: str) -> str:
+    return (
+        f"Prefect is at {api_url.removesuffix('/api')}; serving pan/{NAME}, Ctrl-C ends.\n"
+        f"Run it from another shell, in this folder:  prefect deployment run pan/{NAME}\n"
+        f"From any other folder first:                export PREFECT_API_URL={api_url}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

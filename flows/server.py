@@ -1,0 +1,143 @@
+"""The Prefect server that a run talks to: the one that is configured, or one embedded in this process.
+
+While an embedded server is up its address stands in the project's Prefect profile, so that `prefect deployment run`
+finds it from the project's root in another shell; afterwards `python -m flows.pan` again needs no server.
+"""
+
+import contextvars
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings, update_current_profile
+
+from pan_core.errors import PanError
+
+HOST = "127.0.0.1"
+FIRST_PORT = 4200
+START_S = 120.0
+STOP_S = 15.0
+
+
+def answers(api_url: str) -> bool:
+    """Whether a Prefect API answers at this address."""
+    with temporary_settings({PREFECT_API_URL: api_url}), get_client(sync_client=True) as client:
+        return client.api_healthcheck() is None
+
+
+@contextmanager
+def reachable_server() -> Iterator[None]:
+    """For a run in this process: the configured server where it answers, else Prefect's temporary one.
+
+    A served pipeline that was killed leaves its address in the profile; that must not stop a run.
+
+    Raises:
+        PanError: Where the variable PREFECT_API_URL names a server that does not answer.
+    """
+    api_url = get_current_settings().api.url
+    if not api_url or answers(api_url):
+        yield
+        return
+    if "PREFECT_API_URL" in os.environ:
+        raise PanError(
+            f"PREFECT_API_URL is {api_url}, but no Prefect server answers there; start it, "
+            "or `unset PREFECT_API_URL` to run without one"
+        )
+    print(f"no Prefect server answers at {api_url}, so this run does without", file=sys.stderr)
+    with temporary_settings(restore_defaults=[PREFECT_API_URL]):
+        yield
+
+
+@contextmanager
+def any_server() -> Iterator[tuple[str, bool]]:
+    """The configured server where it answers, else an embedded one that lives as long as the block.
+
+    Yields:
+        The API's address, and whether its server is embedded here.
+
+    Raises:
+        PanError: Where another machine's server is configured and does not answer.
+    """
+    configured = get_current_settings().api.url
+    if configured and answers(configured):
+        yield configured, False
+        return
+    with embedded_server(_loopback_port(configured) if configured else _free_port()) as api_url:
+        yield api_url, True
+
+
+@contextmanager
+def embedded_server(port: int) -> Iterator[str]:
+    """A Prefect server in a thread of this process, on loopback only: it cannot outlive the process.
+
+    Yields:
+        The API's address, which is also the current setting and the address in the project's profile.
+
+    Raises:
+        PanError: Where it does not start.
+    """
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    api_url = f"http://{HOST}:{port}/api"
+    with temporary_settings({PREFECT_API_URL: api_url}):
+        server = uvicorn.Server(
+            uvicorn.Config(create_app, factory=True, host=HOST, port=port, log_level="error", timeout_graceful_shutdown=2)
+        )
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(server.run,), daemon=True)
+        thread.start()
+        try:
+            _await(server, thread, api_url)
+            with _published(api_url):
+                yield api_url
+        finally:
+            server.should_exit = True
+            thread.join(STOP_S)
+
+
+def _await(server: "uvicorn.Server", thread: threading.Thread, api_url: str) -> None:  # type: ignore[name-defined]  # noqa: F821
+    deadline = time.monotonic() + START_S
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > deadline:
+            raise PanError(
+                f"the Prefect server did not start at {api_url}; see the lines above, or start one yourself "
+                "(`prefect server start`) and set PREFECT_API_URL to its address"
+            )
+        time.sleep(0.1)
+
+
+@contextmanager
+def _published(api_url: str) -> Iterator[None]:
+    update_current_profile({PREFECT_API_URL: api_url})
+    try:
+        yield
+    finally:
+        update_current_profile({PREFECT_API_URL: None})
+
+
+def _loopback_port(api_url: str) -> int:
+    address = urlsplit(api_url)
+    if address.hostname not in (HOST, "localhost"):
+        raise PanError(
+            f"PREFECT_API_URL is {api_url}, but no Prefect server answers there; start it, "
+            "or unset PREFECT_API_URL to have one on this machine"
+        )
+    return address.port or 80
+
+
+def _free_port() -> int:
+    for port in range(FIRST_PORT, FIRST_PORT + 100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise PanError(f"no free port in {FIRST_PORT}..{FIRST_PORT + 99} for the Prefect server; set PREFECT_API_URL")

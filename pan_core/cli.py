@@ -1,0 +1,75 @@
+"""The `pan` command line."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+# Small networks on few cores: the libraries' own thread pools only fight each other and the worker processes.
+# Set before NumPy or torch are imported; a value that the user has set wins.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from pan_core.errors import PanError  # noqa: E402
+
+app = typer.Typer(
+    help="From videos to a validated skeleton action recogniser.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class _Commands(typer.core.TyperGroup):
+    """Prints an error that a person can put right as one message, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PanError as error:
+            typer.echo(f"error: {error}", err=True)
+            sys.exit(1)
+
+
+app.info.cls = _Commands
+
+
+@app.command()
+def stage(name: Annotated[str, typer.Argument(help="A stage of dvc.yaml.")]) -> None:
+    """Run one stage in this workspace; `dvc repro` calls this."""
+    from pan_core.stages.runner import run_stage
+
+    run_stage(name)
+
+
+@app.command()
+def run(
+    dataset: Annotated[str | None, typer.Option(help="Choose this dataset in params.yaml first.")] = None,
+) -> None:
+    """Run what is out of date (`dvc repro`) and show the summary."""
+    from pan_core.pipeline import repro
+
+    repro(dataset=dataset)
+    summary()
+
+
+@app.command()
+def summary() -> None:
+    """Show the figures of the last finished run."""
+    from pan_core.pipeline import summary_table
+
+    typer.echo(summary_table())
+
+
+@app.command()
+def predict(
+    video: Annotated[Path, typer.Argument(help="Video file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the annotated video and the timeline.")] = Path("predictions"),
+    model: Annotated[Path | None, typer.Option(help="Folder of a trained online recogniser.")] = None,
+) -> None:
+    """Recognise the actions in a video: writes an annotated video and a JSON timeline."""
+    from pan_core.pipeline import predict as predict_video
+
+    typer.echo(predict_video(video, out=out, model=model))

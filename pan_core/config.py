@@ -1,0 +1,236 @@
+"""params.yaml as one typed configuration.
+
+Stages read it here and hand plain values to the library. Every fault is reported in one message.
+"""
+
+import difflib
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pan_core.errors import ConfigError
+from pan_core.files import atomic_path
+
+PARAMS_FILE = Path("params.yaml")
+
+Mode = Literal["clip", "online"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: unknown keys are refused, values are never changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class ActorsParams(Section):
+    """The embedded dataset."""
+
+    groups: Annotated[int, Field(ge=3)] = 21
+    clips_per_group: Positive = 1
+
+
+class SplitParams(Section):
+    """Which official splits are used, and how validation is cut out of training."""
+
+    splits: Annotated[list[Positive], Field(min_length=1)] = [1]
+    validation_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+
+
+class PoseParams(Section):
+    """Skeleton extraction."""
+
+    stages: Annotated[int, Field(ge=1, le=6)] = 6
+    search_every: Positive = 30
+    max_people: Positive = 2
+    max_fps: PositiveFloat = 15.0
+
+
+class RelabelParams(Section):
+    """Segments of composed actions."""
+
+    enabled: bool = True
+    min_segment_s: PositiveFloat = 0.3
+
+
+class ValidateParams(Section):
+    """What a clip must have to be used."""
+
+    min_frames: Positive = 8
+    min_visible_joints: Share = 0.3
+    max_quarantined: Share = 0.1
+
+
+class TuneParams(Section):
+    """Search of hyperparameters; no trials means the values of `model` and `train`."""
+
+    trials: Count = 0
+    epochs: Positive = 20
+
+
+class ModelParams(Section):
+    """Pose-Attention Network."""
+
+    frames: Annotated[int, Field(ge=4)] = 32
+    rate: PositiveFloat = 15.0
+    hidden: Positive = 192
+    heads: Positive = 8
+    attention: Positive = 64
+    dropout: Dropout = 0.2
+
+
+class TrainParams(Section):
+    """Optimisation."""
+
+    modes: Annotated[list[Mode], Field(min_length=1)] = ["clip", "online"]
+    epochs: Positive = 60
+    batch: Positive = 32
+    learning_rate: PositiveFloat = 2e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    lambda_pose: PositiveFloat = 1.0
+    lambda_joints: Annotated[float, Field(ge=0)] = 0.3
+    label_smoothing: Dropout = 0.1
+    mixup: Annotated[float, Field(ge=0)] = 0.2
+    threads: Positive = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class EvaluateParams(Section):
+    """Benchmark evaluation."""
+
+    pictures: Count = 6
+    min_test_accuracy: Share = 0.0
+
+
+class ExportParams(Section):
+    """ONNX files and how closely they must agree with torch."""
+
+    opset: Annotated[int, Field(ge=11, le=18)] = 17
+    tolerance: PositiveFloat = 1e-4
+
+
+class LatencyParams(Section):
+    """Time of one frame on this machine."""
+
+    frames: Annotated[int, Field(ge=10)] = 1024
+    warmup: Count = 50
+    pose_frames: Annotated[int, Field(ge=10)] = 60
+    budget_step_ms: PositiveFloat = 5.0
+    budget_frame_ms: PositiveFloat = 200.0
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    dataset: str
+    seed: Count = 0
+    workers: Count = 0
+    actors: ActorsParams = ActorsParams()
+    split: SplitParams = SplitParams()
+    pose: PoseParams = PoseParams()
+    relabel: RelabelParams = RelabelParams()
+    validation: ValidateParams = Field(default=ValidateParams(), alias="validate")
+    tune: TuneParams = TuneParams()
+    model: ModelParams = ModelParams()
+    train: TrainParams = TrainParams()
+    evaluate: EvaluateParams = EvaluateParams()
+    export: ExportParams = ExportParams()
+    latency: LatencyParams = LatencyParams()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections_are_defaults(cls, data: Any) -> Any:
+        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
+
+    def fingerprint(self) -> str:
+        """Hash of every value; equal for two files that mean the same."""
+        text = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def flat(self) -> dict[str, object]:
+        """Values as `section.name`, the form in which MLflow shows them."""
+        flat: dict[str, object] = {}
+        for key, value in self.model_dump(mode="json", by_alias=True).items():
+            if isinstance(value, dict):
+                flat |= {f"{key}.{name}": item for name, item in value.items()}
+            else:
+                flat[key] = value
+        return flat
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        ConfigError: With every fault found: unknown keys with the nearest valid name, values out of range.
+    """
+    try:
+        data = YAML(typ="safe").load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(str(path), ["no such file; run from the project's root, where params.yaml lies"]) from None
+    except YAMLError as error:
+        raise ConfigError(str(path), [f"not YAML: {' '.join(str(error).split())}"]) from error
+    if not isinstance(data, dict):
+        raise ConfigError(str(path), ["expected sections with values, as in the file that came with the project"])
+    return parse_params(data, str(path))
+
+
+def parse_params(data: dict, source: str) -> Params:
+    """Check values that were read from `source`.
+
+    Raises:
+        ConfigError: As for `load_params`.
+    """
+    try:
+        return Params.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(source, [_fault(item) for item in error.errors()]) from error
+
+
+def set_dataset(name: str, path: Path = PARAMS_FILE) -> bool:
+    """Choose the dataset in params.yaml, comments kept.
+
+    Returns:
+        Whether the file had to change.
+    """
+    text = path.read_text()
+    line = re.compile(r"^dataset:[ \t]*(?P<name>[^\s#]+)", re.MULTILINE)
+    found = line.search(text)
+    if found is None:
+        raise ConfigError(str(path), ["dataset: missing, a line such as 'dataset: actors' is needed"])
+    if found["name"].strip("'\"") == name:
+        return False
+    with atomic_path(path) as partial:
+        partial.write_text(text[: found.start("name")] + name + text[found.end("name") :])
+    return True
+
+
+def _fault(item: Any) -> str:
+    location = [str(part) for part in item["loc"]]
+    name = ".".join(location)
+    if item["type"] == "extra_forbidden":
+        known = _known_names(location[:-1])
+        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        return f"{name}: unknown name; {hint}"
+    if item["type"] == "missing":
+        return f"{name}: missing, a value is needed"
+    return f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}, but got {item['input']!r}"
+
+
+def _known_names(location: list[str]) -> list[str]:
+    fields: Any = Params.model_fields
+    for part in location:
+        section = next(field for key, field in fields.items() if part in (key, field.alias))
+        fields = section.annotation.model_fields
+    return [field.alias or key for key, field in fields.items()]

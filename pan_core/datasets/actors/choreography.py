@@ -1,0 +1,125 @@
+"""The classes of the dataset, and how a clip's motion is put together from actions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pan_core.datasets.actors.gestures import clapping, fidget, punching, throwing, wave, waving
+from pan_core.datasets.actors.kinematics import Body, Motion, rotations
+from pan_core.datasets.actors.locomotion import jumping, running, walking
+from pan_core.datasets.actors.manner import Manner, Span, ease
+from pan_core.datasets.actors.postures import falling, kicking, sitting_down, squatting, standing_up
+from pan_core.errors import DataError
+
+Action = Callable[[Body, Manner, Span, np.random.Generator], Motion]
+
+MOVES: dict[str, Action] = {
+    "Walking": walking,
+    "Running": running,
+    "Jumping": jumping,
+    "Waving": waving,
+    "Clapping": clapping,
+    "Squatting": squatting,
+    "Punching": punching,
+    "Kicking": kicking,
+    "Throwing": throwing,
+    "Falling": falling,
+    "SittingDown": sitting_down,
+    "StandingUp": standing_up,
+}
+ACTIONS = tuple(MOVES)
+COMPOSITION: dict[str, tuple[str, tuple[str, ...]]] = {
+    "LongJump": ("sequence", ("Running", "Jumping")),
+    "JavelinThrow": ("sequence", ("Running", "Throwing")),
+    "WalkAndSit": ("sequence", ("Walking", "SittingDown")),
+    "WalkingAndWaving": ("together", ("Walking", "Waving")),
+}
+CLASSES = ACTIONS + tuple(COMPOSITION)
+GAITS = ("Walking", "Running")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Frames start_frame up to, not including, end_frame in which an action is seen."""
+
+    start_frame: int
+    end_frame: int
+    label: str
+
+
+def choreograph(
+    label: str, *, body: Body, manner: Manner, frames: int, fps: float, rng: np.random.Generator
+) -> tuple[Motion, list[Segment]]:
+    """Motion of one clip, and its true segments.
+
+    The segment of an atomic action is the whole clip. The parts of a sequence cover the clip without overlap; those
+    of actions done at once overlap.
+
+    Args:
+        label: One of `CLASSES`.
+        body: Measures of the person.
+        manner: The person's way of moving.
+        frames: Length T of the clip.
+        fps: Frames a second.
+        rng: Source of the variation between clips.
+
+    Raises:
+        DataError: Where the class is unknown.
+    """
+    if label not in CLASSES:
+        raise DataError(f"unknown class {label!r} of the actors dataset; it has {', '.join(CLASSES)}")
+    t = np.arange(frames) / fps
+    kind, parts = COMPOSITION.get(label, ("atomic", (label,)))
+    if kind == "sequence":
+        motion, segments = _in_sequence(parts, body, manner, t, rng)
+    elif kind == "together":
+        motion, segments = _walking_and_waving(body, manner, t, rng)
+    else:
+        length = frames / fps
+        motion = MOVES[label](body, manner, _span(t, length, rng, lead_in=True, lead_out=True), rng)
+        segments = [Segment(0, frames, label)]
+    fidget(motion, t, rng)
+    return motion, segments
+
+
+def _span(t: np.ndarray, length: float, rng: np.random.Generator, *, lead_in: bool, lead_out: bool) -> Span:
+    """The movement's time within `length` seconds, with up to a fifth of them idle at either end."""
+    start = rng.uniform(0.0, 0.2) * length if lead_in else 0.0
+    end = length * (1 - rng.uniform(0.0, 0.18)) if lead_out else length
+    return Span(t=t, start=start, end=end)
+
+
+def _in_sequence(
+    parts: tuple[str, ...], body: Body, manner: Manner, t: np.ndarray, rng: np.random.Generator
+) -> tuple[Motion, list[Segment]]:
+    frames, step = len(t), t[1] - t[0]
+    border = int(round(rng.uniform(0.36, 0.64) * frames))
+    moment = border * step
+    first = MOVES[parts[0]](body, manner, _span(t, moment, rng, lead_in=True, lead_out=False), rng)
+    speed = (first.pelvis[-1, 0] - first.pelvis[0, 0]) / (t[-1] - t[0])
+    remaining = _span(t - moment, (frames - border) * step, rng, lead_in=False, lead_out=True)
+    second = MOVES[parts[1]](body, replace(manner, carry=speed), remaining, rng)
+    turn = rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 1.6) if parts[1] == "SittingDown" else 0.0
+    entry = np.interp(0.0, t - moment, second.pelvis[:, 0])
+    second = _pivoted(second, turn, at=float(entry), to=float(first.pelvis[0, 0] + speed * moment))
+    half = rng.uniform(0.12, 0.2) + (0.1 if turn else 0.0)
+    motion = first.blended(second, ease(t, moment - half, moment + half))
+    return motion, [Segment(0, border, parts[0]), Segment(border, frames, parts[1])]
+
+
+def _pivoted(motion: Motion, turn: float, *, at: float, to: float) -> Motion:
+    """The motion moved along x from `at` to `to`, and turned there about the vertical."""
+    corner = rotations(np.array([0.0, 0.0, turn])) @ np.array([at, 0.0, 0.0])
+    return motion.placed(origin=(to - corner[0], -corner[1]), heading=turn)
+
+
+def _walking_and_waving(
+    body: Body, manner: Manner, t: np.ndarray, rng: np.random.Generator
+) -> tuple[Motion, list[Segment]]:
+    frames, step = len(t), t[1] - t[0]
+    motion = walking(body, manner, Span(t=t, start=0.0, end=frames * step), rng)
+    span = _span(t, frames * step, rng, lead_in=True, lead_out=True)
+    wave(motion, manner, span, rng)
+    start, end = int(round(span.start / step)), min(frames, int(round(span.end / step)))
+    return motion, [Segment(0, frames, "Walking"), Segment(start, end, "Waving")]

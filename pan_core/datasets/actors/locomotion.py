@@ -1,0 +1,138 @@
+"""Actions that move the whole body: walking, running, jumping."""
+
+import numpy as np
+
+from pan_core.datasets.actors.kinematics import LEFT, RIGHT, Body, Motion
+from pan_core.datasets.actors.manner import Manner, Span, carried, ease, standing
+
+GRAVITY = 9.81
+
+
+def stride(
+    body: Body, motion: Motion, t: np.ndarray, *, rate: float, speed: float, stance: float, lift: float, phase: float
+) -> np.ndarray:
+    """Set the feet and the pelvis' travel of a steady gait.
+
+    During its stance a foot stays at one place on the ground; in swing it moves to the next one.
+
+    Args:
+        body: Measures.
+        motion: Receives feet, toes and pelvis x.
+        t: Shape (T,), seconds.
+        rate: Strides (two steps) a second.
+        speed: Travel in m/s.
+        stance: Share of the stride that a foot is on the ground; below 0.5 there is flight.
+        lift: Height of the ankle in swing, in metres.
+        phase: Where in the stride the gait is at t = 0.
+
+    Returns:
+        Shape (T, 2), position of each foot within its stride, 0..1.
+    """
+    cycle = rate * t[:, None] + phase + np.array([0.0, 0.5])
+    within = cycle % 1.0
+    swing = ((within - stance) / (1 - stance)).clip(0, 1)
+    push = ((within - 0.7 * stance) / (0.3 * stance)).clip(0, 1) * (within < stance)
+    step = swing**2 * (3 - 2 * swing)
+    motion.feet[:, :, 0] = speed / rate * (np.floor(cycle) + stance / 2 - phase - np.array([0.0, 0.5]) + step)
+    arc = np.sin(np.pi * swing**0.75)  # highest early in swing, when the heel follows the body
+    motion.feet[:, :, 2] = body.ankle + lift * arc + 0.05 * push**2 * (1 - swing)
+    motion.toes[:] = 0.55 * push**2 + 0.7 * np.sin(np.pi * swing) * (swing < 0.5) - 0.25 * ease(swing, 0.6, 1.0)
+    motion.pelvis[:, 0] = speed * t
+    return within
+
+
+def swing_arms(motion: Motion, within: np.ndarray, *, reach: float, height: float, elbow: float) -> None:
+    """Swing each arm against its leg; `elbow` 0 hangs straight, 1 is bent to a right angle."""
+    for side in (RIGHT, LEFT):
+        forward = -np.cos(2 * np.pi * within[:, side])
+        motion.hands[:, side, 0] = reach * forward + 0.28 * elbow
+        motion.hands[:, side, 2] = height + 0.16 * elbow * forward
+        motion.hands[:, side, 1] *= 1 - 0.5 * elbow
+    turn = np.cos(2 * np.pi * within[:, RIGHT])
+    motion.bend[:, 2] += 0.35 * reach * turn
+    motion.lean[:, 2] -= 0.2 * reach * turn
+
+
+def walking(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:
+    """Steady gait with one foot on the ground at any time."""
+    motion = standing(body, manner, span.t)
+    rate = rng.uniform(0.8, 1.05) * manner.tempo
+    speed = rate * body.leg * rng.uniform(1.15, 1.5) * manner.amplitude**0.5
+    motion.feet[:, :, 1] *= 0.7
+    within = stride(
+        body, motion, span.t, rate=rate, speed=speed, stance=0.61, lift=rng.uniform(0.05, 0.1), phase=rng.random()
+    )
+    swing_arms(motion, within, reach=rng.uniform(0.2, 0.42) * manner.amplitude, height=-0.9, elbow=rng.uniform(0, 0.25))
+    motion.pelvis[:, 2] -= 0.012 + 0.015 * np.cos(4 * np.pi * within[:, RIGHT])
+    motion.bend[:, 1] += rng.uniform(-0.02, 0.1)
+    return motion
+
+
+def running(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:
+    """Gait with flight: bent elbows, high heels, the body leaning forward; from a slow jog to a run."""
+    motion = standing(body, manner, span.t)
+    effort = rng.uniform(0.0, 1.0)
+    rate = (1.2 + 0.3 * effort) * manner.tempo**0.7
+    speed = rate * body.leg * (1.35 + 0.9 * effort) * manner.amplitude**0.5
+    lift = (0.14 + 0.26 * effort) * manner.amplitude
+    motion.feet[:, :, 1] *= 0.5
+    within = stride(body, motion, span.t, rate=rate, speed=speed, stance=0.4, lift=lift, phase=rng.random())
+    reach = (0.26 + 0.2 * effort) * manner.amplitude
+    swing_arms(motion, within, reach=reach, height=-0.55 + 0.12 * effort, elbow=rng.uniform(0.7, 1.0))
+    flight = np.cos(4 * np.pi * (within[:, RIGHT] - 0.2))
+    motion.pelvis[:, 2] -= 0.055 + 0.035 * flight
+    motion.lean[:, 1] += 0.06 + 0.12 * effort
+    motion.bend[:, 1] += 0.05
+    return motion
+
+
+def jumping(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:
+    """Crouch, take off with swinging arms, fly on a parabola, land softly; on the spot or forward."""
+    motion = standing(body, manner, span.t)
+    height = rng.uniform(0.16, 0.4) * manner.amplitude
+    flight = 2 * np.sqrt(2 * height / GRAVITY)
+    crouch = (0.30 if manner.carry else rng.uniform(0.32, 0.5)) / manner.tempo
+    landing = 0.55 / manner.tempo
+    cycle = crouch + flight + landing
+    repeats = 1 if manner.carry else max(1, min(3, int(span.length / cycle)))
+    begin = span.start if manner.carry or repeats > 1 else span.start + 0.5 * max(0.0, span.length - cycle)
+    stretch = min(1.0, span.length / cycle)
+    depth, reach = rng.uniform(0.12, 0.24) * body.leg * manner.amplitude, rng.uniform(0.0, 0.6)
+    tuck, raised = rng.uniform(0.05, 0.25), rng.uniform(-0.1, 0.85)
+    for jump in range(repeats):
+        local = (span.t - begin - jump * cycle * stretch) / stretch
+        _jump_once(body, motion, local, (crouch, flight, landing), height, depth, tuck, raised)
+        travel = reach * ease(local, crouch, crouch + flight)
+        motion.pelvis[:, 0] += travel
+        motion.feet[:, :, 0] += travel[:, None]
+    carried(motion, manner, span.t, crouch + 1.4 * flight)
+    return motion
+
+
+def _jump_once(
+    body: Body,
+    motion: Motion,
+    t: np.ndarray,
+    phases: tuple[float, float, float],
+    height: float,
+    depth: float,
+    tuck: float,
+    raised: float,
+) -> None:
+    crouch, flight, landing = phases
+    low = ease(t, 0, 0.6 * crouch) * (1 - ease(t, 0.6 * crouch, crouch))
+    touch = crouch + flight
+    sink = ease(t, touch - 0.02, touch + 0.14) * (1 - ease(t, touch + 0.14, touch + landing))
+    air = ((t - crouch) / flight).clip(0, 1)
+    up = 4 * height * air * (1 - air)
+    airborne = np.sin(np.pi * air)
+    motion.pelvis[:, 2] += up - depth * low - 0.8 * depth * sink
+    motion.pelvis[:, 0] -= 0.25 * depth * (low + sink)
+    motion.feet[:, :, 2] += (up + tuck * body.leg * airborne)[:, None]
+    motion.toes += (0.6 * airborne)[:, None]
+    motion.lean[:, 1] += 0.45 * low + 0.3 * sink - 0.08 * airborne
+    swing = ease(t, 0.55 * crouch, crouch + 0.1 * flight) * (1 - ease(t, touch - 0.3 * flight, touch + 0.2))
+    back = ease(t, 0, 0.5 * crouch) * (1 - ease(t, 0.55 * crouch, crouch))
+    motion.hands[:, :, 0] += (0.55 * swing * (1 - 0.5 * max(raised, 0)) - 0.4 * back)[:, None]
+    motion.hands[:, :, 2] += ((0.93 + 0.85 * raised) * swing + 0.12 * back)[:, None]
+    motion.hands[:, :, 1] += 0.1 * swing[:, None]

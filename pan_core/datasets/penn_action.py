@@ -1,0 +1,125 @@
+"""Penn Action: 2,326 sequences of 15 actions with 13 hand-annotated joints (Zhang et al., ICCV 2013).
+
+Read from the official archive's layout, `Penn_Action/labels/NNNN.mat`; an archive of the labels alone serves too,
+because nothing here needs the frames. Facts of the format: the train flag is 1 or -1; a joint at x, y <= 1 is
+missing; the visibility flag is separate; a few files have a bounding box too few, which is not read.
+"""
+
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.io import loadmat
+
+from pan_core.datasets.base import Catalogue, Dataset, FetchContext, Progress
+from pan_core.datasets.download import obtain
+from pan_core.errors import DataError
+from pan_core.files import atomic_path
+from pan_core.pose.store import ClipPoses
+from pan_core.skeletons import PENN13
+from pan_core.tables import empty_table
+
+URL = "https://www.cis.upenn.edu/~kostas/Penn_Action.tar.gz"
+SIZE = 3_235_203_923
+FPS = 30.0
+HIDDEN_SCORE = 0.5
+LABELS = "labels"
+
+
+class PennAction(Dataset):
+    """Adapter of Penn Action; poses are the annotated joints."""
+
+    name = "penn_action"
+    has_video = False
+
+    def fetch(self, folder: Path, context: FetchContext) -> None:
+        """Take the label files out of the official archive."""
+        archive = obtain(
+            self.name,
+            ("Penn_Action.tar.gz", "Penn_Action_labels.tar.gz"),
+            url=URL,
+            size=SIZE,
+            mirror=context.mirror,
+            downloads=context.cache / "downloads",
+        )
+        with atomic_path(folder) as partial:
+            extract_labels(archive, partial / LABELS)
+
+    def catalogue(self, folder: Path, *, progress: Progress | None = None) -> Catalogue:
+        """Clip table with the official split as `split1`; every sequence is a group of its own."""
+        files = sorted((folder / LABELS).glob("*.mat"))
+        rows = []
+        for done, path in enumerate(files, start=1):
+            rows.append(_row(path))
+            if progress:
+                progress(done, len(files))
+        if not rows:
+            raise DataError(f"{folder / LABELS}: no label files; run `dvc repro --force fetch`")
+        return Catalogue(pd.DataFrame(rows), empty_table("quarantine"))
+
+    def poses(self, folder: Path, clips: pd.DataFrame) -> Iterator[ClipPoses]:
+        """Annotated joints; score 1 where visible, 0.5 where annotated but hidden, 0 where missing."""
+        for clip in clips.itertuples(index=False):
+            mat = _read(folder / LABELS / f"{clip.clip_id}.mat")
+            place = np.stack([mat["x"], mat["y"]], axis=-1).astype(np.float32)  # T V 2
+            score = np.where(mat["visibility"] > 0, 1.0, HIDDEN_SCORE).astype(np.float32)  # T V
+            missing = (place <= 1).all(axis=-1)
+            score[missing] = 0.0
+            place[missing] = np.nan
+            joints = np.concatenate([place, score[..., None]], axis=-1)[None]  # 1 T V 3
+            yield ClipPoses(
+                clip_id=clip.clip_id,
+                joints=joints,
+                fps=clip.fps,
+                width=clip.width,
+                height=clip.height,
+                extractor="annotated",
+            )
+
+
+def extract_labels(archive: Path, folder: Path) -> None:
+    """Take `Penn_Action/labels/*.mat` out of the archive, and nothing else.
+
+    Raises:
+        DataError: Where the archive is damaged or has no labels.
+    """
+    folder.mkdir(parents=True)
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                parts = Path(member.name).parts
+                if member.isfile() and parts[:2] == ("Penn_Action", "labels") and member.name.endswith(".mat"):
+                    member.name = parts[-1]
+                    tar.extract(member, folder, filter="data")
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise DataError(f"{archive}: cannot be unpacked ({error}); delete it and fetch it again") from error
+    if not any(folder.iterdir()):
+        raise DataError(f"{archive}: holds no Penn_Action/labels/*.mat, expected the official archive's layout")
+
+
+def _read(path: Path) -> dict:
+    try:
+        return loadmat(path)
+    except (ValueError, OSError, NotImplementedError) as error:
+        raise DataError(f"{path}: not a readable MATLAB file ({error}); run `dvc repro --force fetch`") from error
+
+
+def _row(path: Path) -> dict[str, object]:
+    mat = _read(path)
+    height, width = (int(v) for v in mat["dimensions"].ravel()[:2])
+    return {
+        "clip_id": path.stem,
+        "path": "",
+        "source": PennAction.name,
+        "label": str(mat["action"].ravel()[0]),
+        "group": path.stem,
+        "subject": "",
+        "camera": "",
+        "fps": FPS,
+        "n_frames": len(mat["x"]),
+        "width": width,
+        "height": height,
+        "split1": "train" if int(mat["train"].ravel()[0]) == 1 else "test",
+    }

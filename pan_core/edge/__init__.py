@@ -1,0 +1,1 @@
+"""Running on devices: latency and its budgets."""

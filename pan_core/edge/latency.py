@@ -1,0 +1,55 @@
+"""Latency of one call: warm-up, then percentiles over single-stream calls, after MLPerf's single-stream scenario."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pan_core.errors import GateError
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of single calls, measured on this machine."""
+
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    mean_ms: float
+    count: int
+
+
+def measure(call: Callable[[object], object], inputs: Iterable[object], *, warmup: int) -> Latency:
+    """Time a call on each of the inputs; the first `warmup` are run but not counted."""
+    times = []
+    for item in inputs:
+        started = time.perf_counter_ns()
+        call(item)
+        times.append(time.perf_counter_ns() - started)
+    return summarise(np.array(times[warmup:]) / 1e6)
+
+
+def summarise(times_ms: np.ndarray) -> Latency:
+    """Percentiles of measured times, by linear interpolation.
+
+    Raises:
+        ValueError: Where nothing was measured.
+    """
+    if len(times_ms) == 0:
+        raise ValueError("Expected at least one measured time, but got none; ask for more frames than warm-up")
+    p50, p90, p99 = np.percentile(times_ms, [50, 90, 99])
+    return Latency(float(p50), float(p90), float(p99), float(times_ms.mean()), len(times_ms))
+
+
+def require_budget(name: str, measured_ms: float, budget_ms: float) -> None:
+    """Refuse a model that is too slow.
+
+    Raises:
+        GateError: Where the measured time is over the budget.
+    """
+    if measured_ms > budget_ms:
+        raise GateError(
+            f"{name}: p90 is {measured_ms:.2f} ms, the budget in params.yaml is {budget_ms:g} ms; "
+            "use a smaller model, or raise the budget if the device allows it"
+        )

@@ -1,0 +1,32 @@
+"""The one family of errors that a person is meant to read.
+
+Everything else that reaches the command line is a defect and keeps its traceback.
+"""
+
+from collections.abc import Sequence
+
+
+class PanError(Exception):
+    """Something a user can put right: says what was wrong, where, what was expected and what to do."""
+
+
+class ConfigError(PanError):
+    """Parameters that cannot be used; carries every fault that was found, not only the first."""
+
+    def __init__(self, source: str, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        count = f"{len(faults)} fault{'s' if len(faults) != 1 else ''}"
+        lines = "\n".join(f"  - {fault}" for fault in faults)
+        super().__init__(f"{source}: {count} in the parameters:\n{lines}")
+
+
+class DataError(PanError):
+    """Input that is missing, damaged or against its contract."""
+
+
+class VideoError(DataError):
+    """A video that cannot be decoded."""
+
+
+class GateError(PanError):
+    """A measured value is outside the bound that params.yaml sets for it."""

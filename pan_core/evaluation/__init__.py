@@ -1,0 +1,1 @@
+"""What a model says about clips it never saw: figures, pictures and the report."""

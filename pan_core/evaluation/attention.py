@@ -1,0 +1,177 @@
+"""Where the network looks: attention over joints and frames for single clips, as in the paper's Figures 4 and 5."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from pan_core.evaluation.outcome import Outcome
+from pan_core.evaluation.plots import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SHADES, VERMILLION, canvas, drawn
+from pan_core.viewer.captions import JOINER, Caption, holding, spans
+
+# Rows of captions are filled with these; black letters read on each of them, on a light and on a dark page.
+FILLS = (ORANGE, "#56b4e9", GREEN, PURPLE, "#f0e442", VERMILLION, BLUE, "#999999")
+
+
+def example_clips(outcome: Outcome, count: int = 4) -> list[int]:
+    """Clips worth showing, by a rule that cannot flatter: ordinary successes and the most confident mistake.
+
+    The first ones are recognised, each of another class, classes with most simultaneous or successive actions first
+    and, within a class, the clip of median confidence. The last is the mistake that was stated with most confidence,
+    where there is one.
+
+    Returns:
+        At most `count` indices of clips.
+    """
+    stated = outcome.probabilities.max(axis=1)
+    right = outcome.predictions == outcome.labels
+    wrong = np.flatnonzero(~right)
+    mistake = [int(wrong[stated[wrong].argmax()])] if wrong.size and count > 1 else []
+    chosen = []
+    for label in sorted(set(outcome.labels[right].tolist()), key=lambda k: (-_variety(outcome, k), k)):
+        members = np.flatnonzero(right & (outcome.labels == label))
+        chosen.append(int(members[np.argsort(stated[members], kind="stable")[(len(members) - 1) // 2]]))
+    return chosen[: count - len(mistake)] + mistake
+
+
+def _variety(outcome: Outcome, label: int) -> int:
+    """Largest number of atomic actions in a clip of the class; 1 where nobody knows."""
+    if outcome.frame_targets is None:
+        return 1
+    return int((outcome.frame_targets[outcome.labels == label] > 0).any(axis=1).sum(axis=1).max())
+
+
+@drawn
+def filmstrip(outcome: Outcome, clip: int, *, instants: int = 8) -> tuple[Figure, str]:
+    """Skeletons at evenly spaced instants with their joints' attention, above the attention over frames.
+
+    A joint's colour and size are its attention as a multiple of an even share, so that 1 means "not preferred".
+    Below, pose attention by frame and, frame by frame, the predicted and the true actions.
+
+    Args:
+        outcome: Predictions.
+        clip: Index of the clip.
+        instants: Skeletons to draw.
+    """
+    length = int(outcome.lengths[clip])
+    times = np.unique(np.linspace(0, length - 1, instants).round().astype(int))
+    weights = outcome.joints_attention[clip, :length] * outcome.layout.size
+    scale = Normalize(0, max(float(weights.max()), 1.0))
+    figure, grid = canvas(1.35 * len(times) + 1.6, 5.6, nrows=4, height_ratios=(2.4, 1.1, 0.32, 0.32))
+    figure.get_layout_engine().set(hspace=0.04)
+    _draw_skeletons(grid[0], outcome, clip, times, weights, scale)
+    bar = figure.colorbar(ScalarMappable(scale, SHADES), ax=grid[0], pad=0.01, aspect=14, label="joint attention (×)")
+    bar.outline.set_visible(False)
+    _draw_pose_attention(grid[1], outcome.pose_attention[clip, :length], times)
+    said = [holding(row, outcome.actions) for row in outcome.action_probabilities[clip, :length]]
+    truth = _true_captions(outcome, clip)
+    names = list(dict.fromkeys(caption.label for caption in (*truth, *said)))
+    for axes, title, captions in ((grid[2], "predicted", said), (grid[3], "true", truth)):
+        _draw_captions(axes, title, captions, names)
+    grid[2].sharex(grid[1])
+    grid[3].sharex(grid[1])
+    grid[3].set_xlabel("frame")
+    predicted = outcome.classes[outcome.predictions[clip]]
+    true = outcome.classes[outcome.labels[clip]]
+    confidence = 100 * outcome.probabilities[clip].max()
+    figure.suptitle(f"{true}: recognised as {predicted} ({confidence:.0f} %)", x=0.01, ha="left", fontsize=11)
+    return figure, (
+        f"Clip {outcome.clip_ids[clip]}, true class {true}, predicted {predicted} with {confidence:.0f} %: skeletons "
+        f"at {len(times)} instants; most attended joint {_most_attended(outcome, clip)}, "
+        f"most attended frame {int(outcome.pose_attention[clip, :length].argmax())} of {length}."
+    )
+
+
+def _most_attended(outcome: Outcome, clip: int) -> str:
+    mean = outcome.joints_attention[clip, : outcome.lengths[clip]].mean(axis=0)
+    return outcome.layout.joints[int(mean.argmax())].replace("_", " ")
+
+
+def _draw_skeletons(
+    axes: Axes, outcome: Outcome, clip: int, times: np.ndarray, weights: np.ndarray, scale: Normalize
+) -> None:
+    """Skeletons side by side in one pair of axes, each moved to its own column, all at one scale."""
+    poses = np.where(outcome.joints[clip, :, :, 2:] > 0, outcome.joints[clip, :, :, :2], np.nan)
+    found = poses[times][np.isfinite(poses[times]).all(axis=2)]
+    low, high = (found.min(axis=0), found.max(axis=0)) if len(found) else (np.zeros(2), np.ones(2))
+    tall = max(float(high[1] - low[1]), 1.0)
+    wide = 0.75 * tall
+    for column, time in enumerate(times):
+        pose = poses[time]
+        seen = np.isfinite(pose).all(axis=1)
+        if seen.any():
+            # Centred on the pose's own middle: a walker would leave the column otherwise.
+            middle = (pose[seen, 0].min() + pose[seen, 0].max()) / 2
+            pose = pose + [column * wide - middle, -low[1]]
+            bones = [pose[[a, b]] for a, b in outcome.layout.bones if seen[a] and seen[b]]
+            axes.add_collection(LineCollection(bones, colors=FAINT, linewidths=2.2, capstyle="round"))
+            share = weights[time, seen]
+            axes.scatter(
+                *pose[seen].T, c=share, s=14 + 90 * scale(share), cmap=SHADES, norm=scale,
+                edgecolors=INK, linewidths=0.5, zorder=3,
+            )  # fmt: skip
+        else:
+            axes.text(column * wide, tall / 2, "nobody\nfound", ha="center", va="center", color=FAINT, fontsize=8)
+        axes.text(column * wide, -0.1 * tall, f"frame {time}", ha="center", va="bottom", fontsize=8, color=FAINT)
+    axes.set(xlim=(-wide * 0.6, (len(times) - 0.4) * wide), ylim=(1.06 * tall, -0.12 * tall), aspect="equal")
+    axes.set_axis_off()
+
+
+def _draw_pose_attention(axes: Axes, attention: np.ndarray, times: np.ndarray) -> None:
+    frames = np.arange(len(attention))
+    share = attention * len(attention)
+    axes.fill_between(frames, share, color=BLUE, alpha=0.25, linewidth=0)
+    axes.plot(frames, share, color=BLUE, linewidth=1.6)
+    axes.plot(times, share[times], "o", color=BLUE, markersize=4)
+    axes.axhline(1, color=FAINT, linewidth=1, linestyle=":")
+    axes.set(ylabel="pose\nattention (×)", xlim=(-0.5, len(attention) - 0.5), ylim=(0, None))
+    axes.tick_params(labelbottom=False)
+
+
+def _true_captions(outcome: Outcome, clip: int) -> list[Caption]:
+    length = int(outcome.lengths[clip])
+    if outcome.frame_targets is None:
+        return [Caption(outcome.classes[outcome.labels[clip]], 1.0)] * length
+    held = outcome.frame_targets[clip, :length] > 0
+    return [
+        Caption(JOINER.join(name for name, holds in zip(outcome.actions, row, strict=True) if holds) or "none", 1.0)
+        for row in held
+    ]
+
+
+def _draw_captions(axes: Axes, title: str, captions: Sequence[Caption], names: Sequence[str]) -> None:
+    for span in spans(captions):
+        colour = FILLS[names.index(span.label) % len(FILLS)]
+        axes.axvspan(span.start - 0.5, span.end - 0.5, color=colour, linewidth=0)
+        # Letters that would spill over their band are left out; the colours still line up with the other row.
+        if (span.end - span.start) / len(captions) > 0.011 * len(span.label):
+            middle = (span.start + span.end - 1) / 2
+            axes.text(middle, 0.48, span.label, ha="center", va="center", fontsize=8, color="black", clip_on=True)
+    axes.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)
+    axes.set(yticks=[], ylim=(0, 1))
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(labelbottom=title == "true", length=0)
+
+
+@drawn
+def joints_heatmap(outcome: Outcome, clip: int) -> tuple[Figure, str]:
+    """Attention of every joint (row) at every frame (column), as a multiple of an even share."""
+    length, size = int(outcome.lengths[clip]), outcome.layout.size
+    weights = outcome.joints_attention[clip, :length].T * size
+    figure, axes = canvas(7.2, 1.2 + 0.23 * size)
+    image = axes.imshow(weights, aspect="auto", cmap=SHADES, vmin=0, interpolation="nearest")
+    axes.set_yticks(np.arange(size), [joint.replace("_", " ") for joint in outcome.layout.joints], fontsize=8)
+    axes.set(xlabel="frame", title=f"{outcome.classes[outcome.labels[clip]]}: attention of joints over time")
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axes, pad=0.01, label="joint attention (×)")
+    bar.outline.set_visible(False)
+    return figure, (
+        f"Attention of each joint over the {length} frames of clip {outcome.clip_ids[clip]}; "
+        f"highest on average: {_most_attended(outcome, clip)}."
+    )

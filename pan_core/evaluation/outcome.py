@@ -1,0 +1,137 @@
+"""What one model said about the test clips of one split, kept whole so that every figure can be made again.
+
+Shape letters: N clips, T frames of the longest clip, V joints, K classes, A atomic actions.
+"""
+
+import json
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from pan_core.errors import DataError
+from pan_core.files import atomic_path
+from pan_core.skeletons import SkeletonLayout
+
+MODES = ("clip", "online")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Predictions of one model for the clips of one split, in one input mode.
+
+    Frames past a clip's length are padding; nothing here reads them.
+
+    Attributes:
+        mode: "clip" where the features know the whole clip, "online" where those of a frame know only its past.
+        split: Number of the official split.
+        clip_ids: Clip identifiers, shape (N,).
+        classes: The K class names, in the order of the class axis.
+        actions: The A atomic actions, in the order of the action axis.
+        labels: True class of each clip, shape (N,).
+        probabilities: Class probabilities at the clip's last frame, shape (N, K).
+        frame_probabilities: Class probabilities after each frame, shape (N, T, K).
+        action_probabilities: Atomic action probabilities of each frame, shape (N, T, A).
+        lengths: Frames of each clip, shape (N,).
+        pose_attention: Weight of each frame, shape (N, T).
+        joints_attention: Weight of each joint at each frame, shape (N, T, V).
+        joints: x and y in pixels and score, shape (N, T, V, 3); NaN places where a joint was not found.
+        layout: The skeleton layout of the joints.
+        frame_targets: True distribution over actions at each frame, shape (N, T, A); None where nobody knows it.
+
+    Raises:
+        DataError: With every field whose shape does not fit the others.
+    """
+
+    mode: str
+    split: int
+    clip_ids: np.ndarray
+    classes: tuple[str, ...]
+    actions: tuple[str, ...]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    frame_probabilities: np.ndarray
+    action_probabilities: np.ndarray
+    lengths: np.ndarray
+    pose_attention: np.ndarray
+    joints_attention: np.ndarray
+    joints: np.ndarray
+    layout: SkeletonLayout
+    frame_targets: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"Expected `{name}` to have shape {shape}, but got {getattr(self, name).shape}"
+            for name, shape in self._expected_shapes().items()
+            if getattr(self, name) is not None and getattr(self, name).shape != shape
+        ]
+        if self.mode not in MODES:
+            faults.append(f"Expected `mode` to be one of {', '.join(MODES)}, but got {self.mode!r}")
+        frames = self.joints.shape[1] if self.joints.ndim > 1 else 0
+        if self.lengths.size and not (1 <= self.lengths.min() and self.lengths.max() <= frames):
+            faults.append(
+                f"Expected `lengths` within 1..{frames}, but got {self.lengths.min()}..{self.lengths.max()}"
+            )
+        if self.labels.size and not (0 <= self.labels.min() and self.labels.max() < len(self.classes)):
+            faults.append(f"Expected `labels` within 0..{len(self.classes) - 1}, but got {np.unique(self.labels)}")
+        if faults:
+            raise DataError("not a whole outcome:\n" + "\n".join(f"  - {fault}" for fault in faults))
+
+    def _expected_shapes(self) -> dict[str, tuple[int, ...]]:
+        clips = len(self.clip_ids)
+        frames = self.joints.shape[1] if self.joints.ndim > 1 else 0
+        joints, classes, actions = self.layout.size, len(self.classes), len(self.actions)
+        return {
+            "clip_ids": (clips,),
+            "labels": (clips,),
+            "lengths": (clips,),
+            "probabilities": (clips, classes),
+            "frame_probabilities": (clips, frames, classes),
+            "action_probabilities": (clips, frames, actions),
+            "frame_targets": (clips, frames, actions),
+            "pose_attention": (clips, frames),
+            "joints_attention": (clips, frames, joints),
+            "joints": (clips, frames, joints, 3),
+        }
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """Most probable class of each clip, shape (N,)."""
+        return self.probabilities.argmax(axis=1)
+
+    def save(self, path: Path) -> None:
+        """Write everything to one .npz file, which appears whole or not at all."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["layout"] = json.dumps(self.layout.as_dict())
+        arrays = {name: np.asarray(value) for name, value in values.items() if value is not None}
+        for name in ("clip_ids", "classes", "actions"):
+            arrays[name] = arrays[name].astype(str)
+        with atomic_path(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: Path) -> "Outcome":
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: Where the file is missing, damaged or lacks a field.
+        """
+        if not path.is_file():
+            raise DataError(f"{path}: no such outcome; run `dvc repro evaluate` to make it")
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            values = dict(arrays)
+            values["mode"], values["split"] = str(arrays["mode"]), int(arrays["split"])
+            values["classes"] = tuple(arrays["classes"].tolist())
+            values["actions"] = tuple(arrays["actions"].tolist())
+            values["layout"] = SkeletonLayout.from_dict(json.loads(str(arrays["layout"])))
+            return cls(**values)
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise DataError(
+                f"{path}: not a readable outcome ({error}); delete it and run `dvc repro evaluate`"
+            ) from error

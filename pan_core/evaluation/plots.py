@@ -1,0 +1,292 @@
+"""Pictures of the report, drawn so that they read on white paper and inside a dark page.
+
+Every function returns a `Picture`: an SVG without background, and the words that say what it shows to those who
+cannot see it. Colours are those of Okabe and Ito, which colour-blind readers can tell apart.
+"""
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from pan_core.evaluation.metrics import Calibration
+
+INK, FAINT, GRID = "#1d2730", "#5d6974", "#d3d9df"
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"
+SERIES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE)
+# What each colour becomes on a dark page; SVG is text, so no picture is drawn twice.
+DARK = {INK: "#e4e9ee", FAINT: "#a3b0bc", GRID: "#39444f", BLUE: "#56b4e9", VERMILLION: "#f0803c", GREEN: "#2fc795"}
+
+# Without its darkest part, which would vanish on a dark page.
+SHADES = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0.14, 1, 256)), "shades")
+
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": FAINT,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "font.size": 10,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "savefig.facecolor": "none",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "pan",
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.color": FAINT,
+    "ytick.labelcolor": INK,
+}
+
+History = Mapping[str, Sequence[float]]
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing.
+
+    Attributes:
+        svg: The picture for a light background.
+        alt: What it shows, in words.
+        width: Natural width in CSS pixels.
+    """
+
+    svg: str
+    alt: str
+    width: int
+
+    @property
+    def dark_svg(self) -> str:
+        """The same picture for a dark background."""
+        text = self.svg
+        for light, dark in DARK.items():
+            text = text.replace(light, dark)
+        return text
+
+
+def drawn(draw: Callable[P, tuple[Figure, str]]) -> Callable[P, Picture]:
+    """Run a drawing function in the house style, and turn its figure into a `Picture`."""
+
+    @wraps(draw)
+    def picture(*args: P.args, **kwargs: P.kwargs) -> Picture:
+        with matplotlib.rc_context(STYLE):
+            figure, alt = draw(*args, **kwargs)
+            text = io.StringIO()
+            figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, dpi=110, bbox_inches="tight")
+        svg = _rounded(text.getvalue())
+        points = float(re.search(r'width="([\d.]+)pt"', svg)[1])  # type: ignore[index]
+        return Picture(svg, alt, round(points * 96 / 72))
+
+    return picture
+
+
+def _rounded(svg: str) -> str:
+    """Path coordinates to a hundredth of a point, which no screen shows and which makes a report a third smaller."""
+    return re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), svg)
+
+
+def canvas(width: float, height: float, **grid: Any) -> tuple[Figure, Any]:
+    """A figure of its own, outside pyplot's global list, with its axes; sizes in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(**grid)
+
+
+def _percent(axes: Axes, which: str) -> None:
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
+
+
+@drawn
+def training_curves(histories: Mapping[str, History], best: Mapping[str, int] | None = None) -> tuple[Figure, str]:
+    """Loss and accuracy by epoch, as in the paper's Figure 6; one column a training.
+
+    Args:
+        histories: By name of the training: values by epoch under "train_loss", "val_loss", "train_accuracy" and
+            "val_accuracy" (in 0..1).
+        best: Epoch, counted from 1, whose weights were kept, by name of the training.
+    """
+    figure, grid = canvas(5.2 * len(histories), 5.6, nrows=2, ncols=len(histories), squeeze=False, sharex="col")
+    figure.get_layout_engine().set(wspace=0.06)
+    for column, (name, history) in enumerate(histories.items()):
+        loss, right = grid[:, column]
+        for axes, quantity in ((loss, "loss"), (right, "accuracy")):
+            for part, colour, style in (("train", BLUE, "-"), ("val", VERMILLION, "--")):
+                values = np.asarray(history[f"{part}_{quantity}"], dtype=float)
+                title = {"train": "training", "val": "validation"}[part]
+                axes.plot(np.arange(1, len(values) + 1), values, style, color=colour, label=title, linewidth=1.8)
+            if best and name in best:
+                axes.axvline(best[name], color=FAINT, linewidth=1, linestyle=":", label="weights kept")
+        loss.set(title=name, ylabel="loss", ylim=(0, None))
+        right.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(0, 1.02))
+        _percent(right, "y")
+        loss.legend()
+    ends = ", ".join(f"{name} ends at {100 * h['val_accuracy'][-1]:.1f} %" for name, h in histories.items())
+    return figure, f"Loss and accuracy of training and validation by epoch. Validation accuracy: {ends}."
+
+
+@drawn
+def confusion_matrix(matrix: np.ndarray, classes: Sequence[str]) -> tuple[Figure, str]:
+    """Shares of each true class (row) by predicted class (column), in percent; empty cells are left blank.
+
+    Args:
+        matrix: Counts, shape (K, K).
+        classes: The K names.
+    """
+    size = len(classes)
+    side = 2.6 + (0.42 if size <= 30 else 0.17) * size
+    letters = 9 if size <= 30 else 7
+    figure, axes = canvas(side, side)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    mesh = axes.pcolormesh(np.ma.masked_equal(shares, 0), cmap=SHADES, vmin=0, vmax=1, rasterized=size > 30)
+    axes.set(xlabel="predicted class", ylabel="true class", aspect="equal", ylim=(size, 0))
+    axes.set_xticks(np.arange(size) + 0.5, classes, rotation=90, fontsize=letters)
+    axes.set_yticks(np.arange(size) + 0.5, classes, fontsize=letters)
+    axes.tick_params(length=0)
+    axes.grid(False)
+    axes.spines[:].set_visible(True)
+    if size <= 30:
+        for row, column in np.argwhere(matrix > 0):
+            share = shares[row, column]
+            colour = "white" if share < 0.6 else "black"
+            axes.text(column + 0.5, row + 0.5, f"{100 * share:.0f}", color=colour, ha="center", va="center", fontsize=8)
+    bar = figure.colorbar(mesh, ax=axes, shrink=0.6, pad=0.02, label="share of the true class (%)")
+    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
+    bar.outline.set_visible(False)
+    right = np.trace(matrix) / max(matrix.sum(), 1)
+    return figure, f"Confusion matrix of {size} classes; {100 * right:.1f} % of {matrix.sum()} clips on the diagonal."
+
+
+@drawn
+def class_bars(accuracies: np.ndarray, counts: np.ndarray, classes: Sequence[str]) -> tuple[Figure, str]:
+    """Accuracy of each class, best on top, with the number of its test clips.
+
+    Args:
+        accuracies: Shape (K,); a class without clips holds NaN and is left out.
+        counts: Test clips of each class, shape (K,).
+        classes: The K names.
+    """
+    order = [k for k in np.argsort(accuracies, kind="stable") if np.isfinite(accuracies[k])]
+    figure, axes = canvas(7.2, 1.1 + 0.25 * len(order))
+    places = np.arange(len(order))
+    axes.barh(places, accuracies[order], color=BLUE, height=0.72)
+    mean = float(np.mean(accuracies[order]))
+    axes.axvline(mean, color=VERMILLION, linewidth=1.4, linestyle="--", label=f"mean of classes {100 * mean:.1f} %")
+    for place, k in zip(places, order, strict=True):
+        axes.text(1.05, place, f"{100 * accuracies[k]:.0f}", ha="right", va="center", fontsize=8, color=FAINT)
+    axes.set_yticks(places, [f"{classes[k]} ({counts[k]})" for k in order], fontsize=9)
+    axes.set(xlabel="accuracy (%)", xlim=(0, 1.06), ylim=(-0.6, len(order) - 0.4))
+    _percent(axes, "x")
+    axes.grid(axis="y", visible=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1)
+    worst = ", ".join(f"{classes[k]} {100 * accuracies[k]:.0f} %" for k in order[:3])
+    return figure, f"Accuracy of each class; lowest: {worst}. In brackets the number of test clips."
+
+
+@drawn
+def observed_curve(shares: Sequence[float], curves: Mapping[str, np.ndarray], chance: float) -> tuple[Figure, str]:
+    """Accuracy against the share of each clip that has been seen.
+
+    Args:
+        shares: Observed shares in (0, 1].
+        curves: Accuracy at each share, by name.
+        chance: Accuracy of a guess, 1/K.
+    """
+    figure, axes = canvas(7.2, 4.0)
+    for (name, values), colour in zip(curves.items(), SERIES, strict=False):
+        axes.plot(shares, values, "o-", color=colour, label=name, linewidth=1.8, markersize=5)
+    axes.axhline(chance, color=FAINT, linestyle=":", label=f"guess ({100 * chance:.1f} %)")
+    axes.set(xlabel="share of the clip seen (%)", ylabel="accuracy (%)", ylim=(0, 1.02), xlim=(0, 1.03))
+    _percent(axes, "x")
+    _percent(axes, "y")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1, ncols=3)
+    name, values = next(iter(curves.items()))
+    half = float(np.interp(0.5, shares, values))
+    return figure, (
+        f"Accuracy against the share of the clip seen; {name}: {100 * values[0]:.1f} % after {100 * shares[0]:.0f} %, "
+        f"{100 * half:.1f} % after half, {100 * values[-1]:.1f} % at the end. A guess has {100 * chance:.1f} %."
+    )
+
+
+@drawn
+def calibration_plot(result: Calibration) -> tuple[Figure, str]:
+    """Accuracy against stated confidence, bin by bin; the area of a dot grows with the number of clips."""
+    figure, axes = canvas(4.8, 4.4)
+    filled = result.count > 0
+    sizes = 30 + 400 * result.count[filled] / result.count.sum()
+    axes.plot([0, 1], [0, 1], ":", color=FAINT, label="perfectly calibrated")
+    axes.plot(result.confidence[filled], result.accuracy[filled], "-", color=BLUE, linewidth=1.2)
+    axes.scatter(result.confidence[filled], result.accuracy[filled], s=sizes, color=BLUE, alpha=0.8, clip_on=False)
+    axes.set(xlabel="stated confidence (%)", ylabel="accuracy (%)", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    _percent(axes, "x")
+    _percent(axes, "y")
+    axes.legend(loc="upper left")
+    return figure, f"Accuracy against stated confidence; expected calibration error {100 * result.error:.1f} %."
+
+
+@drawn
+def joint_bars(joints: Sequence[str], pck: Mapping[str, np.ndarray], threshold: float) -> tuple[Figure, str]:
+    """Share of joints found within a distance of the true place, by joint; NaN shows no bar.
+
+    Args:
+        joints: The V joint names.
+        pck: Shares, shape (V,), by name of the extractor or data.
+        threshold: Tolerated distance, as a share of the person's box.
+    """
+    figure, axes = canvas(7.2, 1.2 + 0.28 * len(joints) * (0.6 + 0.4 * len(pck)))
+    height = 0.78 / len(pck)
+    for place, ((name, values), colour) in enumerate(zip(pck.items(), SERIES, strict=False)):
+        rows = np.arange(len(joints)) + (place - (len(pck) - 1) / 2) * height
+        axes.barh(rows, values, height=height, color=colour, label=f"{name} (mean {100 * np.nanmean(values):.1f} %)")
+    axes.set_yticks(np.arange(len(joints)), [joint.replace("_", " ") for joint in joints], fontsize=9)
+    axes.set(
+        xlabel=f"joints found within {100 * threshold:.0f} % of the person's size (%)",
+        xlim=(0, 1.02),
+        ylim=(len(joints) - 0.4, -0.6),
+    )
+    _percent(axes, "x")
+    axes.grid(axis="y", visible=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1, ncols=2)
+    name, values = next(iter(pck.items()))
+    lowest = joints[int(np.nanargmin(values))].replace("_", " ")
+    return figure, f"Joints found by joint; {name}: mean {100 * np.nanmean(values):.1f} %, lowest {lowest}."
+
+
+@drawn
+def boundary_errors(errors: Mapping[str, np.ndarray], unit: str = "frames") -> tuple[Figure, str]:
+    """Histogram of the distances between found and true segment boundaries.
+
+    Args:
+        errors: Found minus true boundary, one value a boundary, by name of the method.
+        unit: "frames" or "s".
+    """
+    figure, axes = canvas(7.2, 3.6)
+    widest = max(1.0, *(float(np.abs(values).max()) for values in errors.values() if values.size))
+    edges = np.linspace(-widest, widest, 26)
+    for (name, values), colour in zip(errors.items(), SERIES, strict=False):
+        label = f"{name} (mean distance {np.abs(values).mean():.2f} {unit})"
+        axes.hist(values, edges, histtype="stepfilled", color=colour, alpha=0.35)
+        axes.hist(values, edges, histtype="step", color=colour, linewidth=1.6, label=label)
+    axes.axvline(0, color=FAINT, linewidth=1)
+    axes.set(xlabel=f"found minus true boundary ({unit})", ylabel="boundaries")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1)
+    means = ", ".join(f"{name} {np.abs(values).mean():.2f} {unit}" for name, values in errors.items())
+    return figure, f"Distances between found and true segment boundaries; mean distance: {means}."

@@ -1,0 +1,67 @@
+"""Numeric agreement of exported models with the torch models that they came from."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+
+from pan_core.errors import GateError
+from pan_core.model.streaming import CLIP_INPUTS, STATE_NAMES, STEP_INPUTS, ClipModel, StepModel
+
+
+def session(path: Path) -> onnxruntime.InferenceSession:
+    """ONNX Runtime on one core."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def step_difference(path: Path, model: StepModel, features: np.ndarray) -> float:
+    """Largest difference of any output over a stream, each side fed its own memory.
+
+    Feeding memories back makes an error in the recurrent part grow instead of hiding behind a zero state.
+
+    Args:
+        path: Exported step.
+        model: Torch step.
+        features: One stream, shape (T, V, D).
+    """
+    runtime = session(path)
+    names = [output.name for output in runtime.get_outputs()]
+    memory = tuple(model.example()[1:])
+    fed = {name: tensor.numpy() for name, tensor in zip(STATE_NAMES, memory, strict=True)}
+    worst = 0.0
+    for frame in features.astype(np.float32):
+        with torch.inference_mode():
+            expected = model(torch.from_numpy(frame[None]), *memory)
+        got = runtime.run(None, {STEP_INPUTS[0]: frame[None], **fed})
+        worst = max(worst, *(_difference(a, b) for a, b in zip(got, expected, strict=True)))
+        memory = tuple(expected[-len(STATE_NAMES) :])
+        fed = {name: got[names.index(f"next_{name}")] for name in STATE_NAMES}
+    return worst
+
+
+def clip_difference(path: Path, model: ClipModel, features: np.ndarray) -> float:
+    """Largest difference of any output over some clips, features (B, T, V, D)."""
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(features.astype(np.float32)))
+    got = session(path).run(None, {CLIP_INPUTS[0]: features.astype(np.float32)})
+    return max(_difference(a, b) for a, b in zip(got, expected, strict=True))
+
+
+def require_parity(path: Path, difference: float, tolerance: float) -> None:
+    """Refuse an exported model that computes something else.
+
+    Raises:
+        GateError: Where the difference is larger than the tolerance.
+    """
+    if not difference <= tolerance:
+        raise GateError(f"{path}: differs from torch by {difference:.2e}, expected at most {tolerance:.0e}")
+
+
+def _difference(got: np.ndarray, expected: torch.Tensor) -> float:
+    # A memory that has seen nothing holds an infinite maximum on both sides.
+    same = np.isclose(got, expected.numpy(), rtol=0, atol=0, equal_nan=True)
+    return float(np.where(same, 0.0, np.abs(got - expected.numpy())).max())

@@ -1,0 +1,138 @@
+"""Attention over frames, equations (10) to (12), and over joints, equations (13) to (15).
+
+Both score an item by e = v^T tanh(W x + b), turn scores into weights by a softmax, and return the weighted sum. Both
+have several heads, each with its own v.
+
+Shapes: B clips, T frames, F frames of any clips, V joints, C channels, H hidden units, N heads.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+NEVER = -1e4
+"""Maximum before the first frame: finite, so that differences stay numbers, also in half precision."""
+
+
+class Running(NamedTuple):
+    """A softmax-weighted mean that goes on: what pose attention remembers of all past frames.
+
+    Attributes:
+        maximum: Largest score so far, (B, N).
+        numerator: Sum of exp(score - maximum) * value, (B, H).
+        denominator: Sum of exp(score - maximum), (B, N).
+    """
+
+    maximum: Tensor
+    numerator: Tensor
+    denominator: Tensor
+
+
+class JointsAttention(nn.Module):
+    """One vector a frame out of the vectors of its joints, equations (13) to (15).
+
+    Args:
+        inputs: Channels of a joint.
+        units: Rows of W.
+        heads: Number of heads.
+    """
+
+    def __init__(self, *, inputs: int, units: int, heads: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(inputs, units)
+        self.score = nn.Linear(units, heads, bias=False)
+        self.outputs = heads * inputs
+
+    def forward(self, joints: Tensor) -> tuple[Tensor, Tensor]:
+        """Attend to joints, (F, V, C) -> frame vectors (F, N * C) and weights (F, V, N) that sum to 1 over V."""
+        weights = torch.softmax(self.score(torch.tanh(self.project(joints))), dim=1)
+        return torch.matmul(weights.transpose(1, 2), joints).flatten(1), weights
+
+
+class PoseAttention(nn.Module):
+    """A summary of all frames up to now out of their recurrent states, equations (10) to (12).
+
+    Every head weighs the frames for its own slice of the hidden units. The score of a frame depends on that frame
+    only, so the softmax over a growing past is kept as a running maximum, numerator and denominator.
+
+    Args:
+        hidden: Hidden units, H; a multiple of `heads`.
+        units: Rows of W.
+        heads: Number of heads.
+    """
+
+    def __init__(self, *, hidden: int, units: int, heads: int) -> None:
+        super().__init__()
+        if hidden % heads:
+            raise ValueError(f"Expected hidden to be a multiple of heads, but got hidden={hidden} and heads={heads}")
+        self.hidden, self.heads = hidden, heads
+        self.project = nn.Linear(hidden, units)
+        self.score = nn.Linear(units, heads, bias=False)
+
+    def scores(self, states: Tensor) -> Tensor:
+        """Scores of frames, (..., H) -> (..., N)."""
+        return self.score(torch.tanh(self.project(states)))
+
+    def start(self, batch: int, *, like: Tensor) -> Running:
+        """Memory before the first frame, on the device and of the type of `like`."""
+        return Running(
+            maximum=like.new_full((batch, self.heads), NEVER),
+            numerator=like.new_zeros(batch, self.hidden),
+            denominator=like.new_zeros(batch, self.heads),
+        )
+
+    def step(self, state: Tensor, past: Running) -> tuple[Tensor, Running, Tensor]:
+        """Take in one frame.
+
+        Args:
+            state: Recurrent state, (B, H).
+            past: Memory of the frames before.
+
+        Returns:
+            Context (B, H), memory after the frame, and the frame's weights among all frames so far (B, N).
+        """
+        score = self.scores(state)
+        maximum = torch.maximum(past.maximum, score)
+        fade, fresh = torch.exp(past.maximum - maximum), torch.exp(score - maximum)
+        denominator = past.denominator * fade + fresh
+        numerator = self._scale(past.numerator, fade) + self._scale(state, fresh)
+        return self._scale(numerator, 1 / denominator), Running(maximum, numerator, denominator), fresh / denominator
+
+    def forward(self, states: Tensor, past: Running) -> tuple[Tensor, Running, Tensor]:
+        """Take in frames; the same as `step` on each of them.
+
+        Args:
+            states: Recurrent states, (B, T, H).
+            past: Memory of the frames before the first.
+
+        Returns:
+            Context at every frame (B, T, H), memory after the last frame, and the scores (B, T, N).
+        """
+        batch, frames, _ = states.shape
+        scores = self.scores(states)
+        now = scores.transpose(1, 2)  # (B, N, T)
+        maximum = torch.maximum(now.cummax(dim=-1).values, past.maximum.unsqueeze(-1)).detach()
+        # Future frames may exceed the maximum so far: they are cut to it before exp, then left out.
+        behind = (now.unsqueeze(2) - maximum.unsqueeze(3)).clamp(max=0)  # (B, N, T now, T then)
+        weights = torch.exp(behind).tril()
+        fade = torch.exp(past.maximum.unsqueeze(-1) - maximum)
+        values = states.view(batch, frames, self.heads, -1).transpose(1, 2)  # (B, N, T, H / N)
+        before = past.numerator.view(batch, self.heads, 1, -1)
+        numerator = torch.matmul(weights, values) + fade.unsqueeze(-1) * before
+        denominator = weights.sum(dim=-1) + fade * past.denominator.unsqueeze(-1)
+        context = (numerator / denominator.unsqueeze(-1)).transpose(1, 2).reshape(batch, frames, self.hidden)
+        memory = Running(maximum[..., -1], numerator[:, :, -1].flatten(1), denominator[..., -1])
+        return context, memory, scores
+
+    def whole(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Context after the last frame only, (B, T, H) -> (B, H), with the weights of all frames, (B, T, N)."""
+        batch, frames, _ = states.shape
+        weights = torch.softmax(self.scores(states), dim=1)
+        values = states.view(batch, frames, self.heads, -1).transpose(1, 2)
+        context = torch.matmul(weights.transpose(1, 2).unsqueeze(2), values)  # (B, N, 1, H / N)
+        return context.reshape(batch, self.hidden), weights
+
+    def _scale(self, values: Tensor, factors: Tensor) -> Tensor:
+        """Multiply every head's slice of (B, H) by its factor (B, N)."""
+        return (values.view(-1, self.heads, self.hidden // self.heads) * factors.unsqueeze(-1)).flatten(1)

@@ -1,0 +1,109 @@
+"""Places for joints that were not found, so that the network reads finite numbers only.
+
+A joint that is missing keeps its score of 0, which the network reads as a feature, and gets a place by these rules:
+
+1. where the joint was seen before (or, when the whole clip is known, after): its last seen place, or the line
+   between the two seen places around the gap;
+2. where it was never seen: the place of its nearest ancestor in the layout that was;
+3. where none was: the mean place of all joints with a place;
+4. where nobody was seen: the origin.
+
+Shapes: B clips, T frames, V joints; `...` stands for any leading axes.
+"""
+
+import numpy as np
+
+from pan_core.skeletons import SkeletonLayout
+
+
+def seen_joints(joints: np.ndarray) -> np.ndarray:
+    """Which joints were found: score above 0 and a finite place; (..., V, 3) -> bool (..., V)."""
+    return (joints[..., 2] > 0) & np.isfinite(joints[..., 0]) & np.isfinite(joints[..., 1])
+
+
+def hold_last(places: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Hold every joint at its last seen place; frame t depends on frames up to t only.
+
+    Args:
+        places: Shape (B, T, V, 2); ignored where not seen.
+        seen: Shape (B, T, V), bool.
+
+    Returns:
+        Places (B, T, V, 2), 0 before the first sight, and a bool (B, T, V): seen at least once up to the frame.
+    """
+    last = _last_seen(seen)
+    known = last >= 0
+    held = np.take_along_axis(places, np.maximum(last, 0)[..., None], axis=1)
+    return np.where(known[..., None], held, 0).astype(places.dtype), known
+
+
+def bridge_gaps(places: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Put missing joints on the line between the seen places around the gap; the ends of a clip hold still.
+
+    Args:
+        places: Shape (B, T, V, 2); ignored where not seen.
+        seen: Shape (B, T, V), bool.
+
+    Returns:
+        Places (B, T, V, 2), 0 for joints never seen, and a bool (B, T, V): seen at least once in the clip.
+    """
+    frames = seen.shape[1]
+    before = _last_seen(seen)
+    after = frames - 1 - _last_seen(seen[:, ::-1])[:, ::-1]
+    known = np.broadcast_to(seen.any(axis=1, keepdims=True), seen.shape)
+    before = np.where(before < 0, after, before).clip(0, frames - 1)
+    after = np.where(after >= frames, before, after).clip(0, frames - 1)
+    gap = np.maximum(after - before, 1)
+    share = ((np.arange(frames)[None, :, None] - before) / gap).clip(0, 1)[..., None].astype(places.dtype)
+    start = np.take_along_axis(places, before[..., None], axis=1)
+    end = np.take_along_axis(places, after[..., None], axis=1)
+    return np.where(known[..., None], start + share * (end - start), 0).astype(places.dtype), known
+
+
+class UnseenPlacer:
+    """Gives joints that have no place yet one beside the joints that have (rules 2 to 4).
+
+    Args:
+        layout: Its bones say who the ancestors of a joint are.
+    """
+
+    def __init__(self, layout: SkeletonLayout) -> None:
+        self.parents = layout.parents()
+        self._tops = np.flatnonzero(self.parents == np.arange(layout.size))
+        self._order = _parents_first(self.parents)
+
+    def __call__(self, places: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Places for all joints.
+
+        Args:
+            places: Shape (..., V, 2); ignored where not known.
+            known: Shape (..., V), bool.
+        """
+        if known.all():
+            return places
+        filled = np.where(known[..., None], places, 0)
+        count = np.maximum(known.sum(axis=-1), 1)[..., None]
+        mean = filled.sum(axis=-2) / count
+        for joint in self._tops:
+            filled[..., joint, :] = np.where(known[..., joint, None], filled[..., joint, :], mean)
+        for joint in self._order:
+            parent = filled[..., self.parents[joint], :]
+            filled[..., joint, :] = np.where(known[..., joint, None], filled[..., joint, :], parent)
+        return filled
+
+
+def _last_seen(seen: np.ndarray) -> np.ndarray:
+    """Index of the last frame up to t in which a joint was seen, -1 before the first; (B, T, V)."""
+    index = np.where(seen, np.arange(seen.shape[1])[None, :, None], -1)
+    return np.maximum.accumulate(index, axis=1)
+
+
+def _parents_first(parents: np.ndarray) -> list[int]:
+    """Joints that have a parent, each after its parent."""
+    depth = np.zeros(len(parents), dtype=int)
+    for joint in range(len(parents)):
+        above = joint
+        while parents[above] != above:
+            above = parents[above]
+            depth[joint] += 1
+    return [int(joint) for joint in np.argsort(depth, kind="stable") if depth[joint] > 0]

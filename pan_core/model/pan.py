@@ -1,0 +1,227 @@
+"""The Pose-Attention Network: joints -> graph -> joints attention -> GRU -> pose attention -> classes.
+
+Shapes: B clips, T frames, F frames of any clips, V joints, D joint features, H hidden units, N heads, K classes,
+A atomic actions.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pan_core.errors import ConfigError
+from pan_core.model.attention import JointsAttention, PoseAttention, Running
+from pan_core.model.graph import HumanGraphNetwork
+from pan_core.model.recurrent import Recurrent
+
+
+@dataclass(frozen=True)
+class PanSettings:
+    """Widths of the network; the defaults stay below half a million parameters with 15 classes.
+
+    Attributes:
+        graph_channels: Widths of the graph layers over joints.
+        pools: Body parts of the pooled graph.
+        pooled_channels: Channels of a body part.
+        joint_heads: Heads of joints attention.
+        frame_channels: Channels of a frame vector, which the GRU reads.
+        hidden: Units of the GRU.
+        pose_heads: Heads of pose attention; divides `hidden`.
+        attention_units: Rows of W in both attentions.
+        dropout: Share of channels dropped from frame vectors and before the heads, in training.
+    """
+
+    graph_channels: tuple[int, ...] = (48, 48)
+    pools: int = 5
+    pooled_channels: int = 16
+    joint_heads: int = 8
+    frame_channels: int = 160
+    hidden: int = 192
+    pose_heads: int = 8
+    attention_units: int = 48
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name}: expected at least 1, but got {getattr(self, name)}"
+            for name in ("pools", "pooled_channels", "joint_heads", "frame_channels", "hidden", "pose_heads",
+                         "attention_units")
+            if getattr(self, name) < 1
+        ]  # fmt: skip
+        if not self.graph_channels or min(self.graph_channels) < 1:
+            faults.append(f"graph_channels: expected one width or more, each >= 1, but got {self.graph_channels}")
+        if self.pose_heads > 0 and self.hidden % self.pose_heads:
+            faults.append(f"hidden: expected a multiple of pose_heads={self.pose_heads}, but got {self.hidden}")
+        if not 0 <= self.dropout < 1:
+            faults.append(f"dropout: expected 0 <= dropout < 1, but got {self.dropout}")
+        if faults:
+            raise ConfigError("recogniser", faults)
+
+
+class PanState(NamedTuple):
+    """What the network remembers of a stream; plain tensors, of one size however long the stream.
+
+    Attributes:
+        hidden: State of the GRU, (B, H).
+        maximum: Running maximum of pose attention, (B, N).
+        numerator: Running numerator, (B, H).
+        denominator: Running denominator, (B, N).
+    """
+
+    hidden: Tensor
+    maximum: Tensor
+    numerator: Tensor
+    denominator: Tensor
+
+
+class PanOutput(NamedTuple):
+    """Outputs at every frame t of a clip, each from frames up to t.
+
+    Attributes:
+        logits: Class of the clip as known at t, (B, T, K).
+        action_logits: Atomic action of frame t, (B, T, A).
+        joints_attention: Weight of each joint in its frame, mean of the heads, (B, T, V).
+        pose_scores: Scores of the frames before the softmax of pose attention, (B, T, N).
+        state: Memory after the last frame.
+    """
+
+    logits: Tensor
+    action_logits: Tensor
+    joints_attention: Tensor
+    pose_scores: Tensor
+    state: PanState
+
+
+class StepOutput(NamedTuple):
+    """Outputs of one frame.
+
+    Attributes:
+        logits: Class as known now, (B, K).
+        action_logits: Atomic action of the frame, (B, A).
+        joints_attention: Weight of each joint, mean of the heads, (B, V).
+        pose_attention: Weight of this frame among all frames so far, mean of the heads, (B,).
+        state: Memory after the frame.
+    """
+
+    logits: Tensor
+    action_logits: Tensor
+    joints_attention: Tensor
+    pose_attention: Tensor
+    state: PanState
+
+
+class ClipDropout(nn.Module):
+    """Dropout of whole channels of a clip, the same at all its frames, so that the GRU cannot average it away.
+
+    Args:
+        share: Share of the channels that is dropped in training.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Drop channels, (B, T, C) -> (B, T, C); in evaluation mode the values pass, whatever their shape."""
+        if not self.training or self.share == 0:
+            return values
+        kept = torch.rand(values.shape[0], 1, values.shape[2], device=values.device) >= self.share
+        return values * (kept / (1 - self.share))
+
+
+class PAN(nn.Module):
+    """The Pose-Attention Network.
+
+    The action head reads the state of the GRU, whose input is what joints attention made of a frame: its loss
+    trains joints attention on every frame. The class head reads the context of pose attention beside the state.
+
+    Args:
+        adjacency: Bones as 0/1, (V, V).
+        features: Features of a joint, D.
+        classes: Number of clip classes, K.
+        actions: Number of atomic actions, A.
+        settings: Widths.
+    """
+
+    def __init__(
+        self, *, adjacency: np.ndarray, features: int, classes: int, actions: int, settings: PanSettings
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.joints, self.features, self.classes, self.actions = len(adjacency), features, classes, actions
+        self.normalise = nn.BatchNorm1d(self.joints * features)
+        self.graph = HumanGraphNetwork(
+            adjacency=torch.from_numpy(np.asarray(adjacency)),
+            inputs=features,
+            channels=settings.graph_channels,
+            pools=settings.pools,
+            pooled_channels=settings.pooled_channels,
+        )
+        units = settings.attention_units
+        self.joints_attention = JointsAttention(inputs=self.graph.outputs, units=units, heads=settings.joint_heads)
+        self.frame = nn.Linear(self.joints_attention.outputs, settings.frame_channels)
+        self.recurrent = Recurrent(inputs=settings.frame_channels, hidden=settings.hidden)
+        self.pose_attention = PoseAttention(hidden=settings.hidden, units=units, heads=settings.pose_heads)
+        self.dropout = ClipDropout(settings.dropout)
+        self.class_head = nn.Linear(2 * settings.hidden, classes)
+        self.action_head = nn.Linear(settings.hidden, actions)
+
+    def start(self, batch: int) -> PanState:
+        """Memory before the first frame."""
+        like = self.class_head.weight
+        return PanState(like.new_zeros(batch, self.settings.hidden), *self.pose_attention.start(batch, like=like))
+
+    def embed_frames(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames one by one, (F, V, D) -> frame vectors (F, frame_channels) and joints attention (F, V)."""
+        nodes = self.normalise(frames.flatten(1)).view(-1, self.joints, self.features)
+        vectors, weights = self.joints_attention(self.graph(nodes))
+        return torch.relu(self.frame(vectors)), weights.mean(dim=-1)
+
+    def forward(self, features: Tensor, *, mask: Tensor | None = None, state: PanState | None = None) -> PanOutput:
+        """Run over clips, or over the next frames of a stream.
+
+        Args:
+            features: Shape (B, T, V, D).
+            mask: Which frames belong to their clip, bool (B, T); the rest is neither computed nor counted in batch
+                statistics, and must stand at the end of its clip. None for all.
+            state: Memory of the frames before; None at the start of a clip.
+        """
+        batch, frames = features.shape[:2]
+        mask = torch.ones(batch, frames, dtype=torch.bool, device=features.device) if mask is None else mask
+        vectors, weights = self.embed_frames(features[mask])
+        state = self.start(batch) if state is None else state
+        padded = vectors.new_zeros(batch, frames, vectors.shape[-1]).masked_scatter(mask.unsqueeze(-1), vectors)
+        attention = weights.new_zeros(batch, frames, self.joints).masked_scatter(mask.unsqueeze(-1), weights)
+        states, hidden = self.recurrent(self.dropout(padded), state.hidden)
+        context, memory, scores = self.pose_attention(states, Running(*state[1:]))
+        logits, action_logits = self.read_out(states, context)
+        return PanOutput(logits, action_logits, attention, scores, PanState(hidden, *memory))
+
+    def step(self, features: Tensor, state: PanState) -> StepOutput:
+        """Run over one frame, (B, V, D); the same as `forward` on all frames so far, at the cost of one."""
+        vectors, weights = self.embed_frames(features)
+        hidden = self.recurrent.step(vectors, state.hidden)
+        context, memory, share = self.pose_attention.step(hidden, Running(*state[1:]))
+        logits, action_logits = self.read_out(hidden, context)
+        return StepOutput(logits, action_logits, weights, share.mean(dim=-1), PanState(hidden, *memory))
+
+    def read_out(self, states: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Class and action logits out of GRU states (..., H) and pose attention contexts (..., H)."""
+        logits = self.class_head(self.dropout(torch.cat([context, states], dim=-1)))
+        return logits, self.action_head(self.dropout(states))
+
+
+def frame_weights(pose_scores: Tensor, mask: Tensor) -> Tensor:
+    """Pose attention of whole clips, equation (11): weights of their frames, mean of the heads.
+
+    Args:
+        pose_scores: Shape (B, T, N).
+        mask: Which frames belong to their clip, bool (B, T).
+
+    Returns:
+        Shape (B, T); sums to 1 over the frames of a clip, 0 after its end.
+    """
+    scores = pose_scores.masked_fill(~mask.unsqueeze(-1), float("-inf"))
+    return torch.softmax(scores, dim=1).mean(dim=-1)

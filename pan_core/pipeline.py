@@ -1,0 +1,64 @@
+"""The whole pipeline as a user starts it: `dvc repro` with a clear answer where it cannot start, and the summary."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pan_core.config import PARAMS_FILE, load_params, set_dataset
+from pan_core.datasets import dataset_by_name
+from pan_core.errors import PanError
+from pan_core.files import read_json
+from pan_core.stages import paths
+from pan_core.tracking import ui_command
+
+
+def repro(dataset: str | None = None) -> None:
+    """Run every stage that is out of date.
+
+    Args:
+        dataset: Written into params.yaml first, as `dvc exp run --set-param` would.
+
+    Raises:
+        PanError: Where parameters are wrong, another run is going on, or a stage failed.
+    """
+    params = load_params()
+    dataset_by_name(dataset or params.dataset)
+    paths.cache().mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(paths.cache() / "run.lock", timeout=0):
+            if dataset and set_dataset(dataset):
+                print(f"{PARAMS_FILE}: dataset is now {dataset}", flush=True)
+            done = subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False)
+    except Timeout:
+        raise PanError(
+            "another run is going on in this folder; wait for it, or stop it, then run again: finished stages are kept"
+        ) from None
+    if done.returncode:
+        raise PanError("the run stopped, see the message above; finished work is kept, run again to go on from there")
+
+
+def summary_table() -> str:
+    """The closing table, from reports/summary.json."""
+    figures = read_json(paths.SUMMARY)
+    rows = [
+        ("dataset", f"{figures['dataset']}: {figures['clips']} clips, {figures['classes']} classes"),
+        ("joint accuracy (PCK@0.1)", _percent(figures["pose_pck"], "annotated poses, nothing extracted")),
+        ("test accuracy, clip mode", _percent(figures.get("test_accuracy_clip"), "not trained")),
+        ("test accuracy, online mode", _percent(figures.get("test_accuracy_online"), "not trained")),
+        ("latency p90, one PAN step", f"{figures['latency_step_p90_ms']:.3f} ms"),
+        ("latency p90, frame to action", f"{figures['latency_p90_ms']:.1f} ms"),
+        ("model size", f"{figures['params']:,} parameters, {figures['model_bytes'] / 1e6:.1f} MB ONNX"),
+        ("report", str(paths.REPORT)),
+        ("data docs", str(paths.DATA_DOCS / "index.html")),
+        ("figures", str(paths.SUMMARY)),
+        ("MLflow UI", ui_command()),
+    ]
+    width = max(len(name) for name, _ in rows)
+    line = "-" * (width + 44)
+    return "\n".join([line, *(f"{name:<{width}}  {value}" for name, value in rows), line])
+
+
+def _percent(value: float | None, absent: str) -> str:
+    return absent if value is None else f"{100 * value:.1f} %"

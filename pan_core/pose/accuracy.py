@@ -1,0 +1,61 @@
+"""How far estimated joints are from annotated ones: the share of correct keypoints."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pan_core.errors import DataError
+
+
+@dataclass(frozen=True)
+class PckResult:
+    """Share of correct keypoints.
+
+    Attributes:
+        overall: Over all visible joints; NaN where there are none.
+        per_joint: (V,), NaN where a joint is never visible.
+        counted: (V,) how often each joint was visible.
+    """
+
+    overall: float
+    per_joint: np.ndarray
+    counted: np.ndarray
+
+
+def box_sizes(truth: np.ndarray) -> np.ndarray:
+    """Longer side of the box around the visible true joints, (..., V, 3) -> (...); NaN where none is visible."""
+    places = np.where(truth[..., 2:] > 0, truth[..., :2], np.nan)
+    low = np.fmin.reduce(places, axis=-2)
+    high = np.fmax.reduce(places, axis=-2)
+    return (high - low).max(axis=-1)
+
+
+def pck(
+    predicted: np.ndarray, truth: np.ndarray, *, threshold: float = 0.1, scale: np.ndarray | None = None
+) -> PckResult:
+    """Share of visible true joints that were found within `threshold` x `scale` of their place.
+
+    A joint that was not predicted counts as wrong. Joints without truth do not count.
+
+    Args:
+        predicted: (..., V, 3) x, y, score; score 0 where a joint was not found.
+        truth: (..., V, 3) x, y, visibility; visibility 0 where there is no truth.
+        threshold: Allowed distance as a share of the scale.
+        scale: (...) size of each person in pixels; by default `box_sizes(truth)`.
+
+    Raises:
+        DataError: Where the shapes do not fit.
+    """
+    if predicted.shape != truth.shape or truth.ndim < 2 or truth.shape[-1] != 3:
+        raise DataError(f"Expected two arrays of shape (..., V, 3), but got {predicted.shape} and {truth.shape}")
+    size = box_sizes(truth) if scale is None else np.asarray(scale, float)
+    if size.shape != truth.shape[:-2]:
+        raise DataError(f"Expected `scale` to have shape {truth.shape[:-2]}, but got {size.shape}")
+    visible = truth[..., 2] > 0
+    apart = np.linalg.norm(predicted[..., :2] - truth[..., :2], axis=-1)
+    with np.errstate(invalid="ignore"):
+        correct = visible & (predicted[..., 2] > 0) & (apart <= threshold * size[..., None])
+    axes = tuple(range(visible.ndim - 1))
+    counted, right = visible.sum(axis=axes), correct.sum(axis=axes)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return PckResult(float(np.divide(right.sum(), counted.sum())), right / counted, counted)

@@ -1,0 +1,69 @@
+"""Which detected person is which: distances between poses and one-to-one matching."""
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+MIN_SHARED_JOINTS = 3
+# Finite, so that the assignment stays solvable; far above any distance that can be accepted.
+_IMPOSSIBLE = 1e6
+
+
+def person_scores(people: np.ndarray) -> np.ndarray:
+    """How completely and surely each person is seen: the sum of the joint scores over V, (..., V, 3) -> (...)."""
+    return people[..., 2].mean(axis=-1)
+
+
+def person_sizes(people: np.ndarray) -> np.ndarray:
+    """Longer side of the box around each person's joints in pixels, (N, V, 3) -> (N,), at least 1."""
+    if not len(people):
+        return np.empty(0)
+    places = np.where(people[..., 2:] > 0, people[..., :2], np.nan)
+    spans = np.nanmax(places, axis=1) - np.nanmin(places, axis=1)
+    return np.maximum(spans.max(axis=1), 1.0)
+
+
+def pose_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Mean distance of the joints that both poses have, over the larger person's size.
+
+    Args:
+        first: (N, V, 3).
+        second: (M, V, 3).
+
+    Returns:
+        (N, M); infinite where fewer than three joints are shared.
+    """
+    both = (first[:, None, :, 2] > 0) & (second[None, :, :, 2] > 0)
+    apart = np.linalg.norm(first[:, None, :, :2] - second[None, :, :, :2], axis=-1)
+    shared = both.sum(axis=-1)
+    total = np.where(both, apart, 0.0).sum(axis=-1)
+    sizes = np.maximum(person_sizes(first)[:, None], person_sizes(second)[None])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(shared >= MIN_SHARED_JOINTS, total / shared / sizes, np.inf)
+
+
+def match(distances: np.ndarray, gates: np.ndarray) -> list[tuple[int, int]]:
+    """One-to-one pairs with the least total distance.
+
+    Args:
+        distances: (N, M).
+        gates: (N,) largest distance that each row accepts.
+
+    Returns:
+        Pairs (row, column), each within the row's gate.
+    """
+    if not distances.size:
+        return []
+    allowed = distances <= gates[:, None]
+    rows, columns = linear_sum_assignment(np.where(allowed, distances, _IMPOSSIBLE))
+    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if allowed[r, c]]
+
+
+def distinct(people: np.ndarray, *, gate: float) -> np.ndarray:
+    """People without repetitions: of two poses closer than `gate` the one with the higher score stays, (N, V, 3)."""
+    people = people[np.argsort(-person_scores(people), kind="stable")]
+    close = pose_distances(people, people) < gate
+    kept: list[int] = []
+    for person in range(len(people)):
+        if not close[person, kept].any():
+            kept.append(person)
+    return people[kept]

@@ -1,0 +1,134 @@
+"""Geometry between a frame and the network's input: square crops around people, and the whole frame made smaller."""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pan_core.pose.maps import STRIDE
+from pan_core.skeletons import OPENPOSE18
+
+# What the network saw beyond the borders of its training pictures.
+BORDER_VALUE = 128
+# The outermost joints are eyes and ankles; hands overhead, feet and the next step need room around them.
+CROP_MARGIN = 1.5
+MIN_CROP_SIDE = 32.0
+
+
+# A crop is turned where its person leans by more than this, in degrees; above 45, so that it does not flicker.
+TURN_AT = 60.0
+
+
+@dataclass(frozen=True)
+class Square:
+    """Where to look for a person.
+
+    Attributes:
+        centre: (2,) x, y in pixels of the frame.
+        side: Side in pixels.
+        turn: Quarter turns, counter-clockwise, after which the person stands upright in the crop. The network was
+            trained on people who stand or sit and hardly finds those who lie.
+    """
+
+    centre: np.ndarray
+    side: float
+    turn: int = 0
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """A picture for the network and where it was taken from.
+
+    Attributes:
+        image: (h, w, 3) uint8, sides multiples of 8.
+        origin: (2,) x, y of the upper left corner in the frame, in pixels.
+        scale: (2,) frame pixels for one pixel of the picture before it was turned.
+        turn: Quarter turns, counter-clockwise, by which `image` was turned; only square pictures are.
+    """
+
+    image: np.ndarray
+    origin: np.ndarray
+    scale: np.ndarray
+    turn: int = 0
+
+    def to_frame(self, joints: np.ndarray) -> np.ndarray:
+        """Joints (..., 3) from pixels of `image` to pixels of the frame."""
+        x, y = joints[..., 0], joints[..., 1]
+        last = self.image.shape[0] - 1
+        straight = [(x, y), (last - y, x), (last - x, last - y), (y, last - x)][self.turn]
+        placed = joints.copy()
+        placed[..., :2] = self.origin + (np.stack(straight, axis=-1) + 0.5) * self.scale - 0.5
+        return placed
+
+
+def extent(joints: np.ndarray) -> tuple[np.ndarray, float]:
+    """Centre (2,) and longer side of the upright box around the joints that were found.
+
+    Args:
+        joints: (V, 3), at least one joint with a score above 0.
+    """
+    places = joints[joints[:, 2] > 0, :2]
+    low, high = places.min(axis=0), places.max(axis=0)
+    return (low + high) / 2, float((high - low).max())
+
+
+def square_around(joints: np.ndarray, *, turn: int = 0) -> Square:
+    """Crop around a pose (V, 3), with the margin that the next frame needs.
+
+    Args:
+        joints: Pose in pixels of the frame.
+        turn: Turn of the crop so far; kept unless the person leans far from upright in it.
+    """
+    centre, side = extent(joints)
+    return Square(centre, max(side * CROP_MARGIN, MIN_CROP_SIDE), upright_turn(joints, turn=turn))
+
+
+def upright_turn(joints: np.ndarray, *, turn: int) -> int:
+    """Quarter turns that set a pose (V, 3) upright, by its torso; `turn` where that is still good or unknown."""
+    ends = [joints[list(group)] for group in OPENPOSE18.torso]
+    if not all((end[:, 2] > 0).any() for end in ends):
+        return turn
+    upper, lower = (end[end[:, 2] > 0, :2].mean(axis=0) for end in ends)
+    right, down = lower - upper
+    lean = math.degrees(math.atan2(right, down))
+    off = (lean + 90 * turn + 180) % 360 - 180
+    return turn if abs(off) <= TURN_AT else round(-lean / 90) % 4
+
+
+def cut_square(frame: np.ndarray, square: Square, *, size: int) -> NetworkInput:
+    """Square part of a frame, resized to `size` x `size` and turned; what lies outside the frame is grey.
+
+    Args:
+        frame: (H, W, 3) uint8.
+        square: What to cut; rounded to whole pixels.
+        size: Side of the result.
+    """
+    height, width = frame.shape[:2]
+    whole = max(STRIDE, round(square.side))
+    left, top = np.round(square.centre - whole / 2).astype(int)
+    x0, x1 = np.clip([left, left + whole], 0, width)
+    y0, y1 = np.clip([top, top + whole], 0, height)
+    part = np.full((whole, whole, 3), BORDER_VALUE, np.uint8)
+    part[y0 - top : y1 - top, x0 - left : x1 - left] = frame[y0:y1, x0:x1]
+    image = np.rot90(_resized(part, size, size), square.turn)
+    return NetworkInput(image, np.array([left, top], float), np.full(2, whole / size), square.turn)
+
+
+def shrink_frame(frame: np.ndarray, *, size: tuple[int, int]) -> NetworkInput:
+    """Whole frame, scaled to fit into `size` with its proportions, sides rounded to multiples of 8.
+
+    Args:
+        frame: (H, W, 3) uint8.
+        size: Largest width and height.
+    """
+    height, width = frame.shape[:2]
+    ratio = min(size[0] / width, size[1] / height)
+    target = [max(STRIDE, round(side * ratio / STRIDE) * STRIDE) for side in (width, height)]
+    scale = np.array([width / target[0], height / target[1]])
+    return NetworkInput(_resized(frame, *target), np.zeros(2), scale)
+
+
+def _resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    shrinking = image.shape[1] > width
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)

@@ -1,0 +1,72 @@
+"""People in a frame, found anywhere or looked at closely: network and grouping behind two calls."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from pan_core.pose.crops import NetworkInput, Square, cut_square, shrink_frame
+from pan_core.pose.grouping import GroupingSettings, cells_to_pixels, group_people
+from pan_core.pose.inference import PoseSession
+
+
+class Estimator(Protocol):
+    """What the tracker needs; a test may give it true joints."""
+
+    def search(self, frame: np.ndarray) -> np.ndarray:
+        """People anywhere in a frame, (N, V, 3) in its pixels."""
+
+    def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
+        """People in each of some squares, (N, V, 3) in the frame's pixels."""
+
+
+class PoseEstimator:
+    """Estimator that runs the exported network.
+
+    Args:
+        model: Exported pose network.
+        stages: Stage whose maps are used on crops.
+        search_stages: Stage whose maps are used on whole frames.
+        search_size: Largest width and height of a whole frame.
+        crop_size: Side of a crop, a multiple of 8.
+        min_joint_score: Lowest confidence of a joint.
+        threads: Processor cores.
+
+    Raises:
+        DataError: Where the model cannot be used.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        *,
+        stages: int,
+        search_stages: int,
+        search_size: tuple[int, int],
+        crop_size: int,
+        min_joint_score: float,
+        threads: int = 1,
+    ) -> None:
+        self._crops = PoseSession(model, stages=stages, threads=threads)
+        same = search_stages == stages
+        self._frames = self._crops if same else PoseSession(model, stages=search_stages, threads=threads)
+        self._search_size = search_size
+        self._crop_size = crop_size
+        self._grouping = GroupingSettings(min_joint_score=min_joint_score)
+
+    def search(self, frame: np.ndarray) -> np.ndarray:
+        """People anywhere in a frame (H, W, 3): (N, V, 3) in its pixels, the most completely seen first."""
+        source = shrink_frame(frame, size=self._search_size)
+        return self._people(self._frames(source.image[None])[0], source)
+
+    def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
+        """People in each square of a frame: (N, V, 3) in its pixels, the most completely seen first."""
+        if not squares:
+            return []
+        sources = [cut_square(frame, square, size=self._crop_size) for square in squares]
+        maps = self._crops(np.stack([source.image for source in sources]))
+        return [self._people(part, source) for part, source in zip(maps, sources, strict=True)]
+
+    def _people(self, maps: np.ndarray, source: NetworkInput) -> np.ndarray:
+        return source.to_frame(cells_to_pixels(group_people(maps, settings=self._grouping)))

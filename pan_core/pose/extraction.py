@@ -1,0 +1,190 @@
+"""From a video to the 2D skeletons of the people in it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pan_core.errors import ConfigError
+from pan_core.pose.association import person_scores
+from pan_core.pose.estimation import PoseEstimator
+from pan_core.pose.maps import MAX_STAGES, STRIDE
+from pan_core.pose.tracking import PersonTracker
+from pan_core.skeletons import OPENPOSE18
+from pan_core.video import probe, read_frames
+
+# Part of the identity: to be raised whenever grouping, tracking or decoding changes what comes out.
+METHOD = 1
+# A track seen in fewer frames than this and than a quarter of the clip is taken for a false detection.
+MIN_TRACK_FRAMES = 8
+MIN_TRACK_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class ExtractionSettings:
+    """How people are found and followed; every value is part of the extractor's identity.
+
+    Attributes:
+        stages: Network stage used on crops, 1..6: later ones are slower and more exact.
+        search_stages: Network stage used on whole frames.
+        search_size: Largest width and height of a whole frame at the network's input.
+        crop_size: Side of a crop at the network's input, a multiple of 8.
+        search_every: Frames between two searches of the whole frame.
+        min_joint_score: Lowest confidence of a joint.
+        min_person_score: Lowest sum of joint scores over the number of joints, for a person to be believed.
+        max_people: Most people followed at a time and returned.
+        max_fps: Frames a second to look at; a faster video is thinned by a whole step.
+    """
+
+    stages: int = 3
+    search_stages: int = 3
+    search_size: tuple[int, int] = (432, 368)
+    crop_size: int = 224
+    search_every: int = 15
+    min_joint_score: float = 0.1
+    min_person_score: float = 0.12
+    max_people: int = 2
+    max_fps: float = 15.0
+
+    def __post_init__(self) -> None:
+        rules = {
+            f"stages: expected 1..{MAX_STAGES}": 1 <= self.stages <= MAX_STAGES,
+            f"search_stages: expected 1..{MAX_STAGES}": 1 <= self.search_stages <= MAX_STAGES,
+            "search_size: expected two sides of at least 64": len(self.search_size) == 2
+            and min(self.search_size) >= 64,
+            f"crop_size: expected a multiple of {STRIDE}, at least 64": self.crop_size >= 64
+            and self.crop_size % STRIDE == 0,
+            "search_every: expected at least 1": self.search_every >= 1,
+            "min_joint_score: expected a value in 0..1": 0 < self.min_joint_score < 1,
+            "min_person_score: expected a value in 0..1": 0 < self.min_person_score < 1,
+            "max_people: expected at least 1": self.max_people >= 1,
+            "max_fps: expected a value above 0": self.max_fps > 0,
+        }
+        faults = [f"{rule}, but got {getattr(self, rule.split(':')[0])}" for rule, kept in rules.items() if not kept]
+        if faults:
+            raise ConfigError("pose extraction", faults)
+
+
+@dataclass(frozen=True)
+class ExtractedPoses:
+    """Skeletons of one video.
+
+    Attributes:
+        joints: (M, T, V, 3) x, y in pixels, score; NaN, NaN, 0 where a joint was not found; M may be 0. People
+            are sorted by their summed score.
+        fps: Poses a second, after thinning.
+        width: Pixels.
+        height: Pixels.
+        n_frames: Frames of the video, before thinning.
+    """
+
+    joints: np.ndarray
+    fps: float
+    width: int
+    height: int
+    n_frames: int
+
+
+class PoseExtractor:
+    """Finds and follows people in videos with the exported pose network.
+
+    Args:
+        model_path: File written by `pan_core.pose.onnx_export.export_network`.
+        settings: How to search and follow.
+        threads: Processor cores to use.
+
+    Raises:
+        DataError: Where the model cannot be used.
+    """
+
+    layout = OPENPOSE18
+
+    def __init__(self, model_path: Path, *, settings: ExtractionSettings, threads: int = 1) -> None:
+        self.settings = settings
+        self.identity = extractor_identity(model_path, settings=settings)
+        self._estimator = PoseEstimator(
+            model_path,
+            stages=settings.stages,
+            search_stages=settings.search_stages,
+            search_size=settings.search_size,
+            crop_size=settings.crop_size,
+            min_joint_score=settings.min_joint_score,
+            threads=threads,
+        )
+
+    def tracker(self) -> PersonTracker:
+        """A new tracker; for a camera, feed it frame by frame."""
+        return PersonTracker(
+            self._estimator,
+            max_people=self.settings.max_people,
+            min_person_score=self.settings.min_person_score,
+            search_every=self.settings.search_every,
+        )
+
+    def extract(self, video: Path) -> ExtractedPoses:
+        """Skeletons of a whole video.
+
+        Raises:
+            VideoError: Where the video cannot be decoded.
+        """
+        info = probe(video)
+        step = frame_step(info.fps, self.settings.max_fps)
+        tracker = self.tracker()
+        seen = [tracker.update(frame) for frame in read_frames(video, step=step)]
+        tracks = believable_tracks(
+            collect_tracks(seen, joints=self.layout.size), min_person_score=self.settings.min_person_score
+        )
+        return ExtractedPoses(
+            joints=tracks[: self.settings.max_people].astype(np.float32),
+            fps=info.fps / step,
+            width=info.width,
+            height=info.height,
+            n_frames=info.n_frames,
+        )
+
+
+def extractor_identity(model_path: Path, *, settings: ExtractionSettings) -> str:
+    """Hash of everything that decides what comes out: model, settings and method."""
+    digest = hashlib.sha256(model_path.read_bytes())
+    digest.update(json.dumps([METHOD, asdict(settings)], sort_keys=True).encode())
+    return f"{OPENPOSE18.name}-{digest.hexdigest()[:24]}"
+
+
+def frame_step(fps: float, max_fps: float) -> int:
+    """Every how many frames to look at one: max(1, round(fps / max_fps))."""
+    return max(1, round(fps / max_fps))
+
+
+def collect_tracks(seen: list[list[tuple[int, np.ndarray]]], *, joints: int) -> np.ndarray:
+    """Tracker output of T frames as one array (M, T, V, 3) in the order of first sight; NaN, NaN, 0 where unseen."""
+    rows: dict[int, int] = {}
+    for people in seen:
+        for track_id, _ in people:
+            rows.setdefault(track_id, len(rows))
+    tracks = np.full((len(rows), len(seen), joints, 3), np.nan)
+    tracks[..., 2] = 0.0
+    for frame, people in enumerate(seen):
+        for track_id, pose in people:
+            tracks[rows[track_id], frame] = pose
+    return tracks
+
+
+def believable_tracks(tracks: np.ndarray, *, min_person_score: float) -> np.ndarray:
+    """Tracks that are likely people, by summed score, the highest first.
+
+    A track is dropped where it was seen in fewer than 8 frames and in less than a quarter of the clip, or where the
+    mean score of the frames in which it was seen is below the bound.
+
+    Args:
+        tracks: (M, T, V, 3).
+        min_person_score: Bound of the mean person score.
+    """
+    seen = (tracks[..., 2] > 0).any(axis=2)
+    count = seen.sum(axis=1)
+    total = person_scores(tracks).sum(axis=1)
+    long = count >= min(MIN_TRACK_FRAMES, MIN_TRACK_SHARE * tracks.shape[1])
+    sure = total >= min_person_score * count
+    kept = np.flatnonzero(long & sure & (count > 0))
+    return tracks[kept[np.argsort(-total[kept], kind="stable")]]

@@ -1,0 +1,190 @@
+"""Follow several people through a video, one frame at a time.
+
+The whole frame is searched now and then; between searches each person is looked at in a square crop around the
+place where the last frames let expect them, which is cheaper and finds more joints. Nothing looks ahead, so that a
+file and a camera go through the same code.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from pan_core.pose.association import distinct, match, person_scores, pose_distances
+from pan_core.pose.crops import Square, square_around
+from pan_core.pose.estimation import Estimator
+
+# In body sizes: a pose this far from where its track expects it may still be the same person.
+MATCH_GATE = 0.35
+# A track that was not seen may be further from where it was left, by so much a frame, up to the limit.
+GATE_GROWTH = 0.05
+GATE_LIMIT = 1.0
+# Two poses nearer than this are one person seen twice.
+SAME_PERSON_GATE = 0.15
+# A person who is followed already may be seen this much worse than one who is new.
+KEEP_SHARE = 0.5
+# For so many frames a lost person is also looked for in turned crops: most are lost when they fall or bend down.
+RETRY_FRAMES = 4
+# A person seen this much better takes the place of the weakest track where all places are taken.
+REPLACE_RATIO = 1.5
+# Crops grow at once and shrink by at most this share a frame, because joints drop out more often than people shrink.
+SHRINK_PER_FRAME = 0.05
+# A frame without any track is searched; this often, so that a scene without people stays cheap.
+EMPTY_SEARCH_EVERY = 2
+
+
+@dataclass
+class Track:
+    """A person who is being followed.
+
+    Attributes:
+        track_id: Number of the track, unique in its tracker.
+        joints: (V, 3) pose when last seen.
+        square: Crop in which the person is expected.
+        velocity: (2,) pixels a frame.
+        shift: (2,) pixels that the person is expected to have moved since last seen.
+        unseen: Frames since the person was last seen, 0 when seen in the current one.
+    """
+
+    track_id: int
+    joints: np.ndarray
+    square: Square
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    shift: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    unseen: int = 0
+
+    @property
+    def expected(self) -> np.ndarray:
+        """Pose (V, 3) expected in the current frame."""
+        moved = self.joints.copy()
+        moved[:, :2] += self.shift
+        return moved
+
+    @property
+    def gate(self) -> float:
+        """Distance in body sizes up to which a pose may be this person."""
+        return min(MATCH_GATE + GATE_GROWTH * (self.unseen - 1), GATE_LIMIT)
+
+    def advance(self) -> None:
+        """Go on to the next frame; a person who was not seen is expected to slow down."""
+        if self.unseen:
+            self.velocity = self.velocity / 2
+        self.unseen += 1
+        self.shift = self.shift + self.velocity
+        self.square = replace(self.square, centre=self.square.centre + self.velocity)
+
+    def see(self, joints: np.ndarray) -> None:
+        """Take in the pose (V, 3) of the current frame."""
+        shared = (joints[:, 2] > 0) & (self.joints[:, 2] > 0)
+        if shared.any():
+            moved = np.median(joints[shared, :2] - self.joints[shared, :2], axis=0) / self.unseen
+            self.velocity = (self.velocity + moved) / 2
+        around = square_around(joints, turn=self.square.turn)
+        smallest = self.square.side * (1 - SHRINK_PER_FRAME)
+        self.square = replace(around, side=max(around.side, smallest))
+        self.joints, self.shift, self.unseen = joints, np.zeros(2), 0
+
+
+def hand_over(tracks: list[Track], people: np.ndarray) -> np.ndarray:
+    """Give each track the person whom it expects; returns the people whom no track expects, (N, V, 3)."""
+    if not tracks or not len(people):
+        return people
+    expected = np.stack([track.expected for track in tracks])
+    pairs = match(pose_distances(expected, people), np.array([track.gate for track in tracks]))
+    for row, column in pairs:
+        tracks[row].see(people[column])
+    return np.delete(people, [column for _, column in pairs], axis=0)
+
+
+class PersonTracker:
+    """Online tracker; feed it frames with `update`.
+
+    Args:
+        estimator: Finds people in frames and crops.
+        max_people: Most people followed at a time.
+        min_person_score: Lowest score of a person to start a track (`person_scores`); half of it keeps one.
+        search_every: Frames between two searches of the whole frame; one follows at once where a person is lost.
+        keep_lost: Frames for which a person who is not seen is waited for.
+    """
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        *,
+        max_people: int,
+        min_person_score: float,
+        search_every: int,
+        keep_lost: int = 10,
+    ) -> None:
+        self._estimator = estimator
+        self._max_people = max_people
+        self._min_score = min_person_score
+        self._search_every = search_every
+        self._keep_lost = keep_lost
+        self._tracks: list[Track] = []
+        self._started = 0
+        self._since_search = search_every
+
+    def update(self, frame: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        """People in the next frame.
+
+        Args:
+            frame: (H, W, 3) uint8, BGR.
+
+        Returns:
+            Track number and joints (V, 3) in pixels, of every person seen in this frame; x, y are NaN and the score
+            is 0 where a joint was not found.
+        """
+        self._follow(frame)
+        self._since_search += 1
+        every = self._search_every if self._tracks else min(EMPTY_SEARCH_EVERY, self._search_every)
+        just_lost = any(track.unseen == 1 for track in self._tracks)
+        if just_lost or self._since_search >= every:
+            self._since_search = 0
+            self._search(frame)
+        self._tracks = [track for track in self._tracks if track.unseen <= self._keep_lost]
+        return [(track.track_id, track.joints) for track in self._tracks if not track.unseen]
+
+    def _follow(self, frame: np.ndarray) -> None:
+        """Look for every track's person in its crop."""
+        for track in self._tracks:
+            track.advance()
+        self._look(frame, self._tracks, turns=(0,))
+        self._look(frame, [track for track in self._tracks if 0 < track.unseen <= RETRY_FRAMES], turns=(1, 2, 3))
+
+    def _look(self, frame: np.ndarray, tracks: list[Track], *, turns: tuple[int, ...]) -> None:
+        """Look for some tracks' people in their crops, turned further by each of `turns`."""
+        squares = [replace(track.square, turn=(track.square.turn + turn) % 4) for track in tracks for turn in turns]
+        seen = self._estimator.look(frame, squares)
+        if seen:
+            people = np.concatenate(seen)
+            people = self._not_followed(people[person_scores(people) >= self._min_score * KEEP_SHARE])
+            hand_over(tracks, distinct(people, gate=SAME_PERSON_GATE))
+
+    def _search(self, frame: np.ndarray) -> None:
+        """Find people who are not followed in the whole frame, and look at each of them closely."""
+        found = self._estimator.search(frame)
+        found = self._not_followed(found[person_scores(found) >= self._min_score])[: self._max_people]
+        if not len(found):
+            return
+        close = self._estimator.look(frame, [square_around(person) for person in found])
+        people = np.concatenate([found, *close])
+        people = distinct(people[person_scores(people) >= self._min_score], gate=SAME_PERSON_GATE)
+        people = self._not_followed(people)
+        for person in hand_over([track for track in self._tracks if track.unseen], people):
+            self._start(person)
+
+    def _not_followed(self, people: np.ndarray) -> np.ndarray:
+        """People who are none of those seen in this frame."""
+        seen = [track.joints for track in self._tracks if not track.unseen]
+        if not seen:
+            return people
+        return people[~(pose_distances(people, np.stack(seen)) < MATCH_GATE).any(axis=1)]
+
+    def _start(self, person: np.ndarray) -> None:
+        if len(self._tracks) >= self._max_people:
+            weakest = min(self._tracks, key=lambda track: float(person_scores(track.joints)))
+            if person_scores(person) < REPLACE_RATIO * person_scores(weakest.joints):
+                return
+            self._tracks.remove(weakest)
+        self._tracks.append(Track(self._started, person, square_around(person)))
+        self._started += 1

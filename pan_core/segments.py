@@ -1,0 +1,150 @@
+"""Relabelling by segment (section III of the paper): which atomic action holds in which frames of a clip.
+
+A class is a sequence (LongJump: Running, then Jumping), several actions at once (WalkingAndWaving), or atomic.
+Where a dataset gives no boundaries they are found as change points of pose motion, with ruptures.
+"""
+
+import numpy as np
+import pandas as pd
+
+from pan_core.datasets.base import Composition
+from pan_core.model.missing import UnseenPlacer, bridge_gaps, seen_joints
+from pan_core.pose.store import ClipPoses
+from pan_core.skeletons import SkeletonLayout
+
+SMOOTHING_S = 0.2
+
+
+def main_person(joints: np.ndarray) -> np.ndarray:
+    """The person with the largest summed score; joints (M, T, V, 3) -> (T, V, 3)."""
+    return joints[int(np.argmax(joints[..., 2].sum(axis=(1, 2))))]
+
+
+def motion_signal(joints: np.ndarray, layout: SkeletonLayout, fps: float) -> np.ndarray:
+    """What changes when one action gives way to the next, each column with unit variance.
+
+    Columns: the posture (joints relative to the root in torso lengths) and the speed of every joint (torso lengths
+    a second), both smoothed over 0.2 s; posture enters by its first principal components, so that many joints do
+    not drown the few speeds.
+
+    Args:
+        joints: One person, shape (T, V, 3).
+        layout: Layout of the joints.
+        fps: Poses a second.
+
+    Returns:
+        Shape (T, F).
+    """
+    from scipy.ndimage import uniform_filter1d
+
+    seen = seen_joints(joints)[None]
+    place = UnseenPlacer(layout)(*bridge_gaps(joints[None, ..., :2].astype(np.float64), seen))[0]  # T V 2
+    root = place[:, list(layout.root)].mean(axis=1, keepdims=True)  # T 1 2
+    upper, lower = (place[:, list(group)].mean(axis=1) for group in layout.torso)
+    torso = max(float(np.median(np.linalg.norm(upper - lower, axis=-1))), 1e-3)
+    window = max(1, round(SMOOTHING_S * fps))
+    posture = ((place - root) / torso).reshape(len(place), -1)
+    speed = np.linalg.norm(np.gradient(place, axis=0), axis=-1) * fps / torso
+    travel = np.gradient(root[:, 0], axis=0) * fps / torso
+    columns = [_components(posture, 4), _components(speed, 4), travel]
+    signal = uniform_filter1d(np.concatenate(columns, axis=1), window, axis=0, mode="nearest")
+    return (signal - signal.mean(axis=0)) / np.maximum(signal.std(axis=0), 1e-6)
+
+
+def _components(values: np.ndarray, count: int) -> np.ndarray:
+    centred = values - values.mean(axis=0)
+    left, strength, _ = np.linalg.svd(centred, full_matrices=False)
+    return left[:, :count] * strength[:count]
+
+
+def change_points(signal: np.ndarray, parts: int, min_frames: int) -> list[int]:
+    """Boundaries between `parts` consecutive segments, by exact dynamic programming on the squared error.
+
+    Args:
+        signal: Shape (T, F).
+        parts: Number of segments.
+        min_frames: Shortest segment; lowered where the clip is too short for it.
+
+    Returns:
+        `parts` - 1 frame indices, rising.
+    """
+    import ruptures
+
+    frames = len(signal)
+    shortest = max(1, min(min_frames, frames // (parts + 1)))
+    found = ruptures.Dynp(model="l2", min_size=shortest, jump=1).fit(signal).predict(n_bkps=parts - 1)
+    return found[:-1]
+
+
+def equal_split(frames: int, parts: int) -> list[int]:
+    """The naive boundaries: segments of equal length."""
+    return [round(frames * part / parts) for part in range(1, parts)]
+
+
+def segment_rows(
+    clip_id: str, label: str, composition: Composition, n_frames: int, boundaries: list[int]
+) -> list[dict[str, object]]:
+    """Rows of the segment table for one clip.
+
+    Args:
+        clip_id: The clip.
+        label: Its class, which becomes `parent_label`.
+        composition: How the class is made.
+        n_frames: Frames of the video.
+        boundaries: Video frames at which a sequence goes on to its next part.
+    """
+    if composition.kind == "together":
+        spans = [(0, n_frames)] * len(composition.parts)
+    else:
+        edges = [0, *boundaries, n_frames]
+        spans = list(zip(edges[:-1], edges[1:], strict=True))
+    return [
+        {"clip_id": clip_id, "start_frame": start, "end_frame": end, "label": part, "parent_label": label}
+        for part, (start, end) in zip(composition.parts, spans, strict=True)
+    ]
+
+
+def find_boundaries(
+    poses: ClipPoses, layout: SkeletonLayout, composition: Composition, n_frames: int, *, min_segment_s: float
+) -> list[int]:
+    """Boundaries of a sequence in video frames, from the poses; the equal split where there is nobody to see."""
+    parts = len(composition.parts)
+    if composition.kind == "together" or parts == 1:
+        return []
+    people, frames = poses.joints.shape[:2]
+    if people == 0 or frames < 2 * parts:
+        return equal_split(n_frames, parts)
+    signal = motion_signal(main_person(poses.joints), layout, poses.fps)
+    found = change_points(signal, parts, round(min_segment_s * poses.fps))
+    return [min(n_frames - 1, max(1, round(point * n_frames / frames))) for point in found]
+
+
+def frame_matrix(segments: pd.DataFrame, actions: list[str], n_frames: int) -> np.ndarray:
+    """Which actions hold in which frame; rows of one clip -> bool (T, A)."""
+    holds = np.zeros((n_frames, len(actions)), dtype=bool)
+    for row in segments.itertuples(index=False):
+        holds[row.start_frame : row.end_frame, actions.index(row.label)] = True
+    return holds
+
+
+def frame_accuracy(found: pd.DataFrame, true: pd.DataFrame, lengths: dict[str, int]) -> float:
+    """Share of frames whose set of actions is the true one, over the clips named in `lengths`."""
+    actions = sorted(set(found["label"]) | set(true["label"]))
+    right = total = 0
+    found_by, true_by = dict(list(found.groupby("clip_id"))), dict(list(true.groupby("clip_id")))
+    for clip_id, n_frames in lengths.items():
+        same = frame_matrix(found_by[clip_id], actions, n_frames) == frame_matrix(true_by[clip_id], actions, n_frames)
+        right += int(same.all(axis=1).sum())
+        total += n_frames
+    return right / total if total else float("nan")
+
+
+def boundary_errors(found: pd.DataFrame, true: pd.DataFrame) -> np.ndarray:
+    """Signed error of every boundary inside a clip, in frames; found minus true, sequences only."""
+
+    def starts(table: pd.DataFrame) -> pd.Series:
+        inner = table[table["start_frame"] > 0]
+        return inner.set_index(["clip_id", "label"])["start_frame"]
+
+    both = pd.concat([starts(found), starts(true)], axis=1, join="inner").to_numpy()
+    return both[:, 0] - both[:, 1]

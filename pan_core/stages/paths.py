@@ -1,0 +1,44 @@
+"""Files of a workspace, relative to its root; the same names stand in dvc.yaml."""
+
+import os
+from pathlib import Path
+
+RAW = Path("data/raw")
+CLIPS = Path("data/clips.parquet")
+POSES = Path("data/poses")
+SEGMENTS = Path("data/segments.parquet")
+VALID = Path("data/valid")
+QUARANTINE = Path("data/quarantine")
+POSE_MODEL = Path("models/pose")
+TUNED = Path("models/tuned.json")
+RECOGNISER = Path("models/pan")
+EXPORTED = Path("models/exported")
+REPORTS = Path("reports")
+EVALUATION = REPORTS / "evaluation"
+REPORT = REPORTS / "report.html"
+DATA_DOCS = REPORTS / "data_docs"
+SUMMARY = REPORTS / "summary.json"
+
+CACHE_VARIABLE = "PAN_CACHE"
+MIRROR_VARIABLE = "PAN_MIRROR"
+
+
+def cache() -> Path:
+    """Folder that outlives stage outputs: downloads, extracted poses, checkpoints."""
+    return Path(os.environ.get(CACHE_VARIABLE, ".cache"))
+
+
+def mirror() -> Path | None:
+    """Folder laid out as `<dataset>/<file>` that is used before any download."""
+    value = os.environ.get(MIRROR_VARIABLE)
+    return Path(value) if value else None
+
+
+def result(stage: str) -> Path:
+    """JSON result of a stage."""
+    return REPORTS / f"{stage}.json"
+
+
+def model_folder(mode: str, split: int) -> Path:
+    """Trained recogniser of one mode and split."""
+    return RECOGNISER / f"{mode}-split{split}"

@@ -1,0 +1,168 @@
+"""Everything that talks to MLflow.
+
+One experiment a dataset. One parent run a pipeline run, found again by the fingerprint of its parameters, so that
+a killed run continues as the same row; stage runs are nested in it. The default store is SQLite under mlruns/.
+"""
+
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from pan_core.errors import PanError
+
+STORE = Path("mlruns")
+PIPELINE, STAGE = "pipeline", "stage"
+
+
+def store_uri() -> str:
+    """Address of the tracking store: MLFLOW_TRACKING_URI where set, else SQLite under mlruns/."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(STORE / 'mlflow.db').resolve()}"
+
+
+def ui_command() -> str:
+    """The line that opens the MLflow UI on the store in use."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if uri and uri.startswith("http"):
+        return f"open {uri}"
+    return f".venv/bin/mlflow ui --backend-store-uri {uri or 'sqlite:///mlruns/mlflow.db'} --port 5000"
+
+
+class Run:
+    """One MLflow run that is open for writing."""
+
+    def __init__(self, client: Any, run_id: str) -> None:
+        self._client = client
+        self.run_id = run_id
+
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics of one step in one request."""
+        from mlflow.entities import Metric
+        from mlflow.utils.time import get_current_time_millis
+
+        now = get_current_time_millis()
+        self._client.log_batch(self.run_id, metrics=[Metric(k, float(v), now, step) for k, v in values.items()])
+
+    def params(self, values: Mapping[str, object]) -> None:
+        """Log parameters; a name that the run already has keeps its first value."""
+        from mlflow.entities import Param
+
+        known = self._client.get_run(self.run_id).data.params
+        new = [Param(key, str(value)[:6000]) for key, value in values.items() if key not in known]
+        if new:
+            self._client.log_batch(self.run_id, params=new)
+
+    def tag(self, name: str, value: object) -> None:
+        """Set a tag."""
+        self._client.set_tag(self.run_id, name, str(value))
+
+    def artifact(self, path: Path, folder: str | None = None) -> None:
+        """Attach a file, or a folder with all that is in it."""
+        log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
+        log(self.run_id, str(path), folder)
+
+    def figure(self, figure: Any, name: str) -> None:
+        """Attach a matplotlib figure as a picture."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / Path(name).name
+            figure.savefig(path, dpi=110)
+            parent = str(Path(name).parent)
+            self.artifact(path, None if parent == "." else parent)
+
+
+class Tracker:
+    """Runs of one dataset's experiment.
+
+    Raises:
+        PanError: Where the store cannot be opened.
+    """
+
+    def __init__(self, experiment: str) -> None:
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
+        uri = store_uri()
+        try:
+            with _store_lock():
+                self._client = MlflowClient(tracking_uri=uri)
+                self._experiment = self._experiment_id(experiment, uri)
+        except (MlflowException, OSError) as error:
+            raise PanError(
+                f"MLflow store {uri}: cannot be opened ({error}); start the server, or unset MLFLOW_TRACKING_URI"
+            ) from error
+
+    def _experiment_id(self, name: str, uri: str) -> str:
+        found = self._client.get_experiment_by_name(name)
+        if found is not None:
+            return found.experiment_id
+        root = (STORE / "artifacts" / name).resolve().as_uri() if uri.startswith("sqlite") else None
+        return self._client.create_experiment(name, artifact_location=root)
+
+    @contextmanager
+    def stage(self, name: str, *, fingerprint: str, params: Mapping[str, object]) -> Iterator[Run]:
+        """A stage's run, nested in the pipeline run of the same parameters.
+
+        A stage that was killed goes on in the run that it had.
+        """
+        parent = self.pipeline(fingerprint, params)
+        tags = {"pan.kind": STAGE, "pan.stage": name, "mlflow.parentRunId": parent.run_id}
+        run = self._open(f"tags.`pan.stage` = '{name}' and tags.`mlflow.parentRunId` = '{parent.run_id}'", name, tags)
+        status = "FAILED"
+        try:
+            yield run
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            self._client.set_terminated(run.run_id, status)
+
+    def pipeline(self, fingerprint: str, params: Mapping[str, object]) -> Run:
+        """The open pipeline run of these parameters in this workspace, made where there is none."""
+        workspace = f"{socket.gethostname()}:{Path.cwd()}"
+        tags = {"pan.kind": PIPELINE, "pan.fingerprint": fingerprint, "pan.workspace": workspace}
+        query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+        commit = _git_commit()
+        run = self._open(query, f"pipeline-{fingerprint[:6]}", tags | ({"git_commit": commit} if commit else {}))
+        run.params(params)
+        return run
+
+    def close_pipeline(self, fingerprint: str, row: Mapping[str, float], tags: Mapping[str, object]) -> str:
+        """Write a pipeline's figures into its one row and finish it; returns the run's id."""
+        run = self.pipeline(fingerprint, {})
+        run.metrics(row)
+        for name, value in tags.items():
+            run.tag(name, value)
+        self._client.set_terminated(run.run_id, "FINISHED")
+        return run.run_id
+
+    def _open(self, query: str, name: str, tags: dict[str, str]) -> Run:
+        query += " and attributes.status = 'RUNNING'"
+        found = self._client.search_runs([self._experiment], query, max_results=1)
+        if found:
+            return Run(self._client, found[0].info.run_id)
+        run = self._client.create_run(self._experiment, run_name=name, tags=tags)
+        return Run(self._client, run.info.run_id)
+
+
+def _store_lock() -> FileLock:
+    # Two processes that open a new SQLite store at once race its migration.
+    STORE.mkdir(exist_ok=True)
+    return FileLock(STORE / ".lock")
+
+
+def _git_commit() -> str:
+    import subprocess
+
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+

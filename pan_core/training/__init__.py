@@ -1,0 +1,1 @@
+"""Training of the recogniser: samples, augmentation, schedule, checkpoints, and the loop."""

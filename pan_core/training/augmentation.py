@@ -1,0 +1,173 @@
+"""Augmentation of joints and mixing of samples, vectorised over the batch.
+
+Joints are changed before features are computed, so that bones, motions and distances stay consistent. Shapes:
+B clips, T frames, V joints.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pan_core.errors import ConfigError
+from pan_core.skeletons import SkeletonLayout
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """How strongly training clips are varied.
+
+    Attributes:
+        flip: Probability of a left-right mirror; 0 where a class says which side it is done with.
+        rotation: Largest rotation in the picture, degrees.
+        stretch: Largest change of the aspect ratio, as a share.
+        jitter: Standard deviation of joint noise, as a share of the person's spread.
+        joint_dropout: Probability that a joint goes missing for a span of the clip.
+        crop: Largest share of a clip that is cut off at its ends.
+        mixup: Parameter of the Beta distribution of mixing weights; 0 for none.
+    """
+
+    flip: float = 0.5
+    rotation: float = 15.0
+    stretch: float = 0.2
+    jitter: float = 0.01
+    joint_dropout: float = 0.05
+    crop: float = 0.15
+    mixup: float = 0.2
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name}: expected 0 <= {name} <= 1, but got {getattr(self, name)}"
+            for name in ("flip", "joint_dropout")
+            if not 0 <= getattr(self, name) <= 1
+        ]
+        faults += [
+            f"{name}: expected 0 <= {name} < 1, but got {getattr(self, name)}"
+            for name in ("stretch", "crop")
+            if not 0 <= getattr(self, name) < 1
+        ]
+        faults += [
+            f"{name}: expected at least 0, but got {getattr(self, name)}"
+            for name in ("rotation", "jitter", "mixup")
+            if getattr(self, name) < 0
+        ]
+        if faults:
+            raise ConfigError("augmentation", faults)
+
+
+def augment(
+    joints: np.ndarray, layout: SkeletonLayout, settings: AugmentationSettings, rng: np.random.Generator
+) -> np.ndarray:
+    """Vary clips: mirror, rotate and stretch the picture, move joints a little, lose some.
+
+    Args:
+        joints: Shape (B, T, V, 3); not changed.
+        layout: Says which joints a mirror swaps.
+        settings: Strengths.
+        rng: Source of all chance.
+
+    Returns:
+        Shape (B, T, V, 3), float32.
+    """
+    joints = mirror(joints, layout, rng.random(len(joints)) < settings.flip)
+    places = joints[..., :2] @ _transforms(len(joints), settings, rng)[:, None]
+    if settings.jitter > 0:
+        places += _noise(places, joints[..., 2] > 0, settings.jitter, rng)
+    varied = np.concatenate([places, joints[..., 2:]], axis=-1)
+    return lose_joints(varied, settings.joint_dropout, rng)
+
+
+def mirror(joints: np.ndarray, layout: SkeletonLayout, chosen: np.ndarray) -> np.ndarray:
+    """Mirror the chosen clips left to right: x changes its sign, paired joints change places.
+
+    Args:
+        joints: Shape (B, T, V, 3).
+        layout: Says which joints are pairs.
+        chosen: Bool (B,).
+    """
+    flipped = joints[:, :, layout.mirror()] * np.array([-1, 1, 1], dtype=joints.dtype)
+    return np.where(chosen[:, None, None, None], flipped, joints)
+
+
+def lose_joints(joints: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
+    """Make joints missing for one span of frames, each with the given probability; changes and returns `joints`."""
+    batch, frames, size = joints.shape[:3]
+    lost = rng.random((batch, 1, size)) < probability
+    ends = np.sort(rng.random((2, batch, 1, size)), axis=0) * frames
+    at = np.arange(frames)[None, :, None]
+    gone = lost & (at >= ends[0]) & (at < ends[1])
+    joints[gone] = np.array([np.nan, np.nan, 0], dtype=joints.dtype)
+    return joints
+
+
+def crop_frames(
+    lengths: np.ndarray, settings: AugmentationSettings, rng: np.random.Generator, *, longest: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose a part of each clip, for clips at a fixed rate.
+
+    Args:
+        lengths: Frames of the clips, (B,).
+        settings: `crop` is the largest share to cut off.
+        rng: Source of all chance.
+        longest: No part has more frames.
+
+    Returns:
+        First frames (B,) and lengths (B,).
+    """
+    kept = np.ceil(lengths * (1 - settings.crop * rng.random(len(lengths)))).astype(np.int64)
+    kept = np.minimum(kept, longest)
+    starts = np.floor(rng.random(len(lengths)) * (lengths - kept + 1)).astype(np.int64)
+    return starts, kept
+
+
+def crop_time(
+    joints: np.ndarray, targets: np.ndarray, settings: AugmentationSettings, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Stretch a part of each clip to the number of frames that it had, for clips of a fixed number of frames.
+
+    Args:
+        joints: Shape (B, T, V, 3).
+        targets: Action distribution of the frames, (B, T, A); taken from the nearest frame.
+        settings: `crop` is the largest share to cut off.
+        rng: Source of all chance.
+    """
+    batch, frames = joints.shape[:2]
+    kept = 1 - settings.crop * rng.random((batch, 1))
+    at = (rng.random((batch, 1)) * (1 - kept) + kept * np.linspace(0, 1, frames)) * (frames - 1)
+    before = np.minimum(at.astype(np.int64), frames - 1)
+    after = np.minimum(before + 1, frames - 1)
+    share = (at - before)[..., None, None].astype(np.float32)
+    clip = np.arange(batch)[:, None]
+    between = (1 - share) * joints[clip, before] + share * joints[clip, after]
+    return between, targets[clip, np.rint(at).astype(np.int64)]
+
+
+def mixing(batch: int, settings: AugmentationSettings, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Partners and weights for mixup (Zhang et al., 2018).
+
+    Returns:
+        Partner of each clip, (B,), and the clip's own weight, float32 (B,), at least 0.5 so that its length counts.
+    """
+    if settings.mixup == 0:
+        return np.arange(batch), np.ones(batch, dtype=np.float32)
+    weights = rng.beta(settings.mixup, settings.mixup, batch)
+    return rng.permutation(batch), np.maximum(weights, 1 - weights).astype(np.float32)
+
+
+def _transforms(batch: int, settings: AugmentationSettings, rng: np.random.Generator) -> np.ndarray:
+    """Random rotation times stretch, one 2x2 matrix a clip, to multiply row vectors with; (B, 2, 2)."""
+    angle = np.deg2rad(rng.uniform(-settings.rotation, settings.rotation, batch))
+    ratio = 1 + rng.uniform(-settings.stretch, settings.stretch, batch)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    rotation = np.stack([np.stack([cosine, sine], -1), np.stack([-sine, cosine], -1)], -2)
+    rotation[..., 0] *= ratio[:, None]
+    return rotation.astype(np.float32)
+
+
+def _noise(places: np.ndarray, seen: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian noise whose size follows the spread of the seen joints of each clip, (B, T, V, 2)."""
+    count = np.maximum(seen.sum(axis=2, keepdims=True), 1)[..., None]
+    filled = np.where(seen[..., None], places, 0)
+    centred = np.where(seen[..., None], filled - filled.sum(axis=2, keepdims=True) / count, 0)
+    found = np.maximum(seen.sum(axis=(1, 2)), 1)
+    spread = np.sqrt(np.square(centred).sum(axis=(1, 2, 3)) / found).astype(np.float32)
+    return spread[:, None, None, None] * share * rng.standard_normal(places.shape, dtype=np.float32)

@@ -1,0 +1,60 @@
+"""Settings of a training, checked where they are made."""
+
+from dataclasses import dataclass, field
+
+from pan_core.errors import ConfigError
+from pan_core.training.augmentation import AugmentationSettings
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a network is trained.
+
+    Attributes:
+        epochs: Passes over the training clips.
+        batch: Clips a step.
+        learning_rate: Peak of the one-cycle schedule.
+        warm_up: Share of the steps before the peak.
+        weight_decay: Of AdamW.
+        label_smoothing: Share of every target that is spread over all classes.
+        lambda_pose: Weight of L_pose.
+        lambda_joints: Weight of L_joints.
+        prefix_share: Share of L_pose that is spread over all frames of a clip.
+        average: Reach of the weight average, as a share of all steps.
+        longest: Frames of a clip in one step at most; longer ones are seen in random parts.
+        device: "cpu", "cuda" or "auto".
+        augmentation: How clips are varied.
+    """
+
+    epochs: int = 80
+    batch: int = 32
+    learning_rate: float = 3e-3
+    warm_up: float = 0.2
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.1
+    lambda_pose: float = 1.0
+    lambda_joints: float = 0.5
+    prefix_share: float = 0.3
+    average: float = 0.03
+    longest: int = 160
+    device: str = "auto"
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "epochs": self.epochs >= 1,
+            "batch": self.batch >= 2,
+            "learning_rate": self.learning_rate > 0,
+            "warm_up": 0 <= self.warm_up < 1,
+            "weight_decay": self.weight_decay >= 0,
+            "label_smoothing": 0 <= self.label_smoothing < 1,
+            "lambda_pose": self.lambda_pose > 0,
+            "lambda_joints": self.lambda_joints >= 0,
+            "prefix_share": 0 <= self.prefix_share <= 1,
+            "average": 0 <= self.average <= 1,
+            "longest": self.longest >= 1,
+            "device": self.device in ("cpu", "cuda", "auto"),
+        }
+        faults = [f"{name}: cannot be {getattr(self, name)!r}" for name, holds in bounds.items() if not holds]
+        if faults:
+            raise ConfigError("training", faults)

@@ -1,0 +1,1 @@
+"""Skeletons and captions drawn into video."""

@@ -1,0 +1,89 @@
+"""Writes frames that carry drawings to a video file."""
+
+import itertools
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pan_core.errors import DataError, PanError
+from pan_core.files import atomic_path
+
+logger = logging.getLogger(__name__)
+
+# Container and codec, best first. MPEG-4 part 2 is in every OpenCV wheel; H.264 is not, for its licence.
+ENCODERS = ((".mp4", "mp4v"), (".avi", "MJPG"))
+
+
+def write_video(path: Path, frames: Iterable[np.ndarray], *, fps: float) -> Path:
+    """Encode frames; the file appears whole or not at all.
+
+    Args:
+        path: Where to write. The suffix is replaced where the machine cannot encode MP4 and falls back to AVI,
+            which is logged.
+        frames: Pictures of one size, shape (height, width, 3), uint8, blue-green-red; taken one at a time.
+        fps: Frames a second.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        DataError: Where there is no frame, or a frame differs in size from the first.
+        PanError: Where neither encoder works, or the disk is full.
+    """
+    source = iter(frames)
+    first = next(source, None)
+    if first is None:
+        raise DataError(f"{path}: no frame to write; the video must have at least one")
+    height, width = first.shape[:2]
+    suffix, codec = _working_encoder((width, height), fps)
+    target = path.with_suffix(suffix)
+    if suffix != ENCODERS[0][0]:
+        logger.warning("OpenCV on this machine cannot encode MP4; writing %s instead", target.name)
+    with atomic_path(target) as partial:
+        writer = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*codec), fps, (width, height))
+        try:
+            for frame in _checked(itertools.chain([first], source), first.shape, path):
+                writer.write(frame)
+        finally:
+            writer.release()
+        if not _is_video(partial):
+            raise PanError(f"{target}: the encoder wrote no readable video; check the free space of the disk")
+    return target
+
+
+def _checked(frames: Iterable[np.ndarray], shape: tuple[int, ...], path: Path) -> Iterator[np.ndarray]:
+    """OpenCV drops frames of another size without a word."""
+    for number, frame in enumerate(frames):
+        if frame.shape != shape:
+            raise DataError(f"{path}: Expected frame {number} to have shape {shape}, but got {frame.shape}")
+        yield frame
+
+
+def _working_encoder(size: tuple[int, int], fps: float) -> tuple[str, str]:
+    """First of `ENCODERS` that this machine has, found by encoding one black frame."""
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix, codec in ENCODERS:
+            trial = Path(folder) / f"trial{suffix}"
+            writer = cv2.VideoWriter(str(trial), cv2.VideoWriter.fourcc(*codec), fps, size)
+            writer.write(np.zeros((size[1], size[0], 3), np.uint8))
+            writer.release()
+            if _is_video(trial):
+                return suffix, codec
+    raise PanError(
+        f"OpenCV on this machine can encode neither {' nor '.join(codec for _, codec in ENCODERS)}; "
+        "install the opencv-python wheel that requirements.lock names"
+    )
+
+
+def _is_video(path: Path) -> bool:
+    if not path.is_file() or path.stat().st_size == 0:
+        return False
+    capture = cv2.VideoCapture(str(path))
+    try:
+        return capture.read()[0]
+    finally:
+        capture.release()

@@ -1,0 +1,46 @@
+"""Table 1 shows published figures as cited, ours as measured, and "-" where there is none."""
+
+import pytest
+
+from pan_core.evaluation.table1 import CITED, MEASURED, build_table1
+
+
+def test_paper_row_is_always_there_and_cited():
+    table = build_table1("actors", {"clip": 0.9})
+    paper = table.rows[0]
+    assert {name: (figure.percent, figure.kind) for name, figure in paper.figures.items()} == {
+        "ucf101": (93.5, CITED),
+        "hmdb51": (63.3, CITED),
+    }
+    assert table.columns == ("ucf101", "hmdb51", "actors")
+
+
+def test_ours_comes_last_in_both_modes_and_only_in_its_column():
+    ours = build_table1("actors", {"clip": 0.915, "online": 0.88}).rows[-2:]
+    assert [str(row.figures["actors"]) for row in ours] == ["91.5", "88.0"]
+    assert all(row.ours and set(row.figures) == {"actors"} for row in ours)
+    assert all(row.figures["actors"].kind == MEASURED for row in ours)
+
+
+@pytest.mark.parametrize("dataset", ["ucf101", "hmdb51"])
+def test_a_dataset_of_the_paper_needs_no_third_column(dataset):
+    table = build_table1(dataset, {"clip": 0.5})
+    assert table.columns == ("ucf101", "hmdb51")
+    assert table.as_records()[-1] == {
+        "Method": "PAN, this run, clip mode",
+        "UCF101": "50.0 (measured)" if dataset == "ucf101" else "-",
+        "HMDB51": "50.0 (measured)" if dataset == "hmdb51" else "-",
+    }
+
+
+def test_penn_action_has_its_own_comparators_and_other_datasets_do_not():
+    penn = build_table1("penn_action", {"clip": 0.97})
+    assert sorted(row.figures["penn_action"].percent for row in penn.rows if "penn_action" in row.figures) == [
+        95.2, 97.0, 97.2, 98.1,
+    ]  # fmt: skip
+    assert not [row for row in build_table1("actors", {}).rows if "penn_action" in row.figures]
+
+
+def test_every_figure_has_its_kind():
+    for row in build_table1("penn_action", {"clip": 0.97}).rows:
+        assert {figure.kind for figure in row.figures.values()} == {MEASURED if row.ours else CITED}

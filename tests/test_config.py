@@ -1,0 +1,76 @@
+"""params.yaml: every fault at once, with the nearest valid name."""
+
+import pytest
+from ruamel.yaml import YAML
+
+from pan_core.config import load_params, parse_params, set_dataset
+from pan_core.errors import ConfigError
+
+
+def write(folder, text):
+    path = folder / "params.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_three_mistakes_are_reported_in_one_message(tmp_path):
+    path = write(tmp_path, "dataset: actors\ntrain: {epoch: 3, batch: 0}\npoze: {stages: 2}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_params(path)
+    message = str(caught.value)
+    assert "3 faults" in message
+    assert "train.epoch: unknown name; did you mean 'epochs'?" in message
+    assert "train.batch: input should be greater than or equal to 1, but got 0" in message
+    assert "poze: unknown name; did you mean 'pose'?" in message
+
+
+def test_section_validate_is_found_under_its_own_name(tmp_path):
+    path = write(tmp_path, "dataset: actors\nvalidate: {max_quarantind: 0.5}\n")
+    with pytest.raises(ConfigError, match="validate.max_quarantind: unknown name; did you mean 'max_quarantined'"):
+        load_params(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("dataset: [unclosed", "not YAML"),
+        ("- a\n- b\n", "expected sections"),
+        ("seed: 1\n", "dataset: missing"),
+        ("dataset: actors\nsplit: {splits: []}\n", "split.splits"),
+        ("dataset: actors\ntrain: {modes: [offline]}\n", "train.modes.0"),
+    ],
+)
+def test_what_cannot_be_used_is_named(tmp_path, text, said):
+    with pytest.raises(ConfigError) as caught:
+        load_params(write(tmp_path, text))
+    assert said in str(caught.value)
+
+
+def test_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(ConfigError, match="run from the project's root"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_an_empty_section_means_its_defaults():
+    assert parse_params({"dataset": "actors", "train": None}, "here") == parse_params({"dataset": "actors"}, "here")
+
+
+def test_fingerprint_depends_on_meaning_not_on_form(tmp_path):
+    first = load_params(write(tmp_path, "dataset: actors\nseed: 0\n"))
+    same = load_params(write(tmp_path, "# a comment\nseed: 0\ndataset: 'actors'\n"))
+    other = load_params(write(tmp_path, "dataset: actors\nseed: 1\n"))
+    assert first.fingerprint() == same.fingerprint() != other.fingerprint()
+
+
+def test_choosing_a_dataset_keeps_comments_and_everything_else(tmp_path):
+    path = write(tmp_path, "# top\ndataset: actors  # which\nseed: 3\n")
+    assert set_dataset("penn_action", path)
+    assert path.read_text() == "# top\ndataset: penn_action  # which\nseed: 3\n"
+    assert not set_dataset("penn_action", path)
+
+
+def test_the_projects_own_params_file_is_valid_and_names_every_section(request):
+    path = request.config.rootpath / "params.yaml"
+    params = load_params(path)
+    sections = {key for key, value in params.model_dump(by_alias=True).items() if isinstance(value, dict)}
+    assert sections <= set(YAML(typ="safe").load(path.read_text()))

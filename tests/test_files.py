@@ -1,0 +1,55 @@
+"""Files are whole or absent."""
+
+import hashlib
+
+import pytest
+
+from pan_core.errors import PanError
+from pan_core.files import atomic_path, read_json, require_space, sha256_of, write_json
+
+
+def test_an_interrupted_write_leaves_the_old_content_and_nothing_else(tmp_path):
+    path = tmp_path / "value.txt"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic_path(path) as partial:
+        partial.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_replaces_a_folder_whole(tmp_path):
+    path = tmp_path / "set"
+    for name in ("first", "second"):
+        with atomic_path(path) as partial:
+            partial.mkdir()
+            (partial / name).touch()
+    assert [item.name for item in path.iterdir()] == ["second"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_sha256_is_the_standard_one(tmp_path):
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert sha256_of(path) == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_json_round_trip_and_clear_errors(tmp_path):
+    path = tmp_path / "deep" / "value.json"
+    write_json(path, {"a": 1})
+    assert read_json(path) == {"a": 1}
+    path.write_text("{")
+    with pytest.raises(PanError, match="not JSON"):
+        read_json(path)
+    with pytest.raises(PanError, match="no such file"):
+        read_json(tmp_path / "absent.json")
+
+
+def test_json_refuses_what_json_cannot_hold(tmp_path):
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(tmp_path / "nan.json", {"accuracy": float("nan")})
+
+
+def test_too_little_space_is_said_before_anything_is_written(tmp_path):
+    with pytest.raises(PanError, match="make space"):
+        require_space(tmp_path, 1 << 62, "everything")

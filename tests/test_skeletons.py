@@ -1,0 +1,73 @@
+"""Layouts are consistent, and joints can be carried from one to another."""
+
+import numpy as np
+import pytest
+
+from pan_core.errors import DataError
+from pan_core.skeletons import COCO17, JHMDB15, LAYOUTS, OPENPOSE18, PENN13, SkeletonLayout, convert, layout_by_name
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_layout_is_one_tree_with_every_sided_joint_paired(layout):
+    assert len(layout.bones) == layout.size - 1
+    reached = {int(np.flatnonzero(layout.parents() == np.arange(layout.size))[0])}
+    for _ in layout.bones:
+        reached |= {child for parent, child in layout.bones if parent in reached}
+    assert reached == set(range(layout.size))
+    named = {(layout.joints[r], layout.joints[l]) for r, l in layout.pairs}
+    assert named == {(f"right_{j[5:]}", j) for j in layout.joints if j.startswith("left_")}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_mirroring_twice_changes_nothing(layout):
+    order = layout.mirror()
+    assert (order[order] == np.arange(layout.size)).all()
+    assert (order != np.arange(layout.size)).sum() == 2 * len(layout.pairs)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_layout_survives_plain_data(layout):
+    assert SkeletonLayout.from_dict(layout.as_dict()) == layout
+
+
+def test_a_layout_with_faults_is_refused():
+    with pytest.raises(DataError, match="outside"):
+        SkeletonLayout("bad", ("a", "b"), ((0, 2),), (), (0,), ((0,), (1,)))
+    with pytest.raises(DataError, match="two parents"):
+        SkeletonLayout("bad", ("a", "b", "c"), ((0, 2), (1, 2)), (), (0,), ((0,), (1,)))
+    with pytest.raises(DataError, match="unknown skeleton layout"):
+        layout_by_name("openpose25")
+
+
+def pose(layout):
+    """One person whose joint number j stands at (j, 10 j) with score 1."""
+    index = np.arange(layout.size, dtype=np.float32)
+    return np.stack([index, 10 * index, np.ones_like(index)], axis=-1)
+
+
+def test_same_named_joints_keep_their_place():
+    got = convert(pose(COCO17), COCO17, OPENPOSE18)
+    for name in set(COCO17.joints) & set(OPENPOSE18.joints):
+        assert got[OPENPOSE18.index(name), 0] == COCO17.index(name)
+
+
+def test_neck_is_the_middle_of_the_shoulders_and_head_is_the_nose():
+    joints = pose(COCO17)
+    neck = convert(joints, COCO17, OPENPOSE18)[OPENPOSE18.index("neck")]
+    assert neck[0] == (COCO17.index("left_shoulder") + COCO17.index("right_shoulder")) / 2
+    head = convert(pose(OPENPOSE18), OPENPOSE18, PENN13)[PENN13.index("head")]
+    assert head[0] == OPENPOSE18.index("nose")
+
+
+def test_a_derived_joint_is_missing_when_a_source_is():
+    joints = pose(OPENPOSE18)
+    joints[OPENPOSE18.index("left_hip")] = np.nan, np.nan, 0
+    got = convert(joints, OPENPOSE18, JHMDB15)
+    assert got[JHMDB15.index("belly"), 2] == 0
+    assert np.isnan(got[JHMDB15.index("belly"), :2]).all()
+    assert got[JHMDB15.index("neck"), 2] == 1
+
+
+def test_what_cannot_be_derived_is_said():
+    with pytest.raises(DataError, match="has no 'nose'"):
+        convert(pose(PENN13), PENN13, COCO17)

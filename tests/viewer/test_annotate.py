@@ -1,0 +1,57 @@
+"""Frames that go in come out of the file, and a failure leaves nothing behind."""
+
+import cv2
+import numpy as np
+import pytest
+
+from pan_core.errors import DataError, PanError
+from pan_core.viewer import annotate
+from pan_core.viewer.annotate import write_video
+
+
+def grey_frames(count: int, size: tuple[int, int] = (64, 96)):
+    """Evenly grey frames, each brighter than the one before, so that order can be read back."""
+    for number in range(count):
+        yield np.full((*size, 3), 20 + 20 * number, np.uint8)
+
+
+def read_back(path) -> tuple[np.ndarray, float]:
+    capture = cv2.VideoCapture(str(path))
+    fps, frames = capture.get(cv2.CAP_PROP_FPS), []
+    while (read := capture.read())[0]:
+        frames.append(read[1])
+    return np.array(frames), fps
+
+
+def test_round_trip(tmp_path):
+    path = write_video(tmp_path / "new" / "walk_annotated.mp4", grey_frames(10), fps=15)
+    frames, fps = read_back(path)
+    assert path == tmp_path / "new" / "walk_annotated.mp4"
+    assert frames.shape == (10, 64, 96, 3)
+    assert fps == pytest.approx(15)
+    np.testing.assert_allclose(frames.mean(axis=(1, 2, 3)), [20 + 20 * n for n in range(10)], atol=6)
+
+
+def test_without_mp4_it_writes_avi_and_says_so(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(annotate, "ENCODERS", ((".mp4", "ZZZZ"), (".avi", "MJPG")))
+    path = write_video(tmp_path / "walk.mp4", grey_frames(4), fps=15)
+    assert path.name == "walk.avi" and len(read_back(path)[0]) == 4
+
+
+def test_without_any_encoder_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(annotate, "ENCODERS", ((".mp4", "ZZZZ"),))
+    with pytest.raises(PanError, match="requirements.lock"):
+        write_video(tmp_path / "walk.mp4", grey_frames(4), fps=15)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_frame_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="no frame to write"):
+        write_video(tmp_path / "walk.mp4", [], fps=15)
+
+
+def test_a_frame_of_another_size_is_named_and_nothing_is_left(tmp_path):
+    frames = [*grey_frames(2), *grey_frames(1, (32, 32))]
+    with pytest.raises(DataError, match=r"frame 2 to have shape \(64, 96, 3\), but got \(32, 32, 3\)"):
+        write_video(tmp_path / "walk.mp4", frames, fps=15)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,61 @@
+"""Which actions hold, and runs of captions; the right answers follow by thought."""
+
+import numpy as np
+import pytest
+
+from pan_core.viewer.captions import Caption, Span, holding, spans
+
+ACTIONS = ("Walking", "Waving", "Jumping")
+
+
+@pytest.mark.parametrize(
+    "probabilities, label, confidence",
+    [
+        ([0.9, 0.06, 0.04], "Walking", 0.9),
+        ([0.45, 0.5, 0.05], "Walking & Waving", 0.95),
+        ([0.05, 0.35, 0.6], "Waving & Jumping", 0.95),
+        ([0.05, 0.25, 0.7], "Jumping", 0.7),
+        ([0.32, 0.33, 0.35], "Waving & Jumping", 0.68),
+    ],
+)
+def test_holding(probabilities, label, confidence):
+    caption = holding(np.array(probabilities), ACTIONS)
+    assert caption.label == label
+    assert caption.confidence == pytest.approx(confidence)
+
+
+def test_a_single_action_always_holds():
+    assert str(holding(np.array([1.0]), ("Walking",))) == "Walking 100 %"
+
+
+def captions(text: str) -> list[Caption]:
+    """One letter a frame; upper case is stated with 0.8, lower case with 0.6."""
+    return [Caption(letter.upper(), 0.8 if letter.isupper() else 0.6) for letter in text]
+
+
+def test_spans_without_smoothing_are_the_runs():
+    assert spans(captions("AAaBA")) == [
+        Span(0, 3, "A", pytest.approx(2.2 / 3)),
+        Span(3, 4, "B", pytest.approx(0.8)),
+        Span(4, 5, "A", pytest.approx(0.8)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("AAAABAAAA", [(0, 9, "A")]),
+        ("AAAABBBCC", [(0, 4, "A"), (4, 7, "B"), (7, 9, "C")]),
+        ("AAAABCDDD", [(0, 6, "A"), (6, 9, "D")]),
+        ("ABBBB", [(0, 5, "B")]),
+        ("ABABAB", [(0, 6, "A")]),
+        ("A", [(0, 1, "A")]),
+        ("", []),
+    ],
+)
+def test_short_runs_join_their_neighbour(text, expected):
+    assert [(span.start, span.end, span.label) for span in spans(captions(text), shortest=2)] == expected
+
+
+def test_confidence_is_the_mean_of_the_spans_own_label():
+    assert spans(captions("AABaa"), shortest=2)[0].confidence == pytest.approx(0.7)
