@@ -46,7 +46,10 @@ def show_summary() -> None:
     if not SUMMARY.is_file():
         get_run_logger().info("%s was not written, so there is no table of figures", SUMMARY)
         return
-    create_table_artifact(table=figures(read_json(SUMMARY)), key="pan-summary", description="Figures of the run")
+    rows = figures(read_json(SUMMARY))
+    create_table_artifact(table=rows, key="pan-summary", description="Figures of the run")
+    width = max((len(row["figure"]) for row in rows), default=0)
+    get_run_logger().info("\n".join([str(SUMMARY), *(f"  {row['figure']:{width}}  {row['value']}" for row in rows)]))
 
 
 @flow(name="pan")
@@ -81,8 +84,9 @@ def figures(summary: dict[str, Any], prefix: str = "") -> list[dict[str, Any]]:
 
 
 class ReadableLog(logging.Filter):
-    """Leaves out what helps nobody: the traceback of an error that a person is meant to read, and the notes
-    on Prefect's temporary server.
+    """Leaves out what helps nobody.
+
+    That is the traceback of an error that a person is meant to read, and Prefect's notes on its temporary server.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -148,17 +148,27 @@ def _process(command: list[str], root: Path) -> Iterator[subprocess.Popen[bytes]
     )
     try:
         yield process
-    finally:
+    except BaseException:
         _end(process)
+        raise
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # DVC starts a stage through a shell, so the whole group is ended, never DVC alone.
+    # DVC starts a stage through a shell: the whole group is ended, and first asked to end by itself.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
+        deadline = time.monotonic() + GRACE_S
+        alive = _signal_group(process, number)
+        while alive and time.monotonic() < deadline:
+            time.sleep(0.05)
+            alive = _signal_group(process, 0)
+        if not alive:
             return
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
+    process.poll()
+    try:
         os.killpg(process.pid, number)
-        try:
-            process.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
-            continue
+    except ProcessLookupError:
+        return False
+    return True

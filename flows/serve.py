@@ -58,12 +58,26 @@ def close_abandoned_runs() -> int:
     return len(runs)
 
 
-class InterruptibleRunner(Runner):
-    """A runner that SIGTERM ends as Ctrl-C does: its flow runs are ended first. Prefect's own leaves them."""
+class PatientRunner(Runner):
+    """A runner that ends its flow runs before itself, on SIGINT and SIGTERM alike.
+
+    Prefect's own kills them at once, which leaves DVC and the stage behind.
+    """
+
+    async def start(self, *args: Any, **kwargs: Any) -> None:
+        """Poll for runs and execute them until a signal arrives."""
+        self._event_loop = asyncio.get_running_loop()
+        self._event_loop.add_signal_handler(signal.SIGINT, self._begin_end)
+        await super().start(*args, **kwargs)
 
     def handle_sigterm(self, *_args: Any, **_kwargs: Any) -> None:
-        """Pass SIGTERM on as an interrupt."""
-        signal.raise_signal(signal.SIGINT)
+        """Treat SIGTERM as an interrupt."""
+        self._event_loop.call_soon_threadsafe(self._begin_end)
+
+    def _begin_end(self) -> None:
+        if self.started and not self.stopping:
+            print("ending the run that is under way, if there is one", flush=True)
+            self._ending = self._event_loop.create_task(self.astop())
 
 
 def main() -> int:
@@ -75,10 +89,11 @@ def main() -> int:
             if embedded and (closed := close_abandoned_runs()):
                 print(f"{closed} run(s) that a killed process left behind are marked as crashed")
             # No limit on processes: a surplus run must be taken up to be cancelled by the deployment's limit.
-            runner = InterruptibleRunner(pause_on_shutdown=False, limit=None, query_seconds=POLL_S)
+            runner = PatientRunner(pause_on_shutdown=False, limit=None, query_seconds=POLL_S)
             runner.add_deployment(deployment())
-            print(_instructions(api_url), flush=True)
+            print(_instructions(api_url, embedded), flush=True)
             asyncio.run(runner.start())
+            print("stopped")
     except PanError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -99,11 +114,12 @@ def _sole(root: Path) -> Iterator[None]:
         ) from None
 
 
-def _instructions(api_url: str) -> str:
+def _instructions(api_url: str, embedded: bool) -> str:
+    export = f"export PREFECT_API_URL={api_url}"
+    elsewhere = f"From any other folder, first: {export}" if embedded else f"Where it is not set, first: {export}"
     return (
         f"Prefect is at {api_url.removesuffix('/api')}; serving pan/{NAME}, Ctrl-C ends.\n"
-        f"Run it from another shell, in this folder:  prefect deployment run pan/{NAME}\n"
-        f"From any other folder first:                export PREFECT_API_URL={api_url}"
+        f"From another shell, in this folder: prefect deployment run pan/{NAME}\n{elsewhere}"
     )
 
 

@@ -68,7 +68,7 @@ def any_server() -> Iterator[tuple[str, bool]]:
     if configured and answers(configured):
         yield configured, False
         return
-    with embedded_server(_loopback_port(configured) if configured else _free_port()) as api_url:
+    with embedded_server(_loopback_port(configured) if configured else free_port()) as api_url:
         yield api_url, True
 
 
@@ -88,7 +88,9 @@ def embedded_server(port: int) -> Iterator[str]:
     api_url = f"http://{HOST}:{port}/api"
     with temporary_settings({PREFECT_API_URL: api_url}):
         server = uvicorn.Server(
-            uvicorn.Config(create_app, factory=True, host=HOST, port=port, log_level="error", timeout_graceful_shutdown=2)
+            uvicorn.Config(
+                create_app, factory=True, host=HOST, port=port, log_level="error", timeout_graceful_shutdown=2
+            )
         )
         thread = threading.Thread(target=contextvars.copy_context().run, args=(server.run,), daemon=True)
         thread.start()
@@ -131,7 +133,12 @@ def _loopback_port(api_url: str) -> int:
     return address.port or 80
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """The first free port on loopback from `FIRST_PORT` on.
+
+    Raises:
+        PanError: Where a hundred are taken.
+    """
     for port in range(FIRST_PORT, FIRST_PORT + 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

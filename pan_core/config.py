@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -24,7 +24,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+Below1 = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
@@ -48,10 +49,13 @@ class SplitParams(Section):
 
 
 class PoseParams(Section):
-    """Skeleton extraction."""
+    """Skeleton extraction; see `pan_core.pose.extraction.ExtractionSettings`."""
 
-    stages: Annotated[int, Field(ge=1, le=6)] = 6
-    search_every: Positive = 30
+    stages: Annotated[int, Field(ge=1, le=6)] = 3
+    search_stages: Annotated[int, Field(ge=1, le=6)] = 3
+    search_every: Positive = 15
+    min_joint_score: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    min_person_score: Annotated[float, Field(gt=0, lt=1)] = 0.12
     max_people: Positive = 2
     max_fps: PositiveFloat = 15.0
 
@@ -79,30 +83,50 @@ class TuneParams(Section):
 
 
 class ModelParams(Section):
-    """Pose-Attention Network."""
+    """Pose-Attention Network: its input, and widths as in `pan_core.model.pan.PanSettings`."""
 
     frames: Annotated[int, Field(ge=4)] = 32
     rate: PositiveFloat = 15.0
+    joint_heads: Positive = 8
+    pose_heads: Positive = 8
+    attention_units: Positive = 48
     hidden: Positive = 192
-    heads: Positive = 8
-    attention: Positive = 64
-    dropout: Dropout = 0.2
+    dropout: Below1 = 0.3
+
+
+class AugmentationParams(Section):
+    """Variation of training clips; see `pan_core.training.augmentation.AugmentationSettings`."""
+
+    flip: Share = 0.5
+    rotation: NotNegative = 15.0
+    stretch: Below1 = 0.2
+    jitter: NotNegative = 0.01
+    joint_dropout: Share = 0.05
+    crop: Below1 = 0.15
+    mixup: NotNegative = 0.2
 
 
 class TrainParams(Section):
-    """Optimisation."""
+    """Optimisation; see `pan_core.training.settings.TrainSettings`."""
 
     modes: Annotated[list[Mode], Field(min_length=1)] = ["clip", "online"]
-    epochs: Positive = 60
-    batch: Positive = 32
-    learning_rate: PositiveFloat = 2e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.02
+    epochs: Positive = 80
+    batch: Annotated[int, Field(ge=2)] = 32
+    learning_rate: PositiveFloat = 3e-3
+    weight_decay: NotNegative = 0.02
+    label_smoothing: Below1 = 0.1
     lambda_pose: PositiveFloat = 1.0
-    lambda_joints: Annotated[float, Field(ge=0)] = 0.3
-    label_smoothing: Dropout = 0.1
-    mixup: Annotated[float, Field(ge=0)] = 0.2
-    threads: Positive = 1
+    lambda_joints: NotNegative = 0.5
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Positive = 1
+    augmentation: AugmentationParams = AugmentationParams()
+
+    @field_validator("modes")
+    @classmethod
+    def _devices_run_online(cls, modes: list[str]) -> list[str]:
+        if "online" not in modes:
+            raise ValueError("'online' must be among the modes, it is the one that is exported to devices")
+        return modes
 
 
 class EvaluateParams(Section):
@@ -159,13 +183,7 @@ class Params(Section):
 
     def flat(self) -> dict[str, object]:
         """Values as `section.name`, the form in which MLflow shows them."""
-        flat: dict[str, object] = {}
-        for key, value in self.model_dump(mode="json", by_alias=True).items():
-            if isinstance(value, dict):
-                flat |= {f"{key}.{name}": item for name, item in value.items()}
-            else:
-                flat[key] = value
-        return flat
+        return _flat(self.model_dump(mode="json", by_alias=True))
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
@@ -213,6 +231,13 @@ def set_dataset(name: str, path: Path = PARAMS_FILE) -> bool:
     with atomic_path(path) as partial:
         partial.write_text(text[: found.start("name")] + name + text[found.end("name") :])
     return True
+
+
+def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
 
 
 def _fault(item: Any) -> str:

@@ -7,7 +7,6 @@ a killed run continues as the same row; stage runs are nested in it. The default
 import logging
 import os
 import socket
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,13 +66,9 @@ class Run:
         log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
         log(self.run_id, str(path), folder)
 
-    def figure(self, figure: Any, name: str) -> None:
-        """Attach a matplotlib figure as a picture."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / Path(name).name
-            figure.savefig(path, dpi=110)
-            parent = str(Path(name).parent)
-            self.artifact(path, None if parent == "." else parent)
+    def text(self, text: str, name: str) -> None:
+        """Attach text, such as an SVG picture, as a file of that name."""
+        self._client.log_text(self.run_id, text, name)
 
 
 class Tracker:
@@ -84,10 +79,13 @@ class Tracker:
     """
 
     def __init__(self, experiment: str) -> None:
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
+
+        # Set after the import, which sets levels of its own: the making of the store is nobody's business.
+        for name in ("alembic", "mlflow"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
         uri = store_uri()
         try:
@@ -164,5 +162,3 @@ def _git_commit() -> str:
 
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return done.stdout.strip()
-
-

@@ -9,6 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from pan_core.pose.store import ClipPoses, PoseSet
+from pan_core.skeletons import OPENPOSE18, SkeletonLayout
 
 Progress = Callable[[int, int], None]
 
@@ -66,6 +67,7 @@ class Dataset(ABC):
 
     name: str
     has_video: bool = True
+    layout: SkeletonLayout = OPENPOSE18
     compositions: Mapping[str, Composition] = {}
 
     @abstractmethod

@@ -33,6 +33,7 @@ class PennAction(Dataset):
 
     name = "penn_action"
     has_video = False
+    layout = PENN13
 
     def fetch(self, folder: Path, context: FetchContext) -> None:
         """Take the label files out of the official archive."""

@@ -61,8 +61,7 @@ def filmstrip(outcome: Outcome, clip: int, *, instants: int = 8) -> tuple[Figure
     times = np.unique(np.linspace(0, length - 1, instants).round().astype(int))
     weights = outcome.joints_attention[clip, :length] * outcome.layout.size
     scale = Normalize(0, max(float(weights.max()), 1.0))
-    figure, grid = canvas(1.35 * len(times) + 1.6, 5.6, nrows=4, height_ratios=(2.4, 1.1, 0.32, 0.32))
-    figure.get_layout_engine().set(hspace=0.04)
+    figure, grid = canvas(1.35 * len(times) + 1.6, 5.6, nrows=4, height_ratios=(2.4, 1.1, 0.32, 0.32), gap=0.04)
     _draw_skeletons(grid[0], outcome, clip, times, weights, scale)
     bar = figure.colorbar(ScalarMappable(scale, SHADES), ax=grid[0], pad=0.01, aspect=14, label="joint attention (×)")
     bar.outline.set_visible(False)
@@ -106,12 +105,12 @@ def _draw_skeletons(
         if seen.any():
             # Centred on the pose's own middle: a walker would leave the column otherwise.
             middle = (pose[seen, 0].min() + pose[seen, 0].max()) / 2
-            pose = pose + [column * wide - middle, -low[1]]
+            pose = pose + np.array([column * wide - middle, -low[1]])
             bones = [pose[[a, b]] for a, b in outcome.layout.bones if seen[a] and seen[b]]
             axes.add_collection(LineCollection(bones, colors=FAINT, linewidths=2.2, capstyle="round"))
             share = weights[time, seen]
             axes.scatter(
-                *pose[seen].T, c=share, s=14 + 90 * scale(share), cmap=SHADES, norm=scale,
+                pose[seen, 0], pose[seen, 1], c=share, s=14 + 90 * scale(share), cmap=SHADES, norm=scale,
                 edgecolors=INK, linewidths=0.5, zorder=3,
             )  # fmt: skip
         else:

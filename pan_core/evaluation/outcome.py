@@ -69,11 +69,9 @@ class Outcome:
         if self.mode not in MODES:
             faults.append(f"Expected `mode` to be one of {', '.join(MODES)}, but got {self.mode!r}")
         frames = self.joints.shape[1] if self.joints.ndim > 1 else 0
-        if self.lengths.size and not (1 <= self.lengths.min() and self.lengths.max() <= frames):
-            faults.append(
-                f"Expected `lengths` within 1..{frames}, but got {self.lengths.min()}..{self.lengths.max()}"
-            )
-        if self.labels.size and not (0 <= self.labels.min() and self.labels.max() < len(self.classes)):
+        if self.lengths.size and not (self.lengths.min() >= 1 and self.lengths.max() <= frames):
+            faults.append(f"Expected `lengths` within 1..{frames}, but got {self.lengths.min()}..{self.lengths.max()}")
+        if self.labels.size and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
             faults.append(f"Expected `labels` within 0..{len(self.classes) - 1}, but got {np.unique(self.labels)}")
         if faults:
             raise DataError("not a whole outcome:\n" + "\n".join(f"  - {fault}" for fault in faults))

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from pan_core.evaluation.metrics import Calibration
 
@@ -55,7 +56,8 @@ STYLE = {
     "ytick.labelcolor": INK,
 }
 
-History = Mapping[str, Sequence[float]]
+# One dict of figures an epoch, as training logs them.
+History = Sequence[Mapping[str, float]]
 P = ParamSpec("P")
 
 
@@ -103,9 +105,9 @@ def _rounded(svg: str) -> str:
     return re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), svg)
 
 
-def canvas(width: float, height: float, **grid: Any) -> tuple[Figure, Any]:
-    """A figure of its own, outside pyplot's global list, with its axes; sizes in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+def canvas(width: float, height: float, *, gap: float = 0.02, **grid: Any) -> tuple[Figure, Any]:
+    """A figure of its own, outside pyplot's global list, with its axes; sizes in inches, gaps as shares."""
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(wspace=gap, hspace=gap))
     FigureCanvasAgg(figure)
     return figure, figure.subplots(**grid)
 
@@ -116,30 +118,28 @@ def _percent(axes: Axes, which: str) -> None:
 
 
 @drawn
-def training_curves(histories: Mapping[str, History], best: Mapping[str, int] | None = None) -> tuple[Figure, str]:
+def training_curves(histories: Mapping[str, History]) -> tuple[Figure, str]:
     """Loss and accuracy by epoch, as in the paper's Figure 6; one column a training.
 
     Args:
-        histories: By name of the training: values by epoch under "train_loss", "val_loss", "train_accuracy" and
-            "val_accuracy" (in 0..1).
-        best: Epoch, counted from 1, whose weights were kept, by name of the training.
+        histories: By name of the training: for each epoch "train_loss", "val_loss", "train_accuracy" and
+            "val_accuracy", the latter two in 0..1.
     """
-    figure, grid = canvas(5.2 * len(histories), 5.6, nrows=2, ncols=len(histories), squeeze=False, sharex="col")
-    figure.get_layout_engine().set(wspace=0.06)
+    figure, grid = canvas(
+        5.2 * len(histories), 5.6, nrows=2, ncols=len(histories), squeeze=False, sharex="col", gap=0.05
+    )
     for column, (name, history) in enumerate(histories.items()):
         loss, right = grid[:, column]
         for axes, quantity in ((loss, "loss"), (right, "accuracy")):
             for part, colour, style in (("train", BLUE, "-"), ("val", VERMILLION, "--")):
-                values = np.asarray(history[f"{part}_{quantity}"], dtype=float)
+                values = [epoch[f"{part}_{quantity}"] for epoch in history]
                 title = {"train": "training", "val": "validation"}[part]
                 axes.plot(np.arange(1, len(values) + 1), values, style, color=colour, label=title, linewidth=1.8)
-            if best and name in best:
-                axes.axvline(best[name], color=FAINT, linewidth=1, linestyle=":", label="weights kept")
         loss.set(title=name, ylabel="loss", ylim=(0, None))
         right.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(0, 1.02))
         _percent(right, "y")
         loss.legend()
-    ends = ", ".join(f"{name} ends at {100 * h['val_accuracy'][-1]:.1f} %" for name, h in histories.items())
+    ends = ", ".join(f"{name} ends at {100 * h[-1]['val_accuracy']:.1f} %" for name, h in histories.items())
     return figure, f"Loss and accuracy of training and validation by epoch. Validation accuracy: {ends}."
 
 
@@ -255,7 +255,9 @@ def joint_bars(joints: Sequence[str], pck: Mapping[str, np.ndarray], threshold: 
     height = 0.78 / len(pck)
     for place, ((name, values), colour) in enumerate(zip(pck.items(), SERIES, strict=False)):
         rows = np.arange(len(joints)) + (place - (len(pck) - 1) / 2) * height
-        axes.barh(rows, values, height=height, color=colour, label=f"{name} (mean {100 * np.nanmean(values):.1f} %)")
+        axes.barh(
+            rows, values, height=height, color=colour, label=f"{name} (mean of joints {100 * np.nanmean(values):.1f} %)"
+        )
     axes.set_yticks(np.arange(len(joints)), [joint.replace("_", " ") for joint in joints], fontsize=9)
     axes.set(
         xlabel=f"joints found within {100 * threshold:.0f} % of the person's size (%)",

@@ -1,125 +1,15 @@
 """The report of one evaluation: a single HTML file that needs nothing else, for a screen, a phone or paper."""
 
 import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
-import numpy as np
-import pandas as pd
 
-from pan_core.evaluation.outcome import Outcome
-from pan_core.evaluation.plots import History
+from pan_core.evaluation.report_data import Card, PoseAccuracy, Provenance, Relabelling, ReportData
+from pan_core.evaluation.sections import build_sections, headline
 from pan_core.files import atomic_path
 
-
-@dataclass(frozen=True)
-class Card:
-    """One headline figure.
-
-    Attributes:
-        title: What it is.
-        value: The figure with its unit.
-        detail: Its uncertainty, and what it was measured on.
-    """
-
-    title: str
-    value: str
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class PoseAccuracy:
-    """How many joints the extractor finds, by joint.
-
-    Attributes:
-        joints: The V joint names.
-        pck: Share of joints found, shape (V,), by name of the data that it was measured on; NaN where a joint has
-            no true place.
-        threshold: Tolerated distance as a share of the person's box.
-    """
-
-    joints: Sequence[str]
-    pck: Mapping[str, np.ndarray]
-    threshold: float
-
-
-@dataclass(frozen=True)
-class Relabelling:
-    """How well clips of composed actions were cut into segments, beside cutting them into equal parts.
-
-    Attributes:
-        frame_accuracy: Share of frames whose found label holds there, in 0..1.
-        naive_frame_accuracy: The same for equal parts.
-        boundary_errors: Found minus true boundary, one value a boundary.
-        naive_boundary_errors: The same for equal parts.
-        clips: Clips that were compared.
-        unit: Unit of the errors, "frames" or "s".
-    """
-
-    frame_accuracy: float
-    naive_frame_accuracy: float
-    boundary_errors: np.ndarray
-    naive_boundary_errors: np.ndarray
-    clips: int
-    unit: str = "frames"
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """How one figure was obtained.
-
-    Attributes:
-        figure: Its name in the report.
-        kind: "measured" or "cited".
-        how: The command that makes it again, or where it was published.
-    """
-
-    figure: str
-    kind: str
-    how: str
-
-
-@dataclass(frozen=True)
-class ReportData:
-    """Everything that a report shows; a part that is empty or None leaves its section out.
-
-    Attributes:
-        title: Heading.
-        dataset: Dataset name, a key of `table1.DATASET_TITLES` or the user's own.
-        outcomes: One for each split and mode; the first split is the one whose pictures are drawn.
-        parameters: Trainable weights of the network.
-        created: Date and time, as text.
-        histories: Training curves by name of the training; see `plots.training_curves`.
-        best_epochs: Epoch, counted from 1, whose weights were kept, by name of the training.
-        clips: Clips of each class (index) by part (columns).
-        quarantine: Table of quarantined clips: clip_id, stage, reason.
-        pose_accuracy: Accuracy of the poses that the recogniser was given.
-        relabelling: Quality of the segments.
-        settings: Parameters of the run, nested as in params.yaml.
-        runs: Identifiers of the tracked runs, by stage.
-        provenance: How each figure was obtained.
-        cards: Further headline figures, after those that the outcomes give.
-        notes: Sentences for the head of the report, such as limits that a reader must know.
-    """
-
-    title: str
-    dataset: str
-    outcomes: Sequence[Outcome]
-    parameters: int
-    created: str = ""
-    histories: Mapping[str, History] = field(default_factory=dict)
-    best_epochs: Mapping[str, int] = field(default_factory=dict)
-    clips: pd.DataFrame | None = None
-    quarantine: pd.DataFrame | None = None
-    pose_accuracy: PoseAccuracy | None = None
-    relabelling: Relabelling | None = None
-    settings: Mapping[str, object] = field(default_factory=dict)
-    runs: Mapping[str, str] = field(default_factory=dict)
-    provenance: Sequence[Provenance] = ()
-    cards: Sequence[Card] = ()
-    notes: Sequence[str] = ()
+__all__ = ["Card", "PoseAccuracy", "Provenance", "Relabelling", "ReportData", "write_report"]
 
 
 def write_report(path: Path, data: ReportData) -> None:
@@ -128,9 +18,6 @@ def write_report(path: Path, data: ReportData) -> None:
     Raises:
         DataError: Where an outcome has no clips.
     """
-    # Drawing takes seconds and needs matplotlib; whoever only fills a ReportData should not wait for it.
-    from pan_core.evaluation.sections import build_sections, headline
-
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pan_core.evaluation", "."),
         autoescape=True,

@@ -8,7 +8,7 @@ import numpy as np
 from pan_core.evaluation import attention, metrics, plots
 from pan_core.evaluation.outcome import Outcome
 from pan_core.evaluation.plots import Picture
-from pan_core.evaluation.report import Card, ReportData
+from pan_core.evaluation.report_data import Card, ReportData
 from pan_core.evaluation.table1 import MODE_TITLES, Table1, build_table1
 
 # A quarantine of thousands would bury the report; the table file has them all.
@@ -55,7 +55,7 @@ def percent(share: float) -> str:
 def build_sections(data: ReportData) -> list[Section]:
     """Every section that has something to show, in reading order."""
     makers = (
-        _results, _published, _training, _classes, _confusion, _observed, _confidence, _attention, _data, _poses,
+        _results, _published, _training, _classes, _confusion, _observed, _confidence, _attention, data_section, _poses,
         _relabelling, _settings, _provenance,
     )  # fmt: skip
     return [section for maker in makers if (section := maker(data)) is not None]
@@ -81,7 +81,8 @@ def headline(data: ReportData) -> list[Card]:
     if data.pose_accuracy is not None:
         name, values = next(iter(data.pose_accuracy.pck.items()))
         title = f"Joint accuracy, PCK@{data.pose_accuracy.threshold:g}"
-        cards.append(Card(title, percent(float(np.nanmean(values))), name))
+        overall = data.pose_accuracy.overall
+        cards.append(Card(title, percent(float(np.nanmean(values)) if overall is None else overall), name))
     cards.append(Card("Network", f"{data.parameters / 1e6:.2f} M", "trainable weights"))
     return cards
 
@@ -168,9 +169,11 @@ def _table_of(table: Table1) -> Table:
 def _training(data: ReportData) -> Section | None:
     if not data.histories:
         return None
-    intro = "Loss and accuracy by epoch. Weights are chosen on validation clips; test clips play no part in it."
-    pictures = [plots.training_curves(data.histories, data.best_epochs)]
-    return Section("training", "Training", intro, pictures)
+    intro = (
+        "Loss and accuracy by epoch; test clips play no part in it. Training clips are varied at random, so that "
+        "their accuracy may stay below that of the validation clips."
+    )
+    return Section("training", "Training", intro, [plots.training_curves(data.histories)])
 
 
 def _classes(data: ReportData) -> Section:
@@ -223,7 +226,8 @@ def _attention(data: ReportData) -> Section:
     return Section("attention", "Attention", intro, [*pictures, attention.joints_heatmap(outcome, clips[0])])
 
 
-def _data(data: ReportData) -> Section | None:
+def data_section(data: ReportData) -> Section | None:
+    """Clips by class and part, and what is in quarantine and why; None where neither is given."""
     tables = []
     if data.clips is not None:
         rows = [[Cell(str(name)), *_numbers(str(int(n)) for n in row)] for name, *row in data.clips.itertuples()]
@@ -236,7 +240,7 @@ def _data(data: ReportData) -> Section | None:
         caption = f"Quarantined clips: {count}"
         if count > QUARANTINE_ROWS:
             caption += f", of which the first {QUARANTINE_ROWS} are shown"
-        columns = [str(name).replace("_", " ") for name in data.quarantine.columns]
+        columns = tuple(str(name).replace("_", " ") for name in data.quarantine.columns)
         tables.append(Table(columns, rows, caption, folded=count > 0))
     if not tables:
         return None

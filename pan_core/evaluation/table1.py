@@ -77,9 +77,7 @@ class _Published:
 
 
 _PUBLISHED = (
-    _Published(
-        "Pose-Attention Network (Li and Wang, 2020)", {"ucf101": 93.5, "hmdb51": 63.3}, "the paper's Table 1"
-    ),
+    _Published("Pose-Attention Network (Li and Wang, 2020)", {"ucf101": 93.5, "hmdb51": 63.3}, "the paper's Table 1"),
     _Published(
         "Best skeleton-only since, pretrained on Kinetics skeletons", {"ucf101": 86.9, "hmdb51": 69.4}, "split 1"
     ),

@@ -60,8 +60,8 @@ class BodyFrame:
         """
         low = np.where(seen[..., None], places, np.inf).min(axis=-2)
         high = np.where(seen[..., None], places, -np.inf).max(axis=-2)
-        anyone = seen.any(axis=-1)
-        span = np.where(anyone[..., None], high, 0) - np.where(anyone[..., None], low, 0)
+        anyone = seen.any(axis=-1, keepdims=True)
+        span = np.where(anyone, high, 0) - np.where(anyone, low, 0)
         extent = np.hypot(span[..., 0], span[..., 1])
         torso_vector = places[..., self._upper, :].mean(axis=-2) - places[..., self._lower, :].mean(axis=-2)
         torso = np.hypot(torso_vector[..., 0], torso_vector[..., 1])
@@ -113,7 +113,7 @@ class PoseFeatures:
         fill = hold_last if self.mode == "online" else bridge_gaps
         held, known = fill(joints[..., :2].astype(np.float32), seen)
         places = self.place_unseen(held, known)
-        present = known.any(axis=-1)
+        present = np.asarray(known.any(axis=-1))
         roots, sizes = self.body.root(places), self.body.size(places, seen)
         gather = running_mean if self.mode == "online" else _clip_mean
         reference = gather(roots, present)

@@ -69,6 +69,9 @@ class HumanGraphNetwork(nn.Module):
         pooled_channels: Channels of a pooled node.
     """
 
+    adjacency: Tensor
+    normalised: Tensor
+
     def __init__(
         self, *, adjacency: Tensor, inputs: int, channels: Sequence[int], pools: int, pooled_channels: int
     ) -> None:

@@ -31,10 +31,11 @@ def hold_last(places: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndar
     Returns:
         Places (B, T, V, 2), 0 before the first sight, and a bool (B, T, V): seen at least once up to the frame.
     """
+    places = np.where(seen[..., None], places, 0)
     last = _last_seen(seen)
     known = last >= 0
     held = np.take_along_axis(places, np.maximum(last, 0)[..., None], axis=1)
-    return np.where(known[..., None], held, 0).astype(places.dtype), known
+    return np.where(known[..., None], held, 0), known
 
 
 def bridge_gaps(places: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +49,7 @@ def bridge_gaps(places: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.nd
         Places (B, T, V, 2), 0 for joints never seen, and a bool (B, T, V): seen at least once in the clip.
     """
     frames = seen.shape[1]
+    places = np.where(seen[..., None], places, 0)
     before = _last_seen(seen)
     after = frames - 1 - _last_seen(seen[:, ::-1])[:, ::-1]
     known = np.broadcast_to(seen.any(axis=1, keepdims=True), seen.shape)
@@ -57,7 +59,7 @@ def bridge_gaps(places: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.nd
     share = ((np.arange(frames)[None, :, None] - before) / gap).clip(0, 1)[..., None].astype(places.dtype)
     start = np.take_along_axis(places, before[..., None], axis=1)
     end = np.take_along_axis(places, after[..., None], axis=1)
-    return np.where(known[..., None], start + share * (end - start), 0).astype(places.dtype), known
+    return start + share * (end - start), known
 
 
 class UnseenPlacer:
@@ -69,7 +71,7 @@ class UnseenPlacer:
 
     def __init__(self, layout: SkeletonLayout) -> None:
         self.parents = layout.parents()
-        self._tops = np.flatnonzero(self.parents == np.arange(layout.size))
+        self._tops = np.flatnonzero(self.parents == np.arange(layout.size)).tolist()
         self._order = _parents_first(self.parents)
 
     def __call__(self, places: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -100,10 +102,11 @@ def _last_seen(seen: np.ndarray) -> np.ndarray:
 
 def _parents_first(parents: np.ndarray) -> list[int]:
     """Joints that have a parent, each after its parent."""
-    depth = np.zeros(len(parents), dtype=int)
-    for joint in range(len(parents)):
-        above = joint
-        while parents[above] != above:
-            above = parents[above]
+    above = [int(parent) for parent in parents]
+    depth = [0] * len(above)
+    for joint in range(len(above)):
+        ancestor = joint
+        while above[ancestor] != ancestor:
+            ancestor = above[ancestor]
             depth[joint] += 1
-    return [int(joint) for joint in np.argsort(depth, kind="stable") if depth[joint] > 0]
+    return sorted((joint for joint in range(len(above)) if depth[joint] > 0), key=depth.__getitem__)

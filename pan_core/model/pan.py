@@ -112,6 +112,18 @@ class StepOutput(NamedTuple):
     state: PanState
 
 
+class InputNorm(nn.BatchNorm1d):
+    """Batch normalisation that is a plain multiplication and addition in evaluation, which every engine can do."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Normalise channels, (F, C) -> (F, C)."""
+        if self.training:
+            return super().forward(values)
+        mean, variance = self.get_buffer("running_mean"), self.get_buffer("running_var")
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return values * scale + (self.bias - mean * scale)
+
+
 class ClipDropout(nn.Module):
     """Dropout of whole channels of a clip, the same at all its frames, so that the GRU cannot average it away.
 
@@ -151,7 +163,7 @@ class PAN(nn.Module):
         super().__init__()
         self.settings = settings
         self.joints, self.features, self.classes, self.actions = len(adjacency), features, classes, actions
-        self.normalise = nn.BatchNorm1d(self.joints * features)
+        self.normalise = InputNorm(self.joints * features)
         self.graph = HumanGraphNetwork(
             adjacency=torch.from_numpy(np.asarray(adjacency)),
             inputs=features,

@@ -47,9 +47,9 @@ class Recurrent(nn.Module):
 
         Written as gates, because an engine runs a few matrix products faster than a recurrent operator of length 1.
         """
-        cell = self.cell
-        from_input = nn.functional.linear(vector, cell.weight_ih_l0, cell.bias_ih_l0)
-        from_state = nn.functional.linear(hidden, cell.weight_hh_l0, cell.bias_hh_l0)
+        weight = self.cell.get_parameter
+        from_input = nn.functional.linear(vector, weight("weight_ih_l0"), weight("bias_ih_l0"))
+        from_state = nn.functional.linear(hidden, weight("weight_hh_l0"), weight("bias_hh_l0"))
         reset_x, keep_x, candidate_x = from_input.split(self.hidden, dim=-1)
         reset_h, keep_h, candidate_h = from_state.split(self.hidden, dim=-1)
         keep = torch.sigmoid(keep_x + keep_h)

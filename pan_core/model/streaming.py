@@ -36,7 +36,8 @@ class StepModel(nn.Module):
 
     def __init__(self, network: PAN) -> None:
         super().__init__()
-        self.network = network.eval()
+        self.network = network
+        self.eval()  # the wrapper too: the exporter puts the network back into the mode of the wrapper
 
     def forward(
         self, features: Tensor, hidden: Tensor, maximum: Tensor, numerator: Tensor, denominator: Tensor
@@ -63,7 +64,8 @@ class ClipModel(nn.Module):
 
     def __init__(self, network: PAN) -> None:
         super().__init__()
-        self.network = network.eval()
+        self.network = network
+        self.eval()  # the wrapper too: the exporter puts the network back into the mode of the wrapper
 
     def forward(self, features: Tensor) -> tuple[Tensor, ...]:
         """Run over clips of one length."""

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from pan_core.pose.crops import statures
+
 MIN_SHARED_JOINTS = 3
 # Finite, so that the assignment stays solvable; far above any distance that can be accepted.
 _IMPOSSIBLE = 1e6
@@ -14,12 +16,16 @@ def person_scores(people: np.ndarray) -> np.ndarray:
 
 
 def person_sizes(people: np.ndarray) -> np.ndarray:
-    """Longer side of the box around each person's joints in pixels, (N, V, 3) -> (N,), at least 1."""
+    """Size of each person in pixels, (N, V, 3) -> (N,), at least 1.
+
+    The larger one of the box around the joints and the stature by the limbs: somebody who crouches, or of whom
+    only the head was found, is not small.
+    """
     if not len(people):
         return np.empty(0)
     places = np.where(people[..., 2:] > 0, people[..., :2], np.nan)
     spans = np.nanmax(places, axis=1) - np.nanmin(places, axis=1)
-    return np.maximum(spans.max(axis=1), 1.0)
+    return np.maximum(np.maximum(spans.max(axis=1), statures(people)), 1.0)
 
 
 def pose_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -179,8 +179,7 @@ def _run(
     waiting = dict(videos)
     while waiting:
         suspects = _run_pool(waiting, job, workers, finish)
-        for clip_id in suspects:
-            finish(clip_id, _extract_alone(videos[clip_id], job))
+        _run_alone({clip_id: videos[clip_id] for clip_id in suspects}, job, finish)
         waiting = {clip_id: video for clip_id, video in waiting.items() if clip_id not in outcomes}
     return outcomes
 
@@ -208,13 +207,18 @@ def _run_pool(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _extract_alone(video: Path, job: _Job) -> _Outcome:
-    """A clip in a process of its own, so that a video which kills its reader harms nobody else."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
-        try:
-            return pool.submit(_extract_one, job, video).result()
-        except BrokenProcessPool:
-            return "", f"{video}: the process that reads this video dies each time; replace or remove it"
+def _run_alone(videos: Mapping[str, Path], job: _Job, finish: Callable[[str, _Outcome], None]) -> None:
+    """Work on clips one at a time in one worker, so that it is known which video kills its reader."""
+    queue = list(videos.items())
+    while queue:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+            try:
+                while queue:
+                    finish(queue[0][0], pool.submit(_extract_one, job, queue[0][1]).result())
+                    queue.pop(0)
+            except BrokenProcessPool:
+                clip_id, video = queue.pop(0)
+                finish(clip_id, ("", f"{video}: the process that reads this video dies each time; remove it"))
 
 
 def _results(videos: Mapping[str, Path], outcomes: Mapping[str, _Outcome], job: _Job) -> Iterator[ClipPoses | Failure]:

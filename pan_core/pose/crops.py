@@ -14,6 +14,13 @@ BORDER_VALUE = 128
 # The outermost joints are eyes and ankles; hands overhead, feet and the next step need room around them.
 CROP_MARGIN = 1.5
 MIN_CROP_SIDE = 32.0
+# Length of limbs as a share of the stature, from the segment lengths of Drillis and Contini (1966).
+LIMB_SHARES = {
+    (1, 2): 0.129, (1, 5): 0.129, (1, 8): 0.303, (1, 11): 0.303, (1, 0): 0.115, (2, 3): 0.186, (5, 6): 0.186,
+    (3, 4): 0.146, (6, 7): 0.146, (8, 9): 0.245, (11, 12): 0.245, (9, 10): 0.246, (12, 13): 0.246,
+}  # fmt: skip
+# Limbs that point to the camera look short and wrong joints make some look long: so a high quantile.
+STATURE_QUANTILE = 0.75
 
 
 # A crop is turned where its person leans by more than this, in degrees; above 45, so that it does not flicker.
@@ -44,7 +51,7 @@ class NetworkInput:
         image: (h, w, 3) uint8, sides multiples of 8.
         origin: (2,) x, y of the upper left corner in the frame, in pixels.
         scale: (2,) frame pixels for one pixel of the picture before it was turned.
-        turn: Quarter turns, counter-clockwise, by which `image` was turned; only square pictures are.
+        turn: Quarter turns, counter-clockwise, by which `image` was turned.
     """
 
     image: np.ndarray
@@ -55,8 +62,8 @@ class NetworkInput:
     def to_frame(self, joints: np.ndarray) -> np.ndarray:
         """Joints (..., 3) from pixels of `image` to pixels of the frame."""
         x, y = joints[..., 0], joints[..., 1]
-        last = self.image.shape[0] - 1
-        straight = [(x, y), (last - y, x), (last - x, last - y), (y, last - x)][self.turn]
+        bottom, right = self.image.shape[0] - 1, self.image.shape[1] - 1
+        straight = [(x, y), (bottom - y, x), (right - x, bottom - y), (y, right - x)][self.turn]
         placed = joints.copy()
         placed[..., :2] = self.origin + (np.stack(straight, axis=-1) + 0.5) * self.scale - 0.5
         return placed
@@ -73,23 +80,44 @@ def extent(joints: np.ndarray) -> tuple[np.ndarray, float]:
     return (low + high) / 2, float((high - low).max())
 
 
+def statures(people: np.ndarray) -> np.ndarray:
+    """Height in pixels that each person would have standing, from the limbs found; 0 without any.
+
+    Args:
+        people: (N, V, 3) poses.
+    """
+    limbs, shares = np.array(list(LIMB_SHARES)), np.array(list(LIMB_SHARES.values()))
+    ends = people[:, limbs]  # (N, limbs, 2 ends, 3)
+    found = np.all(ends[..., 2] > 0, axis=2)
+    heights = np.where(found, np.linalg.norm(ends[:, :, 0, :2] - ends[:, :, 1, :2], axis=2) / shares, np.nan)
+    result = np.zeros(len(people))
+    some = np.any(found, axis=1)
+    result[some] = np.nanquantile(heights[some], STATURE_QUANTILE, axis=1)
+    return result
+
+
 def square_around(joints: np.ndarray, *, turn: int = 0) -> Square:
     """Crop around a pose (V, 3), with the margin that the next frame needs.
+
+    Its side is never below the person's stature. A crop around the found joints alone closes in on a face as soon
+    as the rest of a body is missed once, and then the rest is never found again.
 
     Args:
         joints: Pose in pixels of the frame.
         turn: Turn of the crop so far; kept unless the person leans far from upright in it.
     """
     centre, side = extent(joints)
-    return Square(centre, max(side * CROP_MARGIN, MIN_CROP_SIDE), upright_turn(joints, turn=turn))
+    wanted = max(side * CROP_MARGIN, float(statures(joints[None])[0]), MIN_CROP_SIDE)
+    return Square(centre, wanted, upright_turn(joints, turn=turn))
 
 
 def upright_turn(joints: np.ndarray, *, turn: int) -> int:
     """Quarter turns that set a pose (V, 3) upright, by its torso; `turn` where that is still good or unknown."""
     ends = [joints[list(group)] for group in OPENPOSE18.torso]
-    if not all((end[:, 2] > 0).any() for end in ends):
+    places = [end[end[:, 2] > 0, :2] for end in ends]
+    if not all(len(place) for place in places):
         return turn
-    upper, lower = (end[end[:, 2] > 0, :2].mean(axis=0) for end in ends)
+    upper, lower = (place.mean(axis=0) for place in places)
     right, down = lower - upper
     lean = math.degrees(math.atan2(right, down))
     off = (lean + 90 * turn + 180) % 360 - 180
@@ -115,18 +143,19 @@ def cut_square(frame: np.ndarray, square: Square, *, size: int) -> NetworkInput:
     return NetworkInput(image, np.array([left, top], float), np.full(2, whole / size), square.turn)
 
 
-def shrink_frame(frame: np.ndarray, *, size: tuple[int, int]) -> NetworkInput:
-    """Whole frame, scaled to fit into `size` with its proportions, sides rounded to multiples of 8.
+def shrink_frame(frame: np.ndarray, *, size: tuple[int, int], turn: int = 0) -> NetworkInput:
+    """Whole frame, scaled to fit into `size` with its proportions and turned, sides rounded to multiples of 8.
 
     Args:
         frame: (H, W, 3) uint8.
-        size: Largest width and height.
+        size: Largest width and height before the turn.
+        turn: Quarter turns, counter-clockwise.
     """
     height, width = frame.shape[:2]
     ratio = min(size[0] / width, size[1] / height)
     target = [max(STRIDE, round(side * ratio / STRIDE) * STRIDE) for side in (width, height)]
     scale = np.array([width / target[0], height / target[1]])
-    return NetworkInput(_resized(frame, *target), np.zeros(2), scale)
+    return NetworkInput(np.rot90(_resized(frame, *target), turn), np.zeros(2), scale, turn)
 
 
 def _resized(image: np.ndarray, width: int, height: int) -> np.ndarray:

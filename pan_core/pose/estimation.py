@@ -14,8 +14,8 @@ from pan_core.pose.inference import PoseSession
 class Estimator(Protocol):
     """What the tracker needs; a test may give it true joints."""
 
-    def search(self, frame: np.ndarray) -> np.ndarray:
-        """People anywhere in a frame, (N, V, 3) in its pixels."""
+    def search(self, frame: np.ndarray, *, turn: int = 0) -> np.ndarray:
+        """People anywhere in a frame, upright after `turn` quarter turns, (N, V, 3) in its pixels."""
 
     def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
         """People in each of some squares, (N, V, 3) in the frame's pixels."""
@@ -55,9 +55,14 @@ class PoseEstimator:
         self._crop_size = crop_size
         self._grouping = GroupingSettings(min_joint_score=min_joint_score)
 
-    def search(self, frame: np.ndarray) -> np.ndarray:
-        """People anywhere in a frame (H, W, 3): (N, V, 3) in its pixels, the most completely seen first."""
-        source = shrink_frame(frame, size=self._search_size)
+    def search(self, frame: np.ndarray, *, turn: int = 0) -> np.ndarray:
+        """People anywhere in a frame (H, W, 3): (N, V, 3) in its pixels, the most completely seen first.
+
+        Args:
+            frame: (H, W, 3) uint8, BGR.
+            turn: Quarter turns, counter-clockwise, after which the people are upright.
+        """
+        source = shrink_frame(frame, size=self._search_size, turn=turn)
         return self._people(self._frames(source.image[None])[0], source)
 
     def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:

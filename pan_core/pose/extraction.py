@@ -38,12 +38,12 @@ class ExtractionSettings:
         max_fps: Frames a second to look at; a faster video is thinned by a whole step.
     """
 
-    stages: int = 3
-    search_stages: int = 3
+    stages: int = 4
+    search_stages: int = 4
     search_size: tuple[int, int] = (432, 368)
     crop_size: int = 224
     search_every: int = 15
-    min_joint_score: float = 0.1
+    min_joint_score: float = 0.05
     min_person_score: float = 0.12
     max_people: int = 2
     max_fps: float = 15.0

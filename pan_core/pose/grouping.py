@@ -10,7 +10,6 @@ network's input. Shape letters: P peaks, C limb candidates, N people, V = 18 joi
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from pan_core.pose.maps import CONFIDENCE_MAPS, JOINTS, LIMB_JOINTS, LIMB_MAPS, STRIDE
@@ -18,6 +17,9 @@ from pan_core.pose.maps import CONFIDENCE_MAPS, JOINTS, LIMB_JOINTS, LIMB_MAPS, 
 LINE_SAMPLES = 10
 MAX_PEAKS_PER_JOINT = 24
 _TINY = 1e-6
+# Number of the limb from one joint to another, -1 where there is none.
+_LIMB_OF_JOINTS = np.full((JOINTS, JOINTS), -1)
+_LIMB_OF_JOINTS[LIMB_JOINTS[:, 0], LIMB_JOINTS[:, 1]] = np.arange(len(LIMB_JOINTS))
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class GroupingSettings:
         min_joints: People with fewer joints are dropped.
     """
 
-    min_joint_score: float = 0.1
+    min_joint_score: float = 0.05
     min_affinity: float = 0.05
     min_agreement: float = 0.7
     min_joints: int = 4
@@ -57,7 +59,8 @@ def find_peaks(confidence: np.ndarray, *, min_score: float, limit: int = MAX_PEA
         limit: At most so many peaks a joint, the highest first.
     """
     padded = np.pad(confidence, ((0, 0), (1, 1), (1, 1)), constant_values=-1.0)
-    highest = np.stack([cv2.dilate(plane, np.ones((3, 3), np.uint8)) for plane in padded])[:, 1:-1, 1:-1]
+    rows = np.maximum(np.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
+    highest = np.maximum(np.maximum(rows[:, :, :-2], rows[:, :, 1:-1]), rows[:, :, 2:])
     joint, y, x = np.nonzero((confidence >= highest) & (confidence >= min_score))
     score = confidence[joint, y, x]
     order = np.lexsort((-score, joint))
@@ -91,7 +94,8 @@ def score_limbs(affinity: np.ndarray, peaks: Peaks, *, settings: GroupingSetting
     Returns:
         Pairs of peaks (C, 2) that pass, and their scores (C,), best first.
     """
-    start, end, limb = _limb_candidates(peaks)
+    limbs = _LIMB_OF_JOINTS[peaks.joint[:, None], peaks.joint[None]]
+    start, end = np.nonzero(limbs >= 0)
     line = peaks.place[end] - peaks.place[start]
     length = np.maximum(np.linalg.norm(line, axis=1), _TINY)
     steps = np.linspace(0.0, 1.0, LINE_SAMPLES)
@@ -99,7 +103,7 @@ def score_limbs(affinity: np.ndarray, peaks: Peaks, *, settings: GroupingSetting
     height, width = affinity.shape[1:]
     column = np.clip(np.rint(points[..., 0]).astype(np.intp), 0, width - 1)
     row = np.clip(np.rint(points[..., 1]).astype(np.intp), 0, height - 1)
-    channel = LIMB_MAPS[limb][:, None]
+    channel = LIMB_MAPS[limbs[start, end]][:, None]
     along = affinity[channel, row, column] * line[:, :1] + affinity[channel + 1, row, column] * line[:, 1:]
     along /= length[:, None]
     score = along.mean(axis=1) + np.minimum(0.5 * height / length - 1.0, 0.0)
@@ -107,17 +111,6 @@ def score_limbs(affinity: np.ndarray, peaks: Peaks, *, settings: GroupingSetting
     passed = np.flatnonzero((agreement >= settings.min_agreement) & (score > 0))
     passed = passed[np.argsort(-score[passed], kind="stable")]
     return np.stack([start[passed], end[passed]], axis=1), score[passed]
-
-
-def _limb_candidates(peaks: Peaks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    starts, ends, limbs = [], [], []
-    of_joint = [np.flatnonzero(peaks.joint == joint) for joint in range(JOINTS)]
-    for limb, (first, second) in enumerate(LIMB_JOINTS):
-        start, end = np.meshgrid(of_joint[first], of_joint[second], indexing="ij")
-        starts.append(start.ravel())
-        ends.append(end.ravel())
-        limbs.append(np.full(start.size, limb))
-    return np.concatenate(starts), np.concatenate(ends), np.concatenate(limbs)
 
 
 def assemble_people(peaks: Peaks, pairs: np.ndarray) -> np.ndarray:

@@ -33,7 +33,8 @@ class DeployedBranch(nn.Module):
 
     def __init__(self, branch: nn.Sequential, *, first: bool, outputs: int) -> None:
         super().__init__()
-        entry = branch[0]
+        layers = [layer for layer in branch if isinstance(layer, SeparableConv)]
+        entry = layers[0]
         maps = 0 if first else MAP_CHANNELS
         depthwise, pointwise = entry.depthwise.weight, entry.pointwise.weight
         self.from_features = _separable(depthwise[maps:], pointwise[:, maps:], entry.pointwise.bias)
@@ -45,9 +46,9 @@ class DeployedBranch(nn.Module):
                 functional.pad(pointwise[:, :maps], (0, 0, 0, 0, 0, padding)),
                 None,
             )
-        self.middle = nn.Sequential(branch[1], branch[2])
-        self.fourth = _folded(branch[3], outputs=branch[3].pointwise.out_channels)
-        self.fifth = _folded(branch[4], outputs=outputs)
+        self.middle = nn.Sequential(layers[1], layers[2])
+        self.fourth = _folded(layers[3], outputs=layers[3].pointwise.out_channels)
+        self.fifth = _folded(layers[4], outputs=outputs)
 
     def forward(self, features: Tensor, maps: Tensor | None) -> Tensor:
         """Features (B, 864, h, w) and padded maps (B, 64, h, w) -> (B, outputs, h, w)."""
@@ -126,8 +127,8 @@ def _separable(depthwise: Tensor, pointwise: Tensor, bias: Tensor | None) -> nn.
     return nn.Sequential(first, second)
 
 
-def _folded(layer: nn.Module, *, outputs: int) -> nn.Conv2d:
-    assert isinstance(layer, SeparableConv) and layer.depthwise.kernel_size == (1, 1)
+def _folded(layer: SeparableConv, *, outputs: int) -> nn.Conv2d:
+    assert layer.depthwise.kernel_size == (1, 1)
     weight = layer.pointwise.weight * layer.depthwise.weight.reshape(1, -1, 1, 1)
     assert layer.pointwise.bias is not None
     extra = outputs - weight.shape[0]

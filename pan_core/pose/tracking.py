@@ -15,21 +15,27 @@ from pan_core.pose.estimation import Estimator
 
 # In body sizes: a pose this far from where its track expects it may still be the same person.
 MATCH_GATE = 0.35
-# A track that was not seen may be further from where it was left, by so much a frame, up to the limit.
-GATE_GROWTH = 0.05
+# Somebody who was not seen may be further from where they were left, by so much a frame.
+GATE_GROWTH = 0.08
+# Somebody found by a search, who is followed by no track, is taken for a lost person up to this far away.
 GATE_LIMIT = 1.0
 # Two poses nearer than this are one person seen twice.
-SAME_PERSON_GATE = 0.15
+SAME_PERSON_GATE = 0.2
 # A person who is followed already may be seen this much worse than one who is new.
 KEEP_SHARE = 0.5
 # For so many frames a lost person is also looked for in turned crops: most are lost when they fall or bend down.
 RETRY_FRAMES = 4
+# A person lost for longer is no longer looked for in a crop, but recognised when a search finds them again.
+CROP_FRAMES = 10
+# While somebody is lost, searches come this many times more often.
+LOST_SEARCH_FACTOR = 3
 # A person seen this much better takes the place of the weakest track where all places are taken.
 REPLACE_RATIO = 1.5
 # Crops grow at once and shrink by at most this share a frame, because joints drop out more often than people shrink.
 SHRINK_PER_FRAME = 0.05
-# A frame without any track is searched; this often, so that a scene without people stays cheap.
+# While nobody is seen, every second frame is searched, and every second search is for people who lie or tumble.
 EMPTY_SEARCH_EVERY = 2
+EMPTY_SEARCH_TURNS = (0, 1, 0, 3, 0, 2)
 
 
 @dataclass
@@ -84,12 +90,12 @@ class Track:
         self.joints, self.shift, self.unseen = joints, np.zeros(2), 0
 
 
-def hand_over(tracks: list[Track], people: np.ndarray) -> np.ndarray:
-    """Give each track the person whom it expects; returns the people whom no track expects, (N, V, 3)."""
+def hand_over(tracks: list[Track], people: np.ndarray, *, gates: list[float]) -> np.ndarray:
+    """Give each track the person whom it expects within its gate; returns the people left over, (N, V, 3)."""
     if not tracks or not len(people):
         return people
     expected = np.stack([track.expected for track in tracks])
-    pairs = match(pose_distances(expected, people), np.array([track.gate for track in tracks]))
+    pairs = match(pose_distances(expected, people), np.array(gates))
     for row, column in pairs:
         tracks[row].see(people[column])
     return np.delete(people, [column for _, column in pairs], axis=0)
@@ -113,7 +119,7 @@ class PersonTracker:
         max_people: int,
         min_person_score: float,
         search_every: int,
-        keep_lost: int = 10,
+        keep_lost: int = 30,
     ) -> None:
         self._estimator = estimator
         self._max_people = max_people
@@ -123,6 +129,7 @@ class PersonTracker:
         self._tracks: list[Track] = []
         self._started = 0
         self._since_search = search_every
+        self._empty_searches = 0
 
     def update(self, frame: np.ndarray) -> list[tuple[int, np.ndarray]]:
         """People in the next frame.
@@ -136,19 +143,25 @@ class PersonTracker:
         """
         self._follow(frame)
         self._since_search += 1
-        every = self._search_every if self._tracks else min(EMPTY_SEARCH_EVERY, self._search_every)
-        just_lost = any(track.unseen == 1 for track in self._tracks)
-        if just_lost or self._since_search >= every:
+        unseen = [track.unseen for track in self._tracks]
+        if 1 in unseen or self._since_search >= self._pause(unseen):
+            self._search(frame, turn=0 if 0 in unseen else EMPTY_SEARCH_TURNS[self._empty_searches])
             self._since_search = 0
-            self._search(frame)
+            self._empty_searches = 0 if 0 in unseen else (self._empty_searches + 1) % len(EMPTY_SEARCH_TURNS)
         self._tracks = [track for track in self._tracks if track.unseen <= self._keep_lost]
         return [(track.track_id, track.joints) for track in self._tracks if not track.unseen]
+
+    def _pause(self, unseen: list[int]) -> int:
+        """Frames to the next search, by how long each track was not seen."""
+        if 0 not in unseen:
+            return min(EMPTY_SEARCH_EVERY, self._search_every)
+        return max(1, self._search_every // LOST_SEARCH_FACTOR) if any(unseen) else self._search_every
 
     def _follow(self, frame: np.ndarray) -> None:
         """Look for every track's person in its crop."""
         for track in self._tracks:
             track.advance()
-        self._look(frame, self._tracks, turns=(0,))
+        self._look(frame, [track for track in self._tracks if track.unseen <= CROP_FRAMES], turns=(0,))
         self._look(frame, [track for track in self._tracks if 0 < track.unseen <= RETRY_FRAMES], turns=(1, 2, 3))
 
     def _look(self, frame: np.ndarray, tracks: list[Track], *, turns: tuple[int, ...]) -> None:
@@ -158,33 +171,35 @@ class PersonTracker:
         if seen:
             people = np.concatenate(seen)
             people = self._not_followed(people[person_scores(people) >= self._min_score * KEEP_SHARE])
-            hand_over(tracks, distinct(people, gate=SAME_PERSON_GATE))
+            hand_over(tracks, distinct(people, gate=SAME_PERSON_GATE), gates=[track.gate for track in tracks])
 
-    def _search(self, frame: np.ndarray) -> None:
+    def _search(self, frame: np.ndarray, *, turn: int) -> None:
         """Find people who are not followed in the whole frame, and look at each of them closely."""
-        found = self._estimator.search(frame)
+        found = self._estimator.search(frame, turn=turn)
         found = self._not_followed(found[person_scores(found) >= self._min_score])[: self._max_people]
         if not len(found):
             return
-        close = self._estimator.look(frame, [square_around(person) for person in found])
+        close = self._estimator.look(frame, [square_around(person, turn=turn) for person in found])
         people = np.concatenate([found, *close])
         people = distinct(people[person_scores(people) >= self._min_score], gate=SAME_PERSON_GATE)
         people = self._not_followed(people)
-        for person in hand_over([track for track in self._tracks if track.unseen], people):
-            self._start(person)
+        lost = [track for track in self._tracks if track.unseen]
+        for person in hand_over(lost, people, gates=[GATE_LIMIT] * len(lost)):
+            self._start(person, turn=turn)
 
     def _not_followed(self, people: np.ndarray) -> np.ndarray:
         """People who are none of those seen in this frame."""
         seen = [track.joints for track in self._tracks if not track.unseen]
         if not seen:
             return people
-        return people[~(pose_distances(people, np.stack(seen)) < MATCH_GATE).any(axis=1)]
+        return people[~(pose_distances(people, np.stack(seen)) < SAME_PERSON_GATE).any(axis=1)]
 
-    def _start(self, person: np.ndarray) -> None:
+    def _start(self, person: np.ndarray, *, turn: int) -> None:
         if len(self._tracks) >= self._max_people:
-            weakest = min(self._tracks, key=lambda track: float(person_scores(track.joints)))
-            if person_scores(person) < REPLACE_RATIO * person_scores(weakest.joints):
+            weakest = min(self._tracks, key=lambda track: (-track.unseen, float(person_scores(track.joints))))
+            better = person_scores(person) >= REPLACE_RATIO * person_scores(weakest.joints)
+            if not better and weakest.unseen <= RETRY_FRAMES:
                 return
             self._tracks.remove(weakest)
-        self._tracks.append(Track(self._started, person, square_around(person)))
+        self._tracks.append(Track(self._started, person, square_around(person, turn=turn)))
         self._started += 1

@@ -15,9 +15,7 @@ def run(params: Params, tracked: Run) -> dict:
     """Fetch the dataset named in params.yaml."""
     dataset = dataset_by_name(params.dataset)
     options = params.actors.model_dump() | {"seed": params.seed} if params.dataset == "actors" else {}
-    context = FetchContext(
-        cache=paths.cache(), mirror=paths.mirror(), workers=workers(params), options=options
-    )
+    context = FetchContext(cache=paths.cache(), mirror=paths.mirror(), workers=workers(params), options=options)
     with progress_bar(f"fetch {dataset.name}", "file") as update:
         dataset.fetch(paths.RAW, replace(context, progress=update))
     files = [path for path in paths.RAW.rglob("*") if path.is_file()]

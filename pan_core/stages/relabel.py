@@ -68,11 +68,13 @@ def _accuracy(dataset: Dataset, clips: pd.DataFrame, found: pd.DataFrame) -> dic
     )
     fps = float(sequences["fps"].median())
     true = truth.segments[truth.segments["clip_id"].isin(lengths)]
+    errors, naive_errors = (segments.boundary_errors(table, true) for table in (found, naive))
     return {
         "sequence_clips": len(sequences),
         "frame_accuracy": segments.frame_accuracy(found, true, lengths),
         "frame_accuracy_equal_split": segments.frame_accuracy(naive, true, lengths),
-        "boundary_error_s": float(np.abs(segments.boundary_errors(found, true)).mean() / fps),
-        "boundary_error_s_equal_split": float(np.abs(segments.boundary_errors(naive, true)).mean() / fps),
-        "boundary_errors_frames": segments.boundary_errors(found, true).tolist(),
+        "boundary_error_s": float(np.abs(errors).mean() / fps),
+        "boundary_error_s_equal_split": float(np.abs(naive_errors).mean() / fps),
+        "boundary_errors_frames": errors.tolist(),
+        "boundary_errors_frames_equal_split": naive_errors.tolist(),
     }

@@ -15,10 +15,10 @@ import torch
 from pan_core.errors import ConfigError, DataError
 from pan_core.model.features import PoseFeatures, feature_count
 from pan_core.model.losses import joints_loss, pose_loss, smooth, total_loss
-from pan_core.model.pan import PAN, PanSettings
+from pan_core.model.pan import PAN, PanOutput, PanSettings
 from pan_core.training.augmentation import augment, crop_frames, crop_time, mixing
 from pan_core.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
-from pan_core.training.predict import length_batches
+from pan_core.training.predict import length_batches, run_in_parts
 from pan_core.training.samples import Batch, Samples
 from pan_core.training.schedule import WeightAverage, batches_per_epoch, epoch_batches, epoch_rng, one_cycle
 from pan_core.training.settings import TrainSettings
@@ -115,7 +115,7 @@ class _Training:
         self.network = build_network(train, model_settings).to(self.device)
         self.averaged = build_network(train, model_settings).to(self.device)
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
         self.total = settings.epochs * batches_per_epoch(len(train), settings.batch)
         self.average = WeightAverage(self.network, horizon=settings.average * self.total)
@@ -155,7 +155,7 @@ class _Training:
             group["lr"] = one_cycle(
                 self.steps, self.total, peak=self.settings.learning_rate, warm_up=self.settings.warm_up
             )
-        logits, loss = self._loss(self.network, features, mask, classes, actions)
+        logits, loss = self._loss(self.network(features, mask=mask), mask, classes, actions)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -188,10 +188,9 @@ class _Training:
         return smooth(classes, smoothing), smooth(actions, smoothing) * told
 
     def _loss(
-        self, network: PAN, features: torch.Tensor, mask: torch.Tensor, classes: torch.Tensor, actions: torch.Tensor
+        self, output: PanOutput, mask: torch.Tensor, classes: torch.Tensor, actions: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Class logits at the end of the clips (B, K), and the loss."""
-        output = network(features, mask=mask)
         pose = pose_loss(output.logits, classes, mask, prefix_share=self.settings.prefix_share)
         joints = joints_loss(output.action_logits, actions, mask)
         ends = mask.sum(dim=1) - 1
@@ -210,7 +209,8 @@ class _Training:
             batch = self.val.batch(indices)
             features = torch.from_numpy(self.describe(batch.joints)).to(self.device)
             mask = torch.from_numpy(batch.mask).to(self.device)
-            logits, value = self._loss(self.averaged, features, mask, *self._targets(batch))
+            output = run_in_parts(self.averaged, features, mask)
+            logits, value = self._loss(output, mask, *self._targets(batch))
             loss += float(value) * len(indices)
             hits += float((logits.argmax(dim=-1).cpu().numpy() == batch.labels).sum())
         return loss / len(self.val), hits / len(self.val)

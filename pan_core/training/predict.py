@@ -9,11 +9,15 @@ import numpy as np
 import torch
 
 from pan_core.model.features import PoseFeatures
-from pan_core.model.pan import PAN, frame_weights
+from pan_core.model.pan import PAN, PanOutput, frame_weights
 from pan_core.training.samples import Samples
 
-CELLS = 4_000_000
-"""Largest number of frame pairs of a batch: pose attention of whole clips compares every frame with all before it."""
+BATCH_FRAMES = 16_384
+"""Frames of a batch at most, unless one clip has more."""
+
+PART = 256
+"""Frames that run at once. Pose attention compares every pair of them, so a long clip runs in parts, with its memory
+handed from one to the next."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def predict(model: PAN, samples: Samples, batch: int = 64) -> Predictions:
     for indices in length_batches(samples.lengths, batch):
         part = samples.batch(indices)
         mask = torch.from_numpy(part.mask).to(device)
-        output = model(torch.from_numpy(describe(part.joints)).to(device), mask=mask)
+        output = run_in_parts(model, torch.from_numpy(describe(part.joints)).to(device), mask)
         clip, frame = np.nonzero(part.mask)
         rows = indices[clip]
         every = torch.softmax(output.logits, dim=-1).cpu().numpy()
@@ -79,13 +83,24 @@ def predict(model: PAN, samples: Samples, batch: int = 64) -> Predictions:
     return result
 
 
+def run_in_parts(model: PAN, features: torch.Tensor, mask: torch.Tensor) -> PanOutput:
+    """`model(features, mask=mask)` for clips of any length, for evaluation."""
+    state, parts = model.start(len(features)), []
+    for start in range(0, features.shape[1], PART):
+        output = model(features[:, start : start + PART], mask=mask[:, start : start + PART], state=state)
+        state = output.state
+        parts.append(output[:-1])
+    logits, actions, joints, scores = (torch.cat(blocks, dim=1) for blocks in zip(*parts, strict=True))
+    return PanOutput(logits, actions, joints, scores, state)
+
+
 def length_batches(lengths: np.ndarray, size: int) -> list[np.ndarray]:
-    """Indices of clips in batches of similar length, at most `size` clips and about `CELLS` pairs of frames each."""
+    """Indices of clips in batches of similar length, at most `size` clips and `BATCH_FRAMES` frames each."""
     order = np.argsort(lengths, kind="stable")
     batches, start = [], 0
     while start < len(order):
         stop = min(start + size, len(order))
-        while stop - start > 1 and (stop - start) * int(lengths[order[stop - 1]]) ** 2 > CELLS:
+        while stop - start > 1 and (stop - start) * int(lengths[order[stop - 1]]) > BATCH_FRAMES:
             stop -= 1
         batches.append(order[start:stop])
         start = stop

@@ -162,7 +162,7 @@ def build_samples(
         person = _main_track(poses.clip(row.clip_id))
         times = _sample_times(person.joints.shape[1], person.fps, mode=mode, frames=frames, rate=rate)
         joints.append(resample(person.joints[0], times * person.fps, hold=mode == "online" and person.fps >= rate))
-        own = spans.get(row.clip_id, []) if spans else [(0, np.inf, row.label)]
+        own = spans.get(row.clip_id, []) if spans else [(0.0, np.inf, str(row.label))]
         holds.append(_holding(own, times * row.fps, names))
         rates.append(rate if mode == "online" else len(times) * person.fps / person.joints.shape[1])
     return Samples(

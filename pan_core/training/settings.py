@@ -26,7 +26,7 @@ class TrainSettings:
         augmentation: How clips are varied.
     """
 
-    epochs: int = 80
+    epochs: int = 40
     batch: int = 32
     learning_rate: float = 3e-3
     warm_up: float = 0.2

@@ -24,7 +24,8 @@ def write_video(path: Path, frames: Iterable[np.ndarray], *, fps: float) -> Path
     Args:
         path: Where to write. The suffix is replaced where the machine cannot encode MP4 and falls back to AVI,
             which is logged.
-        frames: Pictures of one size, shape (height, width, 3), uint8, blue-green-red; taken one at a time.
+        frames: Pictures of one size, shape (height, width, 3), uint8, blue-green-red; taken one at a time. MPEG-4
+            has even sizes only: an odd one loses its last row or column.
         fps: Frames a second.
 
     Returns:

@@ -1,7 +1,7 @@
 """Skeletons and captions in a picture; sizes follow the picture's, so a small video stays readable."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,6 +18,10 @@ PEOPLE: tuple[Colour, ...] = (
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 # Lines are placed to 1/16 pixel; rounding to whole pixels makes a slow limb jump.
 SHIFT = 4
+# Attention of so many even shares has the brightest colour. A fixed scale: one by each frame's maximum would flicker.
+FULL_ATTENTION = 4.0
+# Line widths are made for a person of this many pixels from end to end, in a picture of 240 lines or more.
+USUAL_PERSON = 110.0
 
 
 @dataclass(frozen=True)
@@ -66,16 +70,23 @@ def draw_skeleton(
     limit = 4 * max(frame.shape[:2])
     places = np.clip(np.where(seen[:, None], joints[:, :2], 0), -limit, limit)
     points = np.round(places * (1 << SHIFT)).astype(int)
-    unit = min(frame.shape[:2]) / 240
+    unit = _unit(frame, places[seen])
     for parent, child in layout.bones:
         if seen[parent] and seen[child]:
-            _line(frame, points[parent], points[child], (30, 30, 30), max(3, round(4 * unit)))
+            _line(frame, points[parent], points[child], (30, 30, 30), max(2, round(4 * unit)))
             _line(frame, points[parent], points[child], colour, max(1, round(2 * unit)))
-    for joint in np.flatnonzero(seen):
+    for joint in np.flatnonzero(seen).tolist():
         fill, radius = _joint_style(joint, attention, colour)
-        size = max(1.5, radius * unit)
-        _disc(frame, points[joint], size + max(0.7, 0.5 * unit), (30, 30, 30))
+        size = max(1.2, radius * unit)
+        _disc(frame, points[joint], size + max(0.6, 0.5 * unit), (30, 30, 30))
         _disc(frame, points[joint], size, fill)
+
+
+def _unit(frame: np.ndarray, places: np.ndarray) -> float:
+    """Pixels of a line of width 1: by the picture's size, thinner for a person who is small in it."""
+    picture = min(frame.shape[:2]) / 240
+    extent = float(np.ptp(places, axis=0).max()) if len(places) else 0.0
+    return max(min(picture, extent / USUAL_PERSON), 0.35 * picture)
 
 
 def _line(frame: np.ndarray, start: np.ndarray, end: np.ndarray, colour: Colour, thickness: int) -> None:
@@ -90,8 +101,9 @@ def _joint_style(joint: int, attention: np.ndarray | None, colour: Colour) -> tu
     """Fill and radius of a joint, in pixels of a picture of 240 lines."""
     if attention is None:
         return colour, 2.2
-    strength = float(np.clip(attention[joint] / max(float(attention.max()), 1e-12), 0, 1))
-    blue, green, red = cv2.applyColorMap(np.uint8([[255 * strength]]), cv2.COLORMAP_VIRIDIS)[0, 0]  # type: ignore[arg-type]
+    strength = float(np.clip(attention[joint] * len(attention) / FULL_ATTENTION, 0, 1))
+    shade = np.full((1, 1), round(255 * strength), dtype=np.uint8)
+    blue, green, red = cv2.applyColorMap(shade, cv2.COLORMAP_VIRIDIS)[0, 0]
     return (int(blue), int(green), int(red)), 1.8 + 4.0 * strength
 
 
@@ -102,6 +114,7 @@ def draw_caption(
     anchor: tuple[float, float] = (0, 0),
     colour: Colour = PEOPLE[0],
     above: bool = False,
+    avoid: Sequence[Box] = (),
 ) -> Box:
     """Write lines on a dark box with a coloured edge, in place; the box is moved and shrunk to stay in the picture.
 
@@ -111,6 +124,7 @@ def draw_caption(
         anchor: x and y in pixels of the box's upper left corner, or of its lower left corner with `above`.
         colour: Colour of the edge.
         above: Place the box above the anchor, as for a caption over somebody's head.
+        avoid: Boxes that are not to be covered: where there is room, the new one goes above or below them.
 
     Returns:
         The box that was drawn.
@@ -127,11 +141,23 @@ def draw_caption(
     tall = step * len(texts) + pad
     left = int(np.clip(anchor[0], 0, max(width - wide, 0)))
     top = int(np.clip(anchor[1] - (tall if above else 0), 0, max(height - tall, 0)))
-    box = Box(left, top, min(left + wide, width), min(top + tall, height))
+    box = _free(Box(left, top, min(left + wide, width), min(top + tall, height)), avoid, height)
     patch = frame[box.top : box.bottom, box.left : box.right]
     patch[:] = (patch * 0.25 + np.array([24, 20, 16]) * 0.75).astype(np.uint8)
     patch[:, : max(2, pad // 2)] = colour
     for number, text in enumerate(texts):
-        place = (left + 2 * pad, top + step * (number + 1) - round(4 * scale))
+        place = (box.left + 2 * pad, box.top + step * (number + 1) - round(4 * scale))
         cv2.putText(frame, text, place, FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
+    return box
+
+
+def _free(box: Box, taken: Sequence[Box], height: int) -> Box:
+    """The box at the nearest height where it covers none of the others; where it was if there is none."""
+    tall = box.bottom - box.top
+    beside = [other for other in taken if other.left < box.right and box.left < other.right]
+    tops = [box.top, *(other.top - tall for other in beside), *(other.bottom for other in beside)]
+    for top in sorted(tops, key=lambda top: abs(top - box.top)):
+        inside = 0 <= top <= height - tall
+        if inside and not any(other.top < top + tall and top < other.bottom for other in beside):
+            return replace(box, top=top, bottom=top + tall)
     return box

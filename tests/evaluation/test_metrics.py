@@ -106,9 +106,7 @@ def test_frame_accuracy_by_looking_at_each_frame(seed):
     holds = rng.random((6, 9, 3)) < 0.4
     targets = holds / np.maximum(holds.sum(axis=2, keepdims=True), 1)
     lengths = rng.integers(1, 10, size=6)
-    hits = [
-        bool(holds[n, t, said[n, t].argmax()]) for n in range(6) for t in range(lengths[n]) if holds[n, t].any()
-    ]
+    hits = [bool(holds[n, t, said[n, t].argmax()]) for n in range(6) for t in range(lengths[n]) if holds[n, t].any()]
     assert metrics.frame_accuracy(said, targets, lengths) == pytest.approx(np.mean(hits))
 
 

@@ -11,7 +11,7 @@ from pan_core.skeletons import PENN13
 
 
 @pytest.fixture
-def outcome() -> Outcome:
+def stored() -> Outcome:
     """Two clips of 3 and 5 frames, three classes, two actions; the first clip's first joint was not found."""
     rng = np.random.default_rng(1)
     joints = rng.uniform(0, 100, (2, 5, 13, 3)).astype(np.float32)
@@ -44,37 +44,37 @@ def assert_same(one: Outcome, other: Outcome) -> None:
 
 
 @pytest.mark.parametrize("with_targets", [True, False])
-def test_round_trip(outcome, tmp_path, with_targets):
+def test_round_trip(stored, tmp_path, with_targets):
     targets = np.full((2, 5, 2), 0.5) if with_targets else None
-    stored = replace(outcome, frame_targets=targets)
+    stored = replace(stored, frame_targets=targets)
     stored.save(tmp_path / "deep" / "outcome.npz")
     assert_same(Outcome.load(tmp_path / "deep" / "outcome.npz"), stored)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["outcome.npz"]
 
 
-def test_predictions_are_the_most_probable_classes(outcome):
-    assert outcome.predictions.tolist() == [2, 1]
-    assert len(outcome) == 2
+def test_predictions_are_the_most_probable_classes(stored):
+    assert stored.predictions.tolist() == [2, 1]
+    assert len(stored) == 2
 
 
-def test_every_fault_is_in_one_message(outcome):
+def test_every_fault_is_in_one_message(stored):
     with pytest.raises(DataError) as error:
-        replace(outcome, mode="offline", labels=np.array([0, 3]), pose_attention=np.zeros((2, 4)))
+        replace(stored, mode="offline", labels=np.array([0, 3]), pose_attention=np.zeros((2, 4)))
     assert "`mode`" in str(error.value)
     assert "`labels` within 0..2" in str(error.value)
     assert "Expected `pose_attention` to have shape (2, 5), but got (2, 4)" in str(error.value)
 
 
-def test_length_beyond_the_frames_is_refused(outcome):
+def test_length_beyond_the_frames_is_refused(stored):
     with pytest.raises(DataError, match=r"`lengths` within 1\.\.5, but got 3\.\.6"):
-        replace(outcome, lengths=np.array([3, 6]))
+        replace(stored, lengths=np.array([3, 6]))
 
 
-def test_damaged_missing_and_foreign_files_are_explained(outcome, tmp_path):
+def test_damaged_missing_and_foreign_files_are_explained(stored, tmp_path):
     path = tmp_path / "outcome.npz"
     with pytest.raises(DataError, match="no such outcome"):
         Outcome.load(path)
-    outcome.save(path)
+    stored.save(path)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match="delete it and run"):
         Outcome.load(path)

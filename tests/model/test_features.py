@@ -79,7 +79,7 @@ def slow_features(clip: np.ndarray, layout: SkeletonLayout, mode: str) -> np.nda
     sizes = [slow_size(filled[t][0], [bool(s > 0) for s in clip[t, :, 2]], layout) or None for t in range(frames)]
     rows = []
     for t in range(frames):
-        places, known = filled[t]
+        places, _ = filled[t]
         reference = slow_mean(roots, t, online)
         size = slow_mean(sizes, t, online) or 1.0
         root = places[list(layout.root)].mean(axis=0)
@@ -142,7 +142,7 @@ def test_a_wild_joint_is_bounded():
 
 
 def test_unknown_mode_and_wrong_shape_are_refused():
-    with pytest.raises(DataError, match="unknown input mode 'offline'.*clip, online"):
+    with pytest.raises(DataError, match=r"unknown input mode 'offline'.*clip, online"):
         PoseFeatures(PENN13, mode="offline")
     with pytest.raises(DataError, match=r"shape \(B, T, 13, 3\), but got \(1, 4, 18, 3\)"):
         PoseFeatures(PENN13, mode="clip")(np.zeros((1, 4, 18, 3)))

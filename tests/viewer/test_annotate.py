@@ -40,7 +40,7 @@ def test_without_mp4_it_writes_avi_and_says_so(tmp_path, monkeypatch, caplog):
 
 def test_without_any_encoder_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(annotate, "ENCODERS", ((".mp4", "ZZZZ"),))
-    with pytest.raises(PanError, match="requirements.lock"):
+    with pytest.raises(PanError, match=r"requirements\.lock"):
         write_video(tmp_path / "walk.mp4", grey_frames(4), fps=15)
     assert not list(tmp_path.iterdir())
 

@@ -56,6 +56,8 @@ def test_attention_grows_the_joint():
     draw_skeleton(frame, joints, loose, attention=np.array([0.1, 0.3, 0.6]))
     areas = [changed(frame)[:, left : left + 100].sum() for left in (0, 100, 200)]
     assert areas[0] < areas[1] < areas[2]
+    # 0.6 of three joints is 1.8 even shares, far from the brightest; 4 shares are.
+    draw_skeleton(frame, joints, loose, attention=np.array([0, 0, 4 / 3]))
     # The highest weight has viridis' last colour, yellow: little blue, much green and red.
     blue, green, red = frame[60, 250]
     assert blue < 80 and green > 200 and red > 200
@@ -87,6 +89,28 @@ def test_caption_box_stays_in_the_picture(anchor, above):
 def test_caption_above_ends_at_its_anchor():
     assert draw_caption(blank(), "Walking", anchor=(20, 100), above=True).bottom == 100
     assert draw_caption(blank(), "Walking", anchor=(20, 100)).top == 100
+
+
+def test_captions_of_neighbours_do_not_cover_each_other():
+    frame, boxes = blank(), []
+    for x in (60, 80, 100, 120):
+        boxes.append(draw_caption(frame, "Walking 93 %", anchor=(x, 60), above=True, avoid=boxes))
+    for number, box in enumerate(boxes):
+        for other in boxes[:number]:
+            assert box.bottom <= other.top or other.bottom <= box.top
+    assert all(box.top >= 0 and box.bottom <= 240 for box in boxes)
+
+
+def test_a_caption_far_from_the_others_stays_where_it_was():
+    frame = blank()
+    first = draw_caption(frame, "Walking", anchor=(0, 100))
+    assert draw_caption(frame, "Running", anchor=(200, 100), avoid=[first]).top == 100
+
+
+def test_without_room_a_caption_is_drawn_all_the_same():
+    frame = blank(24, 64)
+    box = draw_caption(frame, "Walking")
+    assert draw_caption(frame, "Running", avoid=[box]).top >= 0
 
 
 @pytest.mark.parametrize("size", [(48, 64), (240, 320), (1080, 1920)])

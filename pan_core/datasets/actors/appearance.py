@@ -12,7 +12,7 @@ Colour = tuple[float, float, float]
 SKINS: tuple[Colour, ...] = (
     (170, 196, 236), (150, 182, 226), (128, 164, 212), (108, 142, 192), (84, 116, 164), (62, 86, 128), (48, 66, 100),
 )  # fmt: skip
-HAIRS: tuple[Colour, ...] = ((24, 24, 28), (30, 44, 66), (48, 74, 110), (96, 150, 190), (120, 122, 126), (36, 56, 120))
+HAIRS: tuple[Colour, ...] = ((22, 22, 26), (26, 36, 52), (36, 54, 82), (24, 30, 40), (92, 94, 98), (30, 44, 84))
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _clothed(
     """A limb whose first `cover` of length is cloth; the two pieces hardly overlap, so they keep their order."""
     cover = min(max(cover, 0.0), 1.0)
     wide = radii[0] * 1.16, radii[1] * 1.2
-    pieces = []
+    pieces: list[tuple[list[Sphere], Colour, tuple[str, ...]]] = []
     if cover < 0.98:
         pieces.append((_limb(begin, end, radii, start=max(0.0, cover - 0.08)), skin, (begin, end)))
     if cover > 0.02:
@@ -123,7 +123,7 @@ def _side_parts(side: str, look: Look) -> list[tuple[list[Sphere], Colour, tuple
         (_limb(wrist, hand, (0.016, 0.022)), look.skin, (wrist,)),
         *_clothed(hip, knee, (0.047, 0.034), cover=2 * look.trouser, **trousers),
         *_clothed(knee, ankle, (0.033, 0.022), cover=2 * look.trouser - 1, **trousers),
-        (_limb(heel, toe, (0.021, 0.017)) + [(ankle, heel, 0.3, 0.022)], look.shoes, (ankle,)),
+        ([*_limb(heel, toe, (0.021, 0.017)), (ankle, heel, 0.3, 0.022)], look.shoes, (ankle,)),
     ]
 
 
@@ -139,7 +139,7 @@ def _trunk_parts(look: Look) -> list[tuple[list[Sphere], Colour, tuple[str, ...]
     ]  # fmt: skip
     head: list[Sphere] = [("brow", "brow", 0, 0.047), ("nape", "nape", 0, 0.048), ("chin", "chin", 0, 0.031)]
     hair: list[Sphere] = [
-        ("crown", "crown", 0, 0.047), ("nape", "crown", 0.35, 0.055), ("hair_end", "hair_end", 0, 0.030)
+        ("crown", "crown", 0, 0.048), ("nape", "crown", 0.35, 0.057), ("hair_end", "hair_end", 0, 0.036)
     ]  # fmt: skip
     if look.long_hair:
         hair.append(("hair_end", "neck", 0.5, 0.026))

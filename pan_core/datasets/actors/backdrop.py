@@ -66,7 +66,7 @@ def _clouds(rng: np.random.Generator, octaves: tuple[int, ...]) -> np.ndarray:
 
 
 def _tinted(rng: np.random.Generator, grey: np.ndarray, depth: float) -> np.ndarray:
-    base = rng.uniform(70, 200) + rng.uniform(-35, 35, 3)
+    base = rng.uniform(70, 200) + rng.uniform(-20, 20, 3)
     return base + depth * grey[..., None] * rng.uniform(0.7, 1.0, 3)
 
 
@@ -177,7 +177,7 @@ def draw_occluder(
     toward /= np.linalg.norm(toward)
     along = np.array([-toward[1], toward[0]])
     base = middle[:2] + rng.uniform(0.8, 1.3) * toward
-    colour = tuple(float(v) for v in rng.uniform(30, 200, 3))
+    blue, green, red = rng.uniform(30, 200, 3).tolist()
     if rng.random() < 0.5:
         foot = base + rng.choice([-1, 1]) * rng.uniform(0.12, 0.45) * along
         corners, radius = [(*foot, 0.0), (*foot, 1.3 * stature)], rng.uniform(0.03, 0.07)
@@ -186,4 +186,4 @@ def draw_occluder(
         top = rng.uniform(0.12, 0.3) * stature
         corners, radius = [(*end, z) for end in ends for z in (0.03, top)], 0.02
     places = np.repeat(np.array(corners)[None], len(camera.position), axis=0)
-    return [Part(places=places, radii=np.full(len(corners), radius), colour=colour)]
+    return [Part(places=places, radii=np.full(len(corners), radius), colour=(blue, green, red))]

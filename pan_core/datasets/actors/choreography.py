@@ -94,7 +94,7 @@ def _in_sequence(
     parts: tuple[str, ...], body: Body, manner: Manner, t: np.ndarray, rng: np.random.Generator
 ) -> tuple[Motion, list[Segment]]:
     frames, step = len(t), t[1] - t[0]
-    border = int(round(rng.uniform(0.36, 0.64) * frames))
+    border = round(rng.uniform(0.36, 0.64) * frames)
     moment = border * step
     first = MOVES[parts[0]](body, manner, _span(t, moment, rng, lead_in=True, lead_out=False), rng)
     speed = (first.pelvis[-1, 0] - first.pelvis[0, 0]) / (t[-1] - t[0])
@@ -121,5 +121,5 @@ def _walking_and_waving(
     motion = walking(body, manner, Span(t=t, start=0.0, end=frames * step), rng)
     span = _span(t, frames * step, rng, lead_in=True, lead_out=True)
     wave(motion, manner, span, rng)
-    start, end = int(round(span.start / step)), min(frames, int(round(span.end / step)))
+    start, end = round(span.start / step), min(frames, round(span.end / step))
     return motion, [Segment(0, frames, "Walking"), Segment(start, end, "Waving")]

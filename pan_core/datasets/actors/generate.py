@@ -1,6 +1,6 @@
 """The dataset on disk: videos under UCF101's naming, its split lists, and the truth beside them.
 
-    videos/<Class>/v_<Class>_gNN_cMM.avi     Motion JPEG, written and read by OpenCV itself
+    videos/<Class>/v_<Class>_gNN_cMM.avi     MPEG-4 in AVI, as UCF101 has it
     splits/classInd.txt, trainlist0S.txt, testlist0S.txt
     truth/poses/                             true joints, a pose set
     truth/segments.parquet                   true segments
@@ -11,7 +11,7 @@ The truth is for evaluation only.
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pan_core.datasets.actors.choreography import CLASSES, Segment
+from pan_core.datasets.actors.choreography import Segment
+from pan_core.datasets.actors.listing import ActorsSettings, ClipKey, clip_keys, write_split_lists
 from pan_core.datasets.actors.scenes import clip_scene
 from pan_core.errors import DataError, VideoError
 from pan_core.files import atomic_path, read_json, require_space, sha256_of, write_json
@@ -28,89 +29,9 @@ from pan_core.pose.store import ClipPoses, write_pose_set
 from pan_core.skeletons import OPENPOSE18
 from pan_core.tables import write_table
 
-SPLITS = 3
-JPEG_QUALITY = 82
 RECIPE = 1  # goes up when the same settings give other videos
 
-
-@dataclass(frozen=True)
-class ActorsSettings:
-    """What the dataset consists of.
-
-    Attributes:
-        seed: Everything follows from it.
-        groups: Number of people; each stands in the test list of one of the three splits.
-        clips_per_group: Clips of each class and person.
-        fps: Frames a second.
-        width: Picture width in pixels.
-        height: Picture height in pixels.
-        min_frames: Least length of a clip.
-        max_frames: Greatest length of a clip.
-        classes: The classes to make.
-    """
-
-    seed: int = 0
-    groups: int = 21
-    clips_per_group: int = 1
-    fps: float = 15.0
-    width: int = 320
-    height: int = 240
-    min_frames: int = 24
-    max_frames: int = 44
-    classes: tuple[str, ...] = CLASSES
-
-    def __post_init__(self) -> None:
-        faults = []
-        if self.groups < SPLITS:
-            faults.append(f"groups: expected at least {SPLITS}, one a split, but got {self.groups}")
-        if not 1 <= self.clips_per_group <= 99:
-            faults.append(f"clips_per_group: expected 1..99, but got {self.clips_per_group}")
-        if not 12 <= self.min_frames <= self.max_frames:
-            faults.append(f"frames: expected 12 <= min <= max, but got {self.min_frames} and {self.max_frames}")
-        if self.fps <= 0:
-            faults.append(f"fps: expected a positive number, but got {self.fps}")
-        if min(self.width, self.height) < 64 or self.width % 2 or self.height % 2:
-            faults.append(f"size: expected even sides of at least 64 pixels, but got {self.width}x{self.height}")
-        unknown = sorted(set(self.classes) - set(CLASSES))
-        if unknown or not self.classes:
-            faults.append(f"classes: expected some of {', '.join(CLASSES)}, but got {', '.join(unknown) or 'none'}")
-        if faults:
-            raise DataError("settings of the actors dataset:\n" + "\n".join(f"  - {fault}" for fault in faults))
-
-
-@dataclass(frozen=True)
-class ClipKey:
-    """Which clip: class, person and number."""
-
-    label: str
-    group: int
-    clip: int
-
-    @property
-    def clip_id(self) -> str:
-        """Name under UCF101's rule, without the ending."""
-        return f"v_{self.label}_g{self.group:02d}_c{self.clip:02d}"
-
-    @property
-    def path(self) -> str:
-        """Video, relative to the folder of videos."""
-        return f"{self.label}/{self.clip_id}.avi"
-
-
-def clip_keys(settings: ActorsSettings) -> list[ClipKey]:
-    """All clips of the dataset."""
-    return [
-        ClipKey(label, group, clip)
-        for label in settings.classes
-        for group in range(1, settings.groups + 1)
-        for clip in range(1, settings.clips_per_group + 1)
-    ]
-
-
-def test_groups(settings: ActorsSettings, split: int) -> range:
-    """Groups in the test list of a split 1..3; of 21 groups 1-7, 8-14 and 15-21."""
-    bounds = [round(settings.groups * part / SPLITS) for part in range(SPLITS + 1)]
-    return range(bounds[split - 1] + 1, bounds[split] + 1)
+Result = tuple[np.ndarray, list[Segment], str]
 
 
 def generate(
@@ -139,9 +60,9 @@ def generate(
     keys = clip_keys(settings)
     _claim(folder, settings)
     missing = sum(not (folder / "videos" / key.path).is_file() for key in keys)
-    frame_bytes = int(0.25 * settings.width * settings.height)
+    frame_bytes = settings.width * settings.height // 8  # twice what was seen at most
     require_space(folder, missing * settings.max_frames * frame_bytes, "the actors dataset")
-    _write_split_lists(folder / "splits", settings)
+    write_split_lists(folder / "splits", settings)
     clips, segments = [], []
     for done, (key, (joints, parts, digest)) in enumerate(
         zip(keys, _results(folder, settings, keys, workers), strict=True), start=1
@@ -168,9 +89,6 @@ def _claim(folder: Path, settings: ActorsSettings) -> None:
             f"{folder}: holds the actors dataset of other settings ({', '.join(changed)} differ); "
             "delete the folder or choose another one"
         )
-
-
-Result = tuple[np.ndarray, list[Segment], str]
 
 
 def _results(folder: Path, settings: ActorsSettings, keys: list[ClipKey], workers: int) -> Iterable[Result]:
@@ -220,19 +138,20 @@ def _one_thread() -> Iterator[None]:
 
 
 def write_video(path: Path, frames: np.ndarray, fps: float) -> None:
-    """Write frames (T, H, W, 3) as Motion JPEG in AVI with OpenCV's own encoder; whole or not at all.
+    """Write frames (T, H, W, 3) as MPEG-4 in AVI; whole or not at all.
 
     Raises:
         VideoError: Where OpenCV refuses.
     """
     height, width = frames.shape[1:3]
     with atomic_path(path) as partial_path:
-        writer = cv2.VideoWriter(
-            str(partial_path), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter.fourcc(*"MJPG"), fps, (width, height)
-        )
+        codec = cv2.VideoWriter.fourcc(*"XVID")
+        writer = cv2.VideoWriter(str(partial_path), cv2.CAP_FFMPEG, codec, fps, (width, height))
         if not writer.isOpened():
-            raise VideoError(f"{path}: OpenCV cannot write Motion JPEG here; install the opencv-python wheel of PyPI")
-        writer.set(cv2.VIDEOWRITER_PROP_QUALITY, JPEG_QUALITY)
+            raise VideoError(
+                f"{path}: OpenCV cannot write MPEG-4 video here, expected a build with FFmpeg; "
+                "install the opencv-python wheel of PyPI"
+            )
         for frame in frames:
             writer.write(frame)
         writer.release()
@@ -252,19 +171,3 @@ def _clip_poses(key: ClipKey, joints: np.ndarray, digest: str, settings: ActorsS
 
 def _segment_rows(key: ClipKey, segments: list[Segment]) -> list[dict[str, object]]:
     return [{"clip_id": key.clip_id, **asdict(segment), "parent_label": key.label} for segment in segments]
-
-
-def _write_split_lists(folder: Path, settings: ActorsSettings) -> None:
-    numbers = {label: number for number, label in enumerate(settings.classes, start=1)}
-    _write_lines(folder / "classInd.txt", [f"{number} {label}" for label, number in numbers.items()])
-    for split in range(1, SPLITS + 1):
-        held_out = test_groups(settings, split)
-        keys = clip_keys(settings)
-        train = [f"{key.path} {numbers[key.label]}" for key in keys if key.group not in held_out]
-        _write_lines(folder / f"trainlist{split:02d}.txt", train)
-        _write_lines(folder / f"testlist{split:02d}.txt", [key.path for key in keys if key.group in held_out])
-
-
-def _write_lines(path: Path, lines: list[str]) -> None:
-    with atomic_path(path) as partial_path:
-        partial_path.write_text("".join(f"{line}\n" for line in lines))

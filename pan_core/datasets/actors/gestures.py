@@ -11,8 +11,8 @@ def wave(motion: Motion, manner: Manner, span: Span, rng: np.random.Generator) -
     envelope = span.envelope(rng.uniform(0.25, 0.45) / manner.tempo)
     rate = rng.uniform(1.1, 2.1) * manner.tempo
     high = rng.random()
-    centre = (rng.uniform(0.05, 0.4), rng.uniform(0.2, 0.45), 0.15 + 0.65 * high)
-    width = rng.uniform(0.13, 0.3) * manner.amplitude
+    centre = (rng.uniform(0.05, 0.4), rng.uniform(0.25, 0.45), 0.25 + 0.6 * high)
+    width = rng.uniform(0.17, 0.34) * manner.amplitude
     swing = np.sin(2 * np.pi * rate * span.t + rng.uniform(0, 6.28))
     sides = (RIGHT, LEFT) if rng.random() < 0.15 else (manner.side,)
     for side in sides:
@@ -34,10 +34,10 @@ def clapping(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -
     motion = standing(body, manner, span.t)
     envelope = span.envelope(rng.uniform(0.25, 0.45) / manner.tempo)[:, None]
     rate = rng.uniform(1.3, 2.6) * manner.tempo
-    gap = rng.uniform(0.16, 0.5) * manner.amplitude
+    gap = rng.uniform(0.24, 0.55) * manner.amplitude
     opening = 0.5 - 0.5 * np.cos(2 * np.pi * rate * span.t + rng.uniform(0, 6.28))
     meeting = -body.shoulder / body.arm
-    forward, up = rng.uniform(0.42, 0.7), rng.uniform(-0.4, 0.35)
+    forward, up = rng.uniform(0.42, 0.7), rng.uniform(-0.45, 0.2)
     both = np.stack([forward - 0.15 * gap * opening, meeting + 0.05 + gap * opening, 0 * opening + up], axis=-1)
     for side in (RIGHT, LEFT):
         motion.hands[:, side] += envelope * (both - motion.hands[:, side])
@@ -51,11 +51,11 @@ def punching(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -
     motion = standing(body, manner, span.t)
     ramp = rng.uniform(0.2, 0.35) / manner.tempo
     envelope = span.envelope(ramp)
-    guard = np.array([rng.uniform(0.25, 0.42), rng.uniform(-0.2, 0.05), rng.uniform(-0.25, 0.15)])
+    guard = np.array([rng.uniform(0.25, 0.4), rng.uniform(-0.2, 0.0), rng.uniform(-0.1, 0.25)])
     target = np.array([rng.uniform(0.8, 0.97), rng.uniform(-0.32, -0.1), rng.uniform(-0.15, 0.3)])
-    period = rng.uniform(0.38, 0.62) / manner.tempo
+    period = rng.uniform(0.5, 0.85) / manner.tempo
     alternate = rng.random() < 0.7
-    stagger = rng.uniform(0.1, 0.26)
+    stagger = rng.uniform(0.16, 0.34)
     front = 1 - manner.side
     motion.feet[:, front, 0] += stagger
     motion.feet[:, manner.side, 0] -= stagger * 0.6
@@ -69,10 +69,10 @@ def punching(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -
         extent = ease(span.t, begin, begin + 0.4 * period) * (1 - ease(span.t, begin + 0.5 * period, begin + period))
         extent = extent * min(1.0, 0.9 * manner.amplitude) * envelope
         motion.hands[:, side] += extent[:, None] * (target - guard)
-        motion.bend[:, 2] += (0.5 if side == RIGHT else -0.5) * extent
+        motion.bend[:, 2] += (0.7 if side == RIGHT else -0.7) * extent
         motion.lean[:, 1] += 0.08 * extent
-        motion.pelvis[:, 0] += 0.07 * extent
-    motion.pelvis[:, 2] -= 0.03 * body.leg * envelope
+        motion.pelvis[:, 0] += 0.1 * extent
+    motion.pelvis[:, 2] -= 0.05 * body.leg * envelope
     return motion
 
 

@@ -105,8 +105,8 @@ def wander(rng: np.random.Generator, t: np.ndarray, channels: tuple[int, ...], s
 def standing(body: Body, manner: Manner, t: np.ndarray) -> Motion:
     """Upright at the origin, facing x, arms hanging: what every action starts from."""
     size = len(t)
-    hands = np.zeros((size, 2, 3)) + (0.06, manner.spread, -0.93)
-    elbows = np.zeros((size, 2, 3)) + (-1.0, 0.45, 0.0)
+    hands = np.tile([0.06, manner.spread, -0.93], (size, 2, 1))
+    elbows = np.tile([-1.0, 0.45, 0.0], (size, 2, 1))
     feet = np.zeros((size, 2, 3))
     feet[:, RIGHT] = 0.0, -manner.stance, body.ankle
     feet[:, LEFT] = 0.0, manner.stance, body.ankle

@@ -109,7 +109,7 @@ def film(
     """
     parts = [part for person in people for part in person.parts] + things
     items = [ProjectedPart(part, camera, setting.light) for part in parts]
-    shadows = [ProjectedPart(_flattened(part, setting.sun), camera, setting.light, 0.5) for part in parts]
+    shadows = [ProjectedPart(_flattened(part, setting.sun), camera, scale=0.5) for part in parts]
     details = [_Details(person, camera) for person in people]
     background = Background(setting=setting, camera=camera, middle=middle)
     grain = _grain(rng, setting.noise, camera)
@@ -134,10 +134,10 @@ def true_joints(*, people: list[Person], things: list[Part], camera: Camera) -> 
     is hidden by the body, another person or a thing, and 0, with NaN for x and y, for one outside the picture.
     """
     parts = [part for person in people for part in person.parts] + things
-    items = [ProjectedPart(part, camera, np.zeros(2)) for part in parts]
+    items = [ProjectedPart(part, camera) for part in parts]
     places, depths = zip(*(camera.project(person.points[:, : OPENPOSE18.size]) for person in people), strict=True)
     pixels = np.stack(places)
-    inside = ((pixels >= 0) & (pixels <= (camera.width - 1, camera.height - 1))).all(-1)
+    inside = np.all((pixels >= 0) & (pixels <= (camera.width - 1, camera.height - 1)), axis=-1)
     score = np.where(seen_joints(items, pixels, np.stack(depths)), 1.0, HIDDEN_SCORE) * inside
     found = np.where(inside[..., None], pixels, np.nan)
     return np.concatenate([found, score[..., None]], axis=-1).astype(np.float32)

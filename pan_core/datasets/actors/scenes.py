@@ -93,7 +93,7 @@ def clip_scene(
     pelvis = person.points[:, PELVIS]
     camera = draw_camera(rng, pelvis=pelvis, stature=who.body.height, width=width, height=height)
     middle = pelvis.mean(0)
-    things = draw_occluder(rng, camera=camera, middle=middle, stature=who.body.height, chance=0.2)
+    things = draw_occluder(rng, camera=camera, middle=middle, stature=who.body.height, chance=0.15)
     if motion.seat is not None:
         things += stool_parts(motion.seat, length, tuple(rng.uniform(40, 190, 3)))
     setting = draw_setting(rng)
@@ -156,17 +156,14 @@ def render_scene(
     rng = np.random.default_rng(np.random.SeedSequence([seed, len(performers), 1 << 16]))
     people = [_perform(performer, seed, owner, frames, fps, rng) for owner, performer in enumerate(performers)]
     distance = 7.0
-    position = np.repeat([[0.0, -distance, camera_height]], frames, axis=0)
-    camera = look_at(
-        position, np.zeros((frames, 3)) + (0, 0, 0.95), focal=width * distance / view_width, width=width, height=height
-    )
+    position = np.tile([0.0, -distance, camera_height], (frames, 1))
+    target = np.tile([0.0, 0.0, 0.95], (frames, 1))
+    camera = look_at(position, target, focal=width * distance / view_width, width=width, height=height)
     scene = Scene(people, [], camera, draw_setting(rng), np.zeros(2), rng)
     return scene.frames(), scene.joints()
 
 
-def _perform(
-    performer: Performer, seed: int, owner: int, frames: int, fps: float, rng: np.random.Generator
-) -> Person:
+def _perform(performer: Performer, seed: int, owner: int, frames: int, fps: float, rng: np.random.Generator) -> Person:
     who = actor(seed, performer.group)
     motion, _ = choreograph(
         performer.action, body=who.body, manner=varied(who.manner, rng), frames=frames, fps=fps, rng=rng

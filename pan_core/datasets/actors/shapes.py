@@ -19,23 +19,24 @@ class ProjectedPart:
     Args:
         part: The part.
         camera: The camera.
-        light: Shape (2,), direction in the picture from which light comes.
+        light: Shape (2,), direction in the picture from which light comes; without it only the outline is known.
         scale: Pixels of the picture that is drawn on for each pixel of the camera's.
     """
 
-    def __init__(self, part: Part, camera: Camera, light: np.ndarray, scale: float = 1.0) -> None:
+    def __init__(self, part: Part, camera: Camera, light: np.ndarray | None = None, scale: float = 1.0) -> None:
         centres, depths = camera.project(part.places)
         self.part = part
         self.centres = scale * centres  # (T, S, 2)
         self.radii = scale * camera.focal * part.radii / depths  # (T, S)
         self.depths = depths  # (T, S)
         self.order = depths.mean(1) - 0.5 * part.radii.mean()
-        sizes = np.array([size for size, _ in LAYERS])[:, None, None]
-        offsets = sizes * CIRCLE + 0.55 * (1 - sizes) * light  # (L, CORNERS, 2)
+        layers = LAYERS[:1] if light is None else LAYERS
+        sizes = np.array([size for size, _ in layers])[:, None, None]
+        offsets = sizes * CIRCLE + 0.55 * (1 - sizes) * (0.0 if light is None else light)  # (L, CORNERS, 2)
         rims = self.centres[:, None, :, None] + self.radii[:, None, :, None, None] * offsets[:, None]
-        shape = (len(centres), len(LAYERS), -1, 1, 2)
+        shape = (len(centres), len(layers), -1, 1, 2)
         self._rims = np.round(rims * (1 << SHIFT)).astype(np.int32).reshape(shape)
-        self._colours = [tuple(min(255.0, tone * c) for c in part.colour) for _, tone in LAYERS]
+        self._colours = [tuple(min(255.0, tone * c) for c in part.colour) for _, tone in layers]
 
     def outline(self, frame: int) -> np.ndarray:
         """Convex outline (N, 1, 2) in units of 2**-SHIFT pixels."""

@@ -1,0 +1,40 @@
+"""The embedded dataset behind the same interface as any other."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from pan_core.datasets.actors.choreography import COMPOSITION
+from pan_core.datasets.actors.generate import RECIPE, generate
+from pan_core.datasets.actors.listing import ActorsSettings
+from pan_core.datasets.base import Catalogue, Composition, Dataset, FetchContext, Progress, Truth
+from pan_core.datasets.download import link_tree
+from pan_core.datasets.ucf_layout import read_catalogue
+from pan_core.pose.store import PoseSet
+from pan_core.tables import read_table
+
+
+class Actors(Dataset):
+    """Adapter of the embedded dataset."""
+
+    name = "actors"
+    compositions = {label: Composition(kind, parts) for label, (kind, parts) in COMPOSITION.items()}
+
+    def fetch(self, folder: Path, context: FetchContext) -> None:
+        """Make the videos in the cache, where an interrupted run goes on, and link them into place."""
+        settings = ActorsSettings(**context.options)
+        recipe = json.dumps([RECIPE, asdict(settings)], sort_keys=True)
+        made = context.cache / "actors" / hashlib.sha256(recipe.encode()).hexdigest()[:16]
+        generate(made, settings=settings, workers=context.workers, progress=context.progress)
+        link_tree(made, folder)
+
+    def catalogue(self, folder: Path, *, progress: Progress | None = None) -> Catalogue:
+        """Clips with the three splits of the split lists."""
+        return read_catalogue(folder / "videos", folder, folder / "splits", source=self.name, progress=progress)
+
+    def truth(self, folder: Path) -> Truth:
+        """True joints and segments, for evaluation only."""
+        truth = folder / "truth"
+        segments = read_table("segments", truth / "segments.parquet")
+        return Truth(poses=PoseSet(truth / "poses"), segments=segments)

@@ -1,0 +1,191 @@
+"""Recognises the actions in a video file: an annotated copy of it, and a timeline of what everybody does."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pan_core.files import sha256_of, write_json
+from pan_core.model.store import LoadedModel
+from pan_core.pose.extraction import PoseExtractor, believable_tracks, collect_tracks, frame_step
+from pan_core.recognition import Recognised, StreamRecogniser
+from pan_core.skeletons import SkeletonLayout
+from pan_core.video import VideoInfo, probe, read_frames
+from pan_core.viewer.annotate import write_video
+from pan_core.viewer.captions import Caption, spans
+from pan_core.viewer.drawing import Box, draw_caption, draw_skeleton, person_colour
+
+# A change of caption that is over sooner is taken for doubt, not for an action.
+SHORTEST_SEGMENT_S = 0.3
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Actions that hold from `start_s` to `end_s`, in seconds from the start of the video."""
+
+    start_s: float
+    end_s: float
+    label: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person: when in sight, the class of everything done, and the segments that it consists of."""
+
+    id: int
+    start_s: float
+    end_s: float
+    label: str
+    confidence: float
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What happens in a video.
+
+    Attributes:
+        video: File name.
+        sha256: Hash of the file.
+        fps: Frames a second of the video.
+        frames: Frames of the video.
+        pose_fps: Frames a second that were looked at; drawings hold between them.
+        model: The recogniser.
+        annotated: File name of the annotated video.
+        people: In the order of first sight.
+        reason: Why there is nobody in `people`; None where there is somebody.
+    """
+
+    video: str
+    sha256: str
+    fps: float
+    frames: int
+    pose_fps: float
+    model: str
+    annotated: str
+    people: tuple[Person, ...]
+    reason: str | None
+
+
+def predict_video(
+    video: Path,
+    *,
+    extractor: PoseExtractor,
+    recogniser: LoadedModel,
+    out: Path,
+    model_name: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> Timeline:
+    """Write `<stem>_annotated.mp4` and `<stem>_timeline.json` for a video.
+
+    Frames pass one by one through tracker, recogniser and drawing, so a caption never knows what comes later and
+    the length of the video does not matter.
+
+    Args:
+        video: Video file.
+        extractor: Finds people.
+        recogniser: A recogniser of online mode, with the extractor's layout.
+        out: Folder to write to.
+        model_name: Recogniser's name for the timeline.
+        progress: Called with the frames done and the frames in all.
+
+    Returns:
+        The timeline; a video without people has none and a reason, and is written all the same.
+
+    Raises:
+        VideoError: Where the video cannot be decoded.
+        DataError: Where the recogniser does not fit.
+    """
+    recogniser.require_layout(extractor.layout)
+    info = probe(video)
+    step = frame_step(info.fps, extractor.settings.max_fps)
+    stream = StreamRecogniser(recogniser, pose_fps=info.fps / step)
+    tracker = extractor.tracker()
+    history: list[list[Recognised]] = []
+
+    def annotated() -> Iterator[np.ndarray]:
+        for number, frame in enumerate(read_frames(video)):
+            if number % step == 0:
+                history.append(stream.update(tracker.update(frame)))
+            draw_people(frame, history[-1], extractor.layout)
+            yield frame
+            if progress:
+                progress(number + 1, info.n_frames)
+
+    copy = write_video(out / f"{video.stem}_annotated.mp4", annotated(), fps=info.fps)
+    people = _people(history, extractor, step=step, info=info)
+    timeline = Timeline(
+        video=video.name,
+        sha256=sha256_of(video),
+        fps=info.fps,
+        frames=info.n_frames,
+        pose_fps=info.fps / step,
+        model=model_name,
+        annotated=copy.name,
+        people=people,
+        reason=None if people else f"no person found in {info.n_frames} frames",
+    )
+    write_json(out / f"{video.stem}_timeline.json", asdict(timeline))
+    return timeline
+
+
+def draw_people(frame: np.ndarray, people: Sequence[Recognised], layout: SkeletonLayout) -> None:
+    """Draw skeletons, then captions over the heads, in place."""
+    for one in people:
+        colour = person_colour(one.person)
+        draw_skeleton(frame, one.joints, layout, attention=one.attention, colour=colour)
+    boxes: list[Box] = []
+    for one in people:
+        seen = one.joints[one.joints[:, 2] > 0, :2]
+        head = seen.min(axis=0) - [0, frame.shape[0] / 24]
+        lines = [str(one.caption)] + ([f"in all: {one.clip}"] if one.clip.label != one.caption.label else [])
+        colour = person_colour(one.person)
+        boxes.append(draw_caption(frame, lines, anchor=tuple(head), colour=colour, above=True, avoid=boxes))
+
+
+def _people(
+    history: list[list[Recognised]], extractor: PoseExtractor, *, step: int, info: VideoInfo
+) -> tuple[Person, ...]:
+    """Believable people; the rule is the one by which poses are extracted for training."""
+    tracks = collect_tracks(
+        [[(one.person, one.joints) for one in frame] for frame in history], joints=extractor.layout.size
+    )
+    order = list(dict.fromkeys(one.person for frame in history for one in frame))
+    bound = extractor.settings.min_person_score
+    believed = [
+        person
+        for person, track in zip(order, tracks, strict=True)
+        if len(believable_tracks(track[None], min_person_score=bound))
+    ]
+    return tuple(
+        _person(person, history, seconds=step / info.fps, end_s=info.n_frames / info.fps) for person in believed
+    )
+
+
+def _person(person: int, history: list[list[Recognised]], *, seconds: float, end_s: float) -> Person:
+    """One person's part of the history; while out of sight the last caption goes on.
+
+    Args:
+        person: Track number.
+        history: Everybody at each pose.
+        seconds: Time between two poses.
+        end_s: Length of the video.
+    """
+    sights = {number: one for number, frame in enumerate(history) for one in frame if one.person == person}
+    first, last = min(sights), max(sights)
+    captions: list[Caption] = []
+    for number in range(first, last + 1):
+        captions.append(sights[number].caption if number in sights else captions[-1])
+
+    def time(number: int) -> float:
+        return round(min(number * seconds, end_s), 3)
+
+    shortest = max(1, round(SHORTEST_SEGMENT_S / seconds))
+    segments = tuple(
+        Segment(time(first + span.start), time(first + span.end), span.label, round(span.confidence, 4))
+        for span in spans(captions, shortest=shortest)
+    )
+    clip = sights[last].clip
+    return Person(person, time(first), time(last + 1), clip.label, round(clip.confidence, 4), segments)

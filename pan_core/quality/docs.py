@@ -1,0 +1,136 @@
+"""Data Docs: what was expected and what was seen, as pages that open from a folder without a network.
+
+Great Expectations' own pages load their styles and scripts from ten foreign hosts. Here they are stripped of them,
+and an index that needs no script stands in front.
+"""
+
+import html
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pan_core.files import atomic_path
+from pan_core.quality.findings import in_words
+
+if TYPE_CHECKING:
+    from pan_core.quality.findings import Finding, QualityResult
+
+SITE = "data_docs"
+STYLE_FILE = "style.css"
+
+_FOREIGN = tuple(
+    re.compile(pattern, re.DOTALL | re.IGNORECASE)
+    for pattern in (
+        r"<script\b.*?</script>",
+        r"<footer\b.*?</footer>",
+        r"<style\b.*?</style>",
+        r"<link\b[^>]*>",
+        r"<img\b[^>]*>",
+        r"<title></title>",
+    )
+)
+
+STYLE = """\
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem; }
+th, td { border: 1px solid #ddd; padding: .35rem .6rem; text-align: left; vertical-align: top; }
+th { background: #f4f4f4; }
+tr.failed td { background: #fdecea; }
+.alert { background: #f4f4f4; padding: .6rem 1rem; margin: 1rem 0; }
+.badge { display: inline-block; padding: .05rem .4rem; margin: 0 .1rem; border-radius: .3rem; background: #eee; }
+.badge-info { background: #e2eefb; }
+.text-success, .fa-check-circle { color: #1a7f37; }
+.text-danger, .fa-times { color: #b42318; }
+.fa-check-circle::before { content: "met"; font-style: normal; }
+.fa-times::before { content: "not met"; font-style: normal; }
+.cooltip .top, .sticky, .navbar-brand, a[data-toggle="collapse"] { display: none; }
+h5, h6 { font-size: 1rem; margin: .3rem 0; }
+ul { padding-left: 1.2rem; }
+ol.breadcrumb { list-style: none; display: flex; gap: 1rem; padding: 0; }
+"""
+
+
+def write_data_docs(folder: Path, context: Any, result: "QualityResult") -> Path:
+    """Write the pages of everything that was validated in a context; the folder appears whole or not at all.
+
+    Args:
+        folder: Where they go; replaced where it exists.
+        context: Great Expectations' context, after its validations.
+        result: The same findings, for the index.
+
+    Returns:
+        The index page. Beside it stand, for each suite, `SUITE.html` with what was seen and `SUITE_expected.html`.
+    """
+    with atomic_path(folder) as partial, tempfile.TemporaryDirectory() as site:
+        partial.mkdir()
+        _build(context, Path(site))
+        pages = {_flat_name(page.relative_to(site)): page for page in Path(site).rglob("*.html")}
+        for name in pages.keys() - {"index.html"}:
+            (partial / name).write_text(_self_contained(pages[name].read_text(encoding="utf-8")), encoding="utf-8")
+        (partial / STYLE_FILE).write_text(STYLE, encoding="utf-8")
+        (partial / "index.html").write_text(_index(result, sorted(pages.keys() - {"index.html"})), encoding="utf-8")
+    return folder / "index.html"
+
+
+def _build(context: Any, folder: Path) -> None:
+    context.add_data_docs_site(
+        site_name=SITE,
+        site_config={
+            "class_name": "SiteBuilder",
+            "show_how_to_buttons": False,
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)},
+        },
+    )
+    context.build_data_docs(site_names=[SITE])
+    context.delete_data_docs_site(SITE)
+
+
+def _flat_name(page: Path) -> str:
+    # Great Expectations: validations/SUITE/RUN/TIME/BATCH.html and expectations/SUITE.html.
+    if page.parts[0] == "validations":
+        return f"{page.parts[1]}.html"
+    return f"{page.stem}_expected.html" if page.parts[0] == "expectations" else page.name
+
+
+def _self_contained(page: str) -> str:
+    for pattern in _FOREIGN:
+        page = pattern.sub("", page)
+    page = re.sub(r'href="(?:\.\./)*([^"#:]+\.html)"', lambda link: f'href="{_flat_name(Path(link[1]))}"', page)
+    return page.replace("</head>", f'<link rel="stylesheet" href="{STYLE_FILE}">\n</head>', 1)
+
+
+def _index(result: "QualityResult", pages: list[str]) -> str:
+    rows = "\n".join(_row(finding) for finding in result.findings)
+    links = "\n".join(f'<li><a href="{page}">{Path(page).stem.replace("_", ", ")}</a></li>' for page in pages)
+    failed = len(result.failed)
+    verdict = "every expectation is met" if result.passed else f"{failed} of {len(result.findings)} are not met"
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>Dataset quality</title><link rel="stylesheet" href="{STYLE_FILE}"></head>
+<body>
+<h1>Dataset quality: {verdict}</h1>
+<table>
+<tr><th>Expectation</th><th>Met</th><th>Observed</th><th>Expected</th><th>For example</th></tr>
+{rows}
+</table>
+<h2>In detail</h2>
+<ul>
+{links}
+</ul>
+</body>
+</html>
+"""
+
+
+def _row(finding: "Finding") -> str:
+    cells = (
+        finding.name,
+        "yes" if finding.passed else "no",
+        in_words(finding.observed),
+        in_words(finding.expected),
+        ", ".join(finding.examples),
+    )
+    mark = "" if finding.passed else ' class="failed"'
+    return f"<tr{mark}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"

@@ -1,0 +1,92 @@
+"""What was expected of a dataset and what was seen, as plain data."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pan_core.quality.context import quiet
+
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One expectation and what was seen.
+
+    Attributes:
+        name: What is expected, in words; stable, so that it can be searched for.
+        expectation: Its type in Great Expectations.
+        column: Column that it looks at.
+        passed: Whether it is met.
+        expected: Its bounds, as plain data.
+        observed: The value; where rows are judged one by one, how many break it and of how many.
+        examples: The first clips or classes that break it.
+    """
+
+    name: str
+    expectation: str
+    column: str
+    passed: bool
+    expected: dict[str, Any]
+    observed: Any
+    examples: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        examples = f", for example {', '.join(self.examples[:3])}" if self.examples else ""
+        return f"{self.name}: expected {self.column} {in_words(self.expected)}, but got {in_words(self.observed)}{examples}"
+
+
+@dataclass(frozen=True)
+class QualityResult:
+    """What was expected of a dataset, and whether it was met.
+
+    Attributes:
+        findings: All expectations, met or not.
+    """
+
+    findings: tuple[Finding, ...]
+    _context: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every expectation is met."""
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        """The expectations that are not met."""
+        return tuple(finding for finding in self.findings if not finding.passed)
+
+    @property
+    def checked(self) -> int:
+        """Number of expectations."""
+        return len(self.findings)
+
+    def write_data_docs(self, folder: Path) -> Path:
+        """Write Data Docs: static pages that need no network.
+
+        Args:
+            folder: Where they go; replaced where it exists.
+
+        Returns:
+            The page to open.
+        """
+        from pan_core.quality.docs import write_data_docs
+
+        with quiet():
+            return write_data_docs(folder, self._context, self)
+
+
+def in_words(value: Any) -> str:
+    """Bounds and observations for a sentence or a table cell; long lists are cut."""
+    if isinstance(value, dict) and "broken" in value:
+        return f"{value['broken']} of {value['of']} that break it"
+    if isinstance(value, dict):
+        above = "more than" if value.get("strict_min") else "at least"
+        words = {"min_value": above, "max_value": "at most", "mostly": "in a share of", "value_set": "one of"}
+        parts = [f"{words.get(key, key)} {in_words(item)}" for key, item in value.items() if key != "strict_min"]
+        return ", ".join(parts) or "unique"
+    if isinstance(value, list):
+        rest = f" and {len(value) - SHOWN} more" if len(value) > SHOWN else ""
+        return ", ".join(in_words(item) for item in value[:SHOWN]) + rest
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,197 @@
+"""Stage evaluate: accuracy on the test part, the pictures behind it, and report.html."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import torch
+
+from pan_core.config import Params
+from pan_core.datasets import dataset_by_name
+from pan_core.errors import GateError
+from pan_core.evaluation import attention, metrics, plots
+from pan_core.evaluation.outcome import Outcome
+from pan_core.evaluation.report import write_report
+from pan_core.evaluation.report_data import PoseAccuracy, Provenance, Relabelling, ReportData
+from pan_core.evaluation.table1 import build_table1
+from pan_core.files import read_json, write_json
+from pan_core.model.store import load_model
+from pan_core.progress import progress_bar
+from pan_core.stages import STAGES, paths
+from pan_core.stages.learning import Material, read_material
+from pan_core.stages.runner import replace_folder, result_of
+from pan_core.tables import read_table
+from pan_core.tracking import Run
+from pan_core.training.predict import predict
+from pan_core.training.samples import build_samples
+
+
+def run(params: Params, tracked: Run) -> dict:
+    """Score the test clips of every split and mode, write figures, pictures and the report.
+
+    Raises:
+        GateError: Where the accuracy is below evaluate.min_test_accuracy.
+    """
+    torch.set_num_threads(params.train.threads)
+    material, folder = read_material(), replace_folder(paths.EVALUATION)
+    truth = dataset_by_name(params.dataset).truth(paths.RAW)
+    known = truth.segments if truth else None
+    jobs = [(split, mode) for split in params.split.splits for mode in params.train.modes]
+    outcomes = []
+    with progress_bar("evaluate", "model") as update:
+        for done, (split, mode) in enumerate(jobs, start=1):
+            outcomes.append(_outcome(material, known, mode, split))
+            outcomes[-1].save(folder / f"{mode}-split{split}.npz")
+            update(done, len(jobs))
+    figures = _figures(outcomes)
+    write_report(paths.REPORT, _report(params, material, outcomes, figures))
+    for name, picture in _pictures(outcomes).items():
+        tracked.text(picture.svg, f"pictures/{name}.svg")
+    write_json(folder / "table1.json", _table1(params, figures))
+    tracked.artifact(paths.REPORT)
+    _require_accuracy(figures, params.evaluate.min_test_accuracy)
+    return figures
+
+
+def _outcome(material: Material, known: pd.DataFrame | None, mode: str, split: int) -> Outcome:
+    """What the trained model says about the test clips; frame targets only where the true segments are known."""
+    loaded = load_model(paths.model_folder(mode, split))
+    samples = build_samples(
+        material.clips[material.clips[f"split{split}"] == "test"],
+        material.poses,
+        known if known is not None else material.segments,
+        classes=loaded.labels,
+        actions=loaded.actions,
+        mode=mode,
+        frames=loaded.frames,
+        rate=loaded.rate,
+    )
+    said = predict(loaded.model, samples)
+    everything = samples.batch(np.arange(len(samples)))
+    return Outcome(
+        mode=mode,
+        split=split,
+        clip_ids=said.clip_ids,
+        classes=loaded.labels,
+        actions=loaded.actions,
+        labels=samples.labels,
+        probabilities=said.probabilities,
+        frame_probabilities=said.frame_probabilities,
+        action_probabilities=said.action_probabilities,
+        lengths=said.lengths,
+        pose_attention=said.pose_attention,
+        joints_attention=said.joints_attention,
+        joints=everything.joints,
+        layout=samples.layout,
+        frame_targets=everything.frame_targets if known is not None else None,
+    )
+
+
+def _figures(outcomes: Sequence[Outcome]) -> dict:
+    """Figures of each mode, mean over the splits in use."""
+    figures: dict[str, object] = {}
+    for mode in sorted({outcome.mode for outcome in outcomes}):
+        own = [outcome for outcome in outcomes if outcome.mode == mode]
+        by_split = {f"split{o.split}": metrics.accuracy(o.labels, o.predictions) for o in own}
+        matrices = [metrics.confusion(o.labels, o.predictions, len(o.classes)) for o in own]
+        intervals = [metrics.accuracy_interval(o.labels, o.predictions) for o in own]
+        figures[f"test_accuracy_{mode}"] = float(np.mean(list(by_split.values())))
+        figures[f"mean_class_accuracy_{mode}"] = float(np.mean([metrics.mean_class_accuracy(m) for m in matrices]))
+        figures[f"by_split_{mode}"] = by_split
+        figures[f"interval95_{mode}"] = [
+            float(np.mean([i.low for i in intervals])),
+            float(np.mean([i.high for i in intervals])),
+        ]
+        if own[0].frame_targets is not None:
+            scores = [metrics.frame_accuracy(o.action_probabilities, o.frame_targets, o.lengths) for o in own]
+            figures[f"frame_accuracy_{mode}"] = float(np.mean(scores))
+    online = [outcome for outcome in outcomes if outcome.mode == "online"]
+    if online:
+        curves = [metrics.observed_accuracy(o.labels, o.frame_probabilities, o.lengths) for o in online]
+        figures["accuracy_by_observed_share"] = {
+            f"{share:.0%}": float(value)
+            for share, value in zip(metrics.OBSERVED_SHARES, np.mean(curves, axis=0), strict=True)
+        }
+    figures["test_accuracy"] = figures.get("test_accuracy_clip", figures.get("test_accuracy_online"))
+    figures["test_clips"] = sum(len(o) for o in outcomes if o.mode == outcomes[0].mode)
+    return figures
+
+
+def _pictures(outcomes: Sequence[Outcome]) -> dict[str, plots.Picture]:
+    """The report's main pictures again, for MLflow."""
+    shown = next((outcome for outcome in outcomes if outcome.mode == "online"), outcomes[0])
+    matrix = metrics.confusion(shown.labels, shown.predictions, len(shown.classes))
+    pictures = {
+        "confusion": plots.confusion_matrix(matrix, shown.classes),
+        "classes": plots.class_bars(metrics.class_accuracies(matrix), matrix.sum(axis=1), shown.classes),
+    }
+    if shown.mode == "online":
+        values = metrics.observed_accuracy(shown.labels, shown.frame_probabilities, shown.lengths)
+        chance = 1 / len(shown.classes)
+        pictures["observed"] = plots.observed_curve(metrics.OBSERVED_SHARES, {"online mode": values}, chance)
+    for clip in attention.example_clips(shown):
+        pictures[f"attention_{shown.clip_ids[clip]}"] = attention.filmstrip(shown, clip)
+    return pictures
+
+
+def _table1(params: Params, figures: dict) -> list[dict[str, str]]:
+    measured = {mode: figures[f"test_accuracy_{mode}"] for mode in params.train.modes}
+    return build_table1(params.dataset, measured).as_records()
+
+
+def _report(params: Params, material: Material, outcomes: Sequence[Outcome], figures: dict) -> ReportData:
+    split = f"split{params.split.splits[0]}"
+    parameters = sum(
+        p.numel() for p in load_model(paths.model_folder(outcomes[0].mode, outcomes[0].split)).model.parameters()
+    )
+    ready = [stage for stage in STAGES[: STAGES.index("evaluate")] if paths.result(stage).is_file()]
+    return ReportData(
+        title=f"PAN on {params.dataset}",
+        dataset=params.dataset,
+        outcomes=outcomes,
+        parameters=parameters,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        histories=read_json(paths.RECOGNISER / "histories.json"),
+        clips=pd.crosstab(material.clips["label"], material.clips[split]),
+        quarantine=read_table("quarantine", paths.QUARANTINE / "validate.parquet"),
+        pose_accuracy=_pose_accuracy(),
+        relabelling=_relabelling(),
+        settings=params.model_dump(mode="json", by_alias=True),
+        runs={stage: result_of(stage)["mlflow_run_id"] for stage in ready},
+        provenance=[
+            Provenance("Test accuracy, all modes and splits", "measured", "dvc repro evaluate"),
+            Provenance("Joint accuracy (PCK)", "measured", "dvc repro pose"),
+            Provenance("Segments beside the equal split", "measured", "dvc repro relabel"),
+        ],
+    )
+
+
+def _pose_accuracy() -> PoseAccuracy | None:
+    pose = result_of("pose")
+    by_joint = pose.get("pck_by_joint")
+    if not by_joint:
+        return None
+    values = np.array([np.nan if value is None else value for value in by_joint.values()])
+    return PoseAccuracy(joints=list(by_joint), pck={"all clips, visible joints": values}, threshold=0.1, overall=pose["pck"])
+
+
+def _relabelling() -> Relabelling | None:
+    found = result_of("relabel")
+    if "frame_accuracy" not in found:
+        return None
+    return Relabelling(
+        frame_accuracy=found["frame_accuracy"],
+        naive_frame_accuracy=found["frame_accuracy_equal_split"],
+        boundary_errors=np.array(found["boundary_errors_frames"]),
+        naive_boundary_errors=np.array(found["boundary_errors_frames_equal_split"]),
+        clips=found["sequence_clips"],
+    )
+
+
+def _require_accuracy(figures: dict, least: float) -> None:
+    if figures["test_accuracy"] < least:
+        raise GateError(
+            f"test accuracy is {figures['test_accuracy']:.1%}, evaluate.min_test_accuracy in params.yaml asks for "
+            f"{least:.1%}; see {paths.REPORT}"
+        )

@@ -1,0 +1,76 @@
+"""What tune, train, evaluate and export share: samples of the valid clips, and the settings that train uses."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pan_core.config import ModelParams, Params, TrainParams
+from pan_core.files import read_json
+from pan_core.model.pan import PanSettings
+from pan_core.pose.store import PoseSet
+from pan_core.stages import paths
+from pan_core.tables import read_table
+from pan_core.training.augmentation import AugmentationSettings
+from pan_core.training.samples import Samples, build_samples
+from pan_core.training.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Material:
+    """Valid clips with their poses and segments."""
+
+    clips: pd.DataFrame
+    segments: pd.DataFrame
+    poses: PoseSet
+
+    @property
+    def classes(self) -> list[str]:
+        """Clip classes, sorted; their order is the order of the logits."""
+        return sorted(self.clips["label"].unique())
+
+    @property
+    def actions(self) -> list[str]:
+        """Atomic actions, sorted."""
+        return sorted(self.segments["label"].unique())
+
+    def samples(self, model: ModelParams, *, mode: str, split: int, part: str) -> Samples:
+        """Samples of one part of a split."""
+        return build_samples(
+            self.clips[self.clips[f"split{split}"] == part],
+            self.poses,
+            self.segments,
+            classes=self.classes,
+            actions=self.actions,
+            mode=mode,
+            frames=model.frames,
+            rate=model.rate,
+        )
+
+
+def read_material() -> Material:
+    """The valid clips of the workspace."""
+    return Material(
+        clips=read_table("clips", paths.VALID / "clips.parquet"),
+        segments=read_table("segments", paths.VALID / "segments.parquet"),
+        poses=PoseSet(paths.POSES),
+    )
+
+
+def tuned(params: Params) -> tuple[ModelParams, TrainParams]:
+    """Parameters of network and training, with what the study found in the place of params.yaml's values."""
+    found = read_json(paths.TUNED)
+    return (
+        ModelParams.model_validate(params.model.model_dump() | found["model"]),
+        TrainParams.model_validate(params.train.model_dump() | found["train"]),
+    )
+
+
+def network_settings(model: ModelParams) -> PanSettings:
+    """Widths of the network as the library takes them."""
+    return PanSettings(**model.model_dump(exclude={"frames", "rate"}))
+
+
+def train_settings(train: TrainParams) -> TrainSettings:
+    """Training as the library takes it."""
+    values = train.model_dump(exclude={"modes", "threads", "augmentation"})
+    return TrainSettings(**values, augmentation=AugmentationSettings(**train.augmentation.model_dump()))

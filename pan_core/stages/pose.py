@@ -1,0 +1,86 @@
+"""Stage pose: 2D skeletons of every clip, from the dataset's own annotation or from its videos."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from pan_core.config import Params
+from pan_core.datasets import dataset_by_name
+from pan_core.datasets.base import Dataset, Truth
+from pan_core.pose.accuracy import pck
+from pan_core.pose.cache import Failure, extract_clips
+from pan_core.pose.extraction import ExtractionSettings
+from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
+from pan_core.progress import progress_bar
+from pan_core.skeletons import OPENPOSE18
+from pan_core.stages import paths
+from pan_core.stages.runner import workers
+from pan_core.tables import empty_table, read_table, write_table
+from pan_core.tracking import Run
+
+
+def run(params: Params, tracked: Run) -> dict:
+    """Write the pose set; where the true joints are known, measure PCK@0.1 on all clips."""
+    dataset = dataset_by_name(params.dataset)
+    clips = read_table("clips", paths.CLIPS)
+    failures: list[Failure] = []
+    if dataset.has_video:
+        layout, source = OPENPOSE18, _extracted(params, clips, failures)
+    else:
+        layout, source = dataset.layout, dataset.poses(paths.RAW, clips)
+    write_pose_set(paths.POSES, layout, source)
+    rows = [{"clip_id": failure.clip_id, "stage": "pose", "reason": failure.reason} for failure in failures]
+    quarantine = pd.DataFrame(rows) if rows else empty_table("quarantine")
+    write_table(quarantine, "quarantine", paths.QUARANTINE / "pose.parquet")
+    poses = PoseSet(paths.POSES)
+    return {
+        "clips": len(poses),
+        "frames": int(poses.index["frames"].sum()),
+        "without_poses": len(failures),
+        "layout": layout.name,
+        "joints_found": float((poses.joints[..., 2] > 0).mean()),
+        "extractor": "annotated joints" if not dataset.has_video else poses.index["extractor"].iloc[0],
+    } | _accuracy(dataset, poses)
+
+
+def _extracted(params: Params, clips: pd.DataFrame, failures: list[Failure]) -> Iterator[ClipPoses]:
+    videos = {clip.clip_id: paths.RAW / clip.path for clip in clips.itertuples(index=False)}
+    with progress_bar("extract poses", "clip") as update:
+        results = extract_clips(
+            videos,
+            model_path=paths.POSE_MODEL / "pose.onnx",
+            settings=ExtractionSettings(**params.pose.model_dump()),
+            cache=paths.cache() / "poses",
+            workers=workers(params),
+            progress=update,
+        )
+    for result in results:
+        if isinstance(result, Failure):
+            failures.append(result)
+        else:
+            yield result
+
+
+def _accuracy(dataset: Dataset, poses: PoseSet) -> dict:
+    truth = dataset.truth(paths.RAW)
+    if truth is None:
+        return {"pck": None}
+    pairs = [_pair(poses, truth, clip_id) for clip_id in poses.index["clip_id"]]
+    found, true = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    result, strict = pck(found, true, threshold=0.1), pck(found, true, threshold=0.05)
+    per_joint = zip(poses.layout.joints, result.per_joint, strict=True)
+    return {
+        "pck": result.overall,
+        "pck_0_05": strict.overall,
+        "pck_by_joint": {name: None if np.isnan(value) else float(value) for name, value in per_joint},
+    }
+
+
+def _pair(poses: PoseSet, truth: Truth, clip_id: str) -> tuple[np.ndarray, np.ndarray]:
+    """Found and true joints of a clip's actor, (T, V, 3) each; hidden joints do not count as truth."""
+    true = truth.poses.clip(clip_id).joints[0].copy()
+    true[..., 2] = true[..., 2] >= 1
+    found = poses.clip(clip_id).joints
+    # Of several tracks the first is the one with the largest summed score.
+    return found[0], true[np.linspace(0, len(true) - 1, found.shape[1]).round().astype(int)]

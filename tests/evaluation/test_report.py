@@ -1,0 +1,134 @@
+"""The report is one file that asks for nothing, can be read by everybody, and shows the figures that it was given."""
+
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pan_core.evaluation.report import Card, PoseAccuracy, Provenance, Relabelling, ReportData, write_report
+from pan_core.evaluation.sections import data_section
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, and all text that is shown."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def values(self, attribute: str) -> list[str]:
+        return [attrs[attribute] or "" for _, attrs in self.elements if attribute in attrs]
+
+
+@pytest.fixture(scope="module")
+def data(outcome) -> ReportData:
+    history = [{"train_loss": 1.0, "val_loss": 1.1, "train_accuracy": 0.5, "val_accuracy": 0.4}] * 2
+    return ReportData(
+        title="PAN & friends",
+        dataset="actors",
+        outcomes=[replace(outcome, mode="clip", labels=outcome.predictions), outcome],
+        parameters=468_211,
+        created="2030-01-02 03:04",
+        histories={"clip mode": history, "online mode": history},
+        clips=pd.DataFrame({"train": [12, 11, 10], "test": [2, 2, 2]}, index=["Run", "Walk", "LongJump"]),
+        quarantine=pd.DataFrame([["v_<b>x</b>", "pose", "no person found"]], columns=["clip_id", "stage", "reason"]),
+        pose_accuracy=PoseAccuracy(outcome.layout.joints, {"true joints": np.full(13, 0.75)}, 0.1, overall=0.77),
+        relabelling=Relabelling(0.94, 0.81, np.array([0.0, 1, -2]), np.array([5.0, -5, 8]), 3),
+        settings={"train": {"epochs": 60}, "seed": 0},
+        runs={"train": "3f1a"},
+        provenance=[Provenance("Test accuracy", "measured", "dvc repro evaluate")],
+        cards=[Card("Latency", "31 ms", "one core")],
+        notes=["Weights were found on the internet."],
+    )
+
+
+@pytest.fixture(scope="module")
+def text(data, tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(path, data)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(text) -> Page:
+    return Page(text)
+
+
+def test_it_is_one_file_that_asks_for_nothing(page, text):
+    links = page.values("src") + page.values("srcset") + page.values("href")
+    assert len(links) > 20
+    assert all(link.startswith(("data:image/svg+xml;base64,", "#")) for link in links)
+    assert not [tag for tag, _ in page.elements if tag in ("script", "link", "iframe", "object")]
+    assert "@import" not in text and "url(" not in text
+
+
+def test_every_picture_has_words_and_a_dark_form(page):
+    pictures = [attrs for tag, attrs in page.elements if tag == "img"]
+    assert pictures and all(len(attrs["alt"] or "") > 20 for attrs in pictures)
+    sources = [attrs for tag, attrs in page.elements if tag == "source"]
+    assert len(sources) == len(pictures)
+    assert all(attrs["media"] == "(prefers-color-scheme: dark)" for attrs in sources)
+
+
+def test_contents_lead_to_sections(page):
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    targets = [link.removeprefix("#") for link in page.values("href")]
+    assert len(targets) == 13 and set(targets) <= set(ids)
+
+
+def test_it_fits_a_phone_and_follows_the_readers_colours(page, text):
+    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.elements
+    assert "@media (prefers-color-scheme: dark)" in text
+
+
+def test_figures_are_shown(page):
+    shown = page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "83.3 %" in shown, "5 of 6 in online mode"
+    assert "100.0 %" in shown, "6 of 6 in clip mode"
+    assert "\N{MINUS SIGN}16.7 points against clip mode" in shown
+    # Said Run throughout; right in clips 0 and 1 (12 frames), in 3 of 6 frames of clip 4 and in 3 of 4 of clip 5.
+    assert f"{100 * 18 / 34:.1f} %" in shown
+    assert "75.0 %" not in shown and "77.0 %" in shown and "0.47 M" in shown and "31 ms" in shown
+    assert "93.5" in shown and "63.3" in shown and "cited" in shown and "measured" in shown
+    assert "1.00 frames" in shown and "6.00 frames" in shown
+    assert "train.epochs" in shown and "3f1a" in shown and "dvc repro evaluate" in shown
+
+
+def test_names_from_outside_are_escaped(text, page):
+    assert "<b>x</b>" not in text
+    assert "v_<b>x</b>" in page.text and "PAN & friends" in page.text
+
+
+def test_parts_without_data_are_left_out(outcome, tmp_path):
+    """Clip mode alone: neither early recognition nor a gap between modes."""
+    bare = replace(outcome, mode="clip", frame_targets=None)
+    write_report(tmp_path / "report.html", ReportData(title="t", dataset="mine", outcomes=[bare], parameters=10))
+    page = Page((tmp_path / "report.html").read_text())
+    sections = [attrs["id"] for tag, attrs in page.elements if tag == "section"]
+    assert sections == ["results", "table1", "classes", "confusion", "confidence", "attention"]
+    assert "points against" not in page.text
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_quarantine_of_thousands_is_cut_and_counted(data):
+    many = pd.DataFrame({"clip_id": [f"c{n}" for n in range(3000)], "stage": "pose", "reason": "no person found"})
+    section = data_section(replace(data, quarantine=many))
+    table = section.tables[1]
+    assert table.caption == "Quarantined clips: 3000, of which the first 200 are shown"
+    assert [row[0].text for row in table.rows] == [f"c{n}" for n in range(200)]
+
+
+def test_clips_are_summed_over_classes(data):
+    table = data_section(data).tables[0]
+    assert [cell.text for cell in table.rows[-1]] == ["All", "33", "6"]

@@ -1,0 +1,116 @@
+"""Two shells, as a user has them: `python -m flows.serve` in one, the bare `prefect` command in the other."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+REPOSITORY = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+PIPELINE = """
+stages:
+  quick:
+    cmd: echo hello > quick.txt
+    outs: [quick.txt]
+  slow:
+    cmd: echo $$ > pid && test -f go && cp quick.txt slow.txt || sleep 120
+    deps: [quick.txt]
+    outs: [slow.txt]
+"""
+
+
+@pytest.fixture
+def workspace(project) -> Path:
+    root = project(PIPELINE)
+    (root / "flows").symlink_to(REPOSITORY / "flows")
+    shutil.copy(REPOSITORY / "prefect.toml", root)
+    return root
+
+
+@pytest.fixture
+def serving(workspace):
+    with (workspace / "serve.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.serve"],
+            cwd=workspace,
+            env=environment(PYTHONPATH=str(REPOSITORY)),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    yield process
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def environment(**more: str) -> dict[str, str]:
+    """That of a shell in which only the virtual environment is active."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return kept | {"PATH": f"{BIN}{os.pathsep}{kept['PATH']}"} | more
+
+
+def prefect(workspace: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["prefect", *arguments], cwd=workspace, env=environment(), capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def states(workspace: Path) -> list[str]:
+    """States of the flow runs, newest first."""
+    profile = tomllib.loads((workspace / ".cache/prefect/profiles.toml").read_text())["profiles"]["ephemeral"]
+    with temporary_settings({PREFECT_API_URL: profile["PREFECT_API_URL"]}), get_client(sync_client=True) as client:
+        return [run.state.type.value for run in client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC)]
+
+
+def wait_for(condition, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def test_a_deployment_runs_from_another_shell_one_at_a_time_and_leaves_nothing(workspace, serving):
+    log = workspace / "serve.log"
+    wait_for(lambda: "serving pan/full-pipeline" in log.read_text() or serving.poll() is not None)
+    assert serving.poll() is None, log.read_text()
+
+    prefect(workspace, "deployment", "run", "pan/full-pipeline")
+    wait_for((workspace / "pid").exists)
+    assert "echo hello > quick.txt" in log.read_text(), "the stages' output is shown while they run"
+
+    prefect(workspace, "deployment", "run", "pan/full-pipeline")
+    wait_for(lambda: states(workspace) == ["CANCELLED", "RUNNING"])
+
+    serving.send_signal(signal.SIGTERM)
+    assert serving.wait(60) == 0
+    stage = int((workspace / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(stage, 0)
+    assert "PREFECT_API_URL" not in (workspace / ".cache/prefect/profiles.toml").read_text()
+
+
+def test_prefect_yaml_states_the_same_deployment(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    from flows.serve import deployment
+
+    served = deployment()
+    stated = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]
+    assert [item["name"] for item in stated] == [served.name]
+    assert stated[0]["entrypoint"] == served.entrypoint
+    assert stated[0]["description"] == served.description
+    assert stated[0]["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
+    assert served.concurrency_limit == 1
+    assert served.concurrency_options.collision_strategy == "CANCEL_NEW"

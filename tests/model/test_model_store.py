@@ -1,0 +1,73 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pan_core.errors import DataError
+from pan_core.model.features import feature_count
+from pan_core.model.pan import PAN, PanSettings
+from pan_core.model.store import load_model, save_model
+from pan_core.skeletons import OPENPOSE18, PENN13
+
+SMALL = PanSettings(graph_channels=(8,), pools=2, pooled_channels=4, frame_channels=8, hidden=8, pose_heads=2)
+
+
+@pytest.fixture
+def model() -> PAN:
+    torch.manual_seed(0)
+    return PAN(
+        adjacency=PENN13.adjacency(), features=feature_count(PENN13), classes=2, actions=3, settings=SMALL
+    ).eval()
+
+
+def save(folder, model, **changes) -> None:
+    names = {"labels": ["sit", "run"], "actions": ["a", "b", "c"], "layout": PENN13, "mode": "online"}
+    save_model(folder, model, **{**names, **changes}, frames=32, rate=15.0, preprocessing={"extractor": "annotated"})
+
+
+def test_what_was_stored_comes_back(tmp_path, model):
+    save(tmp_path / "m", model)
+    loaded = load_model(tmp_path / "m")
+    features = torch.randn(2, 5, 13, feature_count(PENN13))
+    with torch.inference_mode():
+        np.testing.assert_array_equal(loaded.model(features).logits, model(features).logits)
+    assert (loaded.labels, loaded.actions, loaded.layout) == (("sit", "run"), ("a", "b", "c"), PENN13)
+    assert (loaded.mode, loaded.frames, loaded.rate) == ("online", 32, 15.0)
+    assert loaded.preprocessing == {"extractor": "annotated"}
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["model.json", "model.safetensors"]
+
+
+def test_poses_of_another_layout_are_refused(tmp_path, model):
+    save(tmp_path / "m", model)
+    loaded = load_model(tmp_path / "m")
+    loaded.require_layout(PENN13)
+    with pytest.raises(DataError, match=r"reads joints of layout 'penn13'.*poses have layout 'openpose18'"):
+        loaded.require_layout(OPENPOSE18)
+
+
+def test_names_that_do_not_fit_are_refused_together(tmp_path, model):
+    with pytest.raises(DataError, match=r"labels: expected 2 names, but got 1(.|\n)*expected 13 joints(.|\n)*mode"):
+        save(tmp_path / "m", model, labels=["sit"], layout=OPENPOSE18, mode="offline")
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_folder_that_is_no_recogniser_is_refused(tmp_path, model):
+    with pytest.raises(DataError, match=r"model\.json is missing"):
+        load_model(tmp_path)
+    save(tmp_path / "m", model)
+    (tmp_path / "m" / "model.safetensors").write_bytes(b"no")
+    with pytest.raises(DataError, match="do not fit each other"):
+        load_model(tmp_path / "m")
+
+
+def test_a_description_changed_by_hand_is_refused(tmp_path, model):
+    save(tmp_path / "m", model)
+    path = tmp_path / "m" / "model.json"
+    description = json.loads(path.read_text())
+    path.write_text(json.dumps({**description, "labels": ["sit", "run", "jump"]}))
+    with pytest.raises(DataError, match="do not fit each other"):
+        load_model(tmp_path / "m")
+    path.write_text(json.dumps({**description, "features": {**description["features"], "lags": [1, 2]}}))
+    with pytest.raises(DataError, match="another version of the recogniser's features"):
+        load_model(tmp_path / "m")

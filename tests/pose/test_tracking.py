@@ -1,0 +1,173 @@
+"""Tracking, first with an estimator that knows the true joints, then with the network on drawn people."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pan_core.pose.accuracy import pck
+from pan_core.pose.crops import Square, upright_turn
+from pan_core.pose.tracking import PersonTracker
+
+FRAME = np.zeros((240, 320, 3), np.uint8)
+# Eyes to ankles 100 pixels, the neck at 0, 0.
+STANDING = np.array([
+    (0, -11), (0, 0), (-12, 0), (-16, 20), (-16, 37), (12, 0), (16, 20), (16, 37), (-7, 35), (-7, 60), (-7, 85),
+    (7, 35), (7, 60), (7, 85), (-3, -15), (3, -15), (-6, -12), (6, -12),
+], float)  # fmt: skip
+
+
+def person(x: float, y: float, *, score: float = 0.8, lying: bool = False) -> np.ndarray:
+    """A standing pose, or one that lies with the head to the left, around a neck at x, y."""
+    places = np.stack([STANDING[:, 1], -STANDING[:, 0]], axis=1) if lying else STANDING
+    return np.column_stack([places + np.array([x, y]), np.full(18, score)])
+
+
+class TrueJoints:
+    """Estimator that is told who is there in each frame, and sees only people upright in their view."""
+
+    def __init__(self, script: Sequence[Sequence[np.ndarray]]) -> None:
+        self.script = script
+        self.frame = -1
+        self.searches: list[int] = []
+        self.looks: list[int] = []
+
+    def upright(self, turn: int) -> list[np.ndarray]:
+        return [pose for pose in self.script[self.frame] if upright_turn(pose, turn=turn) == turn]
+
+    def search(self, frame: np.ndarray, *, turn: int = 0) -> np.ndarray:
+        self.searches.append(self.frame)
+        return np.array(self.upright(turn)).reshape(-1, 18, 3)
+
+    def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
+        self.looks.append(len(squares))
+        found = []
+        for square in squares:
+            inside = [
+                pose
+                for pose in self.upright(square.turn)
+                if (np.abs(pose[:, :2] - square.centre) <= square.side / 2).all(axis=1).mean() > 0.7
+            ]
+            found.append(np.array(inside).reshape(-1, 18, 3))
+        return found
+
+
+def follow(script: Sequence[Sequence[np.ndarray]], **changes: int) -> tuple[list[dict[int, np.ndarray]], TrueJoints]:
+    estimator = TrueJoints(script)
+    settings = {"max_people": 2, "search_every": 15} | changes
+    tracker = PersonTracker(estimator, min_person_score=0.12, **settings)
+    seen = []
+    for number in range(len(script)):
+        estimator.frame = number
+        seen.append(dict(tracker.update(FRAME)))
+    return seen, estimator
+
+
+def test_one_person_is_searched_once_and_followed_in_crops() -> None:
+    script = [[person(60 + 4 * t, 80)] for t in range(15)]
+    seen, estimator = follow(script)
+    assert all(list(people) == [0] for people in seen)
+    np.testing.assert_array_equal([people[0] for people in seen], [people[0] for people in script])
+    assert estimator.searches == [0]
+    assert [count for count in estimator.looks if count] == [1] * 15
+
+
+def test_people_who_cross_keep_their_numbers() -> None:
+    script = [[person(60 + 5 * t, 80), person(260 - 5 * t, 84)] for t in range(40)]
+    seen, _ = follow(script)
+    first = next(number for number, pose in seen[0].items() if pose[1, 0] < 160)
+    for people, (one, other) in zip(seen, script, strict=True):
+        # Where both poses are nearly the same, one of them cannot be told from a repetition.
+        if abs(one[1, 0] - other[1, 0]) > 30:
+            np.testing.assert_array_equal(people[first], one)
+            np.testing.assert_array_equal(people[1 - first], other)
+
+
+def test_one_passes_behind_the_other() -> None:
+    script = [[person(100, 80)] + ([person(180 - 4 * t, 80)] if not 14 < t < 26 else []) for t in range(36)]
+    seen, _ = follow(script)
+    walker = next(number for number, pose in seen[0].items() if pose[1, 0] > 150)
+    assert all(walker not in seen[t] for t in range(15, 26))
+    np.testing.assert_array_equal(seen[35][walker], script[35][1])
+
+
+def test_a_newcomer_is_found_by_the_next_search() -> None:
+    script = [[person(80, 80)] + ([person(230, 80)] if t >= 5 else []) for t in range(20)]
+    seen, _ = follow(script, search_every=10)
+    assert [len(people) for people in seen] == [1] * 10 + [2] * 10
+
+
+def test_never_more_people_than_allowed() -> None:
+    script = [[person(60, 80), person(150, 80, score=0.5), person(240, 80)]] * 12
+    seen, _ = follow(script, search_every=3)
+    assert all(len(people) == 2 for people in seen)
+    assert sorted(round(pose[1, 0]) for pose in seen[-1].values()) == [60, 240]
+
+
+def test_a_much_surer_person_takes_the_place_of_a_faint_one() -> None:
+    script = [[person(60, 80, score=0.2)] + ([person(240, 80, score=0.9)] if t >= 2 else []) for t in range(12)]
+    seen, _ = follow(script, max_people=1, search_every=3)
+    assert [round(pose[1, 0]) for pose in seen[-1].values()] == [240]
+
+
+def test_a_person_who_falls_keeps_the_number() -> None:
+    script = [[person(150, 80)]] * 5 + [[person(130, 130, lying=True)]] * 20
+    seen, _ = follow(script, search_every=1000)
+    assert set().union(*seen) == {0}
+    assert all(0 in people for people in seen[-15:])
+
+
+def test_somebody_who_lies_from_the_start_is_found() -> None:
+    seen, _ = follow([[person(100, 120, lying=True)]] * 12)
+    assert seen[-1] and not seen[0]
+
+
+def test_an_empty_scene_is_searched_every_second_frame() -> None:
+    seen, estimator = follow([[]] * 9)
+    assert all(not people for people in seen)
+    assert estimator.searches == [0, 2, 4, 6, 8]
+
+
+def test_a_person_who_leaves_is_given_up() -> None:
+    script = [[person(150, 80)]] * 3 + [[]] * 40 + [[person(150, 80)]] * 8
+    seen, _ = follow(script)
+    assert list(seen[2]) == [0] and list(seen[-1]) == [1]
+
+
+def test_missing_joints_do_not_let_the_crop_close_in() -> None:
+    """Only the head is found for ten frames; the crop must still hold the whole person afterwards."""
+    head = person(150, 80)
+    head[[2, 3, 4, *range(6, 14)], 2] = 0
+    head[head[:, 2] == 0, :2] = np.nan
+    script = [[person(150, 80)]] + [[head]] * 30 + [[person(150, 80)]] * 2
+    seen, _ = follow(script, search_every=1000)
+    assert (seen[-1][0][:, 2] > 0).all()
+
+
+@pytest.mark.timeout(60)
+def test_drawn_people_who_cross_keep_their_numbers(pose_model: Path) -> None:
+    """Two people walk past each other at different depths; each track stays on one of them."""
+    from pan_core.datasets.actors import Performer, render_scene
+    from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
+
+    walkers = [
+        Performer("Walking", group=1, start=(-1.4, -0.6), heading=0.0),
+        Performer("Walking", group=4, start=(1.4, 0.6), heading=180.0),
+    ]
+    frames, truth = render_scene(walkers, seed=3, frames=30)
+    tracker = PoseExtractor(pose_model, settings=ExtractionSettings(stages=3)).tracker()
+    seen = [dict(tracker.update(frame)) for frame in frames]
+    owners = {number: nearest_person(pose, truth[:, 0]) for number, pose in seen[0].items()}
+    assert sorted(owners.values()) == [0, 1]
+    assert {number: nearest_person(pose, truth[:, -1]) for number, pose in seen[-1].items()} == owners
+    for number, owner in owners.items():
+        found = np.array([people.get(number, np.zeros((18, 3))) for people in seen])
+        visible = np.where(truth[owner, ..., 2:] >= 1, truth[owner], 0.0)
+        assert pck(found, visible).overall > 0.6
+
+
+def nearest_person(pose: np.ndarray, people: np.ndarray) -> int:
+    """Which of some people (M, V, 3) a pose is nearest to, by its median joint distance."""
+    apart = np.linalg.norm(pose[None, :, :2] - people[..., :2], axis=-1)
+    return int(np.argmin(np.nanmedian(apart, axis=1)))

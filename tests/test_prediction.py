@@ -1,0 +1,171 @@
+"""Prediction on real video files, with a scripted tracker in the place of the pose network."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from pan_core.errors import DataError, VideoError
+from pan_core.files import sha256_of
+from pan_core.model.features import feature_count
+from pan_core.model.pan import PAN, PanSettings
+from pan_core.model.store import LoadedModel
+from pan_core.pose.extraction import ExtractionSettings
+from pan_core.prediction import predict_video
+from pan_core.skeletons import COCO17, OPENPOSE18, SkeletonLayout
+
+STANDING = np.array(
+    [
+        [0, -70], [0, -55], [-15, -55], [-20, -30], [-22, -8], [15, -55], [20, -30], [22, -8], [-8, -5], [-9, 25],
+        [-10, 55], [8, -5], [9, 25], [10, 55], [-4, -74], [4, -74], [-8, -72], [8, -72],
+    ],
+    dtype=float,
+)  # fmt: skip
+
+
+def person(x: float) -> np.ndarray:
+    return np.concatenate([STANDING + np.array([x, 120]), np.full((18, 1), 0.8)], axis=1)
+
+
+class ScriptedTracker:
+    """Follows whom its script names at each call, whatever the pictures show."""
+
+    def __init__(self, script: Callable[[int], list[tuple[int, np.ndarray]]]) -> None:
+        self.script, self.calls = script, 0
+
+    def update(self, frame: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        assert frame.shape == (240, 320, 3)
+        self.calls += 1
+        return self.script(self.calls - 1)
+
+
+class ScriptedExtractor:
+    """Stands in for a `PoseExtractor`."""
+
+    layout: SkeletonLayout = OPENPOSE18
+    settings = ExtractionSettings(max_fps=15)
+
+    def __init__(self, script: Callable[[int], list[tuple[int, np.ndarray]]]) -> None:
+        self.followed = ScriptedTracker(script)
+
+    def tracker(self) -> ScriptedTracker:
+        return self.followed
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> LoadedModel:
+    """A network that answers Wave with certainty: only the biases of its heads are not 0."""
+    settings = PanSettings(graph_channels=(4,), pooled_channels=2, frame_channels=8, hidden=8, attention_units=4)
+    network = PAN(
+        adjacency=OPENPOSE18.adjacency(), features=feature_count(OPENPOSE18), classes=3, actions=2, settings=settings
+    ).eval()
+    with torch.no_grad():
+        for head in (network.class_head, network.action_head):
+            head.weight.zero_()
+            head.bias.zero_()
+            head.bias[1] = 3.0
+    return LoadedModel(network, ("Walk", "Wave", "Both"), ("Walk", "Wave"), OPENPOSE18, "online", 32, 15.0, {})
+
+
+def make_video(path: Path, *, frames: int, fps: float) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (320, 240))
+    for _ in range(frames):
+        writer.write(np.full((240, 320, 3), 90, np.uint8))
+    writer.release()
+    return path
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    capture, frames = cv2.VideoCapture(str(path)), []
+    while (read := capture.read())[0]:
+        frames.append(read[1])
+    return frames
+
+
+def test_one_person_from_the_second_second_on(recogniser, tmp_path):
+    """Video of 4 s at 30 frames a second, looked at 15 times a second; somebody is there from second 1 to 3."""
+    video = make_video(tmp_path / "walk.avi", frames=120, fps=30)
+    extractor = ScriptedExtractor(lambda k: [(0, person(100 + k))] if 15 <= k < 45 else [])
+    done: list[tuple[int, int]] = []
+    timeline = predict_video(
+        video, extractor=extractor, recogniser=recogniser, out=tmp_path / "out", model_name="m",
+        progress=lambda n, total: done.append((n, total)),
+    )  # fmt: skip
+    assert extractor.followed.calls == 60
+    assert done == [(n, 120) for n in range(1, 121)]
+    assert timeline.reason is None
+    (one,) = timeline.people
+    assert (one.id, one.start_s, one.end_s) == (0, pytest.approx(1.0), pytest.approx(3.0))
+    # Softmax by hand: e^3 / (e^3 + 2) for three classes, e^3 / (e^3 + 1) for two actions.
+    assert (one.label, one.confidence) == ("Wave", pytest.approx(np.exp(3) / (np.exp(3) + 2), abs=1e-3))
+    (segment,) = one.segments
+    assert (segment.start_s, segment.end_s, segment.label) == (pytest.approx(1.0), pytest.approx(3.0), "Wave")
+    assert segment.confidence == pytest.approx(np.exp(3) / (np.exp(3) + 1), abs=1e-3)
+
+
+def test_files_that_are_written(recogniser, tmp_path):
+    video = make_video(tmp_path / "walk.avi", frames=30, fps=15)
+    extractor = ScriptedExtractor(lambda k: [(0, person(160))])
+    predict_video(video, extractor=extractor, recogniser=recogniser, out=tmp_path / "out", model_name="online 3f2a")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["walk_annotated.mp4", "walk_timeline.json"]
+    written = json.loads((tmp_path / "out" / "walk_timeline.json").read_text())
+    assert {"video", "sha256", "fps", "frames", "model", "people"} <= set(written)
+    assert written["sha256"] == sha256_of(video)
+    assert (written["video"], written["fps"], written["frames"]) == ("walk.avi", 15, 30)
+    assert written["model"] == "online 3f2a"
+    assert set(written["people"][0]) == {"id", "start_s", "end_s", "label", "confidence", "segments"}
+    assert set(written["people"][0]["segments"][0]) == {"start_s", "end_s", "label", "confidence"}
+    pictures = frames_of(tmp_path / "out" / "walk_annotated.mp4")
+    assert len(pictures) == 30
+    # The background is an even 90; skeleton and caption are not.
+    assert all((np.abs(picture.astype(int) - 90) > 40).sum() > 500 for picture in pictures)
+
+
+def test_people_keep_their_own_times_and_a_glimpse_is_nobody(recogniser, tmp_path):
+    video = make_video(tmp_path / "two.avi", frames=60, fps=15)
+
+    def script(k: int) -> list[tuple[int, np.ndarray]]:
+        here = [(0, person(80))] if k < 40 else []
+        here += [(2, person(240))] if k >= 20 else []
+        return here + ([(1, person(160))] if k in (5, 6) else [])
+
+    timeline = predict_video(
+        video, extractor=ScriptedExtractor(script), recogniser=recogniser, out=tmp_path, model_name="m"
+    )
+    assert [(one.id, one.start_s, one.end_s) for one in timeline.people] == [
+        (0, 0, pytest.approx(40 / 15, abs=1e-3)),
+        (2, pytest.approx(20 / 15, abs=1e-3), 4),
+    ]
+
+
+def test_nobody_is_a_result_with_a_reason(recogniser, tmp_path):
+    video = make_video(tmp_path / "empty.avi", frames=20, fps=15)
+    timeline = predict_video(
+        video, extractor=ScriptedExtractor(lambda k: []), recogniser=recogniser, out=tmp_path, model_name="m"
+    )
+    assert timeline.people == ()
+    assert timeline.reason == "no person found in 20 frames"
+    assert json.loads((tmp_path / "empty_timeline.json").read_text())["people"] == []
+    assert len(frames_of(tmp_path / "empty_annotated.mp4")) == 20
+
+
+def test_what_is_no_video_is_refused_and_leaves_nothing(recogniser, tmp_path):
+    text = tmp_path / "notes.mp4"
+    text.write_text("not a video")
+    with pytest.raises(VideoError, match=r"notes\.mp4"):
+        predict_video(
+            text, extractor=ScriptedExtractor(lambda k: []), recogniser=recogniser, out=tmp_path / "out", model_name="m"
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recogniser_of_another_layout_is_refused(recogniser, tmp_path):
+    video = make_video(tmp_path / "walk.avi", frames=5, fps=15)
+    other = ScriptedExtractor(lambda k: [])
+    other.layout = COCO17
+    with pytest.raises(DataError, match="layout"):
+        predict_video(video, extractor=other, recogniser=recogniser, out=tmp_path, model_name="m")

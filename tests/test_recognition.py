@@ -1,0 +1,100 @@
+"""A stream of poses gets the answers that training and evaluation give for the same clip as a whole."""
+
+import numpy as np
+import pytest
+import torch
+
+from pan_core.errors import DataError
+from pan_core.model.features import PoseFeatures, feature_count
+from pan_core.model.pan import PAN, PanSettings
+from pan_core.model.store import LoadedModel
+from pan_core.recognition import StreamRecogniser
+from pan_core.skeletons import PENN13
+from pan_core.training.samples import resample
+
+CLASSES, ACTIONS = ("Walk", "Wave", "Both"), ("Walk", "Wave")
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> LoadedModel:
+    """An untrained network whose weights are large enough for its answers to differ from frame to frame."""
+    torch.manual_seed(3)
+    settings = PanSettings(graph_channels=(8,), pooled_channels=4, frame_channels=16, hidden=16, attention_units=8)
+    network = PAN(
+        adjacency=PENN13.adjacency(), features=feature_count(PENN13), classes=3, actions=2, settings=settings
+    ).eval()
+    with torch.no_grad():
+        for weights in (network.class_head.weight, network.action_head.weight):
+            weights.mul_(20)
+    return LoadedModel(network, CLASSES, ACTIONS, PENN13, "online", 32, 15.0, {})
+
+
+def walk(frames: int, *, seed: int = 0) -> np.ndarray:
+    """A person drifting to the right with joints that wander, all seen, (frames, 13, 3)."""
+    rng = np.random.default_rng(seed)
+    places = rng.uniform(50, 200, (13, 2)) + rng.normal(0, 3, (frames, 13, 2)).cumsum(axis=0)
+    places[..., 0] += 2 * np.arange(frames)[:, None]
+    return np.concatenate([places, rng.uniform(0.3, 1, (frames, 13, 1))], axis=-1).astype(np.float32)
+
+
+def whole_clip(recogniser: LoadedModel, poses: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Class and action probabilities at the end, by the batch path of training.
+
+    Times are those that a live stream has reached: a pose that is held serves until the next one comes.
+    """
+    hold, at = fps >= 15, [0.0]
+    while (np.floor(len(at) / 15 * fps + 1e-6) if hold else len(at) / 15 * fps - 1e-6) <= len(poses) - 1:
+        at.append(len(at) / 15 * fps)
+    features = torch.from_numpy(PoseFeatures(PENN13, mode="online")(resample(poses, np.array(at), hold=hold)[None]))
+    with torch.no_grad():
+        output = recogniser.model(features)
+    return tuple(torch.softmax(part[0, -1].double(), dim=-1).numpy() for part in (output.logits, output.action_logits))
+
+
+@pytest.mark.parametrize("fps", [15.0, 30.0, 22.0, 14.985, 12.5, 8.0])
+def test_stream_agrees_with_the_whole_clip_at_every_frame(recogniser, fps):
+    poses = walk(31)
+    stream = StreamRecogniser(recogniser, pose_fps=fps)
+    labels = set()
+    for number in range(len(poses)):
+        (now,) = stream.update([(0, poses[number])])
+        classes, actions = whole_clip(recogniser, poses[: number + 1], fps)
+        assert now.clip.label == CLASSES[classes.argmax()]
+        assert now.clip.confidence == pytest.approx(classes.max(), abs=1e-4)
+        assert now.caption.confidence == pytest.approx(actions[actions >= 0.5 * actions.max()].sum(), abs=1e-4)
+        labels.add((now.clip.label, now.caption.label))
+    assert len(labels) > 1, "the fixture's network should change its mind, or the comparison says little"
+
+
+def test_everybody_is_recognised_alone(recogniser):
+    one, other = walk(20, seed=1), walk(20, seed=2)
+    together = StreamRecogniser(recogniser, pose_fps=15)
+    alone = StreamRecogniser(recogniser, pose_fps=15)
+    for number in range(20):
+        both = together.update([(7, other[number]), (3, one[number])])
+        (single,) = alone.update([(0, one[number])])
+        assert [now.person for now in both] == [7, 3]
+        assert both[1].caption.label == single.caption.label
+        assert both[1].clip.confidence == pytest.approx(single.clip.confidence, abs=1e-5)
+
+
+def test_a_gap_is_read_as_missing_joints_and_a_long_one_starts_anew(recogniser):
+    poses = walk(30)
+    gap = poses.copy()
+    gap[10:20] = np.nan, np.nan, 0
+    stream = StreamRecogniser(recogniser, pose_fps=15)
+    for number in range(30):
+        result = stream.update([] if 10 <= number < 20 else [(0, poses[number])])
+    classes, _ = whole_clip(recogniser, gap, 15.0)
+    assert result[0].clip.confidence == pytest.approx(classes.max(), abs=1e-4)
+    for _ in range(31):
+        assert stream.update([]) == []
+    (again,) = stream.update([(0, poses[0])])
+    (fresh,) = StreamRecogniser(recogniser, pose_fps=15).update([(0, poses[0])])
+    assert again.clip == fresh.clip
+
+
+def test_a_recogniser_of_clip_mode_is_refused(recogniser):
+    clip = LoadedModel(recogniser.model, CLASSES, ACTIONS, PENN13, "clip", 32, 15.0, {})
+    with pytest.raises(DataError, match="online"):
+        StreamRecogniser(clip, pose_fps=15)

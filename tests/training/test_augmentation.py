@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+
+from pan_core.errors import ConfigError
+from pan_core.skeletons import PENN13
+from pan_core.training.augmentation import (
+    AugmentationSettings,
+    augment,
+    crop_frames,
+    crop_time,
+    lose_joints,
+    mirror,
+    mixing,
+)
+
+NONE = AugmentationSettings(flip=0, rotation=0, stretch=0, jitter=0, joint_dropout=0, crop=0, mixup=0)
+
+
+def clips(count: int = 4, frames: int = 6) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    joints = rng.uniform(10, 200, (count, frames, 13, 3)).astype(np.float32)
+    joints[..., 2] = 0.8
+    joints[0, 0, 5] = [np.nan, np.nan, 0]
+    return joints
+
+
+def lengths_between(joints: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(joints[:, :, :1, :2] - joints[:, :, 1:, :2], axis=-1)
+
+
+def test_nothing_is_changed_with_all_strengths_at_zero():
+    np.testing.assert_array_equal(augment(clips(), PENN13, NONE, np.random.default_rng(0)), clips())
+
+
+def test_a_mirror_swaps_sides_and_twice_is_nothing():
+    joints, chosen = clips(), np.array([True, False, True, False])
+    flipped = mirror(joints, PENN13, chosen)
+    right, left = PENN13.index("right_wrist"), PENN13.index("left_wrist")
+    np.testing.assert_array_equal(flipped[2, :, right, 0], -joints[2, :, left, 0])
+    np.testing.assert_array_equal(flipped[2, :, right, 1], joints[2, :, left, 1])
+    np.testing.assert_array_equal(flipped[[1, 3]], joints[[1, 3]])
+    np.testing.assert_array_equal(mirror(flipped, PENN13, chosen), joints)
+
+
+def test_rotation_keeps_distances_and_turns_all_frames_of_a_clip_alike():
+    settings = AugmentationSettings(flip=0, rotation=30, stretch=0, jitter=0, joint_dropout=0)
+    joints = clips()
+    turned = augment(joints, PENN13, settings, np.random.default_rng(1))
+    np.testing.assert_allclose(lengths_between(turned), lengths_between(joints), rtol=1e-4)
+    before = np.arctan2(joints[1, ..., 1], joints[1, ..., 0])
+    angle = np.arctan2(turned[1, ..., 1], turned[1, ..., 0]) - before
+    np.testing.assert_allclose(angle, angle[0, 0], atol=1e-4)
+    assert 0.01 < abs(angle[0, 0]) <= np.deg2rad(30)
+
+
+def test_stretch_changes_x_by_at_most_its_share_and_leaves_y():
+    settings = AugmentationSettings(flip=0, rotation=0, stretch=0.2, jitter=0, joint_dropout=0)
+    joints = clips()
+    ratio = augment(joints, PENN13, settings, np.random.default_rng(1))[1:] / joints[1:]
+    np.testing.assert_allclose(ratio[..., 1:], 1, rtol=1e-5)
+    assert (np.abs(ratio[..., 0] - 1) <= 0.2 + 1e-5).all()
+    assert np.ptp(ratio[:, 0, 0, 0]) > 0.01
+
+
+def test_noise_follows_the_size_of_the_person():
+    settings = AugmentationSettings(flip=0, rotation=0, stretch=0, jitter=0.05, joint_dropout=0)
+    joints = clips()
+    small = joints * np.array([0.1, 0.1, 1], dtype=np.float32)
+    moved = augment(joints, PENN13, settings, np.random.default_rng(2)) - joints
+    moved_small = augment(small, PENN13, settings, np.random.default_rng(2)) - small
+    np.testing.assert_allclose(moved[1:, ..., :2], 10 * moved_small[1:, ..., :2], atol=0.02)
+    spread = np.sqrt((joints[1:, ..., :2] - joints[1:, ..., :2].mean(axis=2, keepdims=True)).var(axis=(1, 2)).sum(-1))
+    assert moved[1:, ..., :2].std(axis=(1, 2, 3)) == pytest.approx(0.05 * spread, rel=0.15)
+
+
+def test_lost_joints_are_missing_for_one_span_of_frames():
+    lost = lose_joints(clips(50, 20)[1:], 0.5, np.random.default_rng(3))[..., 2] == 0
+    changes = np.abs(np.diff(np.pad(lost, [(0, 0), (1, 1), (0, 0)]).astype(int), axis=1)).sum(axis=1)
+    assert set(np.unique(changes)) == {0, 2}
+    assert lost.any(axis=1).mean() == pytest.approx(0.5, abs=0.1)
+    joints = lose_joints(clips(50, 20)[1:], 1.0, np.random.default_rng(3))
+    assert np.isnan(joints[joints[..., 2] == 0][:, :2]).all()
+
+
+def test_parts_of_clips_lie_within_them():
+    lengths = np.array([1, 2, 30, 400] * 20)
+    starts, kept = crop_frames(lengths, AugmentationSettings(crop=0.3), np.random.default_rng(4), longest=100)
+    assert (starts >= 0).all()
+    assert (starts + kept <= lengths).all()
+    assert (kept >= np.minimum(0.7 * lengths, 100)).all()
+    assert kept.max() == 100
+
+
+def test_stretched_parts_run_forward_within_the_clip():
+    joints = clips(8, 16)
+    joints[..., 0] = np.arange(16)[:, None]
+    targets = np.repeat(np.eye(2, dtype=np.float32)[[0] * 8 + [1] * 8][None], 8, axis=0)
+    part, labels = crop_time(joints, targets, AugmentationSettings(crop=0.4), np.random.default_rng(5))
+    at = part[:, :, 0, 0]
+    assert part.shape == joints.shape
+    assert at.min() >= 0
+    assert at.max() <= 15
+    np.testing.assert_allclose(np.diff(at, axis=1), np.diff(at, axis=1)[:, :1] * np.ones(15), atol=1e-4)
+    assert (np.diff(at, axis=1) >= 0.6 - 1e-4).all()
+    np.testing.assert_array_equal(labels[..., 1], at >= 7.5)
+
+
+def test_mixing_keeps_the_larger_part_of_each_clip():
+    partner, own = mixing(64, AugmentationSettings(mixup=0.2), np.random.default_rng(6))
+    assert sorted(partner) == list(range(64))
+    assert own.min() >= 0.5
+    assert own.max() <= 1
+    assert mixing(4, NONE, np.random.default_rng(6))[1].tolist() == [1, 1, 1, 1]
+
+
+def test_every_fault_of_the_settings_is_named():
+    with pytest.raises(ConfigError) as caught:
+        AugmentationSettings(flip=2, crop=1, mixup=-1)
+    assert len(caught.value.faults) == 3
