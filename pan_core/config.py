@@ -51,10 +51,10 @@ class SplitParams(Section):
 class PoseParams(Section):
     """Skeleton extraction; see `pan_core.pose.extraction.ExtractionSettings`."""
 
-    stages: Annotated[int, Field(ge=1, le=6)] = 3
-    search_stages: Annotated[int, Field(ge=1, le=6)] = 3
+    stages: Annotated[int, Field(ge=1, le=6)] = 4
+    search_stages: Annotated[int, Field(ge=1, le=6)] = 4
     search_every: Positive = 15
-    min_joint_score: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    min_joint_score: Annotated[float, Field(gt=0, lt=1)] = 0.05
     min_person_score: Annotated[float, Field(gt=0, lt=1)] = 0.12
     max_people: Positive = 2
     max_fps: PositiveFloat = 15.0
@@ -64,7 +64,7 @@ class RelabelParams(Section):
     """Segments of composed actions."""
 
     enabled: bool = True
-    min_segment_s: PositiveFloat = 0.3
+    min_segment_s: PositiveFloat = 0.6
 
 
 class ValidateParams(Section):
@@ -110,7 +110,7 @@ class TrainParams(Section):
     """Optimisation; see `pan_core.training.settings.TrainSettings`."""
 
     modes: Annotated[list[Mode], Field(min_length=1)] = ["clip", "online"]
-    epochs: Positive = 80
+    epochs: Positive = 40
     batch: Annotated[int, Field(ge=2)] = 32
     learning_rate: PositiveFloat = 3e-3
     weight_decay: NotNegative = 0.02

@@ -39,6 +39,39 @@ def repro(dataset: str | None = None) -> None:
         raise PanError("the run stopped, see the message above; finished work is kept, run again to go on from there")
 
 
+def predict(video: Path, *, out: Path, model: Path | None = None) -> str:
+    """Recognise the actions in a video; writes the annotated video and the timeline.
+
+    Args:
+        video: Video file.
+        out: Folder to write to.
+        model: Folder of an online recogniser; the one that the last run trained where None.
+
+    Returns:
+        What was found, in a few lines.
+
+    Raises:
+        PanError: Where the video cannot be decoded or nothing has been trained.
+    """
+    from pan_core.model.store import load_model
+    from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
+    from pan_core.prediction import predict_video
+    from pan_core.progress import progress_bar
+
+    params = load_params()
+    folder = model or paths.model_folder("online", params.split.splits[0])
+    extractor = PoseExtractor(
+        paths.POSE_MODEL / "pose.onnx", settings=ExtractionSettings(**params.pose.model_dump()), threads=2
+    )
+    recogniser = load_model(folder)
+    with progress_bar("predict", "frame") as update:
+        found = predict_video(
+            video, extractor=extractor, recogniser=recogniser, out=out, model_name=str(folder), progress=update
+        )
+    lines = [f"person {p.id}: {p.label} ({p.confidence:.0%}), {p.start_s:.1f} s to {p.end_s:.1f} s" for p in found.people]
+    return "\n".join([*(lines or [str(found.reason)]), f"written: {out / found.annotated}", f"written: {out / (video.stem + '_timeline.json')}"])
+
+
 def summary_table() -> str:
     """The closing table, from reports/summary.json."""
     figures = read_json(paths.SUMMARY)

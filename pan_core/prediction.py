@@ -10,7 +10,7 @@ from pan_core.files import sha256_of, write_json
 from pan_core.model.store import LoadedModel
 from pan_core.pose.extraction import PoseExtractor, believable_tracks, collect_tracks, frame_step
 from pan_core.recognition import Recognised, StreamRecogniser
-from pan_core.skeletons import SkeletonLayout
+from pan_core.skeletons import SkeletonLayout, convert
 from pan_core.video import VideoInfo, probe, read_frames
 from pan_core.viewer.annotate import write_video
 from pan_core.viewer.captions import Caption, spans
@@ -86,7 +86,7 @@ def predict_video(
     Args:
         video: Video file.
         extractor: Finds people.
-        recogniser: A recogniser of online mode, with the extractor's layout.
+        recogniser: A recogniser of online mode; joints are converted to its layout.
         out: Folder to write to.
         model_name: Recogniser's name for the timeline.
         progress: Called with the frames done and the frames in all.
@@ -98,24 +98,27 @@ def predict_video(
         VideoError: Where the video cannot be decoded.
         DataError: Where the recogniser does not fit.
     """
-    recogniser.require_layout(extractor.layout)
     info = probe(video)
     step = frame_step(info.fps, extractor.settings.max_fps)
     stream = StreamRecogniser(recogniser, pose_fps=info.fps / step)
     tracker = extractor.tracker()
+    layout = recogniser.layout
+    # Nobody's joints, so that layouts that do not fit are refused before the first frame.
+    convert(np.zeros((0, extractor.layout.size, 3)), extractor.layout, layout)
     history: list[list[Recognised]] = []
 
     def annotated() -> Iterator[np.ndarray]:
         for number, frame in enumerate(read_frames(video)):
             if number % step == 0:
-                history.append(stream.update(tracker.update(frame)))
-            draw_people(frame, history[-1], extractor.layout)
+                seen = [(track, convert(pose, extractor.layout, layout)) for track, pose in tracker.update(frame)]
+                history.append(stream.update([(track, pose) for track, pose in seen if (pose[:, 2] > 0).any()]))
+            draw_people(frame, history[-1], layout)
             yield frame
             if progress:
                 progress(number + 1, info.n_frames)
 
     copy = write_video(out / f"{video.stem}_annotated.mp4", annotated(), fps=info.fps)
-    people = _people(history, extractor, step=step, info=info)
+    people = _people(history, layout, min_person_score=extractor.settings.min_person_score, step=step, info=info)
     timeline = Timeline(
         video=video.name,
         sha256=sha256_of(video),
@@ -146,18 +149,17 @@ def draw_people(frame: np.ndarray, people: Sequence[Recognised], layout: Skeleto
 
 
 def _people(
-    history: list[list[Recognised]], extractor: PoseExtractor, *, step: int, info: VideoInfo
+    history: list[list[Recognised]], layout: SkeletonLayout, *, min_person_score: float, step: int, info: VideoInfo
 ) -> tuple[Person, ...]:
     """Believable people; the rule is the one by which poses are extracted for training."""
     tracks = collect_tracks(
-        [[(one.person, one.joints) for one in frame] for frame in history], joints=extractor.layout.size
+        [[(one.person, one.joints) for one in frame] for frame in history], joints=layout.size
     )
     order = list(dict.fromkeys(one.person for frame in history for one in frame))
-    bound = extractor.settings.min_person_score
     believed = [
         person
         for person, track in zip(order, tracks, strict=True)
-        if len(believable_tracks(track[None], min_person_score=bound))
+        if len(believable_tracks(track[None], min_person_score=min_person_score))
     ]
     return tuple(
         _person(person, history, seconds=step / info.fps, end_s=info.n_frames / info.fps) for person in believed

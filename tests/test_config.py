@@ -1,10 +1,17 @@
 """params.yaml: every fault at once, with the nearest valid name."""
 
+from dataclasses import fields
+
 import pytest
 from ruamel.yaml import YAML
 
 from pan_core.config import load_params, parse_params, set_dataset
+from pan_core.datasets.actors import ActorsSettings
 from pan_core.errors import ConfigError
+from pan_core.model.pan import PanSettings
+from pan_core.pose.extraction import ExtractionSettings
+from pan_core.training.augmentation import AugmentationSettings
+from pan_core.training.settings import TrainSettings
 
 
 def write(folder, text):
@@ -20,7 +27,7 @@ def test_three_mistakes_are_reported_in_one_message(tmp_path):
     message = str(caught.value)
     assert "3 faults" in message
     assert "train.epoch: unknown name; did you mean 'epochs'?" in message
-    assert "train.batch: input should be greater than or equal to 1, but got 0" in message
+    assert "train.batch: input should be greater than or equal to 2, but got 0" in message
     assert "poze: unknown name; did you mean 'pose'?" in message
 
 
@@ -74,3 +81,19 @@ def test_the_projects_own_params_file_is_valid_and_names_every_section(request):
     params = load_params(path)
     sections = {key for key, value in params.model_dump(by_alias=True).items() if isinstance(value, dict)}
     assert sections <= set(YAML(typ="safe").load(path.read_text()))
+
+
+def test_defaults_are_those_of_the_library():
+    """A value left out of params.yaml must mean the same as an argument left out of a call."""
+    params = parse_params({"dataset": "actors"}, "here")
+    sections = [
+        (params.pose, ExtractionSettings()),
+        (params.model, PanSettings()),
+        (params.train, TrainSettings()),
+        (params.train.augmentation, AugmentationSettings()),
+        (params.actors, ActorsSettings()),
+    ]
+    for section, settings in sections:
+        shared = set(type(section).model_fields) & {field.name for field in fields(settings)} - {"augmentation"}
+        assert shared
+        assert {name: getattr(section, name) for name in shared} == {name: getattr(settings, name) for name in shared}

@@ -16,7 +16,7 @@ from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import LoadedModel
 from pan_core.pose.extraction import ExtractionSettings
 from pan_core.prediction import predict_video
-from pan_core.skeletons import COCO17, OPENPOSE18, SkeletonLayout
+from pan_core.skeletons import PENN13, OPENPOSE18, SkeletonLayout
 
 STANDING = np.array(
     [
@@ -163,9 +163,9 @@ def test_what_is_no_video_is_refused_and_leaves_nothing(recogniser, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_recogniser_of_another_layout_is_refused(recogniser, tmp_path):
+def test_poses_that_lack_joints_of_the_recogniser_are_refused(recogniser, tmp_path):
     video = make_video(tmp_path / "walk.avi", frames=5, fps=15)
     other = ScriptedExtractor(lambda k: [])
-    other.layout = COCO17
-    with pytest.raises(DataError, match="layout"):
+    other.layout = PENN13
+    with pytest.raises(DataError, match="has no 'nose'"):
         predict_video(video, extractor=other, recogniser=recogniser, out=tmp_path, model_name="m")

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import tempfile
 from collections.abc import Callable
@@ -35,4 +36,4 @@ def server():
 
     with embedded_server(free_port()) as api_url:
         yield api_url
-        APILogHandler.flush()  # while there still is a server to take them
+        asyncio.run(APILogHandler.aflush())  # while there still is a server to take them

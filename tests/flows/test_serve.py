@@ -7,12 +7,12 @@ import subprocess
 import sys
 import time
 import tomllib
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -60,19 +60,12 @@ def environment(**more: str) -> dict[str, str]:
     return kept | {"PATH": f"{BIN}{os.pathsep}{kept['PATH']}"} | more
 
 
-def prefect(workspace: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["prefect", *arguments], cwd=workspace, env=environment(), capture_output=True, text=True, timeout=100
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def states(workspace: Path) -> list[str]:
-    """States of the flow runs, newest first."""
+@contextmanager
+def client_of(workspace: Path):
+    """A client of the server whose address stands in the workspace's profile."""
     profile = tomllib.loads((workspace / ".cache/prefect/profiles.toml").read_text())["profiles"]["ephemeral"]
     with temporary_settings({PREFECT_API_URL: profile["PREFECT_API_URL"]}), get_client(sync_client=True) as client:
-        return [run.state.type.value for run in client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC)]
+        yield client
 
 
 def wait_for(condition, seconds: float = 120) -> None:
@@ -87,12 +80,17 @@ def test_a_deployment_runs_from_another_shell_one_at_a_time_and_leaves_nothing(w
     wait_for(lambda: "serving pan/full-pipeline" in log.read_text() or serving.poll() is not None)
     assert serving.poll() is None, log.read_text()
 
-    prefect(workspace, "deployment", "run", "pan/full-pipeline")
+    shell = {"cwd": workspace, "env": environment(), "capture_output": True, "text": True, "timeout": 100}
+    asked = subprocess.run(["prefect", "deployment", "run", "pan/full-pipeline"], check=False, **shell)
+    assert asked.returncode == 0, asked.stdout + asked.stderr
     wait_for((workspace / "pid").exists)
     assert "echo hello > quick.txt" in log.read_text(), "the stages' output is shown while they run"
 
-    prefect(workspace, "deployment", "run", "pan/full-pipeline")
-    wait_for(lambda: states(workspace) == ["CANCELLED", "RUNNING"])
+    with client_of(workspace) as client:
+        (first,) = client.read_flow_runs()
+        second = client.create_flow_run_from_deployment(first.deployment_id)
+        wait_for(lambda: client.read_flow_run(second.id).state.is_cancelled())
+        assert client.read_flow_run(first.id).state.is_running()
 
     serving.send_signal(signal.SIGTERM)
     assert serving.wait(60) == 0

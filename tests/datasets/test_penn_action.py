@@ -1,0 +1,92 @@
+"""Penn Action: the official archive's layout, made small here, and the real labels where they are at hand."""
+
+import tarfile
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from pan_core.datasets import dataset_by_name
+from pan_core.datasets.base import FetchContext
+from pan_core.errors import DataError
+from pan_core.skeletons import PENN13
+from pan_core.tables import check_table
+
+
+def sequence(path, *, action="squat", train=1, frames=4):
+    """Joint j of frame t stands at (10 j + t, 20 j + t); joint 3 of frame 1 is missing, joint 5 of frame 2 hidden."""
+    t, j = np.meshgrid(np.arange(frames), np.arange(13), indexing="ij")
+    x, y = 10.0 * (j + 1) + t, 20.0 * (j + 1) + t
+    x[1, 3] = y[1, 3] = 1.0
+    visibility = np.ones((frames, 13))
+    visibility[2, 5] = 0
+    savemat(path, {"action": action, "train": train, "x": x, "y": y, "visibility": visibility, "nframes": frames,
+                   "dimensions": [270, 480, frames], "bbox": np.zeros((frames - 1, 4))})  # fmt: skip
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    labels = tmp_path / "made" / "Penn_Action" / "labels"
+    labels.mkdir(parents=True)
+    sequence(labels / "0001.mat", train=1)
+    sequence(labels / "0002.mat", action="bowl", train=-1)
+    (labels.parent / "frames").mkdir()
+    (labels.parent / "frames" / "000001.jpg").write_bytes(b"picture")
+    archive = tmp_path / "mirror" / "penn_action" / "Penn_Action.tar.gz"
+    archive.parent.mkdir(parents=True)
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(labels.parent, "Penn_Action")
+    return tmp_path / "mirror"
+
+
+def fetched(tmp_path, mirror):
+    folder = tmp_path / "raw"
+    dataset_by_name("penn_action").fetch(folder, FetchContext(cache=tmp_path / "cache", mirror=mirror, workers=1))
+    return folder
+
+
+def test_labels_alone_are_taken_out_of_the_archive(tmp_path, mirror):
+    folder = fetched(tmp_path, mirror)
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*")) == [
+        "labels/0001.mat",
+        "labels/0002.mat",
+    ]
+
+
+def test_clip_table_and_poses_say_what_the_files_say(tmp_path, mirror):
+    dataset, folder = dataset_by_name("penn_action"), fetched(tmp_path, mirror)
+    clips = check_table(dataset.catalogue(folder).clips, "clips", "here")
+    assert clips[["clip_id", "label", "split1", "n_frames", "width", "height"]].to_numpy().tolist() == [
+        ["0001", "squat", "train", 4, 480, 270],
+        ["0002", "bowl", "test", 4, 480, 270],
+    ]
+    joints = next(dataset.poses(folder, clips)).joints
+    assert joints.shape == (1, 4, PENN13.size, 3)
+    assert joints[0, 2, 4].tolist() == [52, 102, 1]
+    assert joints[0, 2, 5, 2] == 0.5
+    assert joints[0, 1, 3, 2] == 0
+    assert np.isnan(joints[0, 1, 3, :2]).all()
+
+
+def test_a_damaged_archive_is_said_and_leaves_nothing(tmp_path, mirror):
+    archive = mirror / "penn_action" / "Penn_Action.tar.gz"
+    archive.write_bytes(archive.read_bytes()[:200])
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        fetched(tmp_path, mirror)
+    assert not (tmp_path / "raw").exists()
+
+
+def test_an_archive_of_something_else_is_said(tmp_path, mirror):
+    archive = mirror / "penn_action" / "Penn_Action.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(__file__, "readme.txt")
+    with pytest.raises(DataError, match="expected the official archive's layout"):
+        fetched(tmp_path, mirror)
+
+
+def test_the_real_archive_has_the_official_split(tmp_path, real_data):
+    dataset, folder = dataset_by_name("penn_action"), fetched(tmp_path, real_data)
+    clips = dataset.catalogue(folder).clips
+    assert len(clips) == 2326
+    assert clips["label"].nunique() == 15
+    assert clips["split1"].value_counts().to_dict() == {"train": 1258, "test": 1068}

@@ -1,0 +1,57 @@
+"""The exported step, fed as a device feeds it, says what the torch network says of the whole stream."""
+
+import numpy as np
+import pytest
+import torch
+
+from pan_core.edge.recogniser import StepRecogniser
+from pan_core.errors import DataError
+from pan_core.export.onnx_file import write_onnx
+from pan_core.files import write_json
+from pan_core.model.features import PoseFeatures, feature_count
+from pan_core.model.pan import PAN, PanSettings
+from pan_core.model.streaming import STEP_INPUTS, STEP_OUTPUTS, StepModel
+from pan_core.skeletons import OPENPOSE18, PENN13
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    settings = PanSettings(hidden=32, frame_channels=24, graph_channels=(16,))
+    return PAN(
+        adjacency=PENN13.adjacency(), features=feature_count(PENN13), classes=5, actions=4, settings=settings
+    ).eval()
+
+
+def exported(network, folder, layout):
+    model = StepModel(network)
+    path = folder / "step.onnx"
+    write_onnx(model, model.example(), path, inputs=STEP_INPUTS, outputs=STEP_OUTPUTS, opset=13)
+    start = {name: float(value.flatten()[0]) for name, value in network.start(1)._asdict().items()}
+    write_json(path.with_suffix(".json"), {"labels": list("abcde"), "actions": list("wxyz"),
+                                           "layout": layout.as_dict(), "rate": 15, "start": start})  # fmt: skip
+    return path
+
+
+def test_stream_equals_batch(network, tmp_path):
+    rng = np.random.default_rng(0)
+    joints = np.concatenate([rng.uniform(0, 200, (30, 13, 2)), np.ones((30, 13, 1))], axis=-1).astype(np.float32)
+    joints[rng.random((30, 13)) < 0.1] = np.nan, np.nan, 0
+    recogniser = StepRecogniser(exported(network, tmp_path, PENN13))
+    state = recogniser.start()
+    with torch.inference_mode():
+        output = network(torch.from_numpy(PoseFeatures(PENN13, mode="online")(joints[None])))
+    for frame in range(30):
+        classes, actions, state = recogniser.step(joints[frame], state)
+        assert classes == pytest.approx(torch.softmax(output.logits[0, frame], -1).numpy(), abs=1e-4)
+        assert actions == pytest.approx(torch.softmax(output.action_logits[0, frame], -1).numpy(), abs=1e-4)
+
+
+def test_a_description_of_another_skeleton_is_refused(network, tmp_path):
+    with pytest.raises(DataError, match="Expected input 'features'"):
+        StepRecogniser(exported(network, tmp_path, OPENPOSE18))
+
+
+def test_a_missing_model_says_how_to_make_it(tmp_path):
+    with pytest.raises(DataError, match="dvc repro export"):
+        StepRecogniser(tmp_path / "step.onnx")

@@ -1,0 +1,55 @@
+"""MLflow rows, in a real store."""
+
+import pytest
+from mlflow import MlflowClient
+
+from pan_core.tracking import Tracker, store_uri
+
+
+@pytest.fixture
+def tracker(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return Tracker("actors")
+
+
+def runs(kind):
+    client = MlflowClient(store_uri())
+    experiment = client.get_experiment_by_name("actors")
+    return client.search_runs([experiment.experiment_id], f"tags.`pan.kind` = '{kind}'")
+
+
+def test_stages_are_nested_in_one_pipeline_row(tracker):
+    for name in ("fetch", "train"):
+        with tracker.stage(name, fingerprint="f", params={"seed": 0}) as run:
+            run.metrics({"loss": 1.5}, step=3)
+    tracker.close_pipeline("f", {"test_accuracy": 0.9}, {"report": "r"})
+    (row,) = runs("pipeline")
+    assert row.info.status == "FINISHED"
+    assert row.data.metrics["test_accuracy"] == 0.9
+    assert row.data.params == {"seed": "0"}
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs("stage")} == {row.info.run_id}
+    assert all(run.data.metrics["loss"] == 1.5 for run in runs("stage"))
+
+
+def test_other_parameters_or_a_finished_row_begin_a_new_one(tracker):
+    first = tracker.pipeline("f", {}).run_id
+    assert tracker.pipeline("f", {}).run_id == first
+    assert tracker.pipeline("g", {}).run_id != first
+    tracker.close_pipeline("f", {}, {})
+    assert tracker.pipeline("f", {}).run_id != first
+
+
+def test_a_failed_stage_is_marked_and_its_error_goes_on(tracker):
+    with pytest.raises(ZeroDivisionError), tracker.stage("train", fingerprint="f", params={}):
+        1 / 0  # noqa: B018
+    assert [run.info.status for run in runs("stage")] == ["FAILED"]
+
+
+def test_artifacts_can_be_read_back(tracker, tmp_path):
+    with tracker.stage("evaluate", fingerprint="f", params={}) as run:
+        run.text("<svg/>", "pictures/confusion.svg")
+    client = MlflowClient(store_uri())
+    path = client.download_artifacts(run.run_id, "pictures/confusion.svg", str(tmp_path))
+    with open(path) as file:
+        assert file.read() == "<svg/>"
