@@ -6,10 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 from filelock import FileLock, Timeout
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, StateType
 from prefect.deployments.runner import RunnerDeployment
@@ -90,7 +92,7 @@ def main() -> int:
                 print(f"{closed} run(s) that a killed process left behind are marked as crashed")
             # No limit on processes: a surplus run must be taken up to be cancelled by the deployment's limit.
             runner = PatientRunner(pause_on_shutdown=False, limit=None, query_seconds=POLL_S)
-            runner.add_deployment(deployment())
+            _settle(cast(UUID, runner.add_deployment(deployment())))
             print(_instructions(api_url, embedded), flush=True)
             asyncio.run(runner.start())
             print("stopped")
@@ -100,6 +102,14 @@ def main() -> int:
     except KeyboardInterrupt:
         print("stopped")
     return 0
+
+
+def _settle(deployment_id: UUID) -> None:
+    # For a deployment that the server already knows Prefect leaves these as they were: after the project was moved,
+    # or was deployed to a work pool, a run would look for its code in the wrong place.
+    update = DeploymentUpdate(path=str(project_root()), pull_steps=None, work_pool_name=None)
+    with get_client(sync_client=True) as client:
+        client.update_deployment(deployment_id, update)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from prefect.client.orchestration import get_client
+from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings, update_current_profile
 
 from pan_core.errors import PanError
@@ -99,6 +100,7 @@ def embedded_server(port: int) -> Iterator[str]:
             with _published(api_url):
                 yield api_url
         finally:
+            APILogHandler().flush()  # while there still is a server to take them
             server.should_exit = True
             thread.join(STOP_S)
 

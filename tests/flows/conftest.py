@@ -1,4 +1,3 @@
-import asyncio
 import os
 import tempfile
 from collections.abc import Callable
@@ -30,10 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 @pytest.fixture(scope="session")
 def server():
     """A Prefect server, embedded in this process; the current settings point to it."""
-    from prefect.logging.handlers import APILogHandler
-
     from flows.server import embedded_server, free_port
 
     with embedded_server(free_port()) as api_url:
         yield api_url
-        asyncio.run(APILogHandler.aflush())  # while there still is a server to take them
