@@ -4,6 +4,7 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+UV_INSTALL := $(BIN)/uv pip install --python $(BIN)/python $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)")
 
 # Bytecode is kept: without it every stage would compile its libraries again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -22,8 +23,10 @@ $(READY): requirements.lock pyproject.toml
 	@rm -f $@
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip install --python $(BIN)/python $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)") --requirement requirements.lock
-	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
+	$(UV_INSTALL) --no-deps --requirement requirements.lock
+	@# The lock is complete for a CPU build of torch; the package index may give a CUDA build, which needs libraries of its own.
+	@$(BIN)/python -c "import torch" 2>/dev/null || $(UV_INSTALL) --requirement requirements.lock
+	$(UV_INSTALL) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 run: $(READY) ## dvc repro with a summary at the end; DATA=penn_action chooses another dataset

@@ -53,7 +53,7 @@ class PoseParams(Section):
 
     stages: Annotated[int, Field(ge=1, le=6)] = 4
     search_stages: Annotated[int, Field(ge=1, le=6)] = 4
-    search_every: Positive = 15
+    search_every: Positive = 30
     min_joint_score: Annotated[float, Field(gt=0, lt=1)] = 0.05
     min_person_score: Annotated[float, Field(gt=0, lt=1)] = 0.12
     max_people: Positive = 2

@@ -42,7 +42,7 @@ class ExtractionSettings:
     search_stages: int = 4
     search_size: tuple[int, int] = (432, 368)
     crop_size: int = 224
-    search_every: int = 15
+    search_every: int = 30
     min_joint_score: float = 0.05
     min_person_score: float = 0.12
     max_people: int = 2
