@@ -12,7 +12,7 @@ import typer
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from pan_core.errors import PanError  # noqa: E402
+from pan_core.errors import PanError
 
 app = typer.Typer(
     help="From videos to a validated skeleton action recogniser.",

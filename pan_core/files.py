@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield partial
         if path.is_dir() and partial.is_dir():
             path.rename(folder / "old")
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -68,8 +68,16 @@ def predict(video: Path, *, out: Path, model: Path | None = None) -> str:
         found = predict_video(
             video, extractor=extractor, recogniser=recogniser, out=out, model_name=str(folder), progress=update
         )
-    lines = [f"person {p.id}: {p.label} ({p.confidence:.0%}), {p.start_s:.1f} s to {p.end_s:.1f} s" for p in found.people]
-    return "\n".join([*(lines or [str(found.reason)]), f"written: {out / found.annotated}", f"written: {out / (video.stem + '_timeline.json')}"])
+    lines = [
+        f"person {p.id}: {p.label} ({p.confidence:.0%}), {p.start_s:.1f} s to {p.end_s:.1f} s" for p in found.people
+    ]
+    return "\n".join(
+        [
+            *(lines or [str(found.reason)]),
+            f"written: {out / found.annotated}",
+            f"written: {out / (video.stem + '_timeline.json')}",
+        ]
+    )
 
 
 def summary_table() -> str:

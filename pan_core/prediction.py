@@ -152,9 +152,7 @@ def _people(
     history: list[list[Recognised]], layout: SkeletonLayout, *, min_person_score: float, step: int, info: VideoInfo
 ) -> tuple[Person, ...]:
     """Believable people; the rule is the one by which poses are extracted for training."""
-    tracks = collect_tracks(
-        [[(one.person, one.joints) for one in frame] for frame in history], joints=layout.size
-    )
+    tracks = collect_tracks([[(one.person, one.joints) for one in frame] for frame in history], joints=layout.size)
     order = list(dict.fromkeys(one.person for frame in history for one in frame))
     believed = [
         person

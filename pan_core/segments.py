@@ -4,6 +4,8 @@ A class is a sequence (LongJump: Running, then Jumping), several actions at once
 Where a dataset gives no boundaries they are found as change points of pose motion, with ruptures.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 
@@ -11,13 +13,9 @@ from pan_core.datasets.base import Composition
 from pan_core.model.missing import UnseenPlacer, bridge_gaps, seen_joints
 from pan_core.pose.store import ClipPoses
 from pan_core.skeletons import SkeletonLayout
+from pan_core.training.samples import main_person
 
 SMOOTHING_S = 0.2
-
-
-def main_person(joints: np.ndarray) -> np.ndarray:
-    """The person with the largest summed score; joints (M, T, V, 3) -> (T, V, 3)."""
-    return joints[int(np.argmax(joints[..., 2].sum(axis=(1, 2))))]
 
 
 def motion_signal(joints: np.ndarray, layout: SkeletonLayout, fps: float) -> np.ndarray:
@@ -97,7 +95,7 @@ def segment_rows(
         spans = [(0, n_frames)] * len(composition.parts)
     else:
         edges = [0, *boundaries, n_frames]
-        spans = list(zip(edges[:-1], edges[1:], strict=True))
+        spans = list(pairwise(edges))
     return [
         {"clip_id": clip_id, "start_frame": start, "end_frame": end, "label": part, "parent_label": label}
         for part, (start, end) in zip(composition.parts, spans, strict=True)
@@ -114,7 +112,7 @@ def find_boundaries(
     people, frames = poses.joints.shape[:2]
     if people == 0 or frames < 2 * parts:
         return equal_split(n_frames, parts)
-    signal = motion_signal(main_person(poses.joints), layout, poses.fps)
+    signal = motion_signal(poses.joints[main_person(poses.joints)], layout, poses.fps)
     found = change_points(signal, parts, round(min_segment_s * poses.fps))
     return [min(n_frames - 1, max(1, round(point * n_frames / frames))) for point in found]
 

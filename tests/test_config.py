@@ -33,7 +33,7 @@ def test_three_mistakes_are_reported_in_one_message(tmp_path):
 
 def test_section_validate_is_found_under_its_own_name(tmp_path):
     path = write(tmp_path, "dataset: actors\nvalidate: {max_quarantind: 0.5}\n")
-    with pytest.raises(ConfigError, match="validate.max_quarantind: unknown name; did you mean 'max_quarantined'"):
+    with pytest.raises(ConfigError, match=r"validate\.max_quarantind: unknown name; did you mean 'max_quarantined'"):
         load_params(path)
 
 

@@ -16,7 +16,7 @@ from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import LoadedModel
 from pan_core.pose.extraction import ExtractionSettings
 from pan_core.prediction import predict_video
-from pan_core.skeletons import PENN13, OPENPOSE18, SkeletonLayout
+from pan_core.skeletons import OPENPOSE18, PENN13, SkeletonLayout
 
 STANDING = np.array(
     [

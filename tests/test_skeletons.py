@@ -14,7 +14,7 @@ def test_layout_is_one_tree_with_every_sided_joint_paired(layout):
     for _ in layout.bones:
         reached |= {child for parent, child in layout.bones if parent in reached}
     assert reached == set(range(layout.size))
-    named = {(layout.joints[r], layout.joints[l]) for r, l in layout.pairs}
+    named = {(layout.joints[right], layout.joints[left]) for right, left in layout.pairs}
     assert named == {(f"right_{j[5:]}", j) for j in layout.joints if j.startswith("left_")}
 
 

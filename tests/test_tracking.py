@@ -1,5 +1,7 @@
 """MLflow rows, in a real store."""
 
+from pathlib import Path
+
 import pytest
 from mlflow import MlflowClient
 
@@ -51,5 +53,4 @@ def test_artifacts_can_be_read_back(tracker, tmp_path):
         run.text("<svg/>", "pictures/confusion.svg")
     client = MlflowClient(store_uri())
     path = client.download_artifacts(run.run_id, "pictures/confusion.svg", str(tmp_path))
-    with open(path) as file:
-        assert file.read() == "<svg/>"
+    assert Path(path).read_text() == "<svg/>"

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -23,7 +23,7 @@ class Composition:
         parts: Atomic actions, in order for a sequence.
     """
 
-    kind: Literal["sequence", "together"]
+    kind: str
     parts: tuple[str, ...]
 
 
@@ -43,7 +43,7 @@ class FetchContext:
     mirror: Path | None
     workers: int
     progress: Progress | None = None
-    options: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Dataset(ABC):
     name: str
     has_video: bool = True
     layout: SkeletonLayout = OPENPOSE18
-    compositions: Mapping[str, Composition] = {}
+    compositions: ClassVar[Mapping[str, Composition]] = {}
 
     @abstractmethod
     def fetch(self, folder: Path, context: FetchContext) -> None:

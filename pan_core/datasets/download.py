@@ -7,9 +7,7 @@ from pan_core.errors import DataError
 from pan_core.files import atomic_path, require_space
 
 
-def obtain(
-    dataset: str, names: tuple[str, ...], *, url: str, size: int, mirror: Path | None, downloads: Path
-) -> Path:
+def obtain(dataset: str, names: tuple[str, ...], *, url: str, size: int, mirror: Path | None, downloads: Path) -> Path:
     """Path of a whole archive.
 
     Args:

@@ -56,7 +56,9 @@ def read_catalogue(
     rows, failed = [], []
     for done, path in enumerate(files, start=1):
         try:
-            rows.append(_row(path, root, source) | {name: split.get(path.stem, "unused") for name, split in parts.items()})
+            rows.append(
+                _row(path, root, source) | {name: split.get(path.stem, "unused") for name, split in parts.items()}
+            )
         except VideoError as error:
             failed.append({"clip_id": path.stem, "stage": "split", "reason": str(error)})
         if progress:

@@ -3,10 +3,13 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from pan_core.errors import GateError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Latency:
     count: int
 
 
-def measure(call: Callable[[object], object], inputs: Iterable[object], *, warmup: int) -> Latency:
+def measure(call: Callable[[T], object], inputs: Iterable[T], *, warmup: int) -> Latency:
     """Time a call on each of the inputs; the first `warmup` are run but not counted."""
     times = []
     for item in inputs:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from pan_core.errors import DataError
 from pan_core.files import read_json
 from pan_core.model.online import OnlineFeatures, OnlineState
+from pan_core.onnx_session import open_session
 from pan_core.skeletons import SkeletonLayout
 
 MEMORY = "next_"
@@ -41,11 +41,7 @@ class StepRecogniser:
         self.layout = SkeletonLayout.from_dict(description["layout"])
         self.rate = float(description["rate"])
         self._start = description["start"]
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self._session = open_session(model, threads=threads)
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._features = OnlineFeatures(self.layout)
         first = self._session.get_inputs()[0]

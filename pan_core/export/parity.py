@@ -3,19 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 
 from pan_core.errors import GateError
 from pan_core.model.streaming import CLIP_INPUTS, STATE_NAMES, STEP_INPUTS, ClipModel, StepModel
-
-
-def session(path: Path) -> onnxruntime.InferenceSession:
-    """ONNX Runtime on one core."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+from pan_core.onnx_session import open_session
 
 
 def step_difference(path: Path, model: StepModel, features: np.ndarray) -> float:
@@ -28,7 +20,7 @@ def step_difference(path: Path, model: StepModel, features: np.ndarray) -> float
         model: Torch step.
         features: One stream, shape (T, V, D).
     """
-    runtime = session(path)
+    runtime = open_session(path)
     names = [output.name for output in runtime.get_outputs()]
     memory = tuple(model.example()[1:])
     fed = {name: tensor.numpy() for name, tensor in zip(STATE_NAMES, memory, strict=True)}
@@ -47,7 +39,7 @@ def clip_difference(path: Path, model: ClipModel, features: np.ndarray) -> float
     """Largest difference of any output over some clips, features (B, T, V, D)."""
     with torch.inference_mode():
         expected = model(torch.from_numpy(features.astype(np.float32)))
-    got = session(path).run(None, {CLIP_INPUTS[0]: features.astype(np.float32)})
+    got = open_session(path).run(None, {CLIP_INPUTS[0]: features.astype(np.float32)})
     return max(_difference(a, b) for a, b in zip(got, expected, strict=True))
 
 

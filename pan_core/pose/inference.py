@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from pan_core.errors import DataError
+from pan_core.onnx_session import open_session
 from pan_core.pose.maps import INPUT_NAME, require_size, require_stages, stage_output
 
 
@@ -24,12 +24,7 @@ class PoseSession:
 
     def __init__(self, model: Path, *, stages: int, threads: int = 1) -> None:
         require_stages(stages)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        content = _cut_after(model, stage_output(stages))
-        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._session = open_session(_cut_after(model, stage_output(stages)), threads=threads)
         self._output = stage_output(stages)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:

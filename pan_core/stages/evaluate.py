@@ -104,7 +104,11 @@ def _figures(outcomes: Sequence[Outcome]) -> dict:
             float(np.mean([i.high for i in intervals])),
         ]
         if own[0].frame_targets is not None:
-            scores = [metrics.frame_accuracy(o.action_probabilities, o.frame_targets, o.lengths) for o in own]
+            scores = [
+                metrics.frame_accuracy(o.action_probabilities, o.frame_targets, o.lengths)
+                for o in own
+                if o.frame_targets is not None
+            ]
             figures[f"frame_accuracy_{mode}"] = float(np.mean(scores))
     online = [outcome for outcome in outcomes if outcome.mode == "online"]
     if online:
@@ -136,7 +140,7 @@ def _pictures(outcomes: Sequence[Outcome]) -> dict[str, plots.Picture]:
 
 
 def _table1(params: Params, figures: dict) -> list[dict[str, str]]:
-    measured = {mode: figures[f"test_accuracy_{mode}"] for mode in params.train.modes}
+    measured: dict[str, float] = {mode: figures[f"test_accuracy_{mode}"] for mode in params.train.modes}
     return build_table1(params.dataset, measured).as_records()
 
 
@@ -173,7 +177,9 @@ def _pose_accuracy() -> PoseAccuracy | None:
     if not by_joint:
         return None
     values = np.array([np.nan if value is None else value for value in by_joint.values()])
-    return PoseAccuracy(joints=list(by_joint), pck={"all clips, visible joints": values}, threshold=0.1, overall=pose["pck"])
+    return PoseAccuracy(
+        joints=list(by_joint), pck={"all clips, visible joints": values}, threshold=0.1, overall=pose["pck"]
+    )
 
 
 def _relabelling() -> Relabelling | None:

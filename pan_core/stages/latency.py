@@ -8,7 +8,7 @@ import numpy as np
 from pan_core.config import Params
 from pan_core.datasets.actors import Performer, render_scene
 from pan_core.edge.latency import Latency, measure, require_budget
-from pan_core.edge.recogniser import StepRecogniser
+from pan_core.edge.recogniser import StepRecogniser, StreamState
 from pan_core.files import write_json
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
 from pan_core.progress import progress_bar
@@ -32,7 +32,11 @@ def run(params: Params, tracked: Run) -> dict:
         step = _step_latency(params, recogniser, update)
     with progress_bar("latency of a frame", "frame") as update:
         frame = _frame_latency(params, recogniser, update)
-    figures = {f"{name}_{key}": value for name, found in (("step", step), ("frame", frame)) for key, value in asdict(found).items()}
+    figures = {
+        f"{name}_{key}": value
+        for name, found in (("step", step), ("frame", frame))
+        for key, value in asdict(found).items()
+    }
     tracked.metrics(figures)
     require_budget("one PAN step, features included", step.p90_ms, params.latency.budget_step_ms)
     require_budget("one frame, from picture to action", frame.p90_ms, params.latency.budget_frame_ms)
@@ -67,7 +71,8 @@ def _real_poses(total: int) -> Iterator[np.ndarray]:
 def _frame_latency(params: Params, recogniser: StepRecogniser, count: Count) -> Latency:
     """Search and crops, pose network, grouping, features and recogniser, one person, one thread."""
     extractor = PoseExtractor(paths.EXPORTED / "pose.onnx", settings=ExtractionSettings(**params.pose.model_dump()))
-    tracker, states = extractor.tracker(), {}
+    tracker = extractor.tracker()
+    states: dict[int, StreamState] = {}
 
     def call(frame: np.ndarray) -> None:
         for track, joints in tracker.update(frame):

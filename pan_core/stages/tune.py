@@ -1,5 +1,6 @@
 """Stage tune: hyperparameters by Optuna on the validation part; no trials means the values of params.yaml."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -46,12 +47,12 @@ def run(params: Params, tracked: Run) -> dict:
 class _Objective:
     """Validation accuracy of the first mode on the first split."""
 
-    def __init__(self, params: Params, update) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, params: Params, update: Callable[[int, int], None]) -> None:
         self.params, self.update, self.done = params, update, 0
         material = read_material()
-        kind = {"mode": params.train.modes[0], "split": params.split.splits[0]}
-        self.train = material.samples(params.model, part="train", **kind)
-        self.val = material.samples(params.model, part="val", **kind)
+        mode, split = params.train.modes[0], params.split.splits[0]
+        self.train = material.samples(params.model, mode=mode, split=split, part="train")
+        self.val = material.samples(params.model, mode=mode, split=split, part="val")
 
     def __call__(self, model: Values, train: Values, report: Report) -> float:
         params = self.params

@@ -32,7 +32,7 @@ def run(params: Params, tracked: Run) -> dict:
     write_table(valid, "clips", paths.VALID / "clips.parquet")
     write_table(segments[segments["clip_id"].isin(valid["clip_id"])], "segments", paths.VALID / "segments.parquet")
     split = f"split{splits_of(valid)[0]}"
-    quality = check_dataset(summarise(valid, poses, split=split))
+    quality = check_dataset(summarise(valid, poses, split=split), labels=sorted(clips["label"].unique()))
     quality.write_data_docs(paths.DATA_DOCS)
     tracked.artifact(paths.DATA_DOCS, "data_docs")
     for fault in quality.failed:

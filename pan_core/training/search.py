@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import BaseTrial, Trial, TrialState
 
-Values = dict[str, object]
+Values = dict[str, Any]
 Report = Callable[[int, float], None]
 
 

@@ -49,7 +49,9 @@ def test_clip_model_agrees_with_torch(network, tmp_path):
 def test_weights_of_another_network_are_caught(network, tmp_path):
     export_step(network, tmp_path / "step.onnx")
     torch.manual_seed(1)
-    other = PAN(adjacency=PENN13.adjacency(), features=network.features, classes=5, actions=4, settings=network.settings)
+    other = PAN(
+        adjacency=PENN13.adjacency(), features=network.features, classes=5, actions=4, settings=network.settings
+    )
     difference = step_difference(tmp_path / "step.onnx", StepModel(other), features(10))
     with pytest.raises(GateError, match="differs from torch"):
         require_parity(tmp_path / "step.onnx", difference, 1e-4)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import ClassVar
 
 from pan_core.datasets.actors.choreography import COMPOSITION
 from pan_core.datasets.actors.generate import RECIPE, generate
@@ -19,7 +20,7 @@ class Actors(Dataset):
     """Adapter of the embedded dataset."""
 
     name = "actors"
-    compositions = {label: Composition(kind, parts) for label, (kind, parts) in COMPOSITION.items()}
+    compositions: ClassVar = {label: Composition(kind, parts) for label, (kind, parts) in COMPOSITION.items()}
 
     def fetch(self, folder: Path, context: FetchContext) -> None:
         """Make the videos in the cache, where an interrupted run goes on, and link them into place."""
