@@ -1,0 +1,123 @@
+"""The pipeline as a user runs it: real DVC, real MLflow, every stage."""
+
+import json
+import re
+import shutil
+import signal
+import sqlite3
+import time
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from safetensors.numpy import load_file
+
+from pan_core.stages import STAGES
+
+
+def reports(workspace):
+    return {name: json.loads((workspace.folder / "reports" / f"{name}.json").read_text()) for name in STAGES}
+
+
+def test_every_stage_leaves_its_result_with_its_run(finished):
+    workspace, _ = finished
+    results = reports(workspace)
+    with sqlite3.connect(workspace.folder / "mlruns" / "mlflow.db") as store:
+        runs = dict(store.execute("select run_uuid, status from runs"))
+    assert {name: runs[result["mlflow_run_id"]] for name, result in results.items()} == dict.fromkeys(
+        STAGES, "FINISHED"
+    )
+    assert results["split"]["parts"]["split1"]["test"] == 12
+    assert results["split"]["parts"]["split1"]["train"] + results["split"]["parts"]["split1"]["val"] == 30
+
+
+def test_summary_has_the_figures_of_the_table(finished):
+    workspace, output = finished
+    summary = json.loads((workspace.folder / "reports" / "summary.json").read_text())
+    assert {"test_accuracy", "pose_pck", "latency_p90_ms", "params"} <= set(summary)
+    assert f"{100 * summary['test_accuracy_online']:.1f} %" in output
+    assert "mlflow ui --backend-store-uri" in output
+
+
+def test_report_needs_no_other_file(finished):
+    page = (finished[0].folder / "reports" / "report.html").read_text()
+    assert len(page) > 50_000
+    assert not re.search(r'(src|href)="(https?:)?//', page)
+
+
+def test_nothing_is_done_twice(finished):
+    workspace, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in (workspace.folder / "reports").rglob("*") if path.is_file()}
+    status, output = workspace.run("dvc", "repro")
+    assert status == 0
+    assert "Running stage" not in output
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_a_killed_training_goes_on_and_ends_as_if_undisturbed(finished, tmp_path):
+    workspace, _ = finished
+    kept = tmp_path / "models"
+    shutil.copytree(workspace.folder / "models" / "pan", kept)
+    checkpoint = workspace.folder / ".cache" / "checkpoints" / "penn_action" / "clip-split1.pt"
+    process = workspace.start("pan", "stage", "train")
+    deadline = time.monotonic() + 120
+    while not checkpoint.is_file() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert checkpoint.is_file()
+    status, output = workspace.run("pan", "stage", "train")
+    assert status == 0, output
+    for mode in ("clip", "online"):
+        name = f"{mode}-split1/model.safetensors"
+        again, undisturbed = load_file(workspace.folder / "models" / "pan" / name), load_file(kept / name)
+        assert all(np.array_equal(again[key], undisturbed[key]) for key in undisturbed)
+
+
+def test_a_second_run_at_the_same_time_is_told(finished):
+    workspace, _ = finished
+    with FileLock(workspace.folder / ".cache" / "run.lock"):
+        status, output = workspace.run("pan", "run")
+    assert status == 1
+    assert "another run is going on in this folder" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("pan", "run", "--dataset", "pen_action"), "did you mean 'penn_action'?"),
+        (("pan", "stage", "trian"), "the stages are fetch, split"),
+        (("pan", "predict", "absent.mp4"), "absent.mp4"),
+    ],
+)
+def test_a_slip_is_answered_in_one_message(finished, command, said):
+    status, output = finished[0].run(*command)
+    assert status == 1
+    assert said in output
+    assert "Traceback" not in output
+
+
+def test_three_mistakes_in_params_are_told_at_once_and_nothing_is_lost(finished):
+    workspace, _ = finished
+    path = workspace.folder / "params.yaml"
+    good = path.read_text()
+    path.write_text(good.replace("  epochs: 4", "  epoch: 4\n  batch: 0") + "\nmodle: {}\n")
+    try:
+        status, output = workspace.run("pan", "run")
+    finally:
+        path.write_text(good)
+    assert status == 1
+    assert "3 faults" in output
+    assert "did you mean 'epochs'?" in output
+    assert "did you mean 'model'?" in output
+    assert (workspace.folder / "reports" / "summary.json").is_file()
+
+
+def test_a_budget_that_does_not_hold_stops_the_run(finished):
+    workspace, _ = finished
+    workspace.set({"latency.budget_step_ms": 0.0001})
+    status, output = workspace.run("pan", "stage", "latency")
+    workspace.set({"latency.budget_step_ms": 500})
+    assert status == 1
+    assert "the budget in params.yaml is 0.0001 ms" in output
