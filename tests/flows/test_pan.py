@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -31,10 +32,21 @@ def run_of(state) -> tuple[list[str], list[str], list[str]]:
     run_id = state.state_details.flow_run_id
     with get_client(sync_client=True) as client:
         tasks = client.read_task_runs(task_run_filter=TaskRunFilter.model_validate({"flow_run_id": {"any_": [run_id]}}))
-        logs = client.read_logs(LogFilter.model_validate({"flow_run_id": {"any_": [run_id]}}))
+        logs = all_logs(client, run_id)
         artifacts = client.read_artifacts(flow_run_filter=FlowRunFilter.model_validate({"id": {"any_": [run_id]}}))
     started = sorted(tasks, key=lambda task: task.expected_start_time)
     return [task.name for task in started], [log.message for log in logs], [artifact.key for artifact in artifacts]
+
+
+def all_logs(client, run_id) -> list:
+    """Logs of a flow run, once its last line has come: they are sent in the background, every few seconds."""
+    deadline = time.monotonic() + 30
+    while True:
+        logs = client.read_logs(LogFilter.model_validate({"flow_run_id": {"any_": [run_id]}}))
+        if any("Finished in state" in log.message and log.task_run_id is None for log in logs):
+            return logs
+        assert time.monotonic() < deadline, f"the logs are not whole: {[log.message for log in logs]}"
+        time.sleep(0.2)
 
 
 def test_every_stage_is_a_task_in_the_order_of_the_graph(chain, server):

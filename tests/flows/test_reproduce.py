@@ -103,7 +103,14 @@ def test_an_interrupt_ends_the_stage_with_all_its_processes(project):
     root = project(one_stage("sh -c 'echo $$ > pid && sleep 60' && touch out.txt"))
     code = "from pathlib import Path; from flows.reproduce import reproduce; reproduce('only', Path.cwd(), print)"
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    runner = subprocess.Popen([sys.executable, "-c", code], cwd=root, env=env, stderr=subprocess.DEVNULL)
+    # A shell that starts the tests in the background has them ignore the interrupt, which children inherit.
+    runner = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=root,
+        env=env,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     wait_for(lambda: (root / "pid").exists() and (root / "pid").read_text().strip())
     stage = int((root / "pid").read_text())
     runner.send_signal(signal.SIGINT)
