@@ -44,7 +44,7 @@ serve: $(READY) ## serve the Prefect deployment pan/full-pipeline
 	python -m flows.serve
 
 ui: $(READY) ## open the MLflow UI on port 5000
-	mlflow ui --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlruns/mlflow.db} --host 127.0.0.1 --port 5000
+	pan ui --port 5000
 
 lock: ## pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --upgrade --no-header --no-annotate \

@@ -64,6 +64,14 @@ def summary() -> None:
 
 
 @app.command()
+def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000) -> None:
+    """Open the MLflow UI on the runs."""
+    from pan_core.tracking import serve_ui
+
+    serve_ui(port)
+
+
+@app.command()
 def predict(
     video: Annotated[Path, typer.Argument(help="Video file.")],
     out: Annotated[Path, typer.Option(help="Folder for the annotated video and the timeline.")] = Path("predictions"),

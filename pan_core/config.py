@@ -132,7 +132,6 @@ class TrainParams(Section):
 class EvaluateParams(Section):
     """Benchmark evaluation."""
 
-    pictures: Count = 6
     min_test_accuracy: Share = 0.0
 
 
@@ -150,7 +149,7 @@ class LatencyParams(Section):
     warmup: Count = 50
     pose_frames: Annotated[int, Field(ge=10)] = 60
     budget_step_ms: PositiveFloat = 5.0
-    budget_frame_ms: PositiveFloat = 200.0
+    budget_frame_ms: PositiveFloat = 300.0
 
 
 class Params(Section):

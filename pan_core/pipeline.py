@@ -11,7 +11,6 @@ from pan_core.datasets import dataset_by_name
 from pan_core.errors import PanError
 from pan_core.files import read_json
 from pan_core.stages import paths
-from pan_core.tracking import ui_command
 
 
 def repro(dataset: str | None = None) -> None:
@@ -94,7 +93,7 @@ def summary_table() -> str:
         ("report", str(paths.REPORT)),
         ("data docs", str(paths.DATA_DOCS / "index.html")),
         ("figures", str(paths.SUMMARY)),
-        ("MLflow UI", ui_command()),
+        ("MLflow UI", "make ui, then http://127.0.0.1:5000"),
     ]
     width = max(len(name) for name, _ in rows)
     line = "-" * (width + 44)

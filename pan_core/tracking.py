@@ -7,8 +7,10 @@ a killed run continues as the same row; stage runs are nested in it. The default
 import logging
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,11 @@ def store_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(STORE / 'mlflow.db').resolve()}"
 
 
-def ui_command() -> str:
-    """The line that opens the MLflow UI on the store in use."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    if uri and uri.startswith("http"):
-        return f"open {uri}"
-    return f".venv/bin/mlflow ui --backend-store-uri {uri or 'sqlite:///mlruns/mlflow.db'} --port 5000"
+def serve_ui(port: int) -> None:
+    """Replace this process by MLflow's own server on the store in use, bound to loopback."""
+    STORE.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
+    os.execv(sys.executable, [*command, "--backend-store-uri", store_uri()])
 
 
 class Run:
@@ -110,9 +111,12 @@ class Tracker:
 
         A stage that was killed goes on in the run that it had.
         """
+        from mlflow.exceptions import MlflowException
+
         parent = self.pipeline(fingerprint, params)
         tags = {"pan.kind": STAGE, "pan.stage": name, "mlflow.parentRunId": parent.run_id}
-        run = self._open(f"tags.`pan.stage` = '{name}' and tags.`mlflow.parentRunId` = '{parent.run_id}'", name, tags)
+        query = f"tags.`pan.stage` = '{name}' and tags.`mlflow.parentRunId` = '{parent.run_id}'"
+        run = self._find(query) or self._create(name, tags)
         status = "FAILED"
         try:
             yield run
@@ -120,8 +124,14 @@ class Tracker:
         except KeyboardInterrupt:
             status = "KILLED"
             raise
+        except MlflowException as error:
+            raise PanError(
+                f"MLflow store {store_uri()}: cannot be written ({error}); make space on its disk or start its server, "
+                "then run again: finished work is kept"
+            ) from error
         finally:
-            self._client.set_terminated(run.run_id, status)
+            with suppress(MlflowException):
+                self._client.set_terminated(run.run_id, status)
 
     def pipeline(self, fingerprint: str, params: Mapping[str, object]) -> Run:
         """The open pipeline run of these parameters in this workspace, made where there is none."""
@@ -129,7 +139,10 @@ class Tracker:
         tags = {"pan.kind": PIPELINE, "pan.fingerprint": fingerprint, "pan.workspace": workspace}
         query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
         commit = _git_commit()
-        run = self._open(query, f"pipeline-{fingerprint[:6]}", tags | ({"git_commit": commit} if commit else {}))
+        run = self._find(query)
+        if run is None:
+            self._give_up_others(workspace)
+            run = self._create(f"pipeline-{fingerprint[:6]}", tags | ({"git_commit": commit} if commit else {}))
         run.params(params)
         return run
 
@@ -142,11 +155,18 @@ class Tracker:
         self._client.set_terminated(run.run_id, "FINISHED")
         return run.run_id
 
-    def _open(self, query: str, name: str, tags: dict[str, str]) -> Run:
+    def _give_up_others(self, workspace: str) -> None:
+        """Close rows that this workspace left open: its parameters have changed, nothing will finish them."""
+        query = f"tags.`pan.kind` = '{PIPELINE}' and tags.`pan.workspace` = '{workspace}'"
+        while (run := self._find(query)) is not None:
+            self._client.set_terminated(run.run_id, "KILLED")
+
+    def _find(self, query: str) -> Run | None:
         query += " and attributes.status = 'RUNNING'"
         found = self._client.search_runs([self._experiment], query, max_results=1)
-        if found:
-            return Run(self._client, found[0].info.run_id)
+        return Run(self._client, found[0].info.run_id) if found else None
+
+    def _create(self, name: str, tags: dict[str, str]) -> Run:
         run = self._client.create_run(self._experiment, run_name=name, tags=tags)
         return Run(self._client, run.info.run_id)
 
@@ -158,7 +178,5 @@ def _store_lock() -> FileLock:
 
 
 def _git_commit() -> str:
-    import subprocess
-
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return done.stdout.strip()

@@ -37,9 +37,14 @@ def test_stages_are_nested_in_one_pipeline_row(tracker):
 def test_other_parameters_or_a_finished_row_begin_a_new_one(tracker):
     first = tracker.pipeline("f", {}).run_id
     assert tracker.pipeline("f", {}).run_id == first
-    assert tracker.pipeline("g", {}).run_id != first
     tracker.close_pipeline("f", {}, {})
     assert tracker.pipeline("f", {}).run_id != first
+
+
+def test_a_row_that_nothing_will_finish_is_closed(tracker):
+    left = tracker.pipeline("f", {}).run_id
+    begun = tracker.pipeline("g", {}).run_id
+    assert {run.info.run_id: run.info.status for run in runs("pipeline")} == {left: "KILLED", begun: "RUNNING"}
 
 
 def test_a_failed_stage_is_marked_and_its_error_goes_on(tracker):

@@ -39,15 +39,18 @@ def run(params: Params, tracked: Run) -> dict:
     known = truth.segments if truth else None
     jobs = [(split, mode) for split in params.split.splits for mode in params.train.modes]
     outcomes = []
-    with progress_bar("evaluate", "model") as update:
+    with progress_bar("evaluate and draw", "step") as update:
+        total = len(jobs) + 2
         for done, (split, mode) in enumerate(jobs, start=1):
             outcomes.append(_outcome(material, known, mode, split))
             outcomes[-1].save(folder / f"{mode}-split{split}.npz")
-            update(done, len(jobs))
-    figures = _figures(outcomes)
-    write_report(paths.REPORT, _report(params, material, outcomes, figures))
-    for name, picture in _pictures(outcomes).items():
-        tracked.text(picture.svg, f"pictures/{name}.svg")
+            update(done, total)
+        figures = _figures(outcomes)
+        write_report(paths.REPORT, _report(params, material, outcomes))
+        update(total - 1, total)
+        for name, picture in _pictures(outcomes).items():
+            tracked.text(picture.svg, f"pictures/{name}.svg")
+        update(total, total)
     write_json(folder / "table1.json", _table1(params, figures))
     tracked.artifact(paths.REPORT)
     _require_accuracy(figures, params.evaluate.min_test_accuracy)
@@ -144,7 +147,7 @@ def _table1(params: Params, figures: dict) -> list[dict[str, str]]:
     return build_table1(params.dataset, measured).as_records()
 
 
-def _report(params: Params, material: Material, outcomes: Sequence[Outcome], figures: dict) -> ReportData:
+def _report(params: Params, material: Material, outcomes: Sequence[Outcome]) -> ReportData:
     split = f"split{params.split.splits[0]}"
     parameters = sum(
         p.numel() for p in load_model(paths.model_folder(outcomes[0].mode, outcomes[0].split)).model.parameters()

@@ -11,6 +11,7 @@ from pan_core.files import read_json, sha256_of, write_json
 from pan_core.model.features import PoseFeatures
 from pan_core.model.store import LoadedModel, load_model
 from pan_core.model.streaming import CLIP_INPUTS, CLIP_OUTPUTS, STEP_INPUTS, STEP_OUTPUTS, ClipModel, StepModel
+from pan_core.progress import progress_bar
 from pan_core.stages import paths
 from pan_core.stages.learning import read_material
 from pan_core.stages.runner import replace_folder
@@ -23,8 +24,10 @@ def run(params: Params, tracked: Run) -> dict:
     """Export the recognisers of the first split in use and the pose network beside them."""
     folder = replace_folder(paths.EXPORTED)
     figures: dict[str, object] = {}
-    for mode in params.train.modes:
-        figures |= {f"{mode}_{key}": value for key, value in _export(params, mode).items()}
+    with progress_bar("export", "model") as update:
+        for done, mode in enumerate(params.train.modes, start=1):
+            figures |= {f"{mode}_{key}": value for key, value in _export(params, mode).items()}
+            update(done, len(params.train.modes))
     shutil.copy2(paths.POSE_MODEL / "pose.onnx", folder / "pose.onnx")
     tracked.artifact(folder, "exported")
     return figures

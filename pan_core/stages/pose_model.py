@@ -1,5 +1,6 @@
 """Stage pose_model: the trained pose network, imported from its pinned archive and exported to ONNX."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pan_core.pose.maps import MAX_STAGES
 from pan_core.pose.network import PoseNetwork
 from pan_core.pose.onnx_export import export_network
 from pan_core.pose.weights import load_network
+from pan_core.progress import progress_bar
 from pan_core.stages import paths
 from pan_core.tracking import Run
 
@@ -26,7 +28,8 @@ def run(params: Params, tracked: Run) -> dict:
     network = load_network(archive).eval()
     path = paths.POSE_MODEL / "pose.onnx"
     export_network(network, path)
-    difference = _difference(network, path)
+    with progress_bar("compare the exported pose network", "stage") as update:
+        difference = _difference(network, path, update)
     if difference > TOLERANCE:
         raise GateError(f"{path}: differs from torch by {difference:.1e}, expected at most {TOLERANCE:.0e}")
     return {
@@ -38,7 +41,7 @@ def run(params: Params, tracked: Run) -> dict:
     }
 
 
-def _difference(network: PoseNetwork, path: Path) -> float:
+def _difference(network: PoseNetwork, path: Path, progress: Callable[[int, int], None]) -> float:
     pictures = np.random.default_rng(0).integers(0, 256, (2, 96, 128, 3), dtype=np.uint8)
     with torch.inference_mode():
         expected = network(torch.from_numpy(pictures).permute(0, 3, 1, 2).float())
@@ -47,4 +50,5 @@ def _difference(network: PoseNetwork, path: Path) -> float:
         confidence, affinity = expected[number - 1]
         got = PoseSession(path, stages=number)(pictures)
         worst = max(worst, float(np.abs(got - torch.cat([confidence, affinity], dim=1).numpy()).max()))
+        progress(number, MAX_STAGES)
     return worst

@@ -6,6 +6,7 @@ import pandas as pd
 from pan_core.config import Params
 from pan_core.errors import GateError
 from pan_core.pose.store import PoseSet
+from pan_core.progress import progress_bar
 from pan_core.quality import check_dataset, summarise
 from pan_core.stages import paths
 from pan_core.tables import QUARANTINE_TABLE, read_table, splits_of, write_table
@@ -32,9 +33,13 @@ def run(params: Params, tracked: Run) -> dict:
     write_table(valid, "clips", paths.VALID / "clips.parquet")
     write_table(segments[segments["clip_id"].isin(valid["clip_id"])], "segments", paths.VALID / "segments.parquet")
     split = f"split{splits_of(valid)[0]}"
-    quality = check_dataset(summarise(valid, poses, split=split), labels=sorted(clips["label"].unique()))
-    quality.write_data_docs(paths.DATA_DOCS)
-    tracked.artifact(paths.DATA_DOCS, "data_docs")
+    with progress_bar("Great Expectations", "step") as update:
+        quality = check_dataset(summarise(valid, poses, split=split), labels=sorted(clips["label"].unique()))
+        update(1, 3)
+        quality.write_data_docs(paths.DATA_DOCS)
+        update(2, 3)
+        tracked.artifact(paths.DATA_DOCS, "data_docs")
+        update(3, 3)
     for fault in quality.failed:
         print(f"expectation not met: {fault}")
     return {

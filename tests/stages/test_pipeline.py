@@ -36,7 +36,7 @@ def test_summary_has_the_figures_of_the_table(finished):
     summary = json.loads((workspace.folder / "reports" / "summary.json").read_text())
     assert {"test_accuracy", "pose_pck", "latency_p90_ms", "params"} <= set(summary)
     assert f"{100 * summary['test_accuracy_online']:.1f} %" in output
-    assert "mlflow ui --backend-store-uri" in output
+    assert "make ui" in output
 
 
 def test_report_needs_no_other_file(finished):
