@@ -9,19 +9,18 @@ import json
 import logging
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from pan_core.errors import PanError, VideoError
 from pan_core.files import atomic_path, sha256_of
 from pan_core.pose.extraction import ExtractedPoses, ExtractionSettings, PoseExtractor, extractor_identity
 from pan_core.pose.store import ClipPoses
+from pan_core.processes import process_pool
 
 _log = logging.getLogger(__name__)
 
@@ -145,10 +144,6 @@ def _extractor_of(job: _Job) -> PoseExtractor:
     return _extractor[1]
 
 
-def _start_worker() -> None:
-    cv2.setNumThreads(1)
-
-
 def _extract_one(job: _Job, video: Path) -> _Outcome:
     """Make sure that a video's entry is in the cache: (hash, "") or ("", reason)."""
     cache = PoseCache(job.cache, identity=job.identity)
@@ -190,7 +185,7 @@ def _run_pool(
     """Work on clips until all are done or a worker dies; returns the clips that were with the workers then."""
     queue = iter(videos.items())
     running: dict[Future[_Outcome], str] = {}
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+    pool = process_pool(workers)
     try:
         while True:
             while len(running) < workers * QUEUED_PER_WORKER and (entry := next(queue, None)) is not None:
@@ -211,7 +206,7 @@ def _run_alone(videos: Mapping[str, Path], job: _Job, finish: Callable[[str, _Ou
     """Work on clips one at a time in one worker, so that it is known which video kills its reader."""
     queue = list(videos.items())
     while queue:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+        with process_pool(1) as pool:
             try:
                 while queue:
                     finish(queue[0][0], pool.submit(_extract_one, job, queue[0][1]).result())

@@ -9,11 +9,9 @@ The truth is for evaluation only.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -26,6 +24,7 @@ from pan_core.datasets.actors.scenes import clip_scene
 from pan_core.errors import DataError, VideoError
 from pan_core.files import atomic_path, read_json, require_space, sha256_of, write_json
 from pan_core.pose.store import ClipPoses, write_pose_set
+from pan_core.processes import process_pool
 from pan_core.skeletons import OPENPOSE18
 from pan_core.tables import write_table
 
@@ -99,8 +98,7 @@ def _results(folder: Path, settings: ActorsSettings, keys: list[ClipKey], worker
 
 
 def _pooled(work: Callable[[ClipKey], Result], keys: list[ClipKey], workers: int) -> Iterator[Result]:
-    # Spawned, not forked: a fork of a process with threads, as PyTorch's, may hang.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = process_pool(workers)
     try:
         yield from pool.map(work, keys, chunksize=4)
     finally:
