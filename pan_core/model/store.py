@@ -41,19 +41,6 @@ class LoadedModel:
     rate: float
     preprocessing: dict[str, object]
 
-    def require_layout(self, layout: SkeletonLayout) -> None:
-        """Refuse poses of another layout.
-
-        Raises:
-            DataError: Where joints or their order differ.
-        """
-        if layout.joints != self.layout.joints:
-            raise DataError(
-                f"the recogniser reads joints of layout {self.layout.name!r} ({', '.join(self.layout.joints)}), but "
-                f"the poses have layout {layout.name!r} ({', '.join(layout.joints)}); extract poses with the layout "
-                "of the recogniser, or train one for this layout"
-            )
-
 
 def save_model(
     folder: Path,

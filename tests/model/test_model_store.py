@@ -38,14 +38,6 @@ def test_what_was_stored_comes_back(tmp_path, model):
     assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["model.json", "model.safetensors"]
 
 
-def test_poses_of_another_layout_are_refused(tmp_path, model):
-    save(tmp_path / "m", model)
-    loaded = load_model(tmp_path / "m")
-    loaded.require_layout(PENN13)
-    with pytest.raises(DataError, match=r"reads joints of layout 'penn13'.*poses have layout 'openpose18'"):
-        loaded.require_layout(OPENPOSE18)
-
-
 def test_names_that_do_not_fit_are_refused_together(tmp_path, model):
     with pytest.raises(DataError, match=r"labels: expected 2 names, but got 1(.|\n)*expected 13 joints(.|\n)*mode"):
         save(tmp_path / "m", model, labels=["sit"], layout=OPENPOSE18, mode="offline")
