@@ -15,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.reproduce import LockedError, project_root, reproduce, select, stage_order
 from flows.server import reachable_server
+from pan_core.config import PARAMS_FILE, load_params
 from pan_core.errors import PanError
 from pan_core.files import read_json
 
@@ -60,8 +61,11 @@ def pan(targets: list[str] | None = None) -> None:
         targets: Stages to run; all of them by default.
 
     Raises:
-        PanError: Where a stage fails or a target is no stage.
+        PanError: Where the parameters are wrong, a stage fails or a target is no stage.
     """
+    parameters = project_root() / PARAMS_FILE
+    if parameters.is_file():
+        load_params(parameters)  # a slip in it is told before any stage, and never tried again
     for name in select(stage_order(project_root()), targets):
         run_stage.with_options(
             name=f"stage:{name}",

@@ -8,13 +8,14 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pan_core.errors import ConfigError
+from pan_core.datasets import check_name
+from pan_core.errors import ConfigError, DataError
 from pan_core.files import atomic_path
 
 PARAMS_FILE = Path("params.yaml")
@@ -93,6 +94,12 @@ class ModelParams(Section):
     hidden: Positive = 192
     dropout: Below1 = 0.3
 
+    @model_validator(mode="after")
+    def _heads_share_the_units(self) -> Self:
+        if self.hidden % self.pose_heads:
+            raise ValueError(f"hidden must be a multiple of pose_heads={self.pose_heads}, but hidden is {self.hidden}")
+        return self
+
 
 class AugmentationParams(Section):
     """Variation of training clips; see `pan_core.training.augmentation.AugmentationSettings`."""
@@ -170,6 +177,15 @@ class Params(Section):
     export: ExportParams = ExportParams()
     latency: LatencyParams = LatencyParams()
 
+    @field_validator("dataset")
+    @classmethod
+    def _dataset_is_known(cls, name: str) -> str:
+        try:
+            check_name(name)
+        except DataError as error:
+            raise ValueError(str(error)) from error
+        return name
+
     @model_validator(mode="before")
     @classmethod
     def _empty_sections_are_defaults(cls, data: Any) -> Any:
@@ -195,7 +211,7 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         data = YAML(typ="safe").load(path.read_text())
     except FileNotFoundError:
         raise ConfigError(str(path), ["no such file; run from the project's root, where params.yaml lies"]) from None
-    except YAMLError as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"not YAML: {' '.join(str(error).split())}"]) from error
     if not isinstance(data, dict):
         raise ConfigError(str(path), ["expected sections with values, as in the file that came with the project"])

@@ -1,5 +1,6 @@
 """The whole pipeline as a user starts it: `dvc repro` with a clear answer where it cannot start, and the summary."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,11 @@ def repro(dataset: str | None = None) -> None:
         with FileLock(paths.cache() / "run.lock", timeout=0):
             if dataset and set_dataset(dataset):
                 print(f"{PARAMS_FILE}: dataset is now {dataset}", flush=True)
-            done = subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False)
+            # The stages are called by name, also where the environment was not activated.
+            environment = os.environ | {
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+            }
+            done = subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False, env=environment)
     except Timeout:
         raise PanError(
             "another run is going on in this folder; wait for it, or stop it, then run again: finished stages are kept"
@@ -84,11 +89,15 @@ def summary_table() -> str:
     figures = read_json(paths.SUMMARY)
     rows = [
         ("dataset", f"{figures['dataset']}: {figures['clips']} clips, {figures['classes']} classes"),
+        ("test clips scored", f"{figures['test_clips']} of {figures['test_clips_listed']}"),
         ("joint accuracy (PCK@0.1)", _percent(figures["pose_pck"], "annotated poses, nothing extracted")),
         ("test accuracy, clip mode", _percent(figures.get("test_accuracy_clip"), "not trained")),
         ("test accuracy, online mode", _percent(figures.get("test_accuracy_online"), "not trained")),
         ("latency p90, one PAN step", f"{figures['latency_step_p90_ms']:.3f} ms"),
-        ("latency p90, frame to action", f"{figures['latency_p90_ms']:.1f} ms"),
+        (
+            "latency p90, frame to action",
+            f"{figures['latency_p90_ms']:.1f} ms (p50 {figures['latency_p50_ms']:.1f} ms)",
+        ),
         ("model size", f"{figures['params']:,} parameters, {figures['model_bytes'] / 1e6:.1f} MB ONNX"),
         ("report", str(paths.REPORT)),
         ("data docs", str(paths.DATA_DOCS / "index.html")),

@@ -4,6 +4,7 @@ One experiment a dataset. One parent run a pipeline run, found again by the fing
 a killed run continues as the same row; stage runs are nested in it. The default store is SQLite under mlruns/.
 """
 
+import hashlib
 import logging
 import os
 import socket
@@ -135,7 +136,8 @@ class Tracker:
 
     def pipeline(self, fingerprint: str, params: Mapping[str, object]) -> Run:
         """The open pipeline run of these parameters in this workspace, made where there is none."""
-        workspace = f"{socket.gethostname()}:{Path.cwd()}"
+        # A hash, because a path may hold characters that the query language has a use for.
+        workspace = hashlib.sha256(f"{socket.gethostname()}:{Path.cwd()}".encode()).hexdigest()[:16]
         tags = {"pan.kind": PIPELINE, "pan.fingerprint": fingerprint, "pan.workspace": workspace}
         query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
         commit = _git_commit()

@@ -44,6 +44,8 @@ def test_section_validate_is_found_under_its_own_name(tmp_path):
         ("- a\n- b\n", "expected sections"),
         ("seed: 1\n", "dataset: missing"),
         ("dataset: actors\nsplit: {splits: []}\n", "split.splits"),
+        ("dataset: actor\n", "did you mean 'actors'?"),
+        ("dataset: actors\nmodel: {hidden: 190}\n", "hidden must be a multiple of pose_heads=8"),
         ("dataset: actors\ntrain: {modes: [offline]}\n", "train.modes.0"),
     ],
 )

@@ -13,15 +13,24 @@ REGISTRY = {
 }
 
 
+def check_name(name: str) -> None:
+    """Refuse an unknown dataset.
+
+    Raises:
+        DataError: With the nearest known name, and all of them.
+    """
+    if name not in REGISTRY:
+        near = difflib.get_close_matches(name, REGISTRY, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise DataError(f"dataset: unknown name {name!r}; {hint}known: {', '.join(sorted(REGISTRY))}")
+
+
 def dataset_by_name(name: str) -> Dataset:
     """The adapter of a dataset.
 
     Raises:
         DataError: Where the name is unknown.
     """
-    if name not in REGISTRY:
-        near = difflib.get_close_matches(name, REGISTRY, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise DataError(f"dataset: unknown name {name!r}; {hint}known: {', '.join(sorted(REGISTRY))}")
+    check_name(name)
     module, cls = REGISTRY[name]
     return getattr(import_module(module), cls)()

@@ -94,11 +94,6 @@ class Dataset(ABC):
         """True joints and boundaries where they are known, never read before evaluation."""
         return None
 
-    def actions(self, classes: list[str]) -> list[str]:
-        """Atomic actions that the classes are made of, sorted."""
-        parts = {part for name in classes for part in self.parts(name).parts}
-        return sorted(parts)
-
     def parts(self, label: str) -> Composition:
         """Composition of a class; an atomic class is a sequence of itself."""
         return self.compositions.get(label, self.whole(label))

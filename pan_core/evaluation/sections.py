@@ -148,7 +148,7 @@ def _published(data: ReportData) -> Section:
     }
     note = f"split {splits[0]}" if len(splits) == 1 else f"mean of splits {', '.join(map(str, splits))}"
     intro = (
-        "Accuracy in percent, in the form of the paper's Table 1. Cited figures were published by others, under "
+        "Accuracy in percent, in the form of the paper's Table 1. Cited figures come from others, under "
         "their own conditions; measured ones come from this run. A dash means that there is none."
     )
     return Section("table1", "Table 1", intro, tables=[_table_of(build_table1(data.dataset, measured, note=note))])

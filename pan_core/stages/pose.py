@@ -18,6 +18,7 @@ from pan_core.stages import paths
 from pan_core.stages.runner import workers
 from pan_core.tables import empty_table, read_table, write_table
 from pan_core.tracking import Run
+from pan_core.training.samples import main_person
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -66,7 +67,7 @@ def _accuracy(dataset: Dataset, poses: PoseSet) -> dict:
     truth = dataset.truth(paths.RAW)
     if truth is None:
         return {"pck": None}
-    pairs = [_pair(poses, truth, clip_id) for clip_id in poses.index["clip_id"]]
+    pairs = [_pair(poses, truth, clip_id) for clip_id in truth.poses.index["clip_id"]]
     found, true = (np.concatenate(side) for side in zip(*pairs, strict=True))
     result, strict = pck(found, true, threshold=0.1), pck(found, true, threshold=0.05)
     per_joint = zip(poses.layout.joints, result.per_joint, strict=True)
@@ -78,9 +79,13 @@ def _accuracy(dataset: Dataset, poses: PoseSet) -> dict:
 
 
 def _pair(poses: PoseSet, truth: Truth, clip_id: str) -> tuple[np.ndarray, np.ndarray]:
-    """Found and true joints of a clip's actor, (T, V, 3) each; hidden joints do not count as truth."""
+    """Found and true joints of a clip's actor, (T, V, 3) each; hidden joints do not count as truth.
+
+    Where nobody was found, every joint counts as missed.
+    """
     true = truth.poses.clip(clip_id).joints[0].copy()
     true[..., 2] = true[..., 2] >= 1
+    if clip_id not in poses:
+        return np.zeros_like(true), true
     found = poses.clip(clip_id).joints
-    # Of several tracks the first is the one with the largest summed score.
-    return found[0], true[np.linspace(0, len(true) - 1, found.shape[1]).round().astype(int)]
+    return found[main_person(found)], true[np.linspace(0, len(true) - 1, found.shape[1]).round().astype(int)]

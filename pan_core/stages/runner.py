@@ -1,6 +1,8 @@
 """Runs one stage: parameters in, MLflow run around it, JSON result out."""
 
+import errno
 import os
+import shutil
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -13,29 +15,39 @@ from pan_core.stages import STAGES, paths
 from pan_core.tracking import Run, Tracker
 
 Stage = Callable[[Params, Run], dict]
+# With less than this free, a failure to write is put down to the full disk.
+LITTLE_SPACE = 5_000_000
 
 
 def run_stage(name: str) -> dict:
     """Run a stage and write `reports/<name>.json`.
 
     Raises:
-        PanError: Where the stage is unknown, or its input is not as it must be.
+        PanError: Where the stage is unknown, its input is not as it must be, or the disk is full.
     """
     if name not in STAGES:
         raise PanError(f"stage {name!r} is unknown; the stages are {', '.join(STAGES)}")
     params = load_params()
+    try:
+        return _tracked(name, params)
+    except PanError:
+        raise
+    except Exception as error:
+        # Each library says it in another way when the disk is full: OSError, RuntimeError, a database error.
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if not full and shutil.disk_usage(".").free > LITTLE_SPACE:
+            raise
+        raise PanError(
+            f"stage {name}: no space left on the disk ({type(error).__name__}); make space and run `dvc repro` again: "
+            "finished work is kept"
+        ) from error
+
+
+def _tracked(name: str, params: Params) -> dict:
     stage: Stage = import_module(f"pan_core.stages.{name}").run
     started = time.perf_counter()
     with Tracker(params.dataset).stage(name, fingerprint=params.fingerprint(), params=params.flat()) as tracked:
-        try:
-            figures = stage(params, tracked)
-        except OSError as error:
-            if error.errno != 28:
-                raise
-            raise PanError(
-                f"stage {name}: no space left on the disk ({error.filename or 'a file'}); make space and run "
-                "`dvc repro` again: finished work is kept"
-            ) from error
+        figures = stage(params, tracked)
         tracked.metrics({key: value for key, value in figures.items() if isinstance(value, int | float)})
         value = {"stage": name, "dataset": params.dataset, "mlflow_run_id": tracked.run_id}
         write_json(paths.result(name), value | {"seconds": round(time.perf_counter() - started, 1)} | figures)
@@ -55,8 +67,6 @@ def result_of(stage: str) -> dict:
 
 def replace_folder(path: Path) -> Path:
     """An empty folder in the place of whatever was there."""
-    import shutil
-
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
     return path

@@ -11,6 +11,7 @@ from pan_core.quality import check_dataset, summarise
 from pan_core.stages import paths
 from pan_core.tables import QUARANTINE_TABLE, read_table, splits_of, write_table
 from pan_core.tracking import Run
+from pan_core.training.samples import main_person
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -30,6 +31,10 @@ def run(params: Params, tracked: Run) -> dict:
     write_table(quarantine, "quarantine", paths.QUARANTINE / "validate.parquet")
     valid = clips[~clips["clip_id"].isin(quarantine["clip_id"]) & clips["clip_id"].isin(list(reasons))]
     _require_enough(len(valid), quarantine, params)
+    if lost := sorted(set(clips["label"]) - set(valid["label"])):
+        raise GateError(
+            f"no clip of {', '.join(lost)} can be used; see {paths.QUARANTINE}/validate.parquet for the reasons"
+        )
     write_table(valid, "clips", paths.VALID / "clips.parquet")
     write_table(segments[segments["clip_id"].isin(valid["clip_id"])], "segments", paths.VALID / "segments.parquet")
     split = f"split{splits_of(valid)[0]}"
@@ -58,7 +63,7 @@ def _fault(poses: PoseSet, clip_id: str, params: Params) -> str:
         return "no person found"
     if joints.shape[1] < limits.min_frames:
         return f"{joints.shape[1]} frames, expected at least {limits.min_frames}"
-    visible = float(np.mean(joints[0, ..., 2] > 0))
+    visible = float(np.mean(joints[main_person(joints), ..., 2] > 0))
     if visible < limits.min_visible_joints:
         return f"{visible:.0%} of the joints visible, expected at least {limits.min_visible_joints:.0%}"
     return ""

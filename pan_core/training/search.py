@@ -24,12 +24,16 @@ def train_values(trial: BaseTrial) -> Values:
     }
 
 
-def network_values(trial: BaseTrial) -> Values:
-    """Values for the network."""
+def network_values(trial: BaseTrial, defaults: Mapping[str, Any]) -> Values:
+    """Values for the network; the default is always among the choices."""
+
+    def one_of(name: str, *choices: int) -> Any:
+        return trial.suggest_categorical(name, sorted({*choices, defaults[name]}))
+
     return {
-        "hidden": trial.suggest_categorical("hidden", [96, 128, 192]),
-        "joint_heads": trial.suggest_categorical("joint_heads", [4, 8]),
-        "attention_units": trial.suggest_categorical("attention_units", [24, 48]),
+        "hidden": one_of("hidden", 96, 128, 192),
+        "joint_heads": one_of("joint_heads", 4, 8),
+        "attention_units": one_of("attention_units", 24, 48),
         "dropout": trial.suggest_float("dropout", 0.1, 0.5),
     }
 
@@ -88,28 +92,28 @@ def search(
     if not study.trials:
         study.enqueue_trial(dict(defaults))
     while len(_complete(study)) < trials:
-        study.optimize(lambda trial: _run(trial, objective), n_trials=1)
-    return _found(study)
+        study.optimize(lambda trial: _run(trial, objective, defaults), n_trials=1)
+    return _found(study, defaults)
 
 
-def _run(trial: Trial, objective: Callable[..., float]) -> float:
+def _run(trial: Trial, objective: Callable[..., float], defaults: Mapping[str, Any]) -> float:
     def report(epoch: int, accuracy: float) -> None:
         trial.report(accuracy, epoch)
         if trial.should_prune():
             raise optuna.TrialPruned
 
-    return objective(network_values(trial), train_values(trial), report)
+    return objective(network_values(trial, defaults), train_values(trial), report)
 
 
 def _complete(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
-def _found(study: optuna.Study) -> Found:
+def _found(study: optuna.Study, defaults: Mapping[str, Any]) -> Found:
     best = study.best_trial
     again = optuna.trial.FixedTrial(best.params)
     return Found(
-        model=network_values(again),
+        model=network_values(again, defaults),
         train=train_values(again),
         accuracy=float(best.value or 0.0),
         trials=[{"number": t.number, "val_accuracy": t.value, **t.params} for t in _complete(study)],

@@ -114,6 +114,16 @@ def test_three_mistakes_in_params_are_told_at_once_and_nothing_is_lost(finished)
     assert (workspace.folder / "reports" / "summary.json").is_file()
 
 
+def test_other_training_parameters_train_again_and_nothing_before(finished):
+    workspace, _ = finished
+    workspace.set({"train.epochs": 3})
+    status, output = workspace.run("dvc", "repro", "train")
+    assert status == 0, output
+    assert re.findall(r"Running stage '(\w+)'", output) == ["tune", "train"]
+    histories = json.loads((workspace.folder / "models" / "pan" / "histories.json").read_text())
+    assert {name: len(history) for name, history in histories.items()} == {"clip-split1": 3, "online-split1": 3}
+
+
 def test_a_budget_that_does_not_hold_stops_the_run(finished):
     workspace, _ = finished
     workspace.set({"latency.budget_step_ms": 0.0001})

@@ -36,7 +36,6 @@ COMPOSITION: dict[str, tuple[str, tuple[str, ...]]] = {
     "WalkingAndWaving": ("together", ("Walking", "Waving")),
 }
 CLASSES = ACTIONS + tuple(COMPOSITION)
-GAITS = ("Walking", "Running")
 
 
 @dataclass(frozen=True)
