@@ -47,6 +47,7 @@ def test_nobody_found_draws_nothing():
 def test_places_far_outside_are_survived():
     frame = blank()
     draw_skeleton(frame, np.array([[50, 40, 1], [1e12, -1e12, 1], [np.inf, 1, 1]]), CHAIN)
+    assert changed(frame)[30:50, 40:60].any(), "the joint inside the picture is drawn all the same"
 
 
 def test_attention_grows_the_joint():
