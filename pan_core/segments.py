@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from pan_core.datasets.base import Composition
+from pan_core.datasets.taxonomy import Composition
 from pan_core.model.missing import UnseenPlacer, bridge_gaps, seen_joints
 from pan_core.pose.store import ClipPoses
 from pan_core.skeletons import SkeletonLayout

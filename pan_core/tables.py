@@ -24,6 +24,7 @@ CLIP_TABLE = pa.DataFrameSchema(
         "subject": pa.Column(str),
         "camera": pa.Column(str),
         "fps": pa.Column(float, pa.Check.gt(0)),
+        "start_frame": pa.Column("int64", pa.Check.ge(0), description="where in its video the clip begins", default=0),
         "n_frames": pa.Column("int64", pa.Check.ge(1)),
         "width": pa.Column("int64", pa.Check.ge(1)),
         "height": pa.Column("int64", pa.Check.ge(1)),
@@ -31,6 +32,7 @@ CLIP_TABLE = pa.DataFrameSchema(
     },
     strict=True,
     coerce=True,
+    add_missing_columns=True,
 )
 
 SEGMENT_TABLE = pa.DataFrameSchema(

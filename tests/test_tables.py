@@ -10,7 +10,7 @@ from pan_core.tables import check_table, empty_table, read_table, splits_of, wri
 def clips(**changes):
     row = {
         "clip_id": "a", "path": "", "source": "s", "label": "Walking", "group": "g1", "subject": "", "camera": "",
-        "fps": 15.0, "n_frames": 30, "width": 320, "height": 240, "split1": "train", "split2": "test",
+        "fps": 15.0, "start_frame": 0, "n_frames": 30, "width": 320, "height": 240, "split1": "train", "split2": "test",
     }  # fmt: skip
     return pd.DataFrame([row | changes])
 
@@ -24,7 +24,7 @@ def test_a_table_survives_its_file(tmp_path):
     ("changes", "said"),
     [
         ({"fps": 0.0}, "column fps"),
-        ({"n_frames": 0}, "column n_frames"),
+        ({"start_frame": 0, "n_frames": 0}, "column n_frames"),
         ({"label": ""}, "column label"),
         ({"split1": "learn"}, "learn"),
         ({"extra": 1}, "extra"),

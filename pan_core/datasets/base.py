@@ -3,11 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pandas as pd
 
+from pan_core.datasets.taxonomy import Composition, Taxonomy, packaged_taxonomy
 from pan_core.pose.store import ClipPoses, PoseSet
 from pan_core.skeletons import OPENPOSE18, SkeletonLayout
 
@@ -15,20 +17,50 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Composition:
-    """How a class is made of atomic actions.
+class RemoteFile:
+    """A file that its publishers offer.
 
     Attributes:
-        kind: "sequence" for one after the other, "together" for several at once.
-        parts: Atomic actions, in order for a sequence.
+        name: Its name, in the mirror folder and among the downloads.
+        urls: Where it is offered, the official address first, mirrors after it; empty where it cannot be
+            downloaded without a person (an account, a form).
+        size: Bytes; None where nobody has stated them.
+        checksum: "sha256:..." or "md5:..." where one is known; empty where it is recorded at the first download.
+        instead: Names of files or folders in the mirror folder that serve as well, such as what the archive unpacks to.
     """
 
-    kind: str
-    parts: tuple[str, ...]
+    name: str
+    urls: tuple[str, ...] = ()
+    size: int | None = None
+    checksum: str = ""
+    instead: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class FetchContext:
+class Facts:
+    """What is published about a dataset; what is found on disk is compared with it.
+
+    Attributes:
+        title: Name as in the literature.
+        classes: Number of classes; None where it depends on the user's files.
+        clips: Number of clips; None likewise.
+        splits: Split number -> part -> number of clips, as published.
+        how: How to get it, in one line.
+        licence: Terms, in a few words.
+        reference: Whom to cite.
+    """
+
+    title: str
+    classes: int | None = None
+    clips: int | None = None
+    splits: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    how: str = "downloaded"
+    licence: str = ""
+    reference: str = ""
+
+
+@dataclass(frozen=True)
+class Context:
     """Where files come from and go through.
 
     Attributes:
@@ -36,14 +68,16 @@ class FetchContext:
         mirror: Folder laid out as `<dataset>/<file>`, looked at before any download.
         workers: Processes that may be used.
         progress: Called with (done, total).
-        options: Settings of this dataset from params.yaml.
+        options: Settings of this dataset from params.yaml: the section of its name, and `seed`.
+        download: Whether the network may be used; where not, a file that is not at hand is an error.
     """
 
     cache: Path
-    mirror: Path | None
-    workers: int
+    mirror: Path | None = None
+    workers: int = 1
     progress: Progress | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    download: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,22 +90,30 @@ class Truth:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Clips that can be used, and those that cannot with the reason."""
+    """Clips that can be used, and those that cannot with the reason.
+
+    Attributes:
+        clips: Clip table; a split column for each official split, none where there are none.
+        quarantine: Quarantine table: clips whose file is damaged, rows of a list that say nothing sensible.
+        missing: Ids of clips that a list names and that are not on disk.
+    """
 
     clips: pd.DataFrame
     quarantine: pd.DataFrame
+    missing: tuple[str, ...] = ()
 
 
 class Dataset(ABC):
     """A source of clips. A new dataset is one subclass in a file of its own and one line in the registry."""
 
     name: str
+    facts: ClassVar[Facts]
+    files: ClassVar[tuple[RemoteFile, ...]] = ()
     has_video: bool = True
     layout: SkeletonLayout = OPENPOSE18
-    compositions: ClassVar[Mapping[str, Composition]] = {}
 
     @abstractmethod
-    def fetch(self, folder: Path, context: FetchContext) -> None:
+    def fetch(self, folder: Path, context: Context) -> None:
         """Put the dataset's files below `folder`.
 
         Raises:
@@ -79,7 +121,7 @@ class Dataset(ABC):
         """
 
     @abstractmethod
-    def catalogue(self, folder: Path, *, progress: Progress | None = None) -> Catalogue:
+    def catalogue(self, folder: Path, context: Context) -> Catalogue:
         """The clip table with one column per official split, and what had to be left out."""
 
     def poses(self, folder: Path, clips: pd.DataFrame) -> Iterator[ClipPoses]:
@@ -94,11 +136,11 @@ class Dataset(ABC):
         """True joints and boundaries where they are known, never read before evaluation."""
         return None
 
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """How its classes are made of atomic actions: `taxonomies/<name>.yaml`, or every class atomic."""
+        return packaged_taxonomy(self.name)
+
     def parts(self, label: str) -> Composition:
         """Composition of a class; an atomic class is a sequence of itself."""
-        return self.compositions.get(label, self.whole(label))
-
-    @staticmethod
-    def whole(label: str) -> Composition:
-        """The class taken as one action, as without relabelling."""
-        return Composition("sequence", (label,))
+        return self.taxonomy.parts(label)

@@ -8,12 +8,13 @@ missing; the visibility flag is separate; a few files have a bounding box too fe
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from scipy.io import loadmat
 
-from pan_core.datasets.base import Catalogue, Dataset, FetchContext, Progress
+from pan_core.datasets.base import Catalogue, Context, Dataset, Facts
 from pan_core.datasets.download import obtain
 from pan_core.errors import DataError
 from pan_core.files import atomic_path
@@ -32,10 +33,18 @@ class PennAction(Dataset):
     """Adapter of Penn Action; poses are the annotated joints."""
 
     name = "penn_action"
+    facts: ClassVar = Facts(
+        "Penn Action",
+        classes=15,
+        clips=2326,
+        splits={1: {"train": 1258, "test": 1068}},
+        licence="none stated: research use, not to be redistributed",
+        reference="Zhang et al., ICCV 2013",
+    )
     has_video = False
     layout = PENN13
 
-    def fetch(self, folder: Path, context: FetchContext) -> None:
+    def fetch(self, folder: Path, context: Context) -> None:
         """Take the label files out of the official archive."""
         archive = obtain(
             self.name,
@@ -48,14 +57,14 @@ class PennAction(Dataset):
         with atomic_path(folder) as partial:
             extract_labels(archive, partial / LABELS)
 
-    def catalogue(self, folder: Path, *, progress: Progress | None = None) -> Catalogue:
+    def catalogue(self, folder: Path, context: Context) -> Catalogue:
         """Clip table with the official split as `split1`; every sequence is a group of its own."""
         files = sorted((folder / LABELS).glob("*.mat"))
         rows = []
         for done, path in enumerate(files, start=1):
             rows.append(_row(path))
-            if progress:
-                progress(done, len(files))
+            if context.progress:
+                context.progress(done, len(files))
         if not rows:
             raise DataError(f"{folder / LABELS}: no label files; run `dvc repro --force fetch`")
         return Catalogue(pd.DataFrame(rows), empty_table("quarantine"))

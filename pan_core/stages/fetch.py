@@ -4,19 +4,16 @@ from dataclasses import replace
 
 from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
-from pan_core.datasets.base import FetchContext
 from pan_core.progress import progress_bar
 from pan_core.stages import paths
-from pan_core.stages.runner import workers
+from pan_core.stages.runner import dataset_context
 from pan_core.tracking import Run
 
 
 def run(params: Params, tracked: Run) -> dict:
     """Fetch the dataset named in params.yaml."""
     dataset = dataset_by_name(params.dataset)
-    options = params.actors.model_dump() | {"seed": params.seed} if params.dataset == "actors" else {}
-    context = FetchContext(cache=paths.cache(), mirror=paths.mirror(), workers=workers(params), options=options)
     with progress_bar(f"fetch {dataset.name}", "file") as update:
-        dataset.fetch(paths.RAW, replace(context, progress=update))
+        dataset.fetch(paths.RAW, replace(dataset_context(params), progress=update))
     files = [path for path in paths.RAW.rglob("*") if path.is_file()]
     return {"files": len(files), "bytes": sum(path.stat().st_size for path in files)}

@@ -7,6 +7,7 @@ from pan_core import segments
 from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Dataset
+from pan_core.datasets.taxonomy import whole
 from pan_core.pose.store import PoseSet
 from pan_core.progress import progress_bar
 from pan_core.stages import paths
@@ -34,7 +35,7 @@ def _relabel(dataset: Dataset, clips: pd.DataFrame, poses: PoseSet, params: Para
     rows = []
     with progress_bar("find segments", "clip") as update:
         for done, clip in enumerate(clips.itertuples(index=False), start=1):
-            composition = dataset.parts(clip.label) if params.relabel.enabled else dataset.whole(clip.label)
+            composition = dataset.parts(clip.label) if params.relabel.enabled else whole(clip.label)
             boundaries = segments.find_boundaries(
                 poses.clip(clip.clip_id),
                 poses.layout,

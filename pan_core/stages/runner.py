@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pan_core.config import Params, load_params
+from pan_core.datasets.base import Context
 from pan_core.errors import PanError
 from pan_core.files import read_json, write_json
 from pan_core.stages import STAGES, paths
@@ -58,6 +59,15 @@ def _tracked(name: str, params: Params) -> dict:
 def workers(params: Params) -> int:
     """Processes to use: `workers` from params.yaml, or every core that this process may run on."""
     return params.workers or len(os.sched_getaffinity(0))
+
+
+def dataset_context(params: Params) -> Context:
+    """Where the dataset's files come from, and the section of params.yaml that has its name."""
+    section = getattr(params, params.dataset, None)
+    options = section.model_dump() if section is not None else {}
+    return Context(
+        cache=paths.cache(), mirror=paths.mirror(), workers=workers(params), options={**options, "seed": params.seed}
+    )
 
 
 def result_of(stage: str) -> dict:

@@ -1,11 +1,14 @@
 """Stage split: the clip table with the official splits, and validation cut out of training."""
 
+from dataclasses import replace
+
 from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.splits import leakage, with_validation
 from pan_core.errors import DataError
 from pan_core.progress import progress_bar
 from pan_core.stages import paths
+from pan_core.stages.runner import dataset_context
 from pan_core.tables import splits_of, write_table
 from pan_core.tracking import Run
 
@@ -14,7 +17,7 @@ def run(params: Params, tracked: Run) -> dict:
     """Catalogue the clips and cut validation groups out of the training part of each split in use."""
     dataset = dataset_by_name(params.dataset)
     with progress_bar("read clips", "clip") as update:
-        catalogue = dataset.catalogue(paths.RAW, progress=update)
+        catalogue = dataset.catalogue(paths.RAW, replace(dataset_context(params), progress=update))
     clips, known = catalogue.clips, splits_of(catalogue.clips)
     absent = sorted(set(params.split.splits) - set(known))
     if absent:

@@ -7,7 +7,7 @@ import pytest
 from scipy.io import savemat
 
 from pan_core.datasets import dataset_by_name
-from pan_core.datasets.base import FetchContext
+from pan_core.datasets.base import Context
 from pan_core.errors import DataError
 from pan_core.skeletons import PENN13
 from pan_core.tables import check_table
@@ -41,7 +41,7 @@ def mirror(tmp_path):
 
 def fetched(tmp_path, mirror):
     folder = tmp_path / "raw"
-    dataset_by_name("penn_action").fetch(folder, FetchContext(cache=tmp_path / "cache", mirror=mirror, workers=1))
+    dataset_by_name("penn_action").fetch(folder, Context(cache=tmp_path / "cache", mirror=mirror, workers=1))
     return folder
 
 
@@ -55,7 +55,7 @@ def test_labels_alone_are_taken_out_of_the_archive(tmp_path, mirror):
 
 def test_clip_table_and_poses_say_what_the_files_say(tmp_path, mirror):
     dataset, folder = dataset_by_name("penn_action"), fetched(tmp_path, mirror)
-    clips = check_table(dataset.catalogue(folder).clips, "clips", "here")
+    clips = check_table(dataset.catalogue(folder, Context(cache=tmp_path)).clips, "clips", "here")
     assert clips[["clip_id", "label", "split1", "n_frames", "width", "height"]].to_numpy().tolist() == [
         ["0001", "squat", "train", 4, 480, 270],
         ["0002", "bowl", "test", 4, 480, 270],
@@ -86,7 +86,7 @@ def test_an_archive_of_something_else_is_said(tmp_path, mirror):
 
 def test_the_real_archive_has_the_official_split(tmp_path, real_data):
     dataset, folder = dataset_by_name("penn_action"), fetched(tmp_path, real_data)
-    clips = dataset.catalogue(folder).clips
+    clips = dataset.catalogue(folder, Context(cache=tmp_path)).clips
     assert len(clips) == 2326
     assert clips["label"].nunique() == 15
     assert clips["split1"].value_counts().to_dict() == {"train": 1258, "test": 1068}

@@ -9,8 +9,9 @@ from typing import ClassVar
 from pan_core.datasets.actors.choreography import COMPOSITION
 from pan_core.datasets.actors.generate import RECIPE, generate
 from pan_core.datasets.actors.listing import ActorsSettings
-from pan_core.datasets.base import Catalogue, Composition, Dataset, FetchContext, Progress, Truth
+from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, Truth
 from pan_core.datasets.download import link_tree
+from pan_core.datasets.taxonomy import Composition, Taxonomy
 from pan_core.datasets.ucf_layout import read_catalogue
 from pan_core.pose.store import PoseSet
 from pan_core.tables import read_table
@@ -20,9 +21,10 @@ class Actors(Dataset):
     """Adapter of the embedded dataset."""
 
     name = "actors"
-    compositions: ClassVar = {label: Composition(kind, parts) for label, (kind, parts) in COMPOSITION.items()}
+    facts: ClassVar = Facts("actors (embedded)", how="made on this machine", licence="Apache-2.0")
+    taxonomy: ClassVar = Taxonomy({label: Composition(kind, parts) for label, (kind, parts) in COMPOSITION.items()})
 
-    def fetch(self, folder: Path, context: FetchContext) -> None:
+    def fetch(self, folder: Path, context: Context) -> None:
         """Make the videos in the cache, where an interrupted run goes on, and link them into place."""
         settings = ActorsSettings(**context.options)
         recipe = json.dumps([RECIPE, asdict(settings)], sort_keys=True)
@@ -30,9 +32,9 @@ class Actors(Dataset):
         generate(made, settings=settings, workers=context.workers, progress=context.progress)
         link_tree(made, folder)
 
-    def catalogue(self, folder: Path, *, progress: Progress | None = None) -> Catalogue:
+    def catalogue(self, folder: Path, context: Context) -> Catalogue:
         """Clips with the three splits of the split lists."""
-        return read_catalogue(folder / "videos", folder, folder / "splits", source=self.name, progress=progress)
+        return read_catalogue(folder / "videos", folder, folder / "splits", source=self.name, progress=context.progress)
 
     def truth(self, folder: Path) -> Truth:
         """True joints and segments, for evaluation only."""
