@@ -175,7 +175,5 @@ def _posed(
             empty.append(poses.clip_id)
         if progress:
             progress(done, len(clips))
-    figure = (
-        f"{frames:,} frames, {seen / max(joints, 1):.1%} of the joints, up to {people} people ({dataset.pose_layout(folder).name})"
-    )
+    figure = f"{frames:,} frames, {seen / max(joints, 1):.1%} of the joints, up to {people} people ({dataset.pose_layout(folder).name})"
     return [("poses", figure)], [f"{len(empty)} clips without any joint: {_some(empty)}"] if empty else []
