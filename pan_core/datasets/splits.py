@@ -20,7 +20,8 @@ SHARED = ("group", "subject", "camera")
 def with_validation(clips: pd.DataFrame, column: str, *, share: float, seed: int) -> pd.Series:
     """Parts of one split with a share of the training groups moved to `val`.
 
-    Whole groups move, classes stay balanced as far as groups allow (scikit-learn's StratifiedGroupKFold).
+    Whole groups move, classes stay balanced as far as groups allow (scikit-learn's StratifiedGroupKFold). Of few
+    groups one moves at least, which may be a larger share than asked for.
 
     Args:
         clips: Clip table; a clip with an empty group is a group of its own.
@@ -29,17 +30,17 @@ def with_validation(clips: pd.DataFrame, column: str, *, share: float, seed: int
         seed: Seed of the draw.
 
     Raises:
-        DataError: Where training has too few groups for such a share.
+        DataError: Where all training clips are of one group.
     """
     parts = clips[column].copy()
     train = clips[parts == "train"]
-    folds = max(2, round(1 / share))
     groups = _groups(train)
-    if groups.nunique() < folds:
+    if groups.nunique() < 2:
         raise DataError(
-            f"{column}: training has {groups.nunique()} groups, but a validation share of {share} needs at "
-            f"least {folds}; raise split.validation_share or add groups"
+            f"{column}: all {len(train)} training clips are of one group, so none can be kept for validation; add "
+            "recordings of other people or places, or choose another group"
         )
+    folds = min(max(2, round(1 / share)), groups.nunique())
     _, val = _fold_rows(train, groups, folds, seed)[0]
     parts.loc[train.index[val]] = "val"
     return parts

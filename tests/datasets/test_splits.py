@@ -44,9 +44,16 @@ def test_the_draw_depends_on_the_seed_alone():
     assert not first.equals(other)
 
 
-def test_too_few_groups_are_said():
-    with pytest.raises(DataError, match="training has 2 groups"):
-        with_validation(table(groups=3, test_groups=1), "split1", share=0.15, seed=0)
+def test_of_few_groups_one_moves():
+    clips = table(groups=3, test_groups=1)
+    parts = with_validation(clips, "split1", share=0.15, seed=0)
+    assert clips.loc[parts == "val", "group"].nunique() == 1
+    assert clips.loc[parts == "train", "group"].nunique() == 1
+
+
+def test_a_single_training_group_is_said():
+    with pytest.raises(DataError, match="training clips are of one group"):
+        with_validation(table(groups=2, test_groups=1), "split1", share=0.15, seed=0)
 
 
 def test_clips_without_a_group_move_one_by_one():
