@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
 
-from pan_core.datasets.actors.choreography import ACTIONS, COMPOSITION
+from pan_core.datasets.actors.choreography import ACTIONS, CLASSES, COMPOSITION
 from pan_core.datasets.actors.generate import RECIPE, generate
 from pan_core.datasets.actors.listing import ActorsSettings
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, Truth
@@ -21,7 +21,7 @@ class Actors(Dataset):
     """Adapter of the embedded dataset."""
 
     name = "actors"
-    facts: ClassVar = Facts("actors (embedded)", how="made on this machine", licence="Apache-2.0")
+    facts: ClassVar = Facts("actors (embedded)", classes=len(CLASSES), how="made on this machine", licence="Apache-2.0")
     taxonomy: ClassVar = Taxonomy(
         {label: whole(label) for label in ACTIONS}
         | {label: Composition(kind, parts) for label, (kind, parts) in COMPOSITION.items()}
