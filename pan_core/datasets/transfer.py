@@ -97,7 +97,9 @@ def transfer(
             tries = 0 if length(partial) > best and not error.slow else tries + 1
             best = max(best, length(partial))
             if tries >= patience.attempts:
-                raise TransferError(f"{error} (given up after {tries} tries {'at that rate' if error.slow else 'without a new byte'})") from error
+                raise TransferError(
+                    f"{error} (given up after {tries} tries {'at that rate' if error.slow else 'without a new byte'})"
+                ) from error
             if error.retry_after > patience.longest_wait_s:
                 raise TransferError(f"{error}, and asks to wait for {error.retry_after:.0f} s") from error
             wait = min(patience.longest_wait_s, patience.wait_s * 2 ** max(tries - 1, 0)) * random.uniform(0.5, 1.0)
@@ -107,6 +109,12 @@ def transfer(
 def length(partial: Path) -> int:
     """Bytes that are there."""
     return partial.stat().st_size if partial.is_file() else 0
+
+
+def announced_size(partial: Path) -> int | None:
+    """Bytes that the whole file will have, as its server said; None where it did not."""
+    state = _read_state(partial)
+    return state["total"] if isinstance(state.get("total"), int) else None
 
 
 def discard(partial: Path) -> None:
@@ -256,15 +264,20 @@ def _state(url: str, partial: Path) -> dict:
 
     Bytes of another address are dropped, and a part of no known version, because nothing can be added to it.
     """
-    try:
-        state = json.loads(_state_path(partial).read_text())
-    except (FileNotFoundError, ValueError):
-        state = {}
-    of_use = isinstance(state, dict) and (state.get("validator") or state.get("total") == length(partial))
+    state = _read_state(partial)
+    of_use = state.get("validator") or state.get("total") == length(partial)
     if not of_use or state.get("url") != url:
         discard(partial)
         return {}
     return state
+
+
+def _read_state(partial: Path) -> dict:
+    try:
+        state = json.loads(_state_path(partial).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
 
 
 @contextmanager

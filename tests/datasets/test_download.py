@@ -351,13 +351,18 @@ def test_an_archive_must_begin_like_one(name, site, context):
     )
 
 
-def test_a_file_of_later_must_be_the_file_of_first(site, context):
+@pytest.mark.parametrize("tag", ['"two"', ""])
+def test_a_file_of_later_must_be_the_file_of_first(tag, site, context):
     path = got(context, site.offer("/a", whole(DATA)))
     path.unlink()
-    url = site.offer("/a", whole(OTHER, tag='"two"'))
-    fails(context, url, words=[SHA256, f"{NAME}.sha256", "delete it if its publishers changed"])
+    url = site.offer("/a", whole(OTHER, tag=tag))
+    found = "sha256:" + hashlib.sha256(OTHER).hexdigest()
+    asked = len(site.requests) + 1
+    for _ in range(2):
+        assert f"{NAME}.part" in fails(context, url, words=[SHA256, found, f"{NAME}.sha256", f"{NAME}.part"])
     (downloads(context) / f"{NAME}.sha256").unlink()
     assert got(context, url).read_bytes() == OTHER
+    assert len(site.requests) == asked  # what was downloaded is not downloaded again
 
 
 def test_a_kept_download_that_changed_is_noticed(site, context):
