@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pan_core.errors import DataError, PanError
+from pan_core.files import SCRATCH_SUFFIX, scratch_folder
 
 app = typer.Typer(help="Datasets: what there is, what is at hand, whether it is whole.", no_args_is_help=True)
 
@@ -24,7 +25,8 @@ def _disk_faults(where: Path, advice: str) -> Iterator[None]:
         source, target, reason = error.args[0][0]
         raise PanError(f"{source}: cannot be copied to {target} ({reason}); {advice}") from error
     except OSError as error:
-        place = error.filename or where
+        # A folder of unfinished work is gone by now, and nobody knows its name.
+        place = where if SCRATCH_SUFFIX in str(error.filename or "") else error.filename or where
         reason = "the disk is full" if error.errno == errno.ENOSPC else f"{error.strerror or error}"
         raise PanError(f"{place}: {reason}; {advice}") from error
 
@@ -72,7 +74,6 @@ def check(
     from pan_core.config import load_params
     from pan_core.datasets import dataset_by_name
     from pan_core.datasets.inspection import inspect
-    from pan_core.files import scratch_folder
     from pan_core.progress import progress_bar
     from pan_core.stages.runner import dataset_context
 

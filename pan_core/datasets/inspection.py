@@ -13,7 +13,7 @@ from pan_core.datasets import REGISTRY, dataset_by_name
 from pan_core.datasets.base import Catalogue, Context, Dataset, Progress, RemoteFile
 from pan_core.datasets.splits import SHARED, check_counts, leakage
 from pan_core.datasets.transfer import announced_size
-from pan_core.errors import DataError, VideoError
+from pan_core.errors import DataError, PanError, VideoError
 from pan_core.files import SCRATCH_SUFFIX
 from pan_core.tables import check_table, splits_of
 
@@ -106,14 +106,15 @@ def inspect(dataset: Dataset, folder: Path, context: Context, *, decode: int = 5
     """
     try:
         found = _inspect(dataset, folder, context, decode, seed)
-    except DataError as error:
+    except PanError as error:
         raise DataError(_named(str(error), folder)) from error
     return Inspection(found.figures, tuple(_named(finding, folder) for finding in found.findings))
 
 
 def _named(text: str, folder: Path) -> str:
     """The text with paths relative to the dataset: its folder is a copy that the reader never sees."""
-    whole, place = (re.sub(rf"(?<=/)\.[^/]+{re.escape(SCRATCH_SUFFIX)}/", "", part) for part in (text, str(folder)))
+    unfinished = rf"/\.[^/]+?{re.escape(SCRATCH_SUFFIX)}(?=[/\s:]|$)"
+    whole, place = (re.sub(unfinished, "", part) for part in (text, str(folder)))
     return whole.replace(f"{place}/", "").replace(place, "the dataset's folder")
 
 

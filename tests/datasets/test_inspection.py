@@ -151,12 +151,15 @@ def test_an_error_names_files_of_the_dataset_not_of_the_copy(tmp_path):
     class Bad(Toy):
         def fetch(self, folder, context):
             with atomic_path(folder) as partial, atomic_path(partial / "lists") as lists:
-                raise DataError(f"{lists / 'a b.txt'}: no list; {partial}: no folder; /mirror/toy.zip: left as it is")
+                raise DataError(
+                    f"{lists / 'a b.txt'}: no list; {partial}: no folder; /mirror/toy.zip: left as it is; the disk of {lists.parent} is full"
+                )
 
     with pytest.raises(DataError) as caught:
         inspect(Bad(), tmp_path / "raw", Context(cache=tmp_path))
     assert (
-        str(caught.value) == "lists/a b.txt: no list; the dataset's folder: no folder; /mirror/toy.zip: left as it is"
+        str(caught.value)
+        == "lists/a b.txt: no list; the dataset's folder: no folder; /mirror/toy.zip: left as it is; the disk of the dataset's folder is full"
     )
 
 
