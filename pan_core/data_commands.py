@@ -1,13 +1,38 @@
 """`pan data`: what datasets there are, what is on disk, whether it is what it should be."""
 
+import errno
+import shutil
 import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pan_core.errors import DataError, PanError
+from pan_core.files import SCRATCH_SUFFIX, scratch_folder
+
 app = typer.Typer(help="Datasets: what there is, what is at hand, whether it is whole.", no_args_is_help=True)
+
+
+@contextmanager
+def _disk_faults(where: Path, advice: str) -> Iterator[None]:
+    """Say what the system refused, such as a write to a full disk, as an error that a person can put right."""
+    try:
+        yield
+    except shutil.Error as error:  # of a copied tree: (source, target, reason) of every file
+        source, target, reason = error.args[0][0]
+        raise PanError(f"{source}: cannot be copied to {target} ({reason}); {advice}") from error
+    except OSError as error:
+        # A folder of unfinished work is gone by now, and nobody knows its name.
+        place = where if SCRATCH_SUFFIX in str(error.filename or "") else error.filename or where
+        reason = "the disk is full" if error.errno == errno.ENOSPC else f"{error.strerror or error}"
+        raise PanError(f"{place}: {reason}; {advice}") from error
+
+
+def _cache_faults(cache: Path) -> AbstractContextManager[None]:
+    return _disk_faults(cache, "make space or put it right, or name another folder in PAN_CACHE, then run again")
 
 
 @app.command("list")
@@ -18,12 +43,16 @@ def list_() -> None:
 
     from pan_core.config import load_params
     from pan_core.datasets.inspection import list_datasets
+    from pan_core.stages import paths
     from pan_core.stages.runner import dataset_context
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("name", "dataset", "classes", "clips", "gives", "at hand", "how to get it"):
         table.add_column(column, justify="right" if column in ("classes", "clips") else "left", overflow="fold")
-    for row in list_datasets(dataset_context(load_params())):
+    params = load_params()
+    with _cache_faults(paths.cache()):
+        rows = list_datasets(lambda name: dataset_context(params, name))
+    for row in rows:
         counts = (f"{count:,}" if count else "-" for count in (row.classes, row.clips))
         table.add_row(row.name, row.title, *counts, row.gives, ", ".join(row.found) or "-", row.how)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
@@ -52,10 +81,13 @@ def check(
     context = dataset_context(load_params(), name)
     if folder is not None:
         context = replace(context, options={**context.options, "folder": str(folder), "path": str(folder)})
-    context.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=context.cache) as scratch, progress_bar(f"check {name}", "file") as update:
-        context = replace(context, download=download, progress=update)
-        found = inspect(dataset, Path(scratch) / "raw", context, decode=decode)
+    with (
+        _cache_faults(context.cache),
+        scratch_folder(context.cache, "check") as scratch,
+        progress_bar(f"check {name}", "file") as update,
+    ):
+        context = replace(context, download=download, remember=False, progress=update)
+        found = inspect(dataset, scratch / "raw", context, decode=decode)
     width = max(len(key) for key, _ in found.figures) + 2
     for key, value in found.figures:
         typer.echo(f"{key:{width}}{value}")
@@ -74,8 +106,13 @@ def manifest(
     """Turn labels of another form into the manifest that the dataset `surveillance` reads."""
     from pan_core.datasets.manifests import read_any, write_manifest
 
-    found = read_any(folder, manifest=source)
-    write_manifest(found.rows, out)
+    if out.is_dir():
+        raise DataError(
+            f"{out}: is a folder, expected a file to write; name one with --out, such as {out / 'manifest.csv'}"
+        )
+    with _disk_faults(out, "name a file with --out on a disk that can be written and has space"):
+        found = read_any(folder, manifest=source)
+        write_manifest(found.rows, out)
     for row in found.quarantine.itertuples(index=False):
         typer.echo(f"left out: {row.clip_id}: {row.reason}")
     if found.missing:

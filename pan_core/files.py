@@ -1,14 +1,19 @@
 """Files that are whole or absent: atomic replacement, hashes, and JSON with one form."""
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pan_core.errors import PanError
+
+SCRATCH_SUFFIX = ".partial"
+_swept: set[Path] = set()
 
 
 @contextmanager
@@ -17,16 +22,59 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Serves files and folders. An interrupted block leaves the old content, or nothing.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    partial = folder / path.name
-    try:
+    with scratch_folder(path.parent, path.name) as folder:
+        partial = folder / path.name
         yield partial
         if path.is_dir() and partial.is_dir():
             path.rename(folder / "old")
         partial.replace(path)
+
+
+@contextmanager
+def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Yield a hidden folder below `parent`, removed in the end.
+
+    A killed process cannot remove its folders: they are removed when another process first works below `parent`. Each
+    is locked while it is in use, and the system gives up a lock with its process, so one that can be locked is an
+    orphan. Where the file system has no locks, orphans stay.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    _sweep(parent)
+    folder, lock = _locked_folder(parent, f".{name}.")
+    try:
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked_folder(parent: Path, prefix: str) -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=SCRATCH_SUFFIX, dir=parent))
+        # Another process may take the folder for an orphan before it is locked; then there is a next one.
+        with suppress(FileNotFoundError):
+            lock = os.open(folder, os.O_RDONLY)
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, lock
+            os.close(lock)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove orphans, once a process: a folder of thousands of files is not looked through for each of them."""
+    place = parent.absolute()
+    if place in _swept:
+        return
+    _swept.add(place)
+    for folder in parent.glob(f".*{SCRATCH_SUFFIX}"):
+        with suppress(OSError):
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 def sha256_of(path: Path) -> str:

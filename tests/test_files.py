@@ -1,11 +1,15 @@
 """Files are whole or absent."""
 
 import hashlib
+import subprocess
+import sys
+from threading import Thread
 
 import pytest
 
+from pan_core import files
 from pan_core.errors import PanError
-from pan_core.files import atomic_path, read_json, require_space, sha256_of, write_json
+from pan_core.files import atomic_path, read_json, require_space, scratch_folder, sha256_of, write_json
 
 
 def test_an_interrupted_write_leaves_the_old_content_and_nothing_else(tmp_path):
@@ -26,6 +30,64 @@ def test_a_folder_replaces_a_folder_whole(tmp_path):
             (partial / name).touch()
     assert [item.name for item in path.iterdir()] == ["second"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from pan_core.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as partial:
+    partial.mkdir()
+    (partial / "half").write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+    target = tmp_path / "set"
+    running = []
+    for _ in range(2):
+        command = [sys.executable, "-c", HOLDING, str(target)]
+        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        assert running[-1].stdout.readline() == "writing\n"
+    killed, living = running
+    try:
+        killed.kill()
+        killed.wait()
+        theirs = tmp_path / ".set.backup"
+        theirs.mkdir()
+        write_json(tmp_path / "other.json", {})
+        (left,) = tmp_path.glob(".set.*.partial")
+        assert (left / "set" / "half").read_text() == "half"
+        assert theirs.exists()
+    finally:
+        living.kill()
+        living.wait()
+        for process in running:
+            process.stdout.close()
+    files._swept.clear()
+    with scratch_folder(tmp_path, "work"):
+        assert not left.exists()
+
+
+def test_folders_that_are_made_at_the_same_time_do_not_take_each_other_for_orphans(tmp_path):
+    kept = []
+
+    def work():
+        for _ in range(50):
+            files._swept.clear()
+            with scratch_folder(tmp_path, "work") as folder:
+                (folder / "half").touch()
+                kept.append((folder / "half").exists())
+
+    threads = [Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert kept == [True] * 200
+    assert not list(tmp_path.iterdir())
 
 
 def test_sha256_is_the_standard_one(tmp_path):

@@ -70,6 +70,7 @@ class Context:
         progress: Called with (done, total).
         options: Settings of this dataset from params.yaml: the section of its name, and `seed`.
         download: Whether the network may be used; where not, a file that is not at hand is an error.
+        remember: Whether what was found in videos is written down for later runs.
     """
 
     cache: Path
@@ -78,6 +79,7 @@ class Context:
     progress: Progress | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     download: bool = True
+    remember: bool = True
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,10 @@ class Dataset(ABC):
     has_video: bool = True
     layout: SkeletonLayout = OPENPOSE18
     taxonomy_name: ClassVar[str] = ""
+
+    def configured(self, context: Context) -> Path | None:
+        """File or folder of the user's that the options name, whether it is there or not; None where there is none."""
+        return None
 
     @abstractmethod
     def fetch(self, folder: Path, context: Context) -> None:

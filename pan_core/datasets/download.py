@@ -7,6 +7,8 @@ its checksum are right. One process at a time downloads a file (filelock); the o
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pan_core.datasets.base import Context, Progress, RemoteFile
@@ -23,8 +25,8 @@ def obtain(dataset: str, file: RemoteFile, context: Context) -> Path:
 
     Looked for in the mirror folder, then among the downloads, under its name and the names that serve instead; then
     downloaded from its addresses in order. A checksum is compared where one is known; where none is, the SHA-256 of
-    the first download is kept beside it as `<name>.sha256` and compared from then on. A file is hashed again only when
-    its size or its time of change differ from the last time.
+    the first download is kept beside it as `<name>.sha256` and compared from then on; see `reading` for what ends
+    that. A file is hashed again only when its size or its time of change differ from the last time.
 
     Args:
         dataset: Name of the dataset; its folder in the mirror and among the downloads.
@@ -48,6 +50,21 @@ def obtain(dataset: str, file: RemoteFile, context: Context) -> Path:
         raise _not_at_hand(dataset, file, context, places, [])
     _bring(dataset, file, context, places, target)
     return target
+
+
+@contextmanager
+def reading(path: Path, context: Context) -> Iterator[None]:
+    """Read what `obtain` gave.
+
+    Where it turns out to be damaged, the checksum that was recorded of it is forgotten: a file that was bad from the
+    first is no measure for the next.
+    """
+    try:
+        yield
+    except DataError:
+        if path.is_relative_to(context.cache / "downloads"):
+            _record_path(path).unlink(missing_ok=True)
+        raise
 
 
 def link_tree(source: Path, target: Path) -> None:
@@ -86,7 +103,8 @@ def _download(file: RemoteFile, target: Path) -> list[str]:
             with progress_bar(f"download {file.name}", "MB") as bar:
                 megabytes = _in_megabytes(bar)
                 transfer(url, partial, name=file.name, size=file.size, checked=bool(checksum), progress=megabytes)
-            _accept(partial, target, checksum)
+            if conflict := _accept(partial, target, file.checksum):
+                return [f"{url}: {conflict}"]
             return []
         except TransferError as error:
             faults.append(f"{url}: {error}")
@@ -99,16 +117,25 @@ def _in_megabytes(bar: Progress) -> Progress:
     return lambda done, total: bar(done // MB, total // MB)
 
 
-def _accept(partial: Path, target: Path, checksum: str) -> None:
-    found = _checksum(partial, checksum or "sha256:")
-    if checksum and found != checksum:
+def _accept(partial: Path, target: Path, published: str) -> str:
+    """Give a whole file its name; what stands against it where it is not the file of the first download."""
+    recorded = "" if published else _recorded(target)
+    found = _checksum(partial, published or "sha256:")
+    if published and found != published:
         discard(partial)
-        raise TransferError(f"gives a wrong file: it has {found}, expected {checksum}; it was removed")
-    if not checksum:
+        raise TransferError(f"gives a wrong file: it has {found}, expected {published}; it was removed")
+    if recorded and found != recorded:
+        # Nobody knows which of the two is right, and it may have taken hours: a person decides, nothing is removed.
+        return (
+            f"gives another file than at first: it has {found}, expected {recorded}. It is kept as {partial}: to take "
+            f"it, delete {_record_path(target)} and run again; to download anew, delete {partial}"
+        )
+    if not published:
         _record(target, found)
     partial.replace(target)
     discard(partial)
     write_json(_memo_path(target.parent, target), _memo(target, found))
+    return ""
 
 
 def _check_kept(file: RemoteFile, target: Path) -> None:
@@ -176,9 +203,6 @@ def _not_at_hand(dataset: str, file: RemoteFile, context: Context, places: list[
         reason += "".join(f"\n  - {url}" for url in file.urls)
     else:
         reason = "is not at hand and cannot be downloaded by a program: ask its publishers for it."
-    record = _record_path(context.cache / "downloads" / dataset / file.name)
-    if faults and not file.checksum and record.is_file():
-        reason += f"\n{record} holds the checksum of its first download: delete it if its publishers changed the file."
     mirror = "" if context.mirror else " Set PAN_MIRROR to a folder of your own to have more places."
     looked = "".join(f"\n  - {place}" for place in places)
     return DataError(f"{dataset}: {file.name} {reason}\nThen it belongs in one of these places:{looked}{mirror}")

@@ -50,6 +50,9 @@ class Gmdcsa24(Surveillance):
             f"Download it from https://doi.org/{DOI} and unpack it there, or name the mirror folder in PAN_MIRROR"
         )
 
+    def configured(self, context: Context) -> None:
+        """Nothing: it is looked for in the mirror and among the downloads, whatever the options say."""
+
     def grouping(self, context: Context) -> str:
         """The lists name the subject of every video, and nothing else that people share."""
         return "subject"

@@ -41,7 +41,7 @@ FACTS = Facts(
     classes=51,
     clips=6766,
     splits={number: {"train": 3570, "test": 1530, "unused": 1666} for number in (1, 2, 3)},
-    how="downloaded: 2 GB of video in a rar archive of rar archives, which needs a Debian package",
+    how="downloaded: 2 GB of video in a rar archive of rar archives, which needs the Debian package libarchive-tools",
     licence="CC BY 4.0",
     reference="Kuehne et al., ICCV 2011",
 )

@@ -1,7 +1,8 @@
 """What lies on disk of a dataset, and whether it is what was published."""
 
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import numpy as np
 import pandas as pd
 
 from pan_core.datasets import REGISTRY, dataset_by_name
-from pan_core.datasets.base import Catalogue, Context, Dataset, Progress
+from pan_core.datasets.base import Catalogue, Context, Dataset, Progress, RemoteFile
 from pan_core.datasets.splits import SHARED, check_counts, leakage
-from pan_core.errors import VideoError
+from pan_core.datasets.transfer import announced_size
+from pan_core.errors import DataError, PanError, VideoError
+from pan_core.files import SCRATCH_SUFFIX
 from pan_core.tables import check_table, splits_of
 
 SHOWN = 5
+UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Listed:
         classes: Number of classes as published; None where the user's files decide.
         clips: Number of clips likewise.
         gives: "video" or "poses".
-        found: Files of it that are at hand.
+        found: Files of it that are at hand, and how much there is of those whose download is not finished.
         how: How to get it.
     """
 
@@ -53,24 +57,38 @@ class Inspection:
     findings: tuple[str, ...]
 
 
-def list_datasets(context: Context) -> list[Listed]:
-    """Every dataset of the registry with what is at hand of it."""
+def list_datasets(context_of: Callable[[str], Context]) -> list[Listed]:
+    """Every dataset of the registry with what is at hand of it; `context_of` gives the context of a dataset's name."""
     rows = []
     for name in REGISTRY:
         dataset = dataset_by_name(name)
         facts = dataset.facts
         gives = "video" if dataset.has_video else "poses"
-        found = tuple(_at_hand(dataset, context))
+        found = tuple(_at_hand(dataset, context_of(name)))
         rows.append(Listed(name, facts.title, facts.classes, facts.clips, gives, found, facts.how))
     return rows
 
 
 def _at_hand(dataset: Dataset, context: Context) -> list[str]:
     """Names of a dataset's files in the mirror and among the downloads."""
-    folders = [context.mirror / dataset.name if context.mirror else None, context.cache / "downloads" / dataset.name]
+    downloads = context.cache / "downloads" / dataset.name
+    folders = [downloads, *([context.mirror / dataset.name] if context.mirror else [])]
     names = [name for file in dataset.files for name in (file.name, *file.instead)]
-    found = [name for name in names for folder in folders if folder and (folder / name).exists()]
-    return list(dict.fromkeys(found))
+    found = [name for name in names if any((folder / name).exists() for folder in folders)]
+    unfinished = (_unfinished(file, downloads) for file in dataset.files if file.name not in found)
+    own = dataset.configured(context)
+    theirs = [str(own) if own.exists() else f"{own} is not there"] if own else []
+    return [*dict.fromkeys(found), *filter(None, unfinished), *theirs]
+
+
+def _unfinished(file: RemoteFile, downloads: Path) -> str:
+    """How much there is of a download, as `UCF101.rar: 1.2 of 6.9 GB`; nothing where there is none."""
+    partial = downloads / f"{file.name}.part"
+    if not partial.is_file():
+        return ""
+    have, whole = partial.stat().st_size, file.size or announced_size(partial)
+    unit, name = next(((unit, name) for unit, name in UNITS if max(have, whole or 0) >= unit), UNITS[-1])
+    return f"{file.name}: {have / unit:.1f}" + (f" of {whole / unit:.1f} {name}" if whole else f" {name}")
 
 
 def inspect(dataset: Dataset, folder: Path, context: Context, *, decode: int = 50, seed: int = 0) -> Inspection:
@@ -86,6 +104,21 @@ def inspect(dataset: Dataset, folder: Path, context: Context, *, decode: int = 5
     Raises:
         DataError: Where the files cannot be had or are not the dataset's.
     """
+    try:
+        found = _inspect(dataset, folder, context, decode, seed)
+    except PanError as error:
+        raise DataError(_named(str(error), folder)) from error
+    return Inspection(found.figures, tuple(_named(finding, folder) for finding in found.findings))
+
+
+def _named(text: str, folder: Path) -> str:
+    """The text with paths relative to the dataset: its folder is a copy that the reader never sees."""
+    unfinished = rf"/\.[^/]+?{re.escape(SCRATCH_SUFFIX)}(?=[/\s:]|$)"
+    whole, place = (re.sub(unfinished, "", part) for part in (text, str(folder)))
+    return whole.replace(f"{place}/", "").replace(place, "the dataset's folder")
+
+
+def _inspect(dataset: Dataset, folder: Path, context: Context, decode: int, seed: int) -> Inspection:
     shutil.rmtree(folder, ignore_errors=True)
     dataset.fetch(folder, context)
     catalogue = dataset.catalogue(folder, context)

@@ -17,7 +17,7 @@ from scipy.io.matlab import MatReadError
 
 from pan_core.datasets.archives import unpack
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, RemoteFile
-from pan_core.datasets.download import obtain
+from pan_core.datasets.download import obtain, reading
 from pan_core.datasets.hmdb51 import source_film
 from pan_core.errors import DataError
 from pan_core.files import atomic_path
@@ -63,8 +63,10 @@ class Jhmdb(Dataset):
         """Unpack both archives, without what a Macintosh left in them."""
         positions, splits = (obtain(self.name, file, context) for file in self.files)
         with atomic_path(folder) as partial:
-            unpack(positions, partial / POSITIONS, members=_is_positions, progress=context.progress)
-            unpack(splits, partial / SPLITS, members=_is_split_list)
+            with reading(positions, context):
+                unpack(positions, partial / POSITIONS, members=_is_positions, progress=context.progress)
+            with reading(splits, context):
+                unpack(splits, partial / SPLITS, members=_is_split_list)
 
     def catalogue(self, folder: Path, context: Context) -> Catalogue:
         """Clip table with the three official splits; a clip whose joints cannot be read goes to quarantine."""

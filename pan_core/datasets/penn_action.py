@@ -18,7 +18,7 @@ from scipy.io.matlab import MatReadError
 
 from pan_core.datasets.archives import unpack
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, Progress, RemoteFile
-from pan_core.datasets.download import link_tree, obtain
+from pan_core.datasets.download import link_tree, obtain, reading
 from pan_core.errors import DataError
 from pan_core.files import atomic_path
 from pan_core.pose.store import ClipPoses
@@ -53,7 +53,7 @@ class PennAction(Dataset):
     def fetch(self, folder: Path, context: Context) -> None:
         """Take the label files out of the official archive, or out of the folder that it unpacks to."""
         found = obtain(self.name, self.files[0], context)
-        with atomic_path(folder) as partial:
+        with atomic_path(folder) as partial, reading(found, context):
             partial.mkdir()
             if found.is_dir():
                 link_tree(found / "labels", partial / LABELS)

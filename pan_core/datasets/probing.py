@@ -23,17 +23,23 @@ from pan_core.watched import Lost, work_through
 _log = logging.getLogger(__name__)
 
 # How frames are counted; raised when `probe` counts otherwise, so that what was remembered is found anew.
-METHOD = f"1, OpenCV {cv2.__version__}"
+METHOD = f"2, OpenCV {cv2.__version__}"
 # Opening has its own limits; counting a long recording's frames reads at least so many bytes a second.
 STALL_SECONDS = DECODE_SECONDS + 60.0
 SLOWEST_READ = 1e6
 
-# Path, bytes and time of the last change in ns; a file that agrees in all three is taken for unchanged.
+# Inode, bytes and time of the last change in ns; a file that agrees in all three is taken for unchanged. Not its path:
+# a video that is linked to another place, or renamed, is the same video.
 Key = tuple[str, int, int]
 
 
 def probe_all(
-    paths: Iterable[Path], *, cache: Path | None = None, workers: int = 1, progress: Progress | None = None
+    paths: Iterable[Path],
+    *,
+    cache: Path | None = None,
+    remember: bool = True,
+    workers: int = 1,
+    progress: Progress | None = None,
 ) -> dict[Path, VideoInfo | VideoError]:
     """Size, rate and length of videos, or why a video has none.
 
@@ -42,6 +48,7 @@ def probe_all(
         cache: File of what earlier calls found, JSON lines; it is written as the work goes on, so that an interrupted
             call is taken up where it stopped. Errors are not remembered: a missing codec can be put right without
             touching the file.
+        remember: Whether `cache` is written; where not, it is only read.
         workers: Processes, in which a hang or a crash costs one video; 0 probes in this process, which costs it all.
         progress: Called with (done, total).
 
@@ -49,7 +56,7 @@ def probe_all(
         Path -> `VideoInfo`, or the `VideoError` that says what is wrong with the file; in the order of `paths`.
     """
     keys = {path: _key(path) for path in paths}
-    known = _remembered(cache) if cache else {}
+    known = _remembered(cache, remember) if cache else {}
     found: dict[Path, VideoInfo | VideoError] = {path: known[key] for path, key in keys.items() if key in known}
     left = [path for path in keys if path not in found]
     if progress:
@@ -57,7 +64,7 @@ def probe_all(
     if not left:
         return {path: found[path] for path in keys}
     with ExitStack() as stack:
-        memory = stack.enter_context(_appending(cache)) if cache else None
+        memory = stack.enter_context(_appending(cache)) if cache and remember else None
         for path, outcome in _outcomes(left, workers):
             found[path] = outcome
             if memory and isinstance(outcome, VideoInfo):
@@ -73,7 +80,7 @@ def _key(path: Path) -> Key | None:
         state = path.stat()
     except OSError:
         return None
-    return str(path.absolute()), state.st_size, state.st_mtime_ns
+    return str(state.st_ino), state.st_size, state.st_mtime_ns
 
 
 def _outcomes(paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, VideoInfo | VideoError]]:
@@ -105,7 +112,7 @@ def _line(key: Key | None, info: VideoInfo) -> str:
     return json.dumps([METHOD, key, asdict(info)]) + "\n"
 
 
-def _remembered(cache: Path) -> dict[Key | None, VideoInfo]:
+def _remembered(cache: Path, mend: bool) -> dict[Key | None, VideoInfo]:
     """What the file holds; it is written anew where lines are damaged or most are outdated."""
     if not cache.is_file():
         return {}
@@ -116,6 +123,8 @@ def _remembered(cache: Path) -> dict[Key | None, VideoInfo]:
     latest = {key[0]: key for key in known if key}
     if damaged := entries.count(None):
         _log.warning("%s: %d of %d lines cannot be read; those videos are probed again", cache, damaged, len(lines))
+    if not mend:
+        return known
     if damaged or not text.endswith("\n") or len(lines) > 2 * len(latest):
         with atomic_path(cache) as partial:
             partial.write_text("".join(_line(key, known[key]) for key in latest.values()), encoding="utf-8")
@@ -125,9 +134,9 @@ def _remembered(cache: Path) -> dict[Key | None, VideoInfo]:
 def _entry(line: str) -> tuple[str, Key, VideoInfo] | None:
     """One line's method, key and finding; None where it is damaged, such as cut by a full disk."""
     try:
-        method, (path, size, changed), found = json.loads(line)
+        method, (inode, size, changed), found = json.loads(line)
         info = VideoInfo(**found)
         whole = min(info.width, info.height, info.fps, info.n_frames) > 0
-        return (str(method), (str(path), int(size), int(changed)), info) if whole else None
+        return (str(method), (str(inode), int(size), int(changed)), info) if whole else None
     except (ValueError, TypeError):
         return None

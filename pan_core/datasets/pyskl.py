@@ -4,6 +4,7 @@ The pickle is read once, at fetch: what can be used becomes a pose set and a cli
 from where clips are memory-mapped; what cannot goes to quarantine with its reasons.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, Progress
-from pan_core.datasets.download import obtain
+from pan_core.datasets.download import obtain, reading
 from pan_core.datasets.pyskl_format import PysklFile, annotation_faults, joints_of, read_pyskl
 from pan_core.errors import DataError
-from pan_core.files import atomic_path, read_json, write_json
+from pan_core.files import atomic_path, read_json, require_space, write_json
 from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
 from pan_core.skeletons import COCO17, SkeletonLayout, layout_by_name
 from pan_core.tables import empty_table, read_table, write_table
@@ -80,10 +81,12 @@ class PysklDataset(Dataset):
 
         Raises:
             DataError: Where the file cannot be had or read, or nothing in it can be used.
+            PanError: Where the disk cannot hold the poses.
         """
         settings, path = self.settings(context), self.source(context)
-        conversion = _Conversion(self, settings, read_pyskl(path), path)
-        with atomic_path(folder) as partial:
+        with reading(path, context), atomic_path(folder) as partial:
+            conversion = _Conversion(self, settings, read_pyskl(path), path)
+            require_space(folder.parent, conversion.size(), f"converting {path.name}")
             write_pose_set(partial / POSES, settings.layout, conversion.poses(context.progress))
             write_table(pd.DataFrame(conversion.rows), "clips", partial / CLIPS)
             quarantine = pd.DataFrame(conversion.failed) if conversion.failed else empty_table("quarantine")
@@ -113,12 +116,17 @@ class Pyskl(PysklDataset):
     facts: ClassVar = Facts("a PYSKL-format pickle", how="a file of yours: set `path` in the section pyskl")
     extractor = "unknown, from a PYSKL-format pickle"
 
+    def configured(self, context: Context) -> Path | None:
+        """The pickle, where the options name one."""
+        path = context.options.get("path")
+        return Path(str(path)) if path else None
+
     def source(self, context: Context) -> Path:
         """The file that `path` names."""
-        path = Path(str(context.options.get("path") or ""))
-        if not path.is_file():
+        path = self.configured(context)
+        if path is None or not path.is_file():
             raise DataError(
-                f"params.yaml: pyskl.path: Expected the path of a PYSKL-format pickle, but got {str(path)!r}, which "
+                f"params.yaml: pyskl.path: Expected the path of a PYSKL-format pickle, but got {str(path or '')!r}, which "
                 "is not a file; set it relative to the project's folder, or absolute"
             )
         return path
@@ -181,6 +189,12 @@ class _Conversion:
         if not self.rows:
             reasons = "".join(f"\n  - {row['clip_id']}: {row['reason']}" for row in self.failed[:3])
             raise DataError(f"{self.path}: none of its {total} annotations can be used, such as:{reasons}")
+
+    def size(self) -> int:
+        """Bytes of the joints as they are stored: three numbers of 4 bytes each, whatever the file has."""
+        shapes = (np.shape(item["keypoint"]) for item in self.file.annotations if isinstance(item, Mapping)
+                  and isinstance(item.get("keypoint"), np.ndarray))  # fmt: skip
+        return sum(12 * math.prod(shape[:3]) for shape in shapes)
 
     def missing(self) -> list[str]:
         """Clips that a split names and the file does not hold."""

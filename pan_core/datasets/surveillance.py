@@ -46,6 +46,10 @@ class Surveillance(Dataset):
         """Folder with the videos and their labels."""
         return Path(context.options.get("folder", "data/incoming"))
 
+    def configured(self, context: Context) -> Path | None:
+        """The folder of the footage."""
+        return self.source(context)
+
     def grouping(self, context: Context) -> str:
         """What clips of one group have in common, or "auto"."""
         return context.options.get("group", AUTO)
@@ -82,6 +86,7 @@ class Surveillance(Dataset):
         probed = probe_all(
             paths.values(),
             cache=context.cache / "probes" / f"{self.name}.jsonl",
+            remember=context.remember,
             workers=context.workers,
             progress=context.progress,
         )

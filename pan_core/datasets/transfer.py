@@ -38,6 +38,8 @@ class Patience:
         longest_wait_s: Longest wait. A server that asks for more (Retry-After) is given up.
         connect_timeout_s: Time to answer a connection.
         read_timeout_s: Time without a single byte that counts as a stall.
+        slowest: Bytes a second. A server that gives fewer over `slow_s` is as good as silent.
+        slow_s: Time over which that is measured.
     """
 
     attempts: int = 5
@@ -45,6 +47,8 @@ class Patience:
     longest_wait_s: float = 60.0
     connect_timeout_s: float = 15.0
     read_timeout_s: float = 60.0
+    slowest: float = 1000.0
+    slow_s: float = 60.0
 
 
 PATIENCE = Patience()
@@ -55,9 +59,10 @@ class TransferError(Exception):
 
 
 class _InterruptedTransferError(Exception):
-    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
+    def __init__(self, reason: str, retry_after: float = 0.0, *, slow: bool = False) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+        self.slow = slow
 
 
 def transfer(
@@ -89,10 +94,12 @@ def transfer(
             raise
         except _InterruptedTransferError as error:
             # Only bytes beyond any seen before count as progress, so that a server that begins anew cannot hold us.
-            tries = 0 if length(partial) > best else tries + 1
+            tries = 0 if length(partial) > best and not error.slow else tries + 1
             best = max(best, length(partial))
             if tries >= patience.attempts:
-                raise TransferError(f"{error} (given up after {tries} tries without a new byte)") from error
+                raise TransferError(
+                    f"{error} (given up after {tries} tries {'at that rate' if error.slow else 'without a new byte'})"
+                ) from error
             if error.retry_after > patience.longest_wait_s:
                 raise TransferError(f"{error}, and asks to wait for {error.retry_after:.0f} s") from error
             wait = min(patience.longest_wait_s, patience.wait_s * 2 ** max(tries - 1, 0)) * random.uniform(0.5, 1.0)
@@ -102,6 +109,12 @@ def transfer(
 def length(partial: Path) -> int:
     """Bytes that are there."""
     return partial.stat().st_size if partial.is_file() else 0
+
+
+def announced_size(partial: Path) -> int | None:
+    """Bytes that the whole file will have, as its server said; None where it did not."""
+    state = _read_state(partial)
+    return state["total"] if isinstance(state.get("total"), int) else None
 
 
 def discard(partial: Path) -> None:
@@ -128,14 +141,16 @@ def _attempt(url: str, partial: Path, name: str, size: int | None, checked: bool
         require_space(partial.parent, max((total or size or 0) - start, 0), f"downloading {url}")
         if start == 0:
             discard(partial)
-            write_json(_state_path(partial), {"url": url, "validator": _validator(response), "total": total})
+            state = {"url": url, "validator": _validator(response)}
+        write_json(_state_path(partial), state | {"total": total})
         _receive(response, partial, name, start, total or size, progress)
+    write_json(_state_path(partial), state | {"total": length(partial)})
 
 
 def _receive(
     response: "Response", partial: Path, name: str, start: int, expected: int | None, progress: Progress
 ) -> None:
-    done = start
+    done, pace = start, _Pace(start)
     with partial.open("ab") as file:
         while chunk := response.raw.read1(CHUNK, decode_content=False):
             if done == 0:
@@ -143,6 +158,7 @@ def _receive(
             file.write(chunk)
             done += len(chunk)
             progress(done, expected or 0)
+            pace.check(done)
             if expected is not None and done > expected:
                 break
     if expected is not None and done > expected:
@@ -150,6 +166,25 @@ def _receive(
         raise TransferError(f"gives more than the {expected} bytes expected")
     if expected is not None and done < expected:
         raise _InterruptedTransferError(f"ends after {done} bytes, expected {expected}")
+    if done == 0:
+        discard(partial)
+        raise TransferError(f"gives an empty file instead of {name}")
+
+
+class _Pace:
+    """Notices a server that sends a byte now and then, which no time limit on silence does."""
+
+    def __init__(self, done: int) -> None:
+        self.since, self.before = time.monotonic(), done
+
+    def check(self, done: int) -> None:
+        elapsed = time.monotonic() - self.since
+        if elapsed < PATIENCE.slow_s:
+            return
+        rate = (done - self.before) / elapsed
+        if rate < PATIENCE.slowest:
+            raise _InterruptedTransferError(f"sends {rate:.0f} bytes a second", slow=True)
+        self.since, self.before = time.monotonic(), done
 
 
 def _check_beginning(chunk: bytes, name: str) -> None:
@@ -173,17 +208,23 @@ def _check_status(response: "Response", partial: Path) -> None:
 
 
 def _extent(response: "Response", have: int, state: dict, partial: Path) -> tuple[int, int | None]:
-    """First byte of the answer, and the length of the whole file where it is said."""
-    stated = response.headers.get("Content-Length", "")
+    """First byte of the answer, and the length of the whole file where it is said.
+
+    A part is taken only where the server proves that it is of the version at hand: with the validator of the first
+    answer, and no other length. Of a part that states no length of the whole, the length of the first answer holds.
+    """
     if response.status_code != PARTIAL_CONTENT:
-        return 0, int(stated) if stated.isdigit() else None
+        chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+        stated = response.headers.get("Content-Length", "")
+        return 0, int(stated) if stated.isdigit() and not chunked else None
     match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
-    validator = _validator(response)
-    changed = validator and validator != state["validator"]
-    if not match or int(match[1]) != have or changed:
+    known = state.get("total")
+    total = known if not match or match[3] == "*" else int(match[3])
+    same_version = have and _validator(response) == state["validator"] and total == (known or total)
+    if not match or int(match[1]) != have or not same_version:
         discard(partial)
         raise _InterruptedTransferError("gives another part, or another version, of the file than was asked for")
-    return have, int(match[2]) + 1 if match[3] == "*" else int(match[3])
+    return have, total
 
 
 def _check_offer(response: "Response", name: str, size: int | None, total: int | None, checked: bool) -> None:
@@ -191,8 +232,10 @@ def _check_offer(response: "Response", name: str, size: int | None, total: int |
         raise TransferError(f"answers with a web page instead of {name}")
     if size is not None and total is not None and total != size:
         raise TransferError(f"offers {total} bytes, expected {size}")
-    chunked = "chunked" in response.headers.get("Transfer-Encoding", "")
-    if total is None and size is None and not checked and not chunked:
+    if total == 0:
+        raise TransferError(f"gives an empty file instead of {name}")
+    # The end of a chunked body proves nothing: a proxy that lost its server ends it just so.
+    if total is None and size is None and not checked:
         raise TransferError("does not say how long the file is, so that nobody could tell whether it is whole")
 
 
@@ -217,15 +260,24 @@ def _state_path(partial: Path) -> Path:
 
 
 def _state(url: str, partial: Path) -> dict:
-    """What the bytes in `partial` belong to; bytes of another address or of no known version are dropped."""
-    try:
-        state = json.loads(_state_path(partial).read_text())
-    except (FileNotFoundError, ValueError):
-        state = {}
-    if not isinstance(state, dict) or state.get("url") != url or not state.get("validator"):
+    """What the bytes in `partial` belong to.
+
+    Bytes of another address are dropped, and a part of no known version, because nothing can be added to it.
+    """
+    state = _read_state(partial)
+    of_use = state.get("validator") or state.get("total") == length(partial)
+    if not of_use or state.get("url") != url:
         discard(partial)
         return {}
     return state
+
+
+def _read_state(partial: Path) -> dict:
+    try:
+        state = json.loads(_state_path(partial).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
 
 
 @contextmanager

@@ -44,7 +44,7 @@ FACTS = Facts(
         2: {"train": 9586, "test": 3734},
         3: {"train": 9624, "test": 3696},
     },
-    how="downloaded: 7 GB of video; the rar archive needs a Debian package, its zip mirror does not",
+    how="downloaded: 7 GB of video; the rar archive needs the Debian package libarchive-tools, its zip mirror does not",
     licence="none stated: videos from YouTube, research use",
     reference="Soomro et al., CRCV-TR-12-01, 2012",
 )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pan_core.datasets.archives import require_rar, unpack, unpack_nested
 from pan_core.datasets.base import Catalogue, Context, RemoteFile
-from pan_core.datasets.download import link_tree, obtain
+from pan_core.datasets.download import link_tree, obtain, reading
 from pan_core.datasets.probing import probe_all
 from pan_core.errors import DataError
 from pan_core.tables import empty_table
@@ -76,12 +76,13 @@ def unpack_into(source: Path, folder: Path, context: Context, *, nested: bool = 
         context: Progress is reported to its `progress`.
         nested: Whether the archive holds archives.
     """
-    if source.is_dir():
-        link_tree(source, folder)
-    elif nested:
-        unpack_nested(source, folder, progress=context.progress)
-    else:
-        unpack(source, folder, progress=context.progress)
+    with reading(source, context):
+        if source.is_dir():
+            link_tree(source, folder)
+        elif nested:
+            unpack_nested(source, folder, progress=context.progress)
+        else:
+            unpack(source, folder, progress=context.progress)
 
 
 def gather(unpacked: Path, target: Path, suffix: str, folder_of: Callable[[Path], str] | None = None) -> None:
@@ -157,7 +158,9 @@ def read_catalogue(
     named, faults = _read_names(visible_files(folder / VIDEOS, VIDEO_SUFFIX), name_of)
     cache = context.cache / "probes" / f"{source}.jsonl"
     paths = [video.path for video in named]
-    probes = probe_all(paths, cache=cache, workers=context.workers, progress=context.progress)
+    probes = probe_all(
+        paths, cache=cache, remember=context.remember, workers=context.workers, progress=context.progress
+    )
     rows = []
     for video in named:
         info = probes[video.path]

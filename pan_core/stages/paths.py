@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from pan_core.errors import PanError
+
 RAW = Path("data/raw")
 CLIPS = Path("data/clips.parquet")
 POSES = Path("data/poses")
@@ -29,8 +31,15 @@ def cache() -> Path:
 
 
 def mirror() -> Path | None:
-    """Folder laid out as `<dataset>/<file>` that is used before any download."""
+    """Folder laid out as `<dataset>/<file>` that is used before any download.
+
+    Raises:
+        PanError: Where the variable names something that is no folder.
+    """
     value = os.environ.get(MIRROR_VARIABLE)
+    if value and not Path(value).is_dir():
+        found = "is a file" if Path(value).exists() else "does not exist"
+        raise PanError(f"{MIRROR_VARIABLE}: {value} {found}, expected a folder; correct the variable or unset it")
     return Path(value) if value else None
 
 

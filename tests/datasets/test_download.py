@@ -191,11 +191,72 @@ def test_an_announced_length_other_than_the_published_one_is_refused_before_the_
     assert len(site.requests) == 1
 
 
-def test_chunks_without_a_length_are_whole_when_they_end_well(site, context):
-    assert got(context, site.offer("/a", chunked(DATA))).read_bytes() == DATA
-    fails(context, site.offer("/b", chunked(DATA, end=False)), name="b.bin")
+def test_chunks_without_a_length_need_a_size_or_a_checksum(site, context):
+    assert fails(context, site.offer("/z", chunked(DATA)), name="z.bin", words=["how long"]) == []
+    assert got(context, site.offer("/a", chunked(DATA)), checksum=SHA256).read_bytes() == DATA
+    fails(context, site.offer("/b", chunked(DATA, end=False)), name="b.bin", checksum=SHA256)
     fails(context, site.offer("/c", chunked(DATA)), name="c.bin", size=299_999, words=["more than the 299999 bytes"])
     fails(context, site.offer("/d", chunked(DATA)), name="d.bin", size=300_001, words=["expected 300001"])
+
+
+@pytest.mark.parametrize("answer", [whole(b""), status(200), chunked(b"")])
+def test_an_empty_body_is_no_file(answer, site, context):
+    assert fails(context, site.offer("/a", answer), words=["empty"], checksum=SHA256) == []
+
+
+def part(data, *, end=None, total=None, tag='"one"'):
+    """The part of `data` that was asked for, up to `end`; `total` is what it says about the whole."""
+
+    def script(answer):
+        start = int(answer.headers["Range"].removeprefix("bytes=").rstrip("-"))
+        piece = data[start:end] if end is None else data[start : start + end]
+        stated = len(data) if total is None else total
+        about = {"ETag": tag} if tag else {}
+        answer.begin(206, Content_Length=len(piece), Content_Range=f"bytes {start}-{start + len(piece) - 1}/{stated}",
+                     **about)  # fmt: skip
+        answer.body(piece)
+
+    return script
+
+
+@pytest.mark.parametrize("total", ["*", 300_000])
+def test_a_part_smaller_than_asked_for_is_not_the_end(total, site, context):
+    url = site.offer("/a", whole(DATA, cut=100_000), part(DATA, end=50_000, total=total))
+    assert got(context, url).read_bytes() == DATA
+    assert site.sent == [100_000] + 4 * [50_000]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [part(OTHER, tag=""), part(OTHER[:200_000]), part(OTHER[:200_000], tag=""), part(OTHER, tag="", total="*")],
+)
+def test_a_part_that_does_not_prove_its_version_is_not_glued_on(other, site, context):
+    url = site.offer("/a", whole(DATA, cut=100_000), other, whole(DATA))
+    assert got(context, url).read_bytes() == DATA
+    assert [request.headers.get("Range") for request in site.requests] == [None, "bytes=100000-", None]
+
+
+def test_a_part_that_nobody_asked_for_is_refused(site, context):
+    def script(answer):
+        answer.begin(206, Content_Length=1000, Content_Range="bytes 0-999/300000")
+        answer.body(DATA[:1000])
+
+    assert fails(context, site.offer("/a", script), words=["another part"]) == []
+
+
+def test_a_server_that_drips_is_left_for_the_next_address(site, context, monkeypatch):
+    hasty = transfer.Patience(attempts=2, wait_s=0.01, read_timeout_s=0.5, slowest=1000.0, slow_s=0.3)
+    monkeypatch.setattr(transfer, "PATIENCE", hasty)
+
+    def drip(answer):
+        answer.begin(200, Content_Length=len(DATA), ETag='"one"')
+        for byte in DATA[:100]:
+            answer.body(bytes([byte]))
+            time.sleep(0.02)
+
+    slow = site.offer("/a", drip)
+    fails(context, slow, words=["bytes a second", "2 tries at that rate"])
+    assert got(context, slow, site.offer("/b", whole(DATA))).read_bytes() == DATA
 
 
 def test_a_body_that_ends_with_the_connection_needs_a_size_or_a_checksum(site, context):
@@ -290,13 +351,18 @@ def test_an_archive_must_begin_like_one(name, site, context):
     )
 
 
-def test_a_file_of_later_must_be_the_file_of_first(site, context):
+@pytest.mark.parametrize("tag", ['"two"', ""])
+def test_a_file_of_later_must_be_the_file_of_first(tag, site, context):
     path = got(context, site.offer("/a", whole(DATA)))
     path.unlink()
-    url = site.offer("/a", whole(OTHER, tag='"two"'))
-    fails(context, url, words=[SHA256, f"{NAME}.sha256", "delete it if its publishers changed"])
+    url = site.offer("/a", whole(OTHER, tag=tag))
+    found = "sha256:" + hashlib.sha256(OTHER).hexdigest()
+    asked = len(site.requests) + 1
+    for _ in range(2):
+        assert f"{NAME}.part" in fails(context, url, words=[SHA256, found, f"{NAME}.sha256", f"{NAME}.part"])
     (downloads(context) / f"{NAME}.sha256").unlink()
     assert got(context, url).read_bytes() == OTHER
+    assert len(site.requests) == asked  # what was downloaded is not downloaded again
 
 
 def test_a_kept_download_that_changed_is_noticed(site, context):

@@ -1,5 +1,7 @@
 """What `pan data list` and `pan data check` find, on a dataset whose faults are known."""
 
+import errno
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,8 @@ from pan_core import datasets
 from pan_core.cli import app
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, RemoteFile
 from pan_core.datasets.inspection import inspect, list_datasets
+from pan_core.errors import DataError
+from pan_core.files import atomic_path
 from pan_core.pose.store import ClipPoses
 from pan_core.skeletons import COCO17
 from pan_core.tables import empty_table
@@ -89,10 +93,74 @@ def test_the_list_shows_what_is_at_hand(tmp_path, monkeypatch):
     monkeypatch.setattr("pan_core.datasets.inspection.dataset_by_name", lambda name: Toy())
     monkeypatch.setattr("pan_core.datasets.inspection.REGISTRY", {"toy": ("", "")})
     (tmp_path / "mirror" / "toy" / "videos").mkdir(parents=True)
-    (row,) = list_datasets(Context(cache=tmp_path, mirror=tmp_path / "mirror"))
+    (row,) = list_datasets(lambda name: Context(cache=tmp_path, mirror=tmp_path / "mirror"))
     assert (row.title, row.classes, row.clips, row.gives, row.found) == ("Toy", 1, 3, "video", ("videos",))
-    (row,) = list_datasets(Context(cache=tmp_path))
+    (row,) = list_datasets(lambda name: Context(cache=tmp_path))
     assert row.found == ()
+
+
+@pytest.mark.parametrize(
+    ("state", "size", "expected"),
+    [
+        ('{"total": 6900000000}', None, "toy.zip: 1.2 of 6.9 GB"),
+        ("nonsense", None, "toy.zip: 1.2 GB"),
+        ('{"total": null}', 6_900_000_000, "toy.zip: 1.2 of 6.9 GB"),
+    ],
+)
+def test_the_list_shows_downloads_that_are_not_finished(tmp_path, monkeypatch, state, size, expected):
+    class Unfinished(Toy):
+        files = (RemoteFile("toy.zip", size=size),)
+
+    monkeypatch.setattr("pan_core.datasets.inspection.dataset_by_name", lambda name: Unfinished())
+    monkeypatch.setattr("pan_core.datasets.inspection.REGISTRY", {"toy": ("", "")})
+    part = tmp_path / "downloads" / "toy" / "toy.zip.part"
+    part.parent.mkdir(parents=True)
+    with part.open("wb") as file:
+        file.truncate(1_200_000_000)
+    part.with_name("toy.zip.part.json").write_text(state)
+    (row,) = list_datasets(lambda name: Context(cache=tmp_path))
+    assert row.found == (expected,)
+
+
+def test_the_list_shows_whether_the_users_own_files_are_there(tmp_path):
+    options = {"surveillance": {"folder": str(tmp_path)}, "pyskl": {"path": "mine.pkl"}, "gmdcsa24": {}}
+    rows = list_datasets(lambda name: Context(cache=tmp_path / "cache", options=options.get(name, {})))
+    found = {row.name: row.found for row in rows}
+    assert found["surveillance"] == (str(tmp_path),)
+    assert found["pyskl"] == ("mine.pkl is not there",)
+    assert found["gmdcsa24"] == ()
+
+
+def test_findings_name_files_of_the_dataset_not_of_the_copy(tmp_path, write_video):
+    class Cut(Toy):
+        def fetch(self, folder, context):
+            super().fetch(folder, context)
+            (folder / "b.avi").write_bytes(b"not a video")
+
+        def catalogue(self, folder, context):
+            left_out = pd.DataFrame([{"clip_id": "d", "stage": "split", "reason": f"{folder}/d d.avi: empty"}])
+            return Catalogue(pd.DataFrame(self.rows), left_out)
+
+    findings = inspect(Cut(write_video), tmp_path / "raw", Context(cache=tmp_path)).findings
+    assert "d: d d.avi: empty" in findings
+    assert any(finding.startswith("b.avi: ") for finding in findings)
+    assert not [finding for finding in findings if str(tmp_path) in finding]
+
+
+def test_an_error_names_files_of_the_dataset_not_of_the_copy(tmp_path):
+    class Bad(Toy):
+        def fetch(self, folder, context):
+            with atomic_path(folder) as partial, atomic_path(partial / "lists") as lists:
+                raise DataError(
+                    f"{lists / 'a b.txt'}: no list; {partial}: no folder; /mirror/toy.zip: left as it is; the disk of {lists.parent} is full"
+                )
+
+    with pytest.raises(DataError) as caught:
+        inspect(Bad(), tmp_path / "raw", Context(cache=tmp_path))
+    assert (
+        str(caught.value)
+        == "lists/a b.txt: no list; the dataset's folder: no folder; /mirror/toy.zip: left as it is; the disk of the dataset's folder is full"
+    )
 
 
 @pytest.fixture
@@ -101,6 +169,14 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PAN_MIRROR", raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def footage(tmp_path, write_video):
+    """A folder with one labelled video."""
+    write_video(tmp_path / "footage" / "one.avi")
+    (tmp_path / "footage" / "manifest.csv").write_text("video,start_s,end_s,label\none.avi,0,0.5,walk\n")
+    return tmp_path / "footage"
 
 
 def test_every_dataset_is_in_the_printed_list(workspace):
@@ -121,6 +197,71 @@ def test_an_unknown_name_gets_the_nearest(workspace):
     result = CliRunner().invoke(app, ["data", "check", "ucf11"])
     assert result.exit_code == 1
     assert "did you mean 'ucf101'" in result.output
+
+
+def invoked(*arguments):
+    """One line that says what is wrong; every other failure has a traceback."""
+    result = CliRunner().invoke(app, ["data", *map(str, arguments)])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit), result.exception
+    (line,) = [line for line in result.output.splitlines() if line.startswith("error: ")]
+    assert result.output.endswith(f"{line}\n")
+    return line
+
+
+@pytest.mark.parametrize("command", [["list"], ["check", "penn_action"]])
+def test_a_mirror_that_is_no_folder_is_said(workspace, monkeypatch, command):
+    monkeypatch.setenv("PAN_MIRROR", str(workspace / "absent"))
+    assert "PAN_MIRROR" in invoked(*command) and "does not exist" in invoked(*command)
+    monkeypatch.setenv("PAN_MIRROR", str(workspace / "params.yaml"))
+    assert "is a file, expected a folder" in invoked(*command)
+
+
+def test_a_cache_that_cannot_be_written_is_said(workspace, monkeypatch):
+    monkeypatch.setenv("PAN_CACHE", str(workspace / "params.yaml" / "cache"))
+    assert "PAN_CACHE" in invoked("check", "penn_action")
+
+
+def test_a_full_disk_is_said(workspace, monkeypatch, footage):
+    def copy(source, target, *rest, **options):
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr("shutil.copy2", copy)
+    monkeypatch.setattr("pathlib.Path.hardlink_to", copy)
+    assert "the disk is full; make space" in invoked("check", "surveillance", "--folder", footage)
+    lists = workspace / "mirror" / "ucf101" / "ucfTrainTestlist"
+    lists.mkdir(parents=True)
+    (lists / "classInd.txt").write_text("1 Archery")
+    monkeypatch.setenv("PAN_MIRROR", str(workspace / "mirror"))
+    line = invoked("check", "ucf101")
+    assert str(lists / "classInd.txt") in line and "No space left" in line
+    assert not list((workspace / ".cache").glob(".*"))
+
+
+def test_a_manifest_that_cannot_be_written_is_said(workspace, monkeypatch, footage):
+    assert "is a folder, expected a file" in invoked("manifest", footage, "--out", workspace)
+    assert "--out" in invoked("manifest", footage, "--out", workspace / "params.yaml" / "m.csv")
+
+    def full(self, *rest, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pandas.DataFrame.to_csv", full)
+    line = invoked("manifest", footage, "--out", workspace / "m.csv")
+    assert line.startswith(f"error: {workspace / 'm.csv'}: the disk is full")
+
+
+def test_a_check_leaves_nothing_behind_and_uses_what_the_pipeline_found(workspace, footage, monkeypatch):
+    dataset = datasets.dataset_by_name("surveillance")
+    context = Context(cache=workspace / ".cache", options={"folder": str(footage)})
+    dataset.fetch(workspace / "raw", context)
+    dataset.catalogue(workspace / "raw", context)
+    memory = workspace / ".cache" / "probes" / "surveillance.jsonl"
+    before = memory.read_bytes()
+    monkeypatch.setattr("pan_core.datasets.probing._outcomes", None)
+    result = CliRunner().invoke(app, ["data", "check", "surveillance", "--folder", str(footage)])
+    assert "all as it should be" in result.output
+    assert memory.read_bytes() == before
+    assert [path.name for path in (workspace / ".cache").iterdir()] == ["probes"]
 
 
 @pytest.mark.parametrize("name", ["penn_action", "jhmdb14"])

@@ -11,7 +11,7 @@ import pytest
 from faulty_server import serving, whole
 
 from pan_core.datasets.base import Context, RemoteFile
-from pan_core.datasets.download import link_tree, obtain
+from pan_core.datasets.download import link_tree, obtain, reading
 from pan_core.errors import DataError
 
 DATA = random.Random(0).randbytes(300_000)
@@ -107,6 +107,24 @@ def test_a_killed_download_is_taken_up(site, context):
     assert 20_000 < have < 300_000 and not (downloads(context) / NAME).exists()
     assert got(context, url, checksum=SHA256).read_bytes() == DATA
     assert site.sent[-1] == 300_000 - have
+
+
+def test_the_checksum_of_a_download_that_was_bad_from_the_first_is_forgotten(site, context):
+    url = site.offer("/a", whole(OTHER), whole(DATA))
+    path = got(context, url)
+    with pytest.raises(DataError, match="damaged"), reading(path, context):
+        raise DataError("damaged")
+    path.unlink()
+    assert got(context, url).read_bytes() == DATA
+
+
+def test_a_checksum_in_the_mirror_is_the_users(context):
+    path = context.mirror / "toys" / NAME
+    path.parent.mkdir(parents=True)
+    path.with_name(f"{NAME}.sha256").write_text("theirs")
+    with pytest.raises(DataError), reading(path, context):
+        raise DataError("damaged")
+    assert path.with_name(f"{NAME}.sha256").read_text() == "theirs"
 
 
 def test_a_tree_is_linked_whole(tmp_path):

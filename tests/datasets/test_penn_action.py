@@ -76,6 +76,18 @@ def test_a_damaged_archive_is_said_and_leaves_nothing(tmp_path, mirror):
     assert not (tmp_path / "raw").exists()
 
 
+def test_a_damaged_download_is_no_measure_for_the_next(tmp_path, mirror):
+    downloads = tmp_path / "cache" / "downloads" / "penn_action"
+    downloads.mkdir(parents=True)
+    archive = (mirror / "penn_action" / "Penn_Action.tar.gz").read_bytes()
+    (downloads / "Penn_Action_labels.tar.gz").write_bytes(archive[: len(archive) // 2])
+    record = downloads / "Penn_Action_labels.tar.gz.sha256"
+    record.write_text("0" * 64 + "  Penn_Action_labels.tar.gz\n")
+    with pytest.raises(DataError, match="damaged"):
+        dataset_by_name("penn_action").fetch(tmp_path / "raw", Context(cache=tmp_path / "cache"))
+    assert not record.exists()
+
+
 def test_an_archive_of_something_else_is_said(tmp_path, mirror):
     archive = mirror / "penn_action" / "Penn_Action.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:

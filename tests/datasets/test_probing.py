@@ -95,6 +95,28 @@ def test_a_changed_file_is_probed_again(videos, tmp_path, probed):
     assert sorted(probed) == ["5 frames.avi", "6 frames.avi"]
 
 
+def test_a_link_to_a_video_is_the_same_video(videos, tmp_path, probed):
+    cache = tmp_path / "probes.jsonl"
+    probe_all(videos[:3], cache=cache, workers=0)
+    links = [tmp_path / f"link {path.name}" for path in videos[:3]]
+    for link, path in zip(links, videos, strict=False):
+        link.hardlink_to(path)
+    probed.clear()
+    assert [info.n_frames for info in probe_all(links, cache=cache, workers=0).values()] == [5, 6, 7]
+    assert not probed
+
+
+@pytest.mark.parametrize("before", ["", "damaged\n"])
+def test_a_memory_that_is_only_read_stays_as_it_is(videos, tmp_path, before):
+    cache = tmp_path / "cache" / "probes.jsonl"
+    if before:
+        cache.parent.mkdir()
+        cache.write_text(before)
+    assert lengths(probe_all(videos, cache=cache, remember=False, workers=0)) == EXPECTED
+    assert cache.exists() == bool(before)
+    assert not before or cache.read_text() == before
+
+
 def test_what_another_version_counted_is_counted_again(videos, tmp_path, probed, monkeypatch, caplog):
     cache = tmp_path / "probes.jsonl"
     probe_all(videos[:3], cache=cache, workers=0)
@@ -193,7 +215,7 @@ def test_remembering_is_cheap(tmp_path, probed):
     lines = []
     for path in paths:
         path.touch()
-        key = [str(path), 0, path.stat().st_mtime_ns]
+        key = [str(path.stat().st_ino), 0, path.stat().st_mtime_ns]
         info = {"width": 320, "height": 240, "fps": 25.0, "n_frames": 187}
         lines.append(json.dumps([probing.METHOD, key, info]))
     cache = tmp_path / "probes.jsonl"

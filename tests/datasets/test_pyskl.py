@@ -2,6 +2,7 @@
 
 import pickle
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from pan_core.datasets.hmdb51 import CLASSES as HMDB_CLASSES
 from pan_core.datasets.jhmdb14 import CLASSES as JHMDB14_CLASSES
 from pan_core.datasets.pyskl_format import joints_of, pair_splits, read_pyskl
 from pan_core.datasets.ucf101 import CLASSES as UCF_CLASSES
-from pan_core.errors import DataError
+from pan_core.errors import DataError, PanError
 from pan_core.skeletons import COCO17, JHMDB15
 from pan_core.tables import check_table
 
@@ -77,6 +78,14 @@ def test_a_pickle_becomes_a_clip_table_and_poses(tmp_path):
     assert poses["c"].joints[0, 0, 0].tolist() == [1, 1, 1]
     assert (poses["b"].fps, poses["b"].width, poses["b"].height) == (25, 320, 240)
     assert dataset.pose_layout(folder) == COCO17
+
+
+def test_the_disk_is_looked_at_before_poses_are_written(tmp_path, monkeypatch):
+    needed = 2 * 4 * 17 * 3 * 4  # people, frames, joints, numbers of 4 bytes
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=needed - 1))
+    with pytest.raises(PanError, match=r"converting mine\.pkl needs"):
+        fetched(tmp_path, [annotation("a", people=2), {"keypoint": None}, None])
+    assert not any((tmp_path / "raw").glob("*"))
 
 
 def test_classes_without_names_are_numbered_and_without_splits_there_is_no_column(tmp_path):
