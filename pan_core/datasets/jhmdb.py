@@ -144,7 +144,7 @@ def _row(path: Path, *, frames: int) -> dict[str, object]:
     try:
         film = source_film(clip_id)
     except DataError:
-        film = clip_id
+        film = ""
     return {
         "clip_id": clip_id,
         "path": "",

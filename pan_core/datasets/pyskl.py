@@ -56,12 +56,12 @@ class PysklDataset(Dataset):
     extractor: ClassVar[str] = "HRNet-w32, as published by PYSKL"
 
     def group(self, clip_id: str, label: str) -> str:
-        """Group of a clip: clips of one group must not be on both sides of a split.
+        """Group of a clip: clips of one group must not be on both sides of a split; empty where none is known.
 
         Raises:
             DataError: Where the name contradicts the label or the dataset's way of naming.
         """
-        return clip_id
+        return ""
 
     def pixels(self, joints: np.ndarray, width: int, height: int) -> np.ndarray:
         """Joints (M, T, V, 3) in pixels; the file has pixels unless its dataset says otherwise."""

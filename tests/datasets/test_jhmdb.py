@@ -126,10 +126,10 @@ def test_a_damaged_clip_goes_to_quarantine(made, reason, content):
     assert catalogue.missing == ()
 
 
-def test_a_name_against_the_rule_is_a_group_of_its_own(made):
+def test_the_film_of_a_name_against_the_rule_is_not_known(made):
     dataset, folder, context = made(positions(**{"joint_positions/wave/odd/joint_positions.mat": mat()}), SPLITS)
     clips = dataset.catalogue(folder, context).clips.set_index("clip_id")
-    assert clips.loc["odd", ["group", "split1"]].tolist() == ["odd", "unused"]
+    assert clips.loc["odd", ["group", "split1"]].tolist() == ["", "unused"]
 
 
 @pytest.mark.parametrize(

@@ -65,9 +65,9 @@ def test_a_pickle_becomes_a_clip_table_and_poses(tmp_path):
     clips = check_table(catalogue.clips, "clips", "here")
     columns = ["clip_id", "label", "group", "fps", "n_frames", "width", "height", "split1"]
     assert clips[columns].to_numpy().tolist() == [
-        ["b", "run", "b", 25.0, 4, 320, 240, "test"],
-        ["a", "sit", "a", 25.0, 3, 320, 240, "train"],
-        ["c", "sit", "c", 25.0, 4, 320, 240, "unused"],
+        ["b", "run", "", 25.0, 4, 320, 240, "test"],
+        ["a", "sit", "", 25.0, 3, 320, 240, "train"],
+        ["c", "sit", "", 25.0, 4, 320, 240, "unused"],
     ]
     assert catalogue.quarantine.empty
     assert catalogue.missing == ()
