@@ -14,6 +14,7 @@ import pandas as pd
 
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, Progress
 from pan_core.datasets.download import obtain
+from pan_core.datasets.manifests.manifest import printable
 from pan_core.datasets.pyskl_format import PysklFile, annotation_faults, joints_of, read_pyskl
 from pan_core.errors import DataError
 from pan_core.files import atomic_path, read_json, write_json
@@ -185,11 +186,11 @@ class _Conversion:
     def missing(self) -> list[str]:
         """Clips that a split names and the file does not hold."""
         named = {clip for parts in self.file.splits.values() for clips in parts.values() for clip in clips}
-        return sorted(named - self.seen)
+        return sorted(printable(name) for name in named if printable(name) not in self.seen)
 
     def _clip(self, annotation: Any, number: int) -> ClipPoses | None:
         name = annotation.get("frame_dir") if isinstance(annotation, Mapping) else None
-        clip_id = name if isinstance(name, str) and name else f"annotation {number}"
+        clip_id = printable(name) if isinstance(name, str) and name else f"annotation {number}"
         classes = self.settings.classes
         faults = annotation_faults(
             annotation, joints=self.settings.layout.size, classes=len(classes) if classes else None
