@@ -132,14 +132,17 @@ def read_splits(folder: Path, classes: Sequence[str] = CLASSES) -> dict[str, dic
     if not lists:
         raise DataError(f"{folder}: no <class>_test_split<number>.txt; run `dvc repro --force fetch`")
     numbers = sorted({int(match["number"]) for match in lists.values()})
+    faults = [f"split {number}: no list at all" for number in range(1, max(numbers)) if number not in numbers]
     present = {(match["label"], int(match["number"])) for match in lists.values()}
     wanted = [(label, number) for number in numbers for label in classes]
-    faults = [f"{label}_test_split{number}.txt: missing" for label, number in wanted if (label, number) not in present]
+    faults += [f"{label}_test_split{number}.txt: missing" for label, number in wanted if (label, number) not in present]
     faults += [f"{path.name}: Expected a name like wave_test_split1.txt" for path in files if path not in lists]
     faults += [f"{path.name}: no such class" for path, match in lists.items() if match["label"] not in classes]
     splits: dict[str, dict[str, str]] = {f"split{number}": {} for number in numbers}
     first: dict[tuple[str, int], Path] = {}
     for path, match in lists.items():
+        if match["label"] not in classes:
+            continue
         if (other := first.setdefault((match["label"], int(match["number"])), path)) != path:
             faults.append(f"{path.name}: a second list of the class and number of {other.name}")
             continue

@@ -7,7 +7,7 @@ the part is 1 for training and 2 for test. Every joint of every frame is annotat
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -70,8 +70,8 @@ class Jhmdb(Dataset):
 
     def catalogue(self, folder: Path, context: Context) -> Catalogue:
         """Clip table with the three official splits; a clip whose joints cannot be read goes to quarantine."""
-        parts = read_splits(folder / SPLITS)
         files = sorted((folder / POSITIONS).rglob("joint_positions.mat"))
+        parts = read_splits(folder / SPLITS, classes={path.parent.parent.name for path in files})
         rows, failed = [], []
         for done, path in enumerate(files, start=1):
             clip_id = path.parent.name
@@ -118,8 +118,12 @@ def read_joints(path: Path) -> np.ndarray:
     return np.concatenate([places - 1, np.ones_like(places[..., :1])], axis=-1, dtype=np.float32)[None]
 
 
-def read_splits(folder: Path) -> dict[str, dict[str, str]]:
+def read_splits(folder: Path, *, classes: Collection[str] = ()) -> dict[str, dict[str, str]]:
     """Part of every clip in every official split: column -> clip id -> train, test or unused.
+
+    Args:
+        folder: With a list a class and split: `wave_test_split1.txt`.
+        classes: Classes that must have lists, besides those that have one.
 
     Raises:
         DataError: Where there are no lists, a class lacks the list of a split, or a list is not of their form.
@@ -135,13 +139,14 @@ def read_splits(folder: Path) -> dict[str, dict[str, str]]:
         lists[key] = path
     if not lists:
         raise DataError(f"{folder}: no <class>_test_split<k>.txt; run `dvc repro --force fetch`")
-    labels, numbers = {label for _, label in lists}, {number for number, _ in lists}
+    labels = {label for _, label in lists} | set(classes)
+    numbers = range(1, max(number for number, _ in lists) + 1)
     if missing := sorted({(number, label) for number in numbers for label in labels} - lists.keys()):
         number, label = missing[0]
         raise DataError(
             f"{folder}: {len(missing)} split lists are missing, such as {label}_test_split{number}.txt; fetch them again"
         )
-    splits: dict[str, dict[str, str]] = {f"split{number}": {} for number in sorted(numbers)}
+    splits: dict[str, dict[str, str]] = {f"split{number}": {} for number in numbers}
     for (number, _), path in sorted(lists.items()):
         _read_list(path, splits[f"split{number}"])
     return splits
@@ -149,7 +154,8 @@ def read_splits(folder: Path) -> dict[str, dict[str, str]]:
 
 def _read_list(path: Path, split: dict[str, str]) -> None:
     """Add the clips of a list to its split."""
-    named: set[str] = set()
+    before = len(split)
+    named = {clip_id.casefold() for clip_id in split}
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         if not line.strip():
             continue
@@ -162,7 +168,7 @@ def _read_list(path: Path, split: dict[str, str]) -> None:
         if clip_id.casefold() in named:
             raise DataError(f"{path}, line {number}: {clip_id} is named twice; fetch the lists again")
         named.add(clip_id.casefold())
-    if not named:
+    if len(split) == before:
         raise DataError(f"{path}: names no clip; fetch the lists again")
 
 

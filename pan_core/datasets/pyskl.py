@@ -129,7 +129,10 @@ class Pyskl(PysklDataset):
         options = context.options
         layout = layout_by_name(str(options.get("layout", COCO17.name)))
         classes = read_classes(Path(str(options["classes"]))) if options.get("classes") else None
-        return PysklSettings(layout, classes, float(options.get("fps", self.fps)))
+        fps = float(options.get("fps", self.fps))
+        if not 1 <= fps <= 1000:
+            raise DataError(f"params.yaml: pyskl.fps: Expected 1 to 1000 frames a second, but got {fps:g}")
+        return PysklSettings(layout, classes, fps)
 
     def pose_layout(self, folder: Path) -> SkeletonLayout:
         """The layout that the stored poses have."""

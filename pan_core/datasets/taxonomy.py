@@ -9,7 +9,7 @@ A class is atomic, a sequence of actions (LongJump: Running, then Jumping), or s
 """
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -175,7 +175,7 @@ def _fault_of_parts(kind: str, parts: list[str]) -> str:
     return ""
 
 
-def _spellings(names: Sequence[str]) -> list[str]:
+def _spellings(names: Iterable[str]) -> list[str]:
     """Names that differ in spaces or case only, which would be learnt as different actions."""
     spelt: dict[str, set[str]] = {}
     for name in names:
@@ -189,7 +189,7 @@ def _spellings(names: Sequence[str]) -> list[str]:
 
 def _contradictions(compositions: Mapping[str, Composition]) -> list[str]:
     """Faults that only show between classes."""
-    faults = _spellings([name for label, made in compositions.items() for name in (label, *made.parts)])
+    faults = _spellings(compositions) + _spellings(part for made in compositions.values() for part in made.parts)
     made: dict[tuple[str, tuple[str, ...]], str] = {}
     for label, composition in compositions.items():
         if composition == whole(label):

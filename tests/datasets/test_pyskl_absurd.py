@@ -7,6 +7,7 @@ import pytest
 
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Context
+from pan_core.errors import DataError
 from pan_core.tables import check_table
 
 
@@ -50,6 +51,14 @@ def test_an_absurd_annotation_goes_to_quarantine(tmp_path, reason, fields):
     assert catalogue.clips["clip_id"].tolist() == ["good"]
     (row,) = check_table(catalogue.quarantine, "quarantine", "here").itertuples()
     assert reason in row.reason
+
+
+@pytest.mark.parametrize("fps", [0.5, 1001, float("nan"), float("inf")])
+def test_an_absurd_rate_is_said(tmp_path, fps):
+    (tmp_path / "mine.pkl").touch()
+    context = Context(cache=tmp_path, options={"path": str(tmp_path / "mine.pkl"), "fps": fps})
+    with pytest.raises(DataError, match="Expected 1 to 1000 frames a second"):
+        dataset_by_name("pyskl").fetch(tmp_path / "raw", context)
 
 
 def test_joints_a_little_outside_and_missing_ones_anywhere_are_taken(tmp_path):
