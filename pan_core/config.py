@@ -32,7 +32,7 @@ Below1 = Annotated[float, Field(ge=0, lt=1)]
 class Section(BaseModel):
     """A part of params.yaml: unknown keys are refused, values are never changed after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 class ActorsParams(Section):
@@ -56,7 +56,7 @@ class PysklParams(Section):
     path: str = ""
     layout: str = "coco17"
     classes: str = ""
-    fps: PositiveFloat = 30.0
+    fps: Annotated[float, Field(ge=1, le=1000)] = 30.0
 
 
 class SplitParams(Section):
@@ -65,6 +65,13 @@ class SplitParams(Section):
     splits: Annotated[list[Positive], Field(min_length=1)] = [1]
     folds: Annotated[int, Field(ge=2)] = 3
     validation_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+
+    @field_validator("splits")
+    @classmethod
+    def _each_split_once(cls, splits: list[int]) -> list[int]:
+        if len(set(splits)) < len(splits):
+            raise ValueError("a split is named twice, each is used once")
+        return splits
 
 
 class PoseParams(Section):

@@ -63,7 +63,7 @@ PARTS = {"0": "unused", "1": "train", "2": "test"}
 _NAME = re.compile(
     rf"(?P<film>.+?)_(?P<label>{'|'.join(CLASSES)})_[hulf]_[cn]m_np\d+_(?:fr|ba|le|ri)_(?:goo|med|bad)_\d+"
 )
-_LIST = re.compile(r"(?P<label>.+)_test_split(?P<number>\d+)")
+_LIST = re.compile(r"(?P<label>.+)_test_split(?P<number>[0-9]+)")
 _FOLDERS = {label: label for label in CLASSES}
 
 
@@ -127,16 +127,25 @@ def read_splits(folder: Path, classes: Sequence[str] = CLASSES) -> dict[str, dic
     Raises:
         DataError: Where lists are missing or contradict themselves, with the first faults.
     """
-    lists = {path: match for path in sorted(folder.glob("*.txt")) if (match := _LIST.fullmatch(path.stem))}
+    files = sorted(folder.glob("*_test_split*.txt"))
+    lists = {path: match for path in files if (match := _LIST.fullmatch(path.stem))}
     if not lists:
         raise DataError(f"{folder}: no <class>_test_split<number>.txt; run `dvc repro --force fetch`")
     numbers = sorted({int(match["number"]) for match in lists.values()})
+    faults = [f"split {number}: no list at all" for number in range(1, max(numbers)) if number not in numbers]
     present = {(match["label"], int(match["number"])) for match in lists.values()}
     wanted = [(label, number) for number in numbers for label in classes]
-    faults = [f"{label}_test_split{number}.txt: missing" for label, number in wanted if (label, number) not in present]
+    faults += [f"{label}_test_split{number}.txt: missing" for label, number in wanted if (label, number) not in present]
+    faults += [f"{path.name}: Expected a name like wave_test_split1.txt" for path in files if path not in lists]
     faults += [f"{path.name}: no such class" for path, match in lists.items() if match["label"] not in classes]
     splits: dict[str, dict[str, str]] = {f"split{number}": {} for number in numbers}
+    first: dict[tuple[str, int], Path] = {}
     for path, match in lists.items():
+        if match["label"] not in classes:
+            continue
+        if (other := first.setdefault((match["label"], int(match["number"])), path)) != path:
+            faults.append(f"{path.name}: a second list of the class and number of {other.name}")
+            continue
         faults += _read_list(path, match["label"], splits[f"split{int(match['number'])}"])
     if faults:
         shown = "".join(f"\n  - {fault}" for fault in faults[:SHOWN])
@@ -146,7 +155,8 @@ def read_splits(folder: Path, classes: Sequence[str] = CLASSES) -> dict[str, dic
 
 def _read_list(path: Path, label: str, parts: dict[str, str]) -> list[str]:
     """Add one list's clips to the parts of its split; returns what is wrong with its lines."""
-    faults = []
+    faults: list[str] = []
+    named: set[str] = set()
     for line in filter(None, map(str.strip, path.read_text(encoding="utf-8", errors="replace").splitlines())):
         name, _, flag = line.rpartition(" ")
         clip_id, part = name.strip().removesuffix(".avi"), PARTS.get(flag)
@@ -157,7 +167,10 @@ def _read_list(path: Path, label: str, parts: dict[str, str]) -> list[str]:
             faults.append(f"{path.name}: {clip_id!r} is no name of a clip of {label}")
         elif parts.setdefault(clip_id, part) != part:
             faults.append(f"{path.name}: {clip_id!r} is both {parts[clip_id]} and {part}")
-    return faults
+        elif clip_id.casefold() in named:
+            faults.append(f"{path.name}: {clip_id!r} is named twice")
+        named.add(clip_id.casefold())
+    return faults if named or faults else [f"{path.name}: names no clip"]
 
 
 def _match(name: str) -> re.Match[str]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pan_core.datasets import REGISTRY, dataset_by_name
 from pan_core.datasets.base import Catalogue, Context, Dataset, Progress, RemoteFile
-from pan_core.datasets.splits import SHARED, check_counts, leakage
+from pan_core.datasets.splits import SHARED, check_counts, group_splits, leakage
 from pan_core.datasets.transfer import announced_size
 from pan_core.errors import DataError, PanError, VideoError
 from pan_core.files import SCRATCH_SUFFIX
@@ -19,6 +19,8 @@ from pan_core.tables import check_table, splits_of
 
 SHOWN = 5
 UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+# As in params.yaml where nothing is changed.
+FOLDS = 3
 
 
 @dataclass(frozen=True)
@@ -125,11 +127,7 @@ def _inspect(dataset: Dataset, folder: Path, context: Context, decode: int, seed
     clips = check_table(catalogue.clips, "clips", dataset.name)
     figures = _counted(dataset, catalogue)
     findings = check_counts(clips, dataset.facts) + _left_out(catalogue)
-    for number in splits_of(clips):
-        leaks = leakage(clips, f"split{number}")
-        counts = clips[f"split{number}"].value_counts()
-        parts = ", ".join(f"{part} {counts[part]:,}" for part in ("train", "test", "unused") if part in counts)
-        figures.append((f"split {number}", f"{parts}; test clips shared with training: {_shared(leaks)}"))
+    figures += _splits(clips)
     seen, faults = (
         _decoded(folder, clips, decode, seed, context.progress)
         if dataset.has_video
@@ -141,15 +139,34 @@ def _inspect(dataset: Dataset, folder: Path, context: Context, decode: int, seed
 def _counted(dataset: Dataset, catalogue: Catalogue) -> list[tuple[str, str]]:
     clips = catalogue.clips
     composed = [label for label in sorted(clips["label"].unique()) if len(dataset.parts(label).parts) > 1]
+    known = clips.loc[clips["group"] != "", "group"].nunique()
     seconds = float((clips["n_frames"] / clips["fps"]).sum())
     return [
         ("dataset", dataset.facts.title),
         ("clips", f"{len(clips):,} of {clips['label'].nunique()} classes, {seconds / 60:.1f} minutes"),
-        ("groups", f"{clips['group'].nunique():,}"),
+        ("groups", f"{known:,}" if known else "not known"),
         ("left out", f"{len(catalogue.quarantine):,}"),
         ("listed, not on disk", f"{len(catalogue.missing):,}"),
         ("composed classes", f"{len(composed)}" + (f" ({_some(composed)})" if composed else "")),
     ]
+
+
+def _splits(clips: pd.DataFrame) -> list[tuple[str, str]]:
+    """Parts and leakage of every official split, or of those that would be made where there is none."""
+    made = ""
+    if not splits_of(clips):
+        try:
+            clips = group_splits(clips, folds=FOLDS, seed=0)
+        except DataError as error:
+            return [("splits", f"none official, and none can be made by group: {error}")]
+        made = f"made by group, {FOLDS} folds, seed 0: "
+    figures = []
+    for number in splits_of(clips):
+        leaks = leakage(clips, f"split{number}")
+        counts = clips[f"split{number}"].value_counts()
+        parts = ", ".join(f"{part} {counts[part]:,}" for part in ("train", "test", "unused") if part in counts)
+        figures.append((f"split {number}", f"{made}{parts}; test clips shared with training: {_shared(leaks)}"))
+    return figures
 
 
 def _shared(leaks: Mapping[str, int]) -> str:

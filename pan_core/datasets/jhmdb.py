@@ -5,8 +5,9 @@ counts pixels of a 320 x 240 picture from 1, and `splits/<class>_test_split<k>.t
 the part is 1 for training and 2 for test. Every joint of every frame is annotated, those out of the picture too.
 """
 
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,6 +30,7 @@ HOST = "files.is.tue.mpg.de/jhmdb"
 POSITIONS, SPLITS = "joint_positions", "splits"
 FPS, WIDTH, HEIGHT = 30.0, 320, 240
 PART = {"0": "unused", "1": "train", "2": "test"}
+_LIST = re.compile(r"(?P<label>.+)_test_split(?P<number>[0-9]+)\.txt")
 _DAMAGED = (MatReadError, OSError, ValueError, TypeError, KeyError, NotImplementedError, zlib.error)
 
 
@@ -70,8 +72,8 @@ class Jhmdb(Dataset):
 
     def catalogue(self, folder: Path, context: Context) -> Catalogue:
         """Clip table with the three official splits; a clip whose joints cannot be read goes to quarantine."""
-        parts = read_splits(folder / SPLITS)
         files = sorted((folder / POSITIONS).rglob("joint_positions.mat"))
+        parts = read_splits(folder / SPLITS, classes={path.parent.parent.name for path in files})
         rows, failed = [], []
         for done, path in enumerate(files, start=1):
             clip_id = path.parent.name
@@ -118,27 +120,58 @@ def read_joints(path: Path) -> np.ndarray:
     return np.concatenate([places - 1, np.ones_like(places[..., :1])], axis=-1, dtype=np.float32)[None]
 
 
-def read_splits(folder: Path) -> dict[str, dict[str, str]]:
+def read_splits(folder: Path, *, classes: Collection[str] = ()) -> dict[str, dict[str, str]]:
     """Part of every clip in every official split: column -> clip id -> train, test or unused.
 
+    Args:
+        folder: With a list a class and split: `wave_test_split1.txt`.
+        classes: Classes that must have lists, besides those that have one.
+
     Raises:
-        DataError: Where there are no lists, or a line is not of their form.
+        DataError: Where there are no lists, a class lacks the list of a split, or a list is not of their form.
     """
-    splits: dict[str, dict[str, str]] = {}
+    lists: dict[tuple[int, str], Path] = {}
     for path in sorted(folder.rglob("*_test_split*.txt")):
-        split = splits.setdefault(f"split{path.stem.rpartition('_test_split')[2]}", {})
-        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-            if not line.strip():
-                continue
-            name, _, code = line.strip().rpartition(" ")
-            clip_id = name.strip().removesuffix(".avi")
-            if not clip_id or code not in PART:
-                raise DataError(f"{path}, line {number}: Expected `<clip>.avi 1` or `2`, but got {line[:80]!r}")
-            if split.setdefault(clip_id, PART[code]) != PART[code]:
-                raise DataError(f"{path}, line {number}: {clip_id} is in training and test at once")
-    if not splits:
+        match = _LIST.fullmatch(path.name)
+        if match is None:
+            raise DataError(f"{path}: Expected a name like wave_test_split1.txt; rename or remove it")
+        key = int(match["number"]), match["label"]
+        if key in lists:
+            raise DataError(f"{path}: a second list of the class and number of {lists[key].name}; remove one of them")
+        lists[key] = path
+    if not lists:
         raise DataError(f"{folder}: no <class>_test_split<k>.txt; run `dvc repro --force fetch`")
-    return dict(sorted(splits.items()))
+    labels = {label for _, label in lists} | set(classes)
+    numbers = range(1, max(number for number, _ in lists) + 1)
+    if missing := sorted({(number, label) for number in numbers for label in labels} - lists.keys()):
+        number, label = missing[0]
+        raise DataError(
+            f"{folder}: {len(missing)} split lists are missing, such as {label}_test_split{number}.txt; fetch them again"
+        )
+    splits: dict[str, dict[str, str]] = {f"split{number}": {} for number in numbers}
+    for (number, _), path in sorted(lists.items()):
+        _read_list(path, splits[f"split{number}"])
+    return splits
+
+
+def _read_list(path: Path, split: dict[str, str]) -> None:
+    """Add the clips of a list to its split."""
+    before = len(split)
+    named = {clip_id.casefold() for clip_id in split}
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        if not line.strip():
+            continue
+        name, _, code = line.strip().rpartition(" ")
+        clip_id = name.strip().removesuffix(".avi")
+        if not clip_id or code not in PART:
+            raise DataError(f"{path}, line {number}: Expected `<clip>.avi 1` or `2`, but got {line[:80]!r}")
+        if split.setdefault(clip_id, PART[code]) != PART[code]:
+            raise DataError(f"{path}, line {number}: {clip_id} is in training and test at once")
+        if clip_id.casefold() in named:
+            raise DataError(f"{path}, line {number}: {clip_id} is named twice; fetch the lists again")
+        named.add(clip_id.casefold())
+    if len(split) == before:
+        raise DataError(f"{path}: names no clip; fetch the lists again")
 
 
 def _row(path: Path, *, frames: int) -> dict[str, object]:
@@ -146,7 +179,7 @@ def _row(path: Path, *, frames: int) -> dict[str, object]:
     try:
         film = source_film(clip_id)
     except DataError:
-        film = clip_id
+        film = ""
     return {
         "clip_id": clip_id,
         "path": "",

@@ -20,7 +20,7 @@ SCALE = 0.5
 
 
 class Jhmdb14(PysklDataset):
-    """Adapter of the 14-class subset; names are numbers here, so films are not known and every clip is a group."""
+    """Adapter of the 14-class subset; names are numbers here, so the group of a clip is not known."""
 
     name = "jhmdb14"
     facts: ClassVar = Facts(

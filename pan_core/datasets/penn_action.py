@@ -5,8 +5,9 @@ because nothing here needs the frames. Facts of the format: the train flag is 1 
 missing; the visibility flag is separate; a few files have a bounding box too few, which is not read.
 """
 
+import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import ClassVar
@@ -30,6 +31,12 @@ SIZE = 3_235_203_923
 FPS = 30.0
 HIDDEN_SCORE = 0.5
 LABELS = "labels"
+VALUES = ("action", "train", "x", "y", "visibility", "nframes", "dimensions")
+LARGEST_SIDE, LARGEST_PLACE = 100_000, 1e6
+_DAMAGED = (
+    MatReadError, OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError,
+    EOFError, OverflowError, MemoryError, struct.error, zlib.error,
+)  # fmt: skip
 
 
 class PennAction(Dataset):
@@ -56,28 +63,35 @@ class PennAction(Dataset):
         with atomic_path(folder) as partial, reading(found, context):
             partial.mkdir()
             if found.is_dir():
+                if not (found / "labels").is_dir():
+                    raise DataError(f"{found}: has no folder labels, expected labels/NNNN.mat as the archive has them")
                 link_tree(found / "labels", partial / LABELS)
             else:
                 extract_labels(found, partial / LABELS, progress=context.progress)
 
     def catalogue(self, folder: Path, context: Context) -> Catalogue:
-        """Clip table with the official split as `split1`; every sequence is a group of its own."""
+        """Clip table with the official split as `split1`; a sequence that cannot be read goes to quarantine."""
         files = sorted((folder / LABELS).glob("*.mat"))
-        rows = []
+        rows, failed = [], []
         for done, path in enumerate(files, start=1):
-            rows.append(_row(path))
+            try:
+                rows.append(_row(path))
+            except DataError as error:
+                failed.append({"clip_id": path.stem, "stage": "split", "reason": str(error)})
             if context.progress:
                 context.progress(done, len(files))
         if not rows:
-            raise DataError(f"{folder / LABELS}: no label files; run `dvc repro --force fetch`")
-        return Catalogue(pd.DataFrame(rows), empty_table("quarantine"))
+            reason = f", such as {failed[0]['reason']}" if failed else ""
+            raise DataError(
+                f"{folder / LABELS}: none of {len(files)} label files can be used{reason}; run `dvc repro --force fetch`"
+            )
+        return Catalogue(pd.DataFrame(rows), pd.DataFrame(failed) if failed else empty_table("quarantine"))
 
     def poses(self, folder: Path, clips: pd.DataFrame) -> Iterator[ClipPoses]:
         """Annotated joints; score 1 where visible, 0.5 where annotated but hidden, 0 where missing."""
         for clip in clips.itertuples(index=False):
-            mat = _read(folder / LABELS / f"{clip.clip_id}.mat")
-            place = np.stack([mat["x"], mat["y"]], axis=-1).astype(np.float32)  # T V 2
-            score = np.where(mat["visibility"] > 0, 1.0, HIDDEN_SCORE).astype(np.float32)  # T V
+            place, visible = _joints(folder / LABELS / f"{clip.clip_id}.mat")
+            score = np.where(visible, 1.0, HIDDEN_SCORE).astype(np.float32)  # T V
             missing = (place <= 1).all(axis=-1)
             score[missing] = 0.0
             place[missing] = np.nan
@@ -106,11 +120,48 @@ def extract_labels(archive: Path, folder: Path, *, progress: Progress | None = N
         (unpacked / "Penn_Action" / "labels").rename(partial)
 
 
-def _read(path: Path) -> dict:
+def _joints(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Places (T, 13, 2), float32, and whether each joint is visible (T, 13)."""
+    mat = _read(path)
+    return np.stack([mat["x"], mat["y"]], axis=-1).astype(np.float32), mat["visibility"] > 0
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """Content of a label file.
+
+    Raises:
+        DataError: Where it is no MATLAB file, lacks a value, or contradicts itself.
+    """
     try:
-        return loadmat(path)
-    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError, zlib.error) as error:
-        raise DataError(f"{path}: not a readable MATLAB file ({error}); run `dvc repro --force fetch`") from error
+        mat = loadmat(path, variable_names=VALUES)
+    except _DAMAGED as error:
+        raise DataError(f"{path}: not a readable MATLAB file ({error}); fetch it again") from error
+    if missing := [name for name in VALUES if name not in mat or mat[name].size == 0]:
+        raise DataError(f"{path}: has no {', '.join(missing)}, expected {', '.join(VALUES)}; fetch it again")
+    if faults := list(_faults(mat)):
+        raise DataError(f"{path}: {'; '.join(faults)}; fetch it again")
+    return mat
+
+
+def _faults(mat: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """What is wrong with the values of a file that has them all."""
+    odd = [name for name in VALUES if name != "action" and mat[name].dtype.kind not in "fiub"]
+    if odd or mat["action"].dtype.kind != "U":
+        yield f"Expected action to be text and all else numbers, but got otherwise in {', '.join(odd) or 'action'}"
+        return
+    frames = mat["nframes"].ravel()[0]
+    for name in ("x", "y", "visibility"):
+        if mat[name].shape != (frames, PENN13.size):
+            yield f"Expected {name} to have shape ({frames:g}, {PENN13.size}), but got {mat[name].shape}"
+        elif not (np.abs(mat[name]) < LARGEST_PLACE).all():
+            yield f"{name} has values that are not finite or not places in a picture"
+    dimensions = mat["dimensions"].ravel()
+    if len(dimensions) < 2 or not all(1 <= side <= LARGEST_SIDE and side == int(side) for side in dimensions[:2]):
+        yield f"Expected dimensions to be height and width in pixels, but got {dimensions[:3].tolist()}"
+    if mat["train"].ravel()[0] not in (1, -1):
+        yield f"Expected train to be 1 or -1, but got {mat['train'].ravel()[0]}"
+    if not str(mat["action"].ravel()[0]).strip():
+        yield "action is empty"
 
 
 def _row(path: Path) -> dict[str, object]:
@@ -121,7 +172,7 @@ def _row(path: Path) -> dict[str, object]:
         "path": "",
         "source": PennAction.name,
         "label": str(mat["action"].ravel()[0]),
-        "group": path.stem,
+        "group": "",
         "subject": "",
         "camera": "",
         "fps": FPS,

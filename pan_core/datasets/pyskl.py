@@ -15,6 +15,7 @@ import pandas as pd
 
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, Progress
 from pan_core.datasets.download import obtain, reading
+from pan_core.datasets.manifests.manifest import printable
 from pan_core.datasets.pyskl_format import PysklFile, annotation_faults, joints_of, read_pyskl
 from pan_core.errors import DataError
 from pan_core.files import atomic_path, read_json, require_space, write_json
@@ -57,12 +58,12 @@ class PysklDataset(Dataset):
     extractor: ClassVar[str] = "HRNet-w32, as published by PYSKL"
 
     def group(self, clip_id: str, label: str) -> str:
-        """Group of a clip: clips of one group must not be on both sides of a split.
+        """Group of a clip: clips of one group must not be on both sides of a split; empty where none is known.
 
         Raises:
             DataError: Where the name contradicts the label or the dataset's way of naming.
         """
-        return clip_id
+        return ""
 
     def pixels(self, joints: np.ndarray, width: int, height: int) -> np.ndarray:
         """Joints (M, T, V, 3) in pixels; the file has pixels unless its dataset says otherwise."""
@@ -136,7 +137,10 @@ class Pyskl(PysklDataset):
         options = context.options
         layout = layout_by_name(str(options.get("layout", COCO17.name)))
         classes = read_classes(Path(str(options["classes"]))) if options.get("classes") else None
-        return PysklSettings(layout, classes, float(options.get("fps", self.fps)))
+        fps = float(options.get("fps", self.fps))
+        if not 1 <= fps <= 1000:
+            raise DataError(f"params.yaml: pyskl.fps: Expected 1 to 1000 frames a second, but got {fps:g}")
+        return PysklSettings(layout, classes, fps)
 
     def pose_layout(self, folder: Path) -> SkeletonLayout:
         """The layout that the stored poses have."""
@@ -199,11 +203,11 @@ class _Conversion:
     def missing(self) -> list[str]:
         """Clips that a split names and the file does not hold."""
         named = {clip for parts in self.file.splits.values() for clips in parts.values() for clip in clips}
-        return sorted(named - self.seen)
+        return sorted(printable(name) for name in named if printable(name) not in self.seen)
 
     def _clip(self, annotation: Any, number: int) -> ClipPoses | None:
         name = annotation.get("frame_dir") if isinstance(annotation, Mapping) else None
-        clip_id = name if isinstance(name, str) and name else f"annotation {number}"
+        clip_id = printable(name) if isinstance(name, str) and name else f"annotation {number}"
         classes = self.settings.classes
         faults = annotation_faults(
             annotation, joints=self.settings.layout.size, classes=len(classes) if classes else None

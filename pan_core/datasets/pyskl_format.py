@@ -6,6 +6,7 @@ were detected, `keypoint_score` (PYSKL, tools/data/README.md). Shapes: M people,
 """
 
 import re
+import unicodedata
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from pan_core.errors import DataError
 FIELDS = ("frame_dir", "total_frames", "img_shape", "label", "keypoint")
 _PART = re.compile(r"(?<![a-z])(train|validation|val|test)(?![a-z])", re.IGNORECASE)
 _LARGEST = 1 << 62
+LARGEST_SIDE = 100_000
+LARGEST_SCORE = 1.5
+FAR = 10
 _PARTS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 
 
@@ -81,7 +85,10 @@ def pair_splits(split: object, where: str) -> dict[str, dict[str, set[str]]]:
                 f"or test in it, but got {_described(clips)}; correct or drop this entry of `split`"
             )
         key = (name[: match.start()] + name[match.end() :]).strip("_-")
-        found.setdefault(key, {})[_PARTS[match[0].lower()]] = set(clips)
+        part = _PARTS[match[0].lower()]
+        if part in found.setdefault(key, {}):
+            raise DataError(f"{where}: split {name[:40]!r} is a second list to {part}; rename or drop one of them")
+        found[key][part] = set(clips)
     for key, parts in found.items():
         if "test" not in parts and "val" in parts:
             parts["test"] = parts.pop("val")
@@ -89,6 +96,10 @@ def pair_splits(split: object, where: str) -> dict[str, dict[str, set[str]]]:
             raise DataError(
                 f"{where}: split {key!r} has a {' and a '.join(parts)} list only; Expected one to train and one to test "
                 "or validate on; add the other to `split` or drop this one"
+            )
+        if empty := [part for part in ("train", "test") if not parts[part]]:
+            raise DataError(
+                f"{where}: split {key!r} names no clip to {' and '.join(empty)}; fill it or drop this split"
             )
     return {f"split{number}": parts for number, parts in enumerate(found.values(), start=1)}
 
@@ -109,7 +120,8 @@ def annotation_faults(annotation: object, *, joints: int, classes: int | None) -
 
 
 def _field_faults(annotation: Mapping, classes: int | None) -> Iterator[str]:
-    if not isinstance(annotation["frame_dir"], str) or not annotation["frame_dir"]:
+    name = annotation["frame_dir"]
+    if not isinstance(name, str) or not name or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
         yield f"Expected frame_dir to be a name, but got {_described(annotation['frame_dir'])}"
     label = annotation["label"]
     if not _whole(label):
@@ -117,7 +129,7 @@ def _field_faults(annotation: Mapping, classes: int | None) -> Iterator[str]:
     elif classes is not None and label >= classes:
         yield f"label {label} is outside 0..{classes - 1}"
     shape = annotation["img_shape"]
-    if not isinstance(shape, tuple | list) or len(shape) != 2 or not all(_whole(side) and side > 0 for side in shape):
+    if not isinstance(shape, tuple | list) or len(shape) != 2 or not all(map(_is_side, shape)):
         yield f"Expected img_shape to be (height, width) in pixels, but got {_described(shape)}"
 
 
@@ -135,8 +147,21 @@ def _array_faults(annotation: Mapping, joints: int) -> Iterator[str]:
         yield f"Expected keypoint_score to have shape {place.shape[:3]}, but got {_described(score)}"
     elif score is not None and not np.isfinite(score).all():
         yield f"{np.count_nonzero(~np.isfinite(score))} of the keypoint scores are not finite"
+    elif score is not None and score.size and score.max() > LARGEST_SCORE:
+        yield f"a keypoint score is {score.max():g}, expected scores from 0 to 1; divide them by their greatest"
     elif unplaced := np.count_nonzero(~np.isfinite(place).all(axis=-1) & (score is None or np.greater(score, 0))):
         yield f"{unplaced} of the joints have a place that is not finite"
+    elif far := _far_outside(place, score, annotation["img_shape"]):
+        yield f"{far} of the joints lie more than {FAR} pictures outside of the picture"
+
+
+def _far_outside(place: np.ndarray, score: np.ndarray | None, shape: Any) -> int:
+    """How many seen joints lie absurdly far from the picture; none is counted where its size is not known."""
+    if not isinstance(shape, tuple | list) or len(shape) != 2 or not all(map(_is_side, shape)):
+        return 0
+    size = np.array(shape[::-1], dtype=float)  # width, height
+    inside = ((place >= -FAR * size) & (place <= (FAR + 1) * size)).all(axis=-1)
+    return int(np.count_nonzero(~inside & (score is None or np.greater(score, 0))))
 
 
 def joints_of(annotation: Mapping) -> np.ndarray:
@@ -151,7 +176,8 @@ def joints_of(annotation: Mapping) -> np.ndarray:
     """
     place, score = annotation["keypoint"], annotation.get("keypoint_score")
     joints = np.empty((*place.shape[:3], 3), dtype=np.float32)
-    joints[..., :2] = place
+    with np.errstate(over="ignore"):  # of joints that are missing
+        joints[..., :2] = place
     joints[..., 2] = (place != 0).any(axis=-1) if score is None else np.clip(score, 0, 1)
     missing = joints[..., 2] <= 0
     joints[missing, :2] = np.nan
@@ -160,6 +186,10 @@ def joints_of(annotation: Mapping) -> np.ndarray:
 
 def _whole(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(0 <= value < _LARGEST)
+
+
+def _is_side(value: object) -> bool:
+    return _whole(value) and 0 < int(value) <= LARGEST_SIDE  # type: ignore[call-overload]
 
 
 def _numeric(value: object) -> bool:

@@ -34,7 +34,7 @@ def with_validation(clips: pd.DataFrame, column: str, *, share: float, seed: int
     """
     parts = clips[column].copy()
     train = clips[parts == "train"]
-    groups = _groups(train)
+    groups = groups_of(train)
     if groups.nunique() < 2:
         raise DataError(
             f"{column}: all {len(train)} training clips are of one group, so none can be kept for validation; add "
@@ -60,7 +60,7 @@ def group_splits(clips: pd.DataFrame, *, folds: int, seed: int) -> pd.DataFrame:
     Raises:
         DataError: Where `folds` is below 2 or there are fewer groups than folds.
     """
-    groups = _groups(clips)
+    groups = groups_of(clips)
     if folds < 2:
         raise DataError(f"Expected at least 2 folds to split by group, but got {folds}; raise split.folds")
     if groups.nunique() < folds:
@@ -81,6 +81,15 @@ def group_splits(clips: pd.DataFrame, *, folds: int, seed: int) -> pd.DataFrame:
     for number, (_, test) in enumerate(_fold_rows(clips, groups, folds, seed), start=1):
         split[f"split{number}"] = np.where(np.isin(np.arange(len(clips)), test), "test", "train")
     return split
+
+
+def groups_of(clips: pd.DataFrame) -> pd.Series:
+    """Group of each clip; a clip whose group is not known is one of its own.
+
+    Args:
+        clips: Clip table.
+    """
+    return clips["group"].where(clips["group"] != "", "clip " + clips["clip_id"])
 
 
 def leakage(clips: pd.DataFrame, column: str) -> dict[str, int]:
@@ -136,11 +145,6 @@ def check_counts(clips: pd.DataFrame, facts: Facts) -> list[str]:
         f"{what}: expected {count:,} as published, but got {got:,}" for what, count, got in pairs if count != got
     ]
     return differences + absent
-
-
-def _groups(clips: pd.DataFrame) -> pd.Series:
-    """Group of each clip, with the clip itself where no group is known."""
-    return clips["group"].where(clips["group"] != "", "clip " + clips["clip_id"])
 
 
 def _fold_rows(clips: pd.DataFrame, groups: pd.Series, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

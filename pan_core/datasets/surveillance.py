@@ -79,7 +79,8 @@ class Surveillance(Dataset):
 
     def catalogue(self, folder: Path, context: Context) -> Catalogue:
         """One clip a span; there are no official splits."""
-        rows = read_manifest(folder / MANIFEST_NAME).rows
+        manifest = read_manifest(folder / MANIFEST_NAME)
+        rows = manifest.rows
         missing = read_json(folder / FINDINGS)["missing"]
         rows = rows[~rows["video"].isin(missing)].reset_index(drop=True)
         paths = {name: folder / VIDEOS / name for name in rows["video"].unique()}
@@ -96,12 +97,18 @@ class Surveillance(Dataset):
             raise DataError(f"{folder}: none of {len(rows)} labelled spans can be used{reason}")
         clips["group"] = group_of(clips, rows.loc[clips.index], self.grouping(context))
         clips["path"] = VIDEOS + "/" + clips["path"]
-        quarantine = pd.concat([read_table("quarantine", folder / QUARANTINE), failed], ignore_index=True)
+        stored = read_table("quarantine", folder / QUARANTINE)
+        # The source had lines of the same numbers.
+        again = manifest.quarantine.assign(clip_id="stored " + manifest.quarantine["clip_id"])
+        quarantine = pd.concat([stored, again, failed], ignore_index=True)
         return Catalogue(clips.reset_index(drop=True), quarantine, missing=tuple(missing))
 
     def segments(self, folder: Path, clips: pd.DataFrame) -> pd.DataFrame:
         """All labels that hold in each clip's frames, its own among them."""
-        rows = read_manifest(folder / MANIFEST_NAME).rows
+        manifest = read_manifest(folder / MANIFEST_NAME)
+        for row in manifest.quarantine.itertuples(index=False):
+            _log.warning("no segment of %s: %s", row.clip_id, row.reason)
+        rows = manifest.rows
         rows["path"] = VIDEOS + "/" + rows["video"]
         return spans.segment_table(rows, clips)
 

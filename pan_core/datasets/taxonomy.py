@@ -9,7 +9,7 @@ A class is atomic, a sequence of actions (LongJump: Running, then Jumping), or s
 """
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -110,18 +110,41 @@ def _entries(path: Path) -> Iterator[tuple[int, str, Any]]:
         root = YAML(typ="safe", pure=True).compose(path)
     except FileNotFoundError:
         raise DataError(f"{path}: no such taxonomy file") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{path}: not YAML ({error}); expected one line a class, such as `Archery: atomic`") from error
     if root is None or root.id != "mapping":
         raise DataError(f"{path}: expected one line a class, such as `Archery: atomic`, but got no mapping")
+    seen: set[int] = set()
     for key, value in root.value:
+        if key.id != "scalar":
+            raise DataError(f"{path}, line {key.start_mark.line + 1}: expected the name of a class, but got a {key.id}")
+        if _repeats(value, seen):
+            raise DataError(
+                f"{path}, line {key.start_mark.line + 1}: {key.value} refers to another entry; write it out"
+            )
         yield key.start_mark.line + 1, str(key.value), _plain(value)
 
 
+def _repeats(node: Any, seen: set[int]) -> bool:
+    """Whether a list or mapping of a node was met before: by way of aliases a few lines may stand for billions."""
+    if node.id == "scalar":
+        return False
+    if id(node) in seen:
+        return True
+    seen.add(id(node))
+    inner = node.value if node.id == "sequence" else [part for pair in node.value for part in pair]
+    return any(_repeats(part, seen) for part in inner)
+
+
 def _plain(node: Any) -> Any:
-    """Value of a YAML node with every scalar as text, so that an action may be called `on` or `2`."""
+    """Value of a YAML node with every scalar as text, so that an action may be called `on` or `2`.
+
+    A mapping that has a key twice is a list of mappings, and a key that is no scalar is shown by its kind.
+    """
     if node.id == "mapping":
-        return {str(key.value): _plain(value) for key, value in node.value}
+        pairs = [(str(key.value) if key.id == "scalar" else f"a {key.id}", _plain(value)) for key, value in node.value]
+        whole = dict(pairs)
+        return whole if len(whole) == len(pairs) else [{key: value} for key, value in pairs]
     if node.id == "sequence":
         return [_plain(item) for item in node.value]
     return str(node.value)
@@ -152,9 +175,21 @@ def _fault_of_parts(kind: str, parts: list[str]) -> str:
     return ""
 
 
+def _spellings(names: Iterable[str]) -> list[str]:
+    """Names that differ in spaces or case only, which would be learnt as different actions."""
+    spelt: dict[str, set[str]] = {}
+    for name in names:
+        spelt.setdefault(" ".join(name.casefold().split()), set()).add(name)
+    return [
+        f"{' and '.join(map(repr, sorted(group)))} differ in spaces or case only; write them alike"
+        for group in spelt.values()
+        if len(group) > 1
+    ]
+
+
 def _contradictions(compositions: Mapping[str, Composition]) -> list[str]:
     """Faults that only show between classes."""
-    faults = []
+    faults = _spellings(compositions) + _spellings(part for made in compositions.values() for part in made.parts)
     made: dict[tuple[str, tuple[str, ...]], str] = {}
     for label, composition in compositions.items():
         if composition == whole(label):

@@ -11,6 +11,7 @@ from pan_core.errors import DataError
 
 NAME = re.compile(r"v_(?P<label>[A-Za-z0-9]+)_g(?P<group>\d+)_c(?P<clip>\d+)")
 _LISTED = re.compile(r"(?P<label>[^/\s]+)/(?P<clip_id>[^/]+?)\.avi(?:\s+(?P<number>\d+))?\s*")
+_LIST = re.compile(r"(?P<part>train|test)list(?P<number>[0-9]+)\.txt")
 _CLASS = re.compile(r"(?P<number>\d+)\s+(?P<label>\S+)\s*")
 
 
@@ -84,20 +85,18 @@ def read_splits(folder: Path, classes: Sequence[str]) -> dict[str, dict[str, str
     """Part of every clip in every official split: column -> clip id -> train or test.
 
     Raises:
-        DataError: Where a list is missing, or the lists contradict each other: a clip in training and test at once, a
-            class that classInd.txt lacks or numbers otherwise.
+        DataError: Where a list is missing, or the lists contradict each other: a clip in training and test at once or
+            twice in a list, a class that classInd.txt lacks or numbers otherwise, two lists of one number.
     """
     splits: dict[str, dict[str, str]] = {}
-    faults = []
-    for train_list in sorted(folder.glob("trainlist*.txt")):
-        number = train_list.stem.removeprefix("trainlist")
+    pairs, faults = _pairs(folder)
+    for number, (train_list, test_list) in pairs.items():
         train, wrong = _read_list(train_list, classes)
-        test, wrong_too = _read_list(folder / f"testlist{number}.txt", classes)
-        both = [f"{clip_id}: in training and test of split {int(number)}" for clip_id in train if clip_id in test]
+        test, wrong_too = _read_list(test_list, classes)
+        tested = {clip_id.casefold() for clip_id in test}
+        both = [f"{name}: in training and test of split {number}" for name in train if name.casefold() in tested]
         faults += [*wrong, *wrong_too, *both]
-        splits[f"split{int(number)}"] = dict.fromkeys(train, "train") | dict.fromkeys(test, "test")
-    if not splits:
-        raise DataError(f"{folder}: no trainlist*.txt; run `dvc repro --force fetch`")
+        splits[f"split{number}"] = dict.fromkeys(train, "train") | dict.fromkeys(test, "test")
     if faults:
         shown = "".join(f"\n  - {fault}" for fault in faults[:SHOWN])
         raise DataError(
@@ -106,10 +105,38 @@ def read_splits(folder: Path, classes: Sequence[str]) -> dict[str, dict[str, str
     return splits
 
 
+def _pairs(folder: Path) -> tuple[dict[int, tuple[Path, Path]], list[str]]:
+    """Training and test list of each split, and what is wrong with the names of the lists.
+
+    Raises:
+        DataError: Where there is no training list.
+    """
+    found: dict[str, dict[int, Path]] = {"train": {}, "test": {}}
+    faults = []
+    for path in sorted(folder.glob("*list*.txt")):
+        match = _LIST.fullmatch(path.name)
+        if match is None:
+            faults.append(f"{path.name}: Expected a name like trainlist01.txt or testlist01.txt")
+            continue
+        first = found[match["part"]].setdefault(int(match["number"]), path)
+        if first != path:
+            faults.append(f"{path.name}: a second list of the number of {first.name}")
+    if not found["train"] and not faults:
+        raise DataError(f"{folder}: no trainlist*.txt; run `dvc repro --force fetch`")
+    for number, path in found["test"].items():
+        if number not in found["train"]:
+            faults.append(f"{path.name}: there is no trainlist{number:02d}.txt to it")
+    pairs = {
+        number: (path, found["test"].get(number, folder / path.name.replace("train", "test")))
+        for number, path in found["train"].items()
+    }
+    return pairs, faults
+
+
 def _read_list(path: Path, classes: Sequence[str]) -> tuple[dict[str, None], list[str]]:
     """Clip ids of a list in its order, and what is wrong with its lines."""
     numbers = {label: number for number, label in enumerate(classes, start=1)}
-    ids: dict[str, None] = {}
+    ids: dict[str, str] = {}
     faults = []
     for line in _lines(path):
         match = _LISTED.fullmatch(line)
@@ -119,8 +146,14 @@ def _read_list(path: Path, classes: Sequence[str]) -> tuple[dict[str, None], lis
         number = numbers.get(match["label"])
         if number is None or int(match["number"] or number) != number:
             faults.append(f"{path.name}: {line!r} names a class that classInd.txt lacks or numbers otherwise")
-        ids[match["clip_id"]] = None
-    return ids, faults
+        elif not match["clip_id"].casefold().startswith(f"v_{match['label'].casefold()}_"):
+            faults.append(f"{path.name}: {line!r} has a clip of another class than its folder")
+        if match["clip_id"].casefold() in ids:
+            faults.append(f"{path.name}: {match['clip_id']} is named twice")
+        ids[match["clip_id"].casefold()] = match["clip_id"]
+    if not ids and not faults:
+        faults.append(f"{path.name}: names no clip")
+    return dict.fromkeys(ids.values()), faults
 
 
 def _lines(path: Path) -> list[str]:

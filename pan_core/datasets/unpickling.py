@@ -17,15 +17,14 @@ import pickletools
 import re
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
 from pan_core.errors import DataError
 
-MAX_REMEMBERED = 1 << 24
 PLAIN = (str, bytes, bytearray, int, float, bool, type(None))
 _NUMBERS_AND_TEXT = re.compile(r"[<>|=]?[?biufcSU]\d{0,9}")
 _BUILTINS = ("builtins", "__builtin__")
@@ -35,6 +34,10 @@ _BROKEN = (
     pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError,
     MemoryError, RecursionError, ImportError, struct.error,
 )  # fmt: skip
+
+
+# Known to type checkers without its stack.
+_PythonUnpickler: Any = pickle._Unpickler
 
 
 class Refused(pickle.UnpicklingError):
@@ -70,7 +73,15 @@ def load(path: Path) -> object:
         raise DataError(f"{path}: not a whole pickle ({reason[:200]}); delete it and fetch it again") from error
 
 
-class _PlainUnpickler(pickle.Unpickler):
+class _PlainUnpickler(_PythonUnpickler):
+    """The unpickler of the standard library in its Python form, whose instructions can be watched.
+
+    Of the keys that a dict or set takes, tuples and frozen sets are refused: a tuple's hash is computed anew through
+    all that it holds, and sixty tuples, each of which holds the one before it twice, would take centuries.
+    """
+
+    dispatch: ClassVar[dict[int, Callable]] = dict(_PythonUnpickler.dispatch)
+
     def __init__(self, file: io.BufferedReader, size: int) -> None:
         super().__init__(file)
         self._left = size
@@ -92,6 +103,34 @@ class _PlainUnpickler(pickle.Unpickler):
             raise Refused(f"it tried to use {module}.{name}"[:200])
         return self._names[module, name]
 
+    def _set_item(self) -> None:
+        _check_keys(self.stack[-2:-1])
+        _PythonUnpickler.dispatch[pickle.SETITEM[0]](self)
+
+    def _set_items(self) -> None:
+        _check_keys(self.stack[::2])
+        _PythonUnpickler.dispatch[pickle.SETITEMS[0]](self)
+
+    def _make_dict(self) -> None:
+        _check_keys(self.stack[::2])
+        _PythonUnpickler.dispatch[pickle.DICT[0]](self)
+
+    def _add_items(self) -> None:
+        _check_keys(self.stack)
+        _PythonUnpickler.dispatch[pickle.ADDITEMS[0]](self)
+
+    def _make_frozenset(self) -> None:
+        _check_keys(self.stack)
+        _PythonUnpickler.dispatch[pickle.FROZENSET[0]](self)
+
+    dispatch |= {
+        pickle.SETITEM[0]: _set_item,
+        pickle.SETITEMS[0]: _set_items,
+        pickle.DICT[0]: _make_dict,
+        pickle.ADDITEMS[0]: _add_items,
+        pickle.FROZENSET[0]: _make_frozenset,
+    }
+
     def persistent_load(self, pid: object) -> NoReturn:
         raise Refused("it refers to objects outside itself (a persistent id)")
 
@@ -108,6 +147,8 @@ class _PlainUnpickler(pickle.Unpickler):
             if not all(type(item) is list for item in items):
                 raise Refused(f"it tried to make a {kind.__name__} of something else than a list")
             self._spend(sum(len(item) for item in items))
+            for item in items:
+                _check_keys([pair[0] for pair in item] if kind is OrderedDict else item)
             return kind(*items)
 
         return make
@@ -117,6 +158,11 @@ class _PlainUnpickler(pickle.Unpickler):
         self._left -= count
         if self._left < 0:
             raise Refused("it claims more memory than it has bytes")
+
+
+def _check_keys(keys: Sequence[object]) -> None:
+    if any(isinstance(key, tuple | frozenset) for key in keys):
+        raise Refused("it has a tuple or a set for a key or in a set, whose hash may take for ever")
 
 
 class _Callable:
@@ -270,5 +316,5 @@ def _inspect(file: io.BufferedReader, size: int) -> None:
         claimed = argument if isinstance(argument, int) else 0
         if opcode.name == "FRAME":
             bounded.require(claimed)
-        elif opcode.name in ("PUT", "LONG_BINPUT") and claimed > MAX_REMEMBERED:
+        elif opcode.name in ("PUT", "LONG_BINPUT") and claimed > size:
             raise ValueError(f"it claims to remember {claimed} objects")

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pan_core.datasets.splits import groups_of
 from pan_core.datasets.taxonomy import Composition
 from pan_core.model.pan import PanSettings
 from pan_core.segments.alignment import align
@@ -175,7 +176,7 @@ class Refiner:
         cut = np.array([is_sequence(m) for m in made], dtype=bool)
         learners = self.clips[useful & self.clips["clip_id"].isin(pool.learners).to_numpy()]
         targets = self.clips[cut & self.clips["clip_id"].isin(pool.targets).to_numpy()]
-        folds = group_folds(learners["group"].to_numpy(dtype=str), self.settings.folds, self.settings.seed)
+        folds = group_folds(groups_of(learners).to_numpy(dtype=str), self.settings.folds, self.settings.seed)
         return _Job(learners, targets, folds) if len(targets) and len(folds) > 1 else None
 
     def _moved(self, job: _Job, boundaries: Boundaries, name: str) -> dict[str, list[int]]:

@@ -44,7 +44,7 @@ def run(params: Params, tracked: Run) -> dict:
     return {
         "clips": len(clips),
         "classes": int(clips["label"].nunique()),
-        "groups": int(clips["group"].nunique()),
+        "groups": int(clips.loc[clips["group"] != "", "group"].nunique()),
         "unreadable": len(catalogue.quarantine),
         "missing": len(catalogue.missing),
         "missing_clips": list(catalogue.missing),

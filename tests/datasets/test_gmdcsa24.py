@@ -108,8 +108,19 @@ def test_lists_become_rows(folder):
         assert part in text
 
 
-def test_another_header_is_refused(folder):
-    (folder / "Subject 1" / "Fall.csv").write_text("video,start\n")
+@pytest.mark.parametrize("text", ["video,start\n", ""])
+def test_one_list_with_another_header_or_none_goes_to_quarantine(folder, text):
+    before = read_any(folder).rows
+    (folder / "Subject 1" / "Fall.csv").write_text(text)
+    manifest = read_any(folder)
+    assert manifest.rows["video"].tolist() == [name for name in before["video"] if not name.startswith("Subject 1")]
+    reasons = dict(zip(manifest.quarantine["clip_id"], manifest.quarantine["reason"], strict=True))
+    assert "expected the columns 'File Name' to 'Classes'" in reasons["Subject 1/Fall.csv"]
+
+
+def test_lists_all_with_another_header_are_refused(folder):
+    for path in folder.glob("Subject */*.csv"):
+        path.write_text("video,start\n")
     with pytest.raises(DataError, match="expected the columns 'File Name' to 'Classes'"):
         read_any(folder)
 

@@ -28,13 +28,21 @@ def clip(tmp_path_factory) -> Path:
     return path
 
 
+def unused(label):
+    """A clip of a class that has no other here."""
+    return f"Film_{label}_f_nm_np1_fr_goo_0"
+
+
+OTHERS = [unused(label) for label in CLASSES if label not in ("wave", "sword")]
+
+
 @pytest.fixture
 def lists(tmp_path):
-    """One split, 51 lists, all but two empty; each line ends with a blank as in the official files."""
+    """One split, 51 lists, all but two with a clip that is not used; each line ends with a blank as in the official files."""
     folder = tmp_path / "mirror" / "hmdb51" / "testTrainMulti_7030_splits"
     folder.mkdir(parents=True)
     for label in CLASSES:
-        (folder / f"{label}_test_split1.txt").touch()
+        (folder / f"{label}_test_split1.txt").write_text(f"{unused(label)}.avi 0 \n")
     (folder / "wave_test_split1.txt").write_text("".join(f"{n} {f} \n" for n, f in zip(WAVE, (1, 2, 0), strict=True)))
     (folder / "sword_test_split1.txt").write_text(f"{SWORD[0]} 1 \n")
     return folder
@@ -91,6 +99,7 @@ def test_flags_are_parts(lists):
             Path(WAVE[1]).stem: "test",
             Path(WAVE[2]).stem: "unused",
             Path(SWORD[0]).stem: "train",
+            **dict.fromkeys(OTHERS, "unused"),
         }
     }
 
@@ -103,7 +112,11 @@ def test_flags_are_parts(lists):
         ("wave_test_split1.txt", f"{WAVE[0]}\n", "and 0, 1 or 2, but got"),
         ("wave_test_split1.txt", "1\n", "and 0, 1 or 2, but got '1'"),
         ("wave_test_split1.txt", f"{SWORD[0]} 1\n", "is no name of a clip of wave"),
-        ("wafe_test_split1.txt", "", "wafe_test_split1.txt: no such class"),
+        ("wave_test_split1.txt", "", "wave_test_split1.txt: names no clip"),
+        ("wave_test_split1.txt", f"{WAVE[0]} 1\n{WAVE[0]} 1\n", "is named twice"),
+        ("wave_test_split01.txt", f"{WAVE[0]} 1\n", "a second list of the class and number"),
+        ("wave_test_splitX.txt", "", "wave_test_splitX.txt: Expected a name like wave_test_split1.txt"),
+        ("wafe_test_split1.txt", "Film_wafe_f_nm_np1_fr_goo_0.avi 1\n", "wafe_test_split1.txt: no such class"),
     ],
 )
 def test_lists_that_contradict_themselves_are_refused(lists, name, text, expected):
@@ -116,15 +129,17 @@ def test_lists_that_contradict_themselves_are_refused(lists, name, text, expecte
 def test_missing_lists_are_named(lists):
     (lists / "wave_test_split1.txt").unlink()
     (lists / "hug_test_split2.txt").touch()
-    with pytest.raises(DataError, match=r"51 faults(.|\n)*wave_test_split1\.txt: missing"):
+    with pytest.raises(DataError, match=r"52 faults(.|\n)*wave_test_split1\.txt: missing"):
         read_splits(lists)
     with pytest.raises(DataError, match=r"no <class>_test_split<number>\.txt"):
         read_splits(lists.parent)
 
 
-def test_a_name_twice_with_one_flag_is_one_clip(lists):
-    (lists / "wave_test_split1.txt").write_text(f"{WAVE[0]} 1\n{WAVE[0]} 1\n")
-    assert read_splits(lists)["split1"][Path(WAVE[0]).stem] == "train"
+def test_a_split_that_is_left_out_is_named(lists):
+    for path in lists.glob("*_split1.txt"):
+        path.with_name(path.name.replace("split1", "split3")).write_text(path.read_text())
+    with pytest.raises(DataError, match="split 2: no list at all"):
+        read_splits(lists)
 
 
 def check_catalogue(folder, context):
@@ -137,7 +152,7 @@ def check_catalogue(folder, context):
         "test",
         6,
     ]
-    assert catalogue.missing == ()
+    assert sorted(catalogue.missing) == sorted(OTHERS)
     assert catalogue.quarantine.empty
 
 

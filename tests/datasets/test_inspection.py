@@ -88,6 +88,28 @@ def test_poses_are_read_to_the_last_clip(tmp_path):
     assert "1 clips without any joint: b" in found.findings
 
 
+def test_splits_that_would_be_made_are_shown_where_none_is_official(tmp_path):
+    """Two clips of each of three groups, so that three folds are one group each."""
+
+    class Unsplit(Posed):
+        def catalogue(self, folder, context):
+            rows = [clip(f"{group}{n}", group=group) for group in "abc" for n in range(2)]
+            return Catalogue(pd.DataFrame(rows).drop(columns="split1"), empty_table("quarantine"))
+
+    figures = dict(inspect(Unsplit(), tmp_path / "raw", Context(cache=tmp_path)).figures)
+    expected = "made by group, 3 folds, seed 0: train 4, test 2; test clips shared with training: 0 by group"
+    assert [figures[f"split {number}"] for number in (1, 2, 3)] == [expected] * 3
+
+
+def test_nothing_is_said_of_groups_that_are_not_known(tmp_path):
+    class Ungrouped(Posed):
+        rows = (clip("a", group=""), clip("b", group="", split1="test"))
+
+    figures = dict(inspect(Ungrouped(), tmp_path / "raw", Context(cache=tmp_path)).figures)
+    assert figures["groups"] == "not known"
+    assert "cannot be told" in figures["split 1"]
+
+
 def test_the_list_shows_what_is_at_hand(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "dataset_by_name", lambda name: Toy())
     monkeypatch.setattr("pan_core.datasets.inspection.dataset_by_name", lambda name: Toy())

@@ -126,10 +126,32 @@ def test_a_damaged_clip_goes_to_quarantine(made, reason, content):
     assert catalogue.missing == ()
 
 
-def test_a_name_against_the_rule_is_a_group_of_its_own(made):
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ("a second list of the class and number", "splits/wave_test_split01.txt"),
+        ("Expected a name like wave_test_split1.txt", "splits/wave_test_splitX.txt"),
+        ("1 split lists are missing, such as run_test_split2.txt", "splits/run_test_split1.txt"),
+        ("are missing, such as brush_hair_test_split3.txt", "splits/wave_test_split4.txt"),
+    ],
+)
+def test_lists_that_do_not_belong_together_are_said(made, message, name):
+    dataset, folder, context = made(positions(), SPLITS | {name: "a.avi 1\n"})
+    with pytest.raises(DataError) as caught:
+        dataset.catalogue(folder, context)
+    assert message in str(caught.value)
+
+
+def test_a_class_without_lists_is_said(made):
+    dataset, folder, context = made(positions(**{"joint_positions/run/odd/joint_positions.mat": mat()}), SPLITS)
+    with pytest.raises(DataError, match=r"2 split lists are missing, such as run_test_split1\.txt"):
+        dataset.catalogue(folder, context)
+
+
+def test_the_film_of_a_name_against_the_rule_is_not_known(made):
     dataset, folder, context = made(positions(**{"joint_positions/wave/odd/joint_positions.mat": mat()}), SPLITS)
     clips = dataset.catalogue(folder, context).clips.set_index("clip_id")
-    assert clips.loc["odd", ["group", "split1"]].tolist() == ["odd", "unused"]
+    assert clips.loc["odd", ["group", "split1"]].tolist() == ["", "unused"]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +160,9 @@ def test_a_name_against_the_rule_is_a_group_of_its_own(made):
         ("line 2: Expected `<clip>.avi 1` or `2`, but got 'b.avi 3'", "a.avi 1\nb.avi 3\n"),
         ("Expected `<clip>.avi 1` or `2`, but got 'alone'", "alone\n"),
         ("line 2: a is in training and test at once", "a.avi 1\na.avi 2\n"),
+        ("line 2: a is named twice", "a.avi 1\na.avi 1\n"),
+        ("line 2: A is named twice", "a.avi 1\nA.avi 2\n"),
+        ("names no clip", "\n"),
     ],
 )
 def test_a_list_that_contradicts_itself_is_said(made, message, text):

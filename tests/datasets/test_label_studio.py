@@ -115,6 +115,39 @@ def test_a_range_that_is_none(footage, bad):
     assert "expected a range of frames from 1" in manifest.quarantine["reason"][0]
 
 
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        (task(region(1, 10**400, "Walking")), "expected a range of frames from 1"),
+        (task(region(1, 10**400, "Walking"), data={"fps": 10}), "expected a range of frames from 1"),
+        (task(region(1, float("nan"), "Walking")), "expected a range of frames from 1"),
+        (task(region(1, 5000, "Walking"), data={"fps": 1e-320}), "expected seconds as a number"),
+        (task(region(1, 10, "Wal\ud800king")), "label: has control characters or halves of characters"),
+        (task(region(1, 10, "Wal\0king")), "label: has control characters"),
+        (task(region(1, 10, "Walking"), data={"camera": "\ud800"}), "camera: has control characters or halves"),
+    ],
+)
+def test_an_odd_task_goes_to_quarantine_and_the_rest_goes_on(footage, odd, reason):
+    manifest = read(footage, task(region(1, 20, "Sitting")), odd | {"id": "odd \ud800"})
+    assert spans(manifest) == [("cam/door.mp4", 0, 2, "Sitting")]
+    (row,) = manifest.quarantine.itertuples()
+    assert row.clip_id == "export.json:task odd \\ud800"
+    assert reason in row.reason
+
+
+def test_a_number_of_thousands_of_digits_costs_its_range_only(footage):
+    text = json.dumps([task(region(1, 20, "Sitting"), region(1, 12345, "Walking"), data={"fps": 10})])
+    (footage / "export.json").write_text(text.replace("12345", "9" * 5000))
+    manifest = read_any(footage)
+    assert spans(manifest) == [("cam/door.mp4", 0, 2, "Sitting")]
+    assert len(manifest.quarantine) == 1
+
+
+def test_a_rate_too_great_for_a_float_is_none(footage):
+    (span,) = spans(read(footage, task(region(1, 20, "Sitting"), data={"fps": 10**400})))
+    assert span == ("cam/door.mp4", 0, 2, "Sitting")
+
+
 def test_a_region_without_label_and_a_video_that_is_absent(footage):
     manifest = read(footage, task(region(1, 10)), task(region(1, 10, "Up"), video="/data/upload/1/0a1b2c3d-hall.mp4"),
                     task(region(1, 5, "Walking")))  # fmt: skip

@@ -1,5 +1,6 @@
 """Manifest CSVs as people and spreadsheets write them; expected rows are written out by hand."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -48,6 +49,12 @@ def test_rows_and_their_facts(tmp_path):
         ("a.mp4,0,,Walking,,", "end_s: expected seconds as a number"),
         ("a.mp4,0,nan,Walking,,", "end_s: expected seconds as a number"),
         ("a.mp4,0,1e999,Walking,,", "end_s: expected seconds as a number"),
+        ("a.mp4,0,1e308,Walking,,", "end_s: expected at most 1e+07 seconds, but got 1e+308"),
+        ("a.mp4,1e300,1.1e300,Walking,,", "start_s: expected at most 1e+07 seconds"),
+        ("a.mp4,0," + "9" * 5000 + ",Walking,,", "end_s: expected seconds as a number"),
+        ("a.mp4,0,1,Walk\0ing,,", "label: has control characters"),
+        ("a.mp4,0,1,Walking,do\x1bor,", "camera: has control characters"),
+        pytest.param("a.mp4,0,1," + "A" * 200_000 + ",,", "a cell is over 131072 long", id="long"),
         ("a.mp4,0,1_0,Walking,,", "end_s: expected seconds as a number"),
         ("a.mp4,00:00:05,00:00:09,Walking,,", "start_s: expected seconds as a number"),
         ("a.mp4,-1,2,Walking,,", "start_s: expected 0 or more seconds"),
@@ -222,6 +229,18 @@ def test_a_folder_without_labels(tmp_path, files, manifest, message):
 def test_a_folder_that_does_not_exist(tmp_path):
     with pytest.raises(DataError, match=r"no such folder; expected manifest.csv .*surveillance.folder"):
         read_any(tmp_path / "nowhere")
+
+
+def test_a_span_in_two_exports_of_one_project_is_taken_once(tmp_path):
+    task = {"id": 1, "data": {"video": "a.mp4", "fps": 10}, "annotations": [{"result": [
+        {"value": {"ranges": [{"start": 1, "end": 20}], "timelinelabels": ["Walking"]}}]}]}  # fmt: skip
+    (tmp_path / "a.mp4").write_bytes(b"video")
+    for name in ("old.json", "new.json"):
+        (tmp_path / name).write_text(json.dumps([task]))
+    manifest = read_any(tmp_path, now=NOW)
+    assert spans(manifest) == [("a.mp4", 0, 2, "Walking")]
+    (note,) = manifest.notes
+    assert "1 spans stand in several files and are taken once, such as 'Walking' in a.mp4 from 0 s to 2 s" in note
 
 
 def test_a_manifest_of_another_name(tmp_path):

@@ -8,20 +8,22 @@ from scipy.io import savemat
 
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Context
+from pan_core.datasets.splits import leakage
 from pan_core.errors import DataError
 from pan_core.skeletons import PENN13
 from pan_core.tables import check_table
 
 
-def sequence(path, *, action="squat", train=1, frames=4):
+def sequence(path, *, action="squat", train=1, frames=4, without=(), **changes):
     """Joint j of frame t stands at (10 j + t, 20 j + t); joint 3 of frame 1 is missing, joint 5 of frame 2 hidden."""
     t, j = np.meshgrid(np.arange(frames), np.arange(13), indexing="ij")
     x, y = 10.0 * (j + 1) + t, 20.0 * (j + 1) + t
     x[1, 3] = y[1, 3] = 1.0
     visibility = np.ones((frames, 13))
     visibility[2, 5] = 0
-    savemat(path, {"action": action, "train": train, "x": x, "y": y, "visibility": visibility, "nframes": frames,
-                   "dimensions": [270, 480, frames], "bbox": np.zeros((frames - 1, 4))})  # fmt: skip
+    values = {"action": action, "train": train, "x": x, "y": y, "visibility": visibility, "nframes": frames,
+              "dimensions": [270, 480, frames], "bbox": np.zeros((frames - 1, 4))} | changes  # fmt: skip
+    savemat(path, {name: value for name, value in values.items() if name not in without})
 
 
 @pytest.fixture
@@ -96,9 +98,68 @@ def test_an_archive_of_something_else_is_said(tmp_path, mirror):
         fetched(tmp_path, mirror)
 
 
+def test_a_folder_without_labels_is_said(tmp_path):
+    (tmp_path / "mirror" / "penn_action" / "Penn_Action" / "frames").mkdir(parents=True)
+    with pytest.raises(DataError, match="has no folder labels"):
+        fetched(tmp_path, tmp_path / "mirror")
+
+
+def test_nothing_is_said_of_groups_where_none_are_published(tmp_path, mirror):
+    clips = dataset_by_name("penn_action").catalogue(fetched(tmp_path, mirror), Context(cache=tmp_path)).clips
+    assert leakage(clips, "split1") == {}
+
+
+@pytest.mark.parametrize(
+    ("reason", "changes"),
+    [
+        ("has no dimensions", {"without": ["dimensions"]}),
+        ("has no train, x", {"without": ["x", "train"]}),
+        ("Expected visibility to have shape (4, 13), but got (3, 13)", {"visibility": np.ones((3, 13))}),
+        ("Expected y to have shape (4, 13), but got (5, 13)", {"y": np.ones((5, 13))}),
+        ("Expected x to have shape (9, 13), but got (4, 13)", {"nframes": 9}),
+        ("x has values that are not finite", {"x": np.full((4, 13), np.nan)}),
+        ("y has values that are not finite or not places", {"y": np.full((4, 13), 1e300)}),
+        ("Expected train to be 1 or -1, but got 7", {"train": 7}),
+        ("Expected train to be 1 or -1, but got 0", {"train": 0}),
+        ("Expected dimensions to be height and width", {"dimensions": [np.inf, 480, 4]}),
+        ("Expected dimensions to be height and width", {"dimensions": [270.5, 480, 4]}),
+        ("Expected dimensions to be height and width", {"dimensions": [270]}),
+        ("Expected action to be text", {"action": 3}),
+        ("Expected action to be text and all else numbers", {"x": "here"}),
+    ],
+)
+def test_an_odd_label_file_goes_to_quarantine_and_the_rest_goes_on(tmp_path, mirror, reason, changes):
+    dataset, folder = dataset_by_name("penn_action"), fetched(tmp_path, mirror)
+    sequence(folder / "labels" / "0001.mat", **changes)
+    catalogue = dataset.catalogue(folder, Context(cache=tmp_path))
+    assert catalogue.clips["clip_id"].tolist() == ["0002"]
+    (row,) = check_table(catalogue.quarantine, "quarantine", "here").itertuples()
+    assert row.clip_id == "0001"
+    assert reason in row.reason
+
+
+@pytest.mark.parametrize("size", [0, 100, 130, 200, 500])
+def test_a_label_file_cut_short_goes_to_quarantine(tmp_path, mirror, size):
+    dataset, folder = dataset_by_name("penn_action"), fetched(tmp_path, mirror)
+    path = folder / "labels" / "0001.mat"
+    path.write_bytes(path.read_bytes()[:size])
+    catalogue = dataset.catalogue(folder, Context(cache=tmp_path))
+    assert catalogue.clips["clip_id"].tolist() == ["0002"]
+    assert catalogue.quarantine["clip_id"].tolist() == ["0001"]
+
+
+def test_label_files_none_of_which_can_be_used_are_said(tmp_path, mirror):
+    dataset, folder = dataset_by_name("penn_action"), fetched(tmp_path, mirror)
+    for path in (folder / "labels").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="none of 2 label files can be used, such as"):
+        dataset.catalogue(folder, Context(cache=tmp_path))
+
+
 def test_the_real_archive_has_the_official_split(tmp_path, real_data):
     dataset, folder = dataset_by_name("penn_action"), fetched(tmp_path, real_data)
     clips = dataset.catalogue(folder, Context(cache=tmp_path)).clips
     assert len(clips) == 2326
+    assert set(clips["group"]) == {""}
     assert clips["label"].nunique() == 15
     assert clips["split1"].value_counts().to_dict() == {"train": 1258, "test": 1068}

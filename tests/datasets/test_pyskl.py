@@ -66,9 +66,9 @@ def test_a_pickle_becomes_a_clip_table_and_poses(tmp_path):
     clips = check_table(catalogue.clips, "clips", "here")
     columns = ["clip_id", "label", "group", "fps", "n_frames", "width", "height", "split1"]
     assert clips[columns].to_numpy().tolist() == [
-        ["b", "run", "b", 25.0, 4, 320, 240, "test"],
-        ["a", "sit", "a", 25.0, 3, 320, 240, "train"],
-        ["c", "sit", "c", 25.0, 4, 320, 240, "unused"],
+        ["b", "run", "", 25.0, 4, 320, 240, "test"],
+        ["a", "sit", "", 25.0, 3, 320, 240, "train"],
+        ["c", "sit", "", 25.0, 4, 320, 240, "unused"],
     ]
     assert catalogue.quarantine.empty
     assert catalogue.missing == ()
@@ -229,6 +229,10 @@ def test_official_validation_stays_validation_where_there_is_a_test_list():
     [
         ({"train": ["a"]}, "split '' has a train list only"),
         ({"first": ["a"]}, "split 'first'"),
+        ({"train": ["a"], "Train": ["c"], "test": ["b"]}, "split 'Train' is a second list to train"),
+        ({"train": ["a"], "val": ["c"], "validation": ["b"]}, "split 'validation' is a second list to val"),
+        ({"train": ["a"], "test": []}, "split '' names no clip to test"),
+        ({"x_train": [], "x_val": []}, "split 'x' names no clip to train and test"),
         ({"train": [1], "test": []}, "Expected a list of clip names"),
         ({"train": "abc", "test": []}, "but got 'abc'"),
         ([1, 2], r"Expected `split` to be a dict of lists, but got \(1, 2\)"),
@@ -305,7 +309,7 @@ def test_ucf101_takes_label_and_group_from_list_and_name(tmp_path):
 
 def test_hmdb51_groups_by_film(tmp_path):
     name, other = "Return_of_the_King_4_draw_sword_u_cm_np1_ri_bad_1", "RATRACE_wave_f_nm_np1_fr_goo_37"
-    split = {f"{part}{k}": [] for k in (1, 2, 3) for part in ("train", "test")} | {"train1": [name]}
+    split = {f"{part}{k}": [f"gone {part}"] for k in (1, 2, 3) for part in ("train", "test")} | {"train1": [name]}
     annotations = [annotation(name, 8), annotation(other, 50), annotation(other.replace("37", "38"), 49)]
     _, _, catalogue = published(tmp_path, "hmdb51_pose", "hmdb51_2d.pkl", annotations, split)
     assert catalogue.clips[["label", "group", "split1", "split2"]].to_numpy().tolist() == [

@@ -99,6 +99,17 @@ def test_what_cannot_be_used_is_named_with_the_reason(incoming, run):
     assert "hall/not listed.avi" in (folder / "findings.json").read_text()
 
 
+def test_a_row_that_only_the_second_reading_refuses_is_named(incoming, run, tmp_path, caplog):
+    dataset, folder, _ = run(incoming)
+    lines = (folder / "manifest.csv").read_text().splitlines()
+    (folder / "manifest.csv").write_text("\n".join([*lines, lines[1]]))
+    catalogue = dataset.catalogue(folder, Context(tmp_path / "cache"))
+    row = catalogue.quarantine.set_index("clip_id").loc[f"stored manifest.csv:{len(lines) + 1}"]
+    assert "the same span with the same label" in row["reason"]
+    dataset.segments(folder, catalogue.clips)
+    assert f"no segment of manifest.csv:{len(lines) + 1}" in caplog.text
+
+
 def test_labels_at_once_are_the_clips_segments(incoming, run):
     dataset, folder, catalogue = run(incoming)
     segments = dataset.segments(folder, catalogue.clips)

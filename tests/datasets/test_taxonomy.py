@@ -62,6 +62,15 @@ def test_words_that_yaml_reads_as_values_stay_words(written):
         ("Archery: Atomic", "expected `atomic`, .* but got 'Atomic'"),
         ("Archery:", "expected `atomic`, .* but got ''"),
         ("Archery: {sequence: [A, B], together: [C, D]}", "expected `atomic`"),
+        ("Archery: {sequence: [A, B], sequence: [C, D]}", "expected `atomic`"),
+        ("Archery: &a [*a]", "line 1: Archery refers to another entry; write it out"),
+        ("Archery: &a {sequence: *a}", "line 1: Archery refers to another entry"),
+        ("Archery: atomic\nb: &b [X, Y]\nc: {sequence: *b}", "line 3: c refers to another entry"),
+        ("Archery: atomic\n? [a, b]\n: atomic", "line 2: expected the name of a class, but got a sequence"),
+        ("Archery: {? [a, b] : [A, B]}", "unknown kind 'a sequence'"),
+        ("Archery: {sequence: ['Draw ', Draw]}", "'Draw' and 'Draw ' differ in spaces or case only"),
+        ("Archery: {together: [Draw, Aim]}\nb: {sequence: [draw, C]}", "'Draw' and 'draw' differ in spaces or case"),
+        ("Archery: atomic\narchery: atomic", "'Archery' and 'archery' differ in spaces or case only"),
         ("Archery: {sequence: [Archery, B]}", "'Archery' is also the name of a class that is itself composed"),
     ],
 )
@@ -90,7 +99,7 @@ def test_classes_that_nobody_could_tell_apart_are_a_fault(written):
     read_taxonomy(written("a: {sequence: [X, Y]}\nb: {sequence: [Y, X]}\nc: {together: [X, Y]}\n"))
 
 
-@pytest.mark.parametrize("text", ["", "- Archery\n", "Archery", "a: [", "a: {b: \x00}"])
+@pytest.mark.parametrize("text", ["", "- Archery\n", "Archery", "a: [", "a: {b: \x00}", "[" * 9999])
 def test_what_is_no_taxonomy_is_said(written, text):
     with pytest.raises(DataError, match="such as `Archery: atomic`"):
         read_taxonomy(written(text))

@@ -122,6 +122,12 @@ def test_without_a_usable_video_the_reasons_are_said(dataset_folder, context):
         ("trainlist01.txt", "Archery/v_Archery_g05_c01.avi 2", "names a class that classInd.txt lacks or numbers otherwise"),
         ("trainlist01.txt", "Archerie/v_Archerie_g05_c01.avi 1", "names a class that classInd.txt lacks"),
         ("testlist01.txt", "Archery", "Expected a line like"),
+        ("testlist01.txt", "Archery/v_archery_g02_c01.avi", "v_Archery_g02_c01: in training and test of split 1"),
+        ("testlist01.txt", "Archery/v_HandStandPushups_g09_c01.avi", "has a clip of another class than its folder"),
+        ("trainlist01.txt", f"{NAMES[1]} 1", "v_Archery_g02_c01 is named twice"),
+        ("trainlist1.txt", f"{NAMES[1]} 1", "trainlist1.txt: a second list of the number of trainlist01.txt"),
+        ("testlist02.txt", NAMES[1], "testlist02.txt: there is no trainlist02.txt to it"),
+        ("trainlistX.txt", NAMES[1], "trainlistX.txt: Expected a name like trainlist01.txt"),
     ],
 )  # fmt: skip
 def test_lists_that_contradict_themselves_are_refused(lists, name, line, expected):
@@ -130,6 +136,12 @@ def test_lists_that_contradict_themselves_are_refused(lists, name, line, expecte
     with pytest.raises(DataError, match="contradict themselves in 1 places") as caught:
         read_splits(lists, ("Archery", "HandstandPushups"))
     assert expected in str(caught.value)
+
+
+def test_an_empty_list_is_said(lists):
+    (lists / "testlist01.txt").write_text("\n")
+    with pytest.raises(DataError, match=r"testlist01\.txt: names no clip"):
+        read_splits(lists, ("Archery", "HandstandPushups"))
 
 
 def test_a_missing_list_is_named(lists):

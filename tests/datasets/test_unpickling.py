@@ -206,6 +206,7 @@ def claims(*instructions):
         claims(b"B", struct.pack("<I", 2**31 - 1), b"abc"),
         claims(b"\x8b", struct.pack("<I", 2**31 - 1), b"abc"),
         claims(b"N", b"r", struct.pack("<I", 2**32 - 1)),
+        claims(b"N", b"r", struct.pack("<I", 2**24 - 1)),
         b"Np4294967295\n.",
         pickle.dumps(np.zeros(3), 2).replace(b"K\x03\x85", b"\x8a\x05\x00\xe8\x76\x48\x17\x85"),
         with_global("numpy._core.multiarray._reconstruct", b"cnumpy\nndarray\n\x8a\x05\x00\xe8\x76\x48\x17\x85Vb\n\x87"),
@@ -213,7 +214,7 @@ def claims(*instructions):
         b"\x80\x04\x8c\x07_codecs\x8c\x06encode\x93\x94X\x40\x42\x0f\x00" + b"a" * 1_000_000 + b"\x94"
         + b"h\x00h\x01\x85R" * 2000 + b".",
     ],
-    ids=["bytes8", "unicode8", "bytearray8", "frame", "bytes4", "long", "memo", "memo-text", "array", "shape",
+    ids=["bytes8", "unicode8", "bytearray8", "frame", "bytes4", "long", "memo", "memo-small", "memo-text", "array", "shape",
          "scalar", "repeated"],
 )  # fmt: skip
 def test_a_claim_to_more_than_the_file_has_costs_nothing(tmp_path, content):
@@ -235,6 +236,35 @@ def test_a_pickle_that_refers_to_itself_a_billion_times_is_read_once_each(tmp_pa
     for _ in range(60):
         got = got[0]
     assert got[0].tolist() == [1]
+
+
+def shared_tuples():
+    """Sixty tuples, each of which holds the one before it twice: 2^60 to be hashed."""
+    return b"0".join([b"K\x00\x85\x94"] + [b"h%c" % n * 2 + b"\x86\x94" for n in range(60)])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"}" + shared_tuples() + b"Ns",
+        b"}(" + shared_tuples() + b"Nu",
+        b"(" + shared_tuples() + b"Nd",
+        b"\x8f(" + shared_tuples() + b"\x90",
+        b"(" + shared_tuples() + b"\x91",
+        b"cbuiltins\nset\n](" + shared_tuples() + b"e\x85R",
+        b"cbuiltins\nfrozenset\n](" + shared_tuples() + b"e\x85R",
+        b"ccollections\nOrderedDict\n]](" + shared_tuples() + b"Nea\x85R",
+        b"}(K\x00\x91Ns",
+    ],
+    ids=["item", "items", "dict", "set", "frozenset", "set-call", "frozenset-call", "ordered", "frozen-key"],
+)
+def test_a_key_whose_hash_takes_for_ever_is_refused(tmp_path, content):
+    refused(tmp_path, b"\x80\x04" + content + b".", "whose hash may take for ever")
+
+
+def test_shared_tuples_are_read_where_they_are_no_keys(tmp_path):
+    got = read(tmp_path, b"\x80\x04" + shared_tuples() + b".")
+    assert got[0] is got[1]
 
 
 @pytest.mark.parametrize("instructions", [b"]" * 50_000 + b"a" * 49_999, b")" + b"\x85" * 50_000])

@@ -134,6 +134,19 @@ def test_boundaries_stay_where_only_one_group_could_teach(sticks, tmp_path):
     assert refiner.refine({"wave_kick0": [17]}, learning_pools(alone, [1])) == {"wave_kick0": [17]}
 
 
+def test_clips_whose_group_is_not_known_are_groups_of_their_own(sticks, tmp_path):
+    """With one big group of them there would be nobody to learn from."""
+    clips, poses, _ = sticks
+    unknown = clips[clips["split1"] == "train"].assign(group="")
+    short = replace(SETTINGS, training=replace(SETTINGS.training, epochs=1))
+    seen = []
+    Refiner(
+        unknown, poses, COMPOSITIONS, settings=short, folder=tmp_path,
+        progress=lambda done, total: seen.append((done, total)),
+    ).refine({f"wave_kick{group}": [FRAMES] for group in range(4)}, learning_pools(unknown, [1]))  # fmt: skip
+    assert seen[-1] == (4, 4), "two folds, forwards and backwards"
+
+
 def test_no_test_clip_teaches_a_training_clip_in_any_split():
     """Nine clips in the nine combinations of parts in two splits."""
     parts = ("train", "val", "test")

@@ -102,7 +102,9 @@ def split_records(lines: Sequence[str], separator: str, width: int) -> Iterator[
     while number < len(lines):
         cells, used = _record(lines, number, separator)
         if cells is None:
-            yield number + 1, [], f"a quotation mark is out of place in {shorten(lines[number])}"
+            limit = csv.field_size_limit()
+            what = "a quotation mark is out of place" if len(lines[number]) <= limit else f"a cell is over {limit} long"
+            yield number + 1, [], f"{what} in {shorten(lines[number])}"
         elif any(cell.strip() for cell in cells):
             extra = cells[width:]
             fault = len(cells) < width or any(cell.strip() for cell in extra)
@@ -126,7 +128,10 @@ def _record(lines: Sequence[str], number: int, separator: str) -> tuple[list[str
             continue
     # Quotes in pairs with something after the second, such as a space, are no danger to other lines.
     paired = lines[number].count('"') % 2 == 0
-    return (_cells(lines[number], separator, strict=False) if paired else None), 1
+    try:
+        return (_cells(lines[number], separator, strict=False) if paired else None), 1
+    except csv.Error:  # a cell that is longer than the reader takes
+        return None, 1
 
 
 def _cells(text: str, separator: str, *, strict: bool = True) -> list[str]:

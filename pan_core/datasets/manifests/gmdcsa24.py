@@ -73,14 +73,22 @@ def read_gmdcsa24(folder: Path) -> Manifest:
         folder: With `Subject N/ADL.csv`, `Subject N/Fall.csv` and the videos in folders of the same names.
 
     Raises:
-        DataError: Where there is no list, or a list has another header.
+        DataError: Where there is no list, or no list has the header; one beside others goes to quarantine.
     """
     entries: list[Entry] = []
     notes: list[str] = []
-    for path in _lists(folder):
-        for entry, note in _entries(path, folder):
-            entries.append(entry)
-            notes += [f"{entry.where}: {note}"] if note else []
+    faults: list[DataError] = []
+    lists = _lists(folder)
+    for path in lists:
+        try:
+            found = list(_entries(path, folder))
+        except DataError as error:
+            faults.append(error)
+            found = [(Entry(path.relative_to(folder).as_posix(), {}, str(error)), "")]
+        entries += [entry for entry, _ in found]
+        notes += [f"{entry.where}: {note}" for entry, note in found if note]
+    if lists and len(faults) == len(lists):
+        raise faults[0]
     if not entries:
         raise DataError(
             f"{folder}: no lists of GMDCSA24; expected folders such as 'Subject 1' with {' and '.join(LISTS)}"

@@ -8,17 +8,19 @@ the video are refused, because they prove that the rate was another.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pan_core.datasets.manifests.manifest import Entry, Manifest, assemble
+from pan_core.datasets.manifests.manifest import Entry, Manifest, assemble, printable
 from pan_core.datasets.manifests.references import Ambiguous, VideoIndex, video_reference
 from pan_core.errors import DataError, VideoError
 from pan_core.video import VideoInfo, probe
 
 RATE_KEYS = ("fps", "frame_rate", "framerate", "frameRate")
+LONG_NUMBER = 16
 FACT_KEYS = ("camera", "recorded_at", "subject")
 
 Json = dict[str, Any]
@@ -74,7 +76,7 @@ def read_label_studio(path: Path, *, root: Path, videos: Mapping[str, Path]) -> 
             entries.append(Entry(task.where, {}, str(error)))
             continue
         if video is None:
-            missing.append(index.shown(reference))
+            missing.append(printable(index.shown(reference)))
             continue
         found, note = _entries(task, video, videos[video])
         entries += found
@@ -85,11 +87,16 @@ def read_label_studio(path: Path, *, root: Path, videos: Mapping[str, Path]) -> 
 
 def _load(path: Path) -> list[Json]:
     try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        content = json.loads(path.read_bytes().decode("utf-8-sig"), parse_int=_whole)
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not readable as JSON ({error}); export the project again as JSON") from error
     tasks = content if isinstance(content, list) else [content]
     return [task for task in tasks if isinstance(task, dict)]
+
+
+def _whole(text: str) -> int | float:
+    """A whole number; a huge one, which no frame has, is infinite."""
+    return int(text) if len(text) < LONG_NUMBER else float("-inf" if text.startswith("-") else "inf")
 
 
 def _tasks(content: list[Json], name: str) -> Iterator[_Task]:
@@ -161,7 +168,7 @@ def _entries(task: _Task, video: str, path: Path) -> tuple[list[Entry], str]:
 def _entry(where: str, given: dict[str, str], label: str, item: Any, rate: float, info: VideoInfo | None) -> Entry:
     first, last = (item.get("start"), item.get("end")) if isinstance(item, dict) else (None, None)
     frames = [value for value in (first, last) if isinstance(value, int | float) and not isinstance(value, bool)]
-    if len(frames) != 2 or frames[0] < 1 or frames[1] < frames[0]:
+    if len(frames) != 2 or not all(map(math.isfinite, frames)) or frames[0] < 1 or frames[1] < frames[0]:
         return Entry(where, {}, f"{label!r}: expected a range of frames from 1, but got {json.dumps(item)}")
     # The browser rounds a video's length up to a whole frame.
     if info is not None and frames[1] > info.n_frames + 1:

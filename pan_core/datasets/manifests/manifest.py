@@ -28,6 +28,8 @@ MANIFEST_NAME = "manifest.csv"
 
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv", ".ts", ".mts"})
 FIRST_YEAR = 1970
+# No video is longer than some months; a later time is a slip of the pen.
+LATEST_S = 1e7
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 MANIFEST_TABLE = pa.DataFrameSchema(
@@ -109,10 +111,10 @@ def assemble(entries: Iterable[Entry], *, notes: Sequence[str] = (), now: dateti
             seen[key] = entry.where
             rows.append(row)
         except RowFault as fault:
-            failed.append({"clip_id": entry.where, "stage": "fetch", "reason": str(fault)})
+            failed.append({"clip_id": printable(entry.where), "stage": "fetch", "reason": str(fault)})
     table = check_manifest(pd.DataFrame(rows, columns=list(COLUMNS)), "manifest")
     quarantine = check_table(pd.DataFrame(failed), "quarantine", "manifest") if failed else empty_table("quarantine")
-    return Manifest(table, quarantine, notes=(*notes, *_spellings(table["label"])))
+    return Manifest(table, quarantine, notes=(*map(printable, notes), *_spellings(table["label"])))
 
 
 def span_key(video: str, start_s: float, end_s: float, label: str) -> tuple[str, int, int, str]:
@@ -147,13 +149,23 @@ def write_manifest(table: pd.DataFrame, path: Path) -> None:
 
 
 def combine(parts: Sequence[Manifest]) -> Manifest:
-    """Several sources of one folder as one manifest."""
+    """Several sources of one folder as one manifest; a span that several of them have is taken once, with a note."""
+    rows = pd.concat([part.rows for part in parts], ignore_index=True)
+    keys = zip(rows["video"], rows["start_s"], rows["end_s"], rows["label"], strict=True)
+    again = pd.Series([span_key(*key) for key in keys], index=rows.index, dtype=object).duplicated()
+    notes = [note for part in parts for note in part.notes]
+    if again.any():
+        first = rows[again].iloc[0]
+        notes.append(
+            f"{again.sum()} spans stand in several files and are taken once, such as {first['label']!r} in "
+            f"{first['video']} from {first['start_s']:g} s to {first['end_s']:g} s"
+        )
     return Manifest(
-        pd.concat([part.rows for part in parts], ignore_index=True),
+        rows[~again].reset_index(drop=True),
         pd.concat([part.quarantine for part in parts], ignore_index=True),
         missing=tuple(name for part in parts for name in part.missing),
         unlisted=tuple(name for part in parts for name in part.unlisted),
-        notes=tuple(note for part in parts for note in part.notes),
+        notes=tuple(notes),
     )
 
 
@@ -194,6 +206,16 @@ def video_path(text: str) -> str:
     return path.as_posix()
 
 
+def unwritable(text: str) -> bool:
+    """Whether a text has what no file of text can hold: control characters, or halves of a character."""
+    return any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
+
+
+def printable(text: str) -> str:
+    """The text with halves of characters spelt out, so that it can be written to a file."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _row(cells: Mapping[str, str], latest: datetime) -> dict[str, Any]:
     start, end = _seconds(cells, "start_s"), _seconds(cells, "end_s")
     if end <= start or round(end * 1000) <= round(start * 1000):
@@ -203,6 +225,9 @@ def _row(cells: Mapping[str, str], latest: datetime) -> dict[str, Any]:
         raise RowFault("label: empty, expected the name of an action")
     video = video_path(cells.get("video", ""))
     texts = {name: _words(cells.get(name, "")) for name in OPTIONAL}
+    for name, text in {"video": video, "label": label, **texts}.items():
+        if unwritable(text):
+            raise RowFault(f"{name}: has control characters or halves of characters in {text[:80]!r}; expected text")
     _check_date(texts["recorded_at"], latest)
     return {"video": video, "start_s": start, "end_s": end, "label": label, **texts}
 
@@ -218,6 +243,8 @@ def _seconds(cells: Mapping[str, str], column: str) -> float:
         raise RowFault(f"{column}: expected seconds as a number such as 12.5, but got {text!r}")
     if value < 0:
         raise RowFault(f"{column}: expected 0 or more seconds, but got {text}")
+    if value > LATEST_S:
+        raise RowFault(f"{column}: expected at most {LATEST_S:g} seconds, but got {value:g}")
     return value
 
 
