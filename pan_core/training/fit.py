@@ -99,7 +99,8 @@ def fit(
         DataError: Where the samples do not fit each other or hold no clip of any class.
     """
     _check(train, val)
-    identity = fingerprint(train, val, settings, model_settings, seed, build.__qualname__)
+    made_by = f"{build.__module__}.{build.__qualname__}"
+    identity = fingerprint(train, val, settings, model_settings, seed, made_by)
     device = _device(settings.device)
     with torch.random.fork_rng(), joined(device) as replicas:
         torch.manual_seed(seed)
