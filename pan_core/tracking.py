@@ -179,7 +179,7 @@ def _store_lock() -> FileLock:
     return FileLock(STORE / ".lock")
 
 
-def git_commit() -> str:
-    """Hash of the checked-out commit; empty outside a repository."""
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+def git_commit(folder: Path | None = None) -> str:
+    """Hash of the commit that is checked out in a folder, by default this one; empty outside a repository."""
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout.strip()

@@ -28,6 +28,7 @@ class Material:
 
     Attributes:
         clips: Clip table.
+        title: Name of the dataset as in the literature.
         data_hash: Hash of clips, splits, segments and poses.
     """
 
@@ -35,7 +36,9 @@ class Material:
         self.clips = read_table("clips", folder / "clips.parquet")
         self.poses = PoseSet(folder / "poses")
         self.segments = read_table("segments", folder / "segments.parquet")
-        self.data_hash: str = read_json(folder / "data.json")["hash"]
+        about = read_json(folder / "data.json")
+        self.title: str = about["title"]
+        self.data_hash: str = about["hash"]
         found = self.poses.index
         seen = set(found.loc[(found["people"] > 0) & (found["frames"] > 0), "clip_id"])
         self._usable = self.clips["clip_id"].isin(seen)
@@ -144,7 +147,8 @@ def _lay_out(dataset: Dataset, folder: Path, context: Context, made_by: str) -> 
     digest = hashlib.sha256(np.ascontiguousarray(poses.joints).data)
     for table in (clips.drop(columns="path"), read_table("segments", folder / "segments.parquet")):
         digest.update(table.to_csv(index=False).encode())
-    write_json(folder / "data.json", {"dataset": dataset.name, "hash": digest.hexdigest()[:16], "made_by": made_by})
+    about = {"dataset": dataset.name, "title": dataset.facts.title, "hash": digest.hexdigest()[:16]}
+    write_json(folder / "data.json", {**about, "made_by": made_by})
 
 
 def _actions(dataset: Dataset, raw: Path, clips: pd.DataFrame, poses: PoseSet) -> pd.DataFrame:

@@ -17,6 +17,15 @@ from pan_core.training.fit import Build, build_network
 PROJECT = Path(pan_core.__file__).parents[1]
 COMPARATORS_FOLDER = PROJECT / "benchmarks" / "comparators"
 
+JOINTS_LOSS = "joints_loss"
+SWITCHES = {
+    "pooling": "pooling",
+    "joints_attention": "joints_attention",
+    "pose_attention": "pose_attention",
+    "recurrence": "recurrent",
+}
+"""Setting of the network that switches a part of the paper off."""
+
 
 def recipe_of(variant: Variant, recipe: Recipe) -> Recipe:
     """The recipe of a variant.
@@ -30,10 +39,12 @@ def recipe_of(variant: Variant, recipe: Recipe) -> Recipe:
         return replace(recipe, training=replace(recipe.training, lambda_joints=0.0))
     if variant.kind != "ablation":
         return recipe
-    if "without" not in {field.name for field in fields(PanSettings)}:
-        raise PanError(f"--without {variant.name}: this network cannot leave parts of the paper out")
-    changed: dict[str, Any] = {"without": (variant.name,)}
-    return replace(recipe, network=replace(recipe.network, **changed))
+    if variant.name == JOINTS_LOSS:
+        return replace(recipe, training=replace(recipe.training, lambda_joints=0.0))
+    switch: dict[str, Any] = {SWITCHES[variant.name]: False}
+    if not switch.keys() <= {field.name for field in fields(PanSettings)}:
+        raise PanError(f"--without {variant.name}: this network cannot leave that part of the paper out")
+    return replace(recipe, network=replace(recipe.network, **switch))
 
 
 def build_of(variant: Variant) -> Build:

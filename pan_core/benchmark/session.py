@@ -8,14 +8,14 @@ import numpy as np
 from tqdm import tqdm
 
 from pan_core.benchmark.material import Material, prepare
+from pan_core.benchmark.methods import PROJECT
 from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, MODEL, PARTS_OF_THE_PAPER, Job, Recipe, Variant, plan
 from pan_core.benchmark.results import build_results
 from pan_core.benchmark.runs import Record, Setting, execute
-from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Context
 from pan_core.errors import ConfigError, PanError
 from pan_core.evaluation.table1 import DATASET_TITLES
-from pan_core.files import write_json
+from pan_core.files import read_json, write_json
 from pan_core.tracking import Tracker, git_commit
 
 OTHERS = (
@@ -64,7 +64,7 @@ def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, cont
     """
     material = prepare(name, folder, context)
     splits = _checked_splits(name, material, request)
-    setting = Setting(name, folder, material.data_hash, recipe, git_commit())
+    setting = Setting(name, folder, material.data_hash, recipe, git_commit(PROJECT))
     jobs = plan((MODEL, *request.others), modes=request.modes, splits=splits, seeds=request.seeds)
     pending = [job for job in jobs if setting.finished(job) is None]
     finished = {job: record for job in jobs if (record := setting.finished(job)) is not None}
@@ -75,7 +75,7 @@ def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, cont
     write_json(out / f"{name}.json", result)
     if tracker:
         tracker.close(result)
-    return result
+    return read_json(out / f"{name}.json")
 
 
 def _checked_splits(name: str, material: Material, request: Request) -> list[int]:
@@ -128,7 +128,7 @@ def _finished_before(setting: Setting, request: Request, splits: Sequence[int]) 
 def _head(name: str, material: Material, setting: Setting, splits: Sequence[int]) -> dict:
     return {
         "dataset": name,
-        "title": DATASET_TITLES.get(name, dataset_by_name(name).facts.title),
+        "title": DATASET_TITLES.get(name, material.title),
         "clips": len(material.clips),
         "classes": len(material.classes),
         "splits": list(splits),
