@@ -74,6 +74,18 @@ def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000) 
 
 
 @app.command()
+def explain(
+    clip: Annotated[str, typer.Argument(help="Id of a clip of the dataset in use, such as one in the report.")],
+    model: Annotated[Path | None, typer.Option(help="Folder of a trained recogniser, of either mode.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the picture.")] = Path("predictions"),
+) -> None:
+    """Draw which joints and frames decided what was recognised in a clip."""
+    from pan_core.pipeline import explain as explain_clip
+
+    typer.echo(explain_clip(clip, out=out, model=model))
+
+
+@app.command()
 def predict(
     video: Annotated[Path, typer.Argument(help="Video file.")],
     out: Annotated[Path, typer.Option(help="Folder for the annotated video and the timeline.")] = Path("predictions"),

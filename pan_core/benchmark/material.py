@@ -119,7 +119,7 @@ def prepare(name: str, folder: Path, context: Context) -> Material:
         )
     if not (folder / "raw").is_dir():
         dataset.fetch(folder / "raw", context)
-    made_by = code_hash(Path(datasets.__file__).parent.rglob("*.py"))
+    made_by = code_hash([*Path(datasets.__file__).parent.rglob("*.py"), Path(__file__)])
     done = read_json(folder / "data.json") if (folder / "data.json").is_file() else {}
     if done.get("made_by") != made_by:
         _lay_out(dataset, folder, replace(context, progress=None), made_by)

@@ -10,6 +10,7 @@ from pan_core.benchmark.statistics import Comparison, compare, mean_interval
 from pan_core.errors import DataError
 from pan_core.evaluation.metrics import OBSERVED_SHARES
 from pan_core.files import read_json
+from pan_core.model.features import MODES
 
 SECTIONS = {"ablation": "ablations", "comparator": "comparators", "control": "controls"}
 KEPT = (
@@ -59,6 +60,16 @@ def _mode(records: Sequence[Record], mode: str) -> dict:
     return dict(zip(names, values, strict=True))
 
 
+def _reactions(records: Sequence[Record]) -> dict:
+    """Share of predictions that each change of the clips changes, mean over splits of the runs that measured it."""
+    found = [record["behaviour"] for record in records if "behaviour" in record]
+    names = ("changed", "moved", "gained")
+    return {
+        change: {name: float(np.mean([own[change][name] for own in found])) for name in names}
+        for change in (found[0] if found else ())
+    }
+
+
 def hits_by_clip(records: Iterable[Record]) -> dict[str, float]:
     """Share of the runs in which each clip was recognised, by clip id.
 
@@ -85,6 +96,7 @@ def build_results(head: Mapping[str, object], records: Sequence[Record]) -> dict
         records: Runs of every variant; those of the recogniser itself are among them.
     """
     result = dict(head) | summarise([record for record in records if record["kind"] == "model"])
+    result["behaviour"] = {mode: _reactions([r for r in records if r["mode"] == mode]) for mode in MODES}
     for kind, section in SECTIONS.items():
         methods = dict.fromkeys(record["method"] for record in records if record["kind"] == kind)
         result[section] = [

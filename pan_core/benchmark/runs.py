@@ -3,7 +3,8 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ import torch
 
 from pan_core.benchmark.material import Material
 from pan_core.benchmark.methods import build_of, code_of, recipe_of
-from pan_core.benchmark.protocol import LEAKAGE, Job, Recipe, identity
+from pan_core.benchmark.protocol import LEAKAGE, MODEL, Job, Recipe, identity
+from pan_core.evaluation.behaviour import reactions, standard_changes, without_joint
 from pan_core.evaluation.metrics import OBSERVED_SHARES, observed_ends
 from pan_core.files import atomic_path, read_json, write_json
+from pan_core.model.pan import PAN
 from pan_core.processes import process_pool
 from pan_core.training.fit import fit
 from pan_core.training.predict import length_batches, predict
@@ -123,6 +126,7 @@ def run(setting: Setting, job: Job) -> Record:
         "identity": setting.identity(job),
         "predictions": str(path.with_suffix(".npz")),
         "history": result.history,
+        **({"behaviour": _behaviour(result.model, test)} if job.variant == MODEL and job.seed == 0 else {}),
     }
     with atomic_path(path.with_suffix(".npz")) as partial, partial.open("wb") as file:
         np.savez_compressed(file, clip_ids=listed["clip_id"].to_numpy(dtype=str), labels=labels, **scores)  # type: ignore[arg-type]
@@ -131,7 +135,7 @@ def run(setting: Setting, job: Job) -> Record:
     return record
 
 
-def _score(model: object, test: Samples, listed: np.ndarray) -> dict[str, np.ndarray]:
+def _score(model: PAN, test: Samples, listed: np.ndarray) -> dict[str, np.ndarray]:
     """Predicted class of each listed clip at its end, (N,), and at each observed share, (N, S).
 
     A clip in which nobody was found has prediction -1, which is a mistake.
@@ -141,12 +145,19 @@ def _score(model: object, test: Samples, listed: np.ndarray) -> dict[str, np.nda
     observed = np.full((len(listed), len(OBSERVED_SHARES)), -1)
     for indices in length_batches(test.lengths, SCORED_AT_ONCE):
         part = test.select(indices)
-        said = predict(model, part)  # type: ignore[arg-type]
+        said = predict(model, part)
         rows = [place[clip_id] for clip_id in part.clip_ids]
         predictions[rows] = said.probabilities.argmax(axis=1)
         ends = observed_ends(said.lengths, OBSERVED_SHARES)
         observed[rows] = np.take_along_axis(said.frame_probabilities.argmax(axis=2), ends, axis=1)
     return {"predictions": predictions, "observed": observed}
+
+
+def _behaviour(model: PAN, test: Samples) -> Record:
+    """How answers change when test clips change in ways that should not matter."""
+    lost = {f"without {joint.replace('_', ' ')}": partial(without_joint, joint=joint) for joint in test.layout.joints}
+    found = reactions(model, test, {**standard_changes(test), **lost})
+    return {name: asdict(reaction) for name, reaction in found.items()}
 
 
 def _figures(labels: np.ndarray, scores: dict[str, np.ndarray], classes: int) -> Record:

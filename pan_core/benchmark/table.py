@@ -41,6 +41,7 @@ def _section(result: Mapping) -> str:
             *_markdown(COLUMNS, rows),
             "",
             *([*_curve(curve), ""] if curve else []),
+            *_behaviour(result["behaviour"]),
         ]
     )
 
@@ -90,6 +91,22 @@ def _curve(curve: Mapping[str, float]) -> list[str]:
         "",
         *_markdown(("share seen", *curve), [("accuracy", *values)]),
     ]
+
+
+def _behaviour(behaviour: Mapping[str, Mapping]) -> list[str]:
+    """Share of test clips whose predicted class a change of the clip changes, by mode; every joint in turn, at worst."""
+    measured = {mode: changes for mode, changes in behaviour.items() if changes}
+    if not measured:
+        return []
+    rows = []
+    for mode, changes in measured.items():
+        plain = {name: own["changed"] for name, own in changes.items() if not name.startswith("without")}
+        lost = {name: own["changed"] for name, own in changes.items() if name.startswith("without")}
+        worst = max(lost, key=lambda name: lost[name])
+        cells = {**plain, "a joint lost, mean": sum(lost.values()) / len(lost), "a joint lost, worst": lost[worst]}
+        rows.append((MODE_TITLES[mode], *(f"{100 * value:.1f}" for value in cells.values())))
+    head = ("predictions changed (%)", *cells)
+    return ["Predictions that change when the clip does (seed 0):", "", *_markdown(head, rows), ""]
 
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
