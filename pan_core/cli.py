@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from pan_core.benchmark_commands import app as benchmark_commands
+from pan_core.data_commands import app as data_commands
 from pan_core.errors import PanError
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ class _Commands(typer.core.TyperGroup):
 
 app.info.cls = _Commands
 app.add_typer(benchmark_commands, name="benchmark")
+app.add_typer(data_commands, name="data")
 
 
 @app.command()

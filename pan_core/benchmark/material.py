@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pan_core import datasets, segments
+from pan_core import datasets
 from pan_core.datasets.base import Context, Dataset
 from pan_core.errors import DataError
 from pan_core.files import read_json, write_json
 from pan_core.pose.store import PoseSet, write_pose_set
+from pan_core.segments.motion import find_boundaries
+from pan_core.segments.table import segment_rows
 from pan_core.tables import read_table, splits_of, write_table
 from pan_core.training.samples import Samples, build_samples
 
@@ -159,8 +161,8 @@ def _actions(dataset: Dataset, raw: Path, clips: pd.DataFrame, poses: PoseSet) -
     rows = []
     for clip in clips[clips["clip_id"].isin(poses.index["clip_id"])].itertuples(index=False):
         composition = dataset.parts(clip.label)
-        boundaries = segments.find_boundaries(
+        boundaries = find_boundaries(
             poses.clip(clip.clip_id), poses.layout, composition, clip.n_frames, min_segment_s=SHORTEST_ACTION_S
         )
-        rows += segments.segment_rows(clip.clip_id, clip.label, composition, clip.n_frames, boundaries)
+        rows += segment_rows(clip.clip_id, clip.label, composition, clip.n_frames, boundaries)
     return pd.DataFrame(rows)

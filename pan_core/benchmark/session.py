@@ -14,7 +14,7 @@ from pan_core.benchmark.results import build_results
 from pan_core.benchmark.runs import Record, Setting, execute
 from pan_core.datasets.base import Context
 from pan_core.errors import ConfigError, PanError
-from pan_core.evaluation.table1 import DATASET_TITLES
+from pan_core.evaluation.table1 import COLUMN_OF, DATASET_TITLES
 from pan_core.files import read_json, write_json
 from pan_core.tracking import Tracker, git_commit
 
@@ -128,7 +128,7 @@ def _finished_before(setting: Setting, request: Request, splits: Sequence[int]) 
 def _head(name: str, material: Material, setting: Setting, splits: Sequence[int]) -> dict:
     return {
         "dataset": name,
-        "title": DATASET_TITLES.get(name, material.title),
+        "title": DATASET_TITLES.get(COLUMN_OF.get(name, name), material.title),
         "clips": len(material.clips),
         "classes": len(material.classes),
         "splits": list(splits),

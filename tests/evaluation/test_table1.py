@@ -52,3 +52,13 @@ def test_poses_of_a_dataset_are_compared_with_the_dataset():
     assert [row.method for row in published("ucf101_pose")] == [row.method for row in published("ucf101")]
     assert {str(row.figures["jhmdb14"]) for row in published("jhmdb14")} == {"75.0", "81.0", "84.7"}
     assert DATASET_TITLES["jhmdb14"] == "JHMDB, 14 of 21 classes"
+
+
+@pytest.mark.parametrize(("poses", "column"), [("ucf101_pose", "UCF101"), ("hmdb51_pose", "HMDB51")])
+def test_poses_of_a_dataset_stand_in_its_column(poses, column):
+    ours = build_table1(poses, {"clip": 0.5}).as_records()[-1]
+    assert ours[column] == "50.0 (measured)"
+
+
+def test_jhmdb14_is_never_called_jhmdb():
+    assert "JHMDB, 14 of 21 classes" in build_table1("jhmdb14", {"clip": 0.5}).titles()
