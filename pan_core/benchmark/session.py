@@ -1,5 +1,6 @@
 """A benchmark as a user starts it: data, runs, MLflow rows, result files."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,7 +97,9 @@ def _run(
     total = len(pending) + len(finished)
     with tqdm(total=total, initial=len(finished), desc=setting.dataset, unit="run", dynamic_ncols=True) as bar:
         bar.set_postfix_str(_running_mean(finished))
-        for job, record in execute(setting, pending, workers=min(workers, max(1, len(pending))), waiting=bar.refresh):
+        # In a log file a bar cannot be redrawn.
+        waiting = bar.refresh if sys.stderr.isatty() else None
+        for job, record in execute(setting, pending, workers=min(workers, max(1, len(pending))), waiting=waiting):
             finished[job] = record
             if tracker:
                 tracker.add(job, record)

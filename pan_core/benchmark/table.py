@@ -36,6 +36,7 @@ def _section(result: Mapping) -> str:
             f"## {result['title']}",
             "",
             f"{result['clips']} clips, {result['classes']} classes, splits {', '.join(map(str, result['splits']))}; "
+            f"{result['recipe']['training']['epochs']} epochs; "
             f"`pan benchmark {result['dataset']} --seeds {seeds}`.",
             "",
             *_markdown(COLUMNS, rows),
