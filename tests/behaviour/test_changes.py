@@ -48,10 +48,10 @@ def draw(count: int, seed: int) -> tuple[pd.DataFrame, Drawn]:
     for number in range(count):
         label, frames = CLASSES[number % 3], int(rng.integers(24, 45))
         build = STANDING * rng.uniform(0.95, 1.05, (13, 1)) + rng.normal(0, 1, (13, 2))
-        places = np.repeat(build[None], frames, axis=0) + rng.normal(0, 1.5, (frames, 13, 2))
+        places = np.repeat(build[None], frames, axis=0) + rng.normal(0, 1, (frames, 13, 2))
         swing = np.sin(np.arange(frames) * rng.uniform(0.4, 1.2) + rng.uniform(0, 6))
         joint = PENN13.index(str(rng.choice(MOVED[label])))
-        places[:, joint] += rng.uniform(18, 30) * swing[:, None] * [1.0, 0.6]
+        places[:, joint] += rng.uniform(25, 45) * swing[:, None] * [1.0, 0.6]
         places = places * rng.uniform(0.7, 1.5) + rng.uniform(150, 400, 2)
         joints = np.concatenate([places, np.ones((frames, 13, 1))], axis=-1)
         unseen = np.flatnonzero(rng.random(13) < 0.1)
