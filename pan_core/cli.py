@@ -12,6 +12,7 @@ import typer
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from pan_core.benchmark_commands import app as benchmark_commands
 from pan_core.data_commands import app as data_commands
 from pan_core.errors import PanError
 
@@ -35,6 +36,7 @@ class _Commands(typer.core.TyperGroup):
 
 
 app.info.cls = _Commands
+app.add_typer(benchmark_commands, name="benchmark")
 app.add_typer(data_commands, name="data")
 
 
@@ -71,6 +73,18 @@ def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000) 
     from pan_core.tracking import serve_ui
 
     serve_ui(port)
+
+
+@app.command()
+def explain(
+    clip: Annotated[str, typer.Argument(help="Id of a clip of the dataset in use, such as one in the report.")],
+    model: Annotated[Path | None, typer.Option(help="Folder of a trained recogniser, of either mode.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the picture.")] = Path("predictions"),
+) -> None:
+    """Draw which joints and frames decided what was recognised in a clip."""
+    from pan_core.pipeline import explain as explain_clip
+
+    typer.echo(explain_clip(clip, out=out, model=model))
 
 
 @app.command()

@@ -152,6 +152,7 @@ class TrainParams(Section):
     lambda_pose: PositiveFloat = 1.0
     lambda_joints: NotNegative = 0.5
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "full", "mixed"] = "auto"
     threads: Positive = 1
     augmentation: AugmentationParams = AugmentationParams()
 

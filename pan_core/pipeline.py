@@ -1,5 +1,6 @@
 """The whole pipeline as a user starts it: `dvc repro` with a clear answer where it cannot start, and the summary."""
 
+import difflib
 import os
 import subprocess
 import sys
@@ -9,8 +10,8 @@ from filelock import FileLock, Timeout
 
 from pan_core.config import PARAMS_FILE, load_params, set_dataset
 from pan_core.datasets import dataset_by_name
-from pan_core.errors import PanError
-from pan_core.files import read_json
+from pan_core.errors import DataError, PanError
+from pan_core.files import atomic_path, read_json
 from pan_core.stages import paths
 
 
@@ -82,6 +83,40 @@ def predict(video: Path, *, out: Path, model: Path | None = None) -> str:
             f"written: {out / (video.stem + '_timeline.json')}",
         ]
     )
+
+
+def explain(clip_id: str, *, out: Path, model: Path | None = None) -> str:
+    """Draw which joints and frames decided the class of a clip of the workspace.
+
+    Args:
+        clip_id: A valid clip.
+        out: Folder to write to.
+        model: Folder of a recogniser; the clip-mode one that the last run trained where None, else the online one.
+
+    Returns:
+        What the picture shows, and where it was written.
+
+    Raises:
+        DataError: Where the clip is unknown or nothing has been trained.
+    """
+    from pan_core.evaluation.explanation import explanation_picture
+    from pan_core.evaluation.relevance import explain_clip
+    from pan_core.model.store import load_model
+    from pan_core.stages.learning import read_material
+
+    params, material = load_params(), read_material()
+    known = material.clips["clip_id"].tolist()
+    if clip_id not in known:
+        near = difflib.get_close_matches(clip_id, known, n=3)
+        raise DataError(
+            f"{clip_id}: no such clip in {paths.VALID / 'clips.parquet'}; near: {', '.join(near) or known[0]}"
+        )
+    mode = "clip" if "clip" in params.train.modes else "online"
+    recogniser = load_model(model or paths.model_folder(mode, params.split.splits[0]))
+    picture = explanation_picture(explain_clip(recogniser, material.clips, material.poses, clip_id))
+    with atomic_path(out / f"explained_{clip_id}.svg") as partial:
+        partial.write_text(picture.svg)
+    return f"{picture.alt}\nwritten: {out / f'explained_{clip_id}.svg'}"
 
 
 def summary_table() -> str:

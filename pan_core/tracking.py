@@ -140,7 +140,7 @@ class Tracker:
         workspace = hashlib.sha256(f"{socket.gethostname()}:{Path.cwd()}".encode()).hexdigest()[:16]
         tags = {"pan.kind": PIPELINE, "pan.fingerprint": fingerprint, "pan.workspace": workspace}
         query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
-        commit = _git_commit()
+        commit = git_commit()
         run = self._find(query)
         if run is None:
             self._give_up_others(workspace)
@@ -179,6 +179,7 @@ def _store_lock() -> FileLock:
     return FileLock(STORE / ".lock")
 
 
-def _git_commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+def git_commit(folder: Path | None = None) -> str:
+    """Hash of the commit that is checked out in a folder, by default this one; empty outside a repository."""
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout.strip()

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from pan_core.evaluation.outcome import Outcome
 from pan_core.evaluation.plots import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SHADES, VERMILLION, canvas, drawn
+from pan_core.skeletons import SkeletonLayout
 from pan_core.viewer.captions import JOINER, Caption, holding, spans
 
 # Rows of captions are filled with these; black letters read on each of them, on a light and on a dark page.
@@ -62,7 +63,7 @@ def filmstrip(outcome: Outcome, clip: int, *, instants: int = 8) -> tuple[Figure
     weights = outcome.joints_attention[clip, :length] * outcome.layout.size
     scale = Normalize(0, max(float(weights.max()), 1.0))
     figure, grid = canvas(1.35 * len(times) + 1.6, 5.6, nrows=4, height_ratios=(2.4, 1.1, 0.32, 0.32), gap=0.04)
-    _draw_skeletons(grid[0], outcome, clip, times, weights, scale)
+    draw_skeletons(grid[0], outcome.joints[clip], outcome.layout, times, weights, scale)
     bar = figure.colorbar(ScalarMappable(scale, SHADES), ax=grid[0], pad=0.01, aspect=14, label="joint attention (×)")
     bar.outline.set_visible(False)
     _draw_pose_attention(grid[1], outcome.pose_attention[clip, :length], times)
@@ -90,11 +91,20 @@ def _most_attended(outcome: Outcome, clip: int) -> str:
     return outcome.layout.joints[int(mean.argmax())].replace("_", " ")
 
 
-def _draw_skeletons(
-    axes: Axes, outcome: Outcome, clip: int, times: np.ndarray, weights: np.ndarray, scale: Normalize
+def draw_skeletons(
+    axes: Axes, joints: np.ndarray, layout: SkeletonLayout, times: np.ndarray, weights: np.ndarray, scale: Normalize
 ) -> None:
-    """Skeletons side by side in one pair of axes, each moved to its own column, all at one scale."""
-    poses = np.where(outcome.joints[clip, :, :, 2:] > 0, outcome.joints[clip, :, :, :2], np.nan)
+    """Skeletons side by side in one pair of axes, each moved to its own column, all at one scale.
+
+    Args:
+        axes: Where to draw.
+        joints: Poses of one person, (T, V, 3); NaN places where a joint was not found.
+        layout: Says which joints a bone connects.
+        times: Frames to draw.
+        weights: Colour and size of each joint, (T, V).
+        scale: Of the weights.
+    """
+    poses = np.where(joints[:, :, 2:] > 0, joints[:, :, :2], np.nan)
     found = poses[times][np.isfinite(poses[times]).all(axis=2)]
     low, high = (found.min(axis=0), found.max(axis=0)) if len(found) else (np.zeros(2), np.ones(2))
     tall = max(float(high[1] - low[1]), 1.0)
@@ -106,7 +116,7 @@ def _draw_skeletons(
             # Centred on the pose's own middle: a walker would leave the column otherwise.
             middle = (pose[seen, 0].min() + pose[seen, 0].max()) / 2
             pose = pose + np.array([column * wide - middle, -low[1]])
-            bones = [pose[[a, b]] for a, b in outcome.layout.bones if seen[a] and seen[b]]
+            bones = [pose[[a, b]] for a, b in layout.bones if seen[a] and seen[b]]
             axes.add_collection(LineCollection(bones, colors=FAINT, linewidths=2.2, capstyle="round"))
             share = weights[time, seen]
             axes.scatter(

@@ -120,10 +120,14 @@ def observed_accuracy(
     """
     _require("labels", labels, (None,))
     _require("frame_probabilities", frame_probabilities, (len(labels), None, None))
-    # The small step back keeps 0.7 x 10 at frame 7: in floating point the product is a little above 7.
-    ends = np.ceil(np.outer(lengths, shares) - 1e-9).astype(int) - 1
-    seen = np.take_along_axis(frame_probabilities, np.maximum(ends, 0)[:, :, None], axis=1)
+    seen = np.take_along_axis(frame_probabilities, observed_ends(lengths, shares)[:, :, None], axis=1)
     return (seen.argmax(axis=2) == labels[:, None]).mean(axis=0)
+
+
+def observed_ends(lengths: np.ndarray, shares: tuple[float, ...] = OBSERVED_SHARES) -> np.ndarray:
+    """Index of the last frame of each share of each clip, (N, S); lengths (N,)."""
+    # The small step back keeps 0.7 x 10 at frame 7: in floating point the product is a little above 7.
+    return np.maximum(np.ceil(np.outer(lengths, shares) - 1e-9).astype(int) - 1, 0)
 
 
 def frame_accuracy(action_probabilities: np.ndarray, frame_targets: np.ndarray, lengths: np.ndarray) -> float:

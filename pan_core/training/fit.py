@@ -4,10 +4,13 @@
 number of threads, also when the training was interrupted and continued from its checkpoint.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +21,7 @@ from pan_core.model.losses import joints_loss, pose_loss, smooth, total_loss
 from pan_core.model.pan import PAN, PanOutput, PanSettings
 from pan_core.training.augmentation import augment, crop_frames, crop_time, mixing
 from pan_core.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
+from pan_core.training.distributed import Replicas, joined
 from pan_core.training.predict import length_batches, run_in_parts
 from pan_core.training.samples import Batch, Samples
 from pan_core.training.schedule import WeightAverage, batches_per_epoch, epoch_batches, epoch_rng, one_cycle
@@ -25,6 +29,8 @@ from pan_core.training.settings import TrainSettings
 
 Log = Callable[[int, dict[str, float]], None]
 Progress = Callable[[Iterable[int]], Iterable[int]]
+Build = Callable[[Samples, PanSettings], Any]
+"""Makes an untrained network with PAN's `forward` and `start` and its attributes `classes`, `actions`, `joints`."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,13 @@ class FitResult:
     Attributes:
         model: On the CPU, in evaluation mode, with the averaged weights of the last epoch.
         history: One dict an epoch: train_loss, train_accuracy, val_loss, val_accuracy (of the averaged weights),
-            learning_rate, seconds.
-        best_epoch: Epoch of the best validation accuracy, the latest of equals; for information.
-        val_accuracy: Of the returned weights.
+            learning_rate, seconds; without the two of validation where there are no validation clips.
+        best_epoch: Epoch of the best validation accuracy, the latest of equals; for information. The last one
+            without validation clips.
+        val_accuracy: Of the returned weights; NaN without validation clips.
     """
 
-    model: PAN
+    model: Any
     history: list[dict[str, float]]
     best_epoch: int
     val_accuracy: float
@@ -58,7 +65,7 @@ def build_network(samples: Samples, settings: PanSettings) -> PAN:
 
 def fit(
     train: Samples,
-    val: Samples,
+    val: Samples | None,
     *,
     settings: TrainSettings,
     model_settings: PanSettings,
@@ -66,15 +73,17 @@ def fit(
     seed: int = 0,
     log: Log | None = None,
     progress: Progress | None = None,
+    build: Build = build_network,
 ) -> FitResult:
     """Train a network.
 
     The averaged weights of the last epoch are returned: the learning rate has come down to nothing by then, and
-    picking the best of many epochs on a small validation set would mostly pick its luck.
+    picking the best of many epochs on a small validation set would mostly pick its luck. Under torchrun the processes
+    train one network together; see `pan_core.training.distributed`.
 
     Args:
         train: Training clips, at least 2.
-        val: Validation clips, from other groups; they only measure.
+        val: Validation clips, from other groups; they only measure. None where nothing needs measuring.
         settings: How to train.
         model_settings: Widths of the network.
         checkpoint: File that is written after every epoch. When it exists and belongs to the same training, the
@@ -84,22 +93,26 @@ def fit(
             epoch may be logged twice after an interruption, with the same numbers. What it raises ends the
             training, which can be continued.
         progress: Wraps the epochs to be done, for a progress bar.
+        build: Makes the network; another one than PAN is compared under the same conditions.
 
     Raises:
         DataError: Where the samples do not fit each other or hold no clip of any class.
     """
     _check(train, val)
-    identity = fingerprint(train, val, settings, model_settings, seed)
-    with torch.random.fork_rng():
+    made_by = f"{build.__module__}.{build.__qualname__}"
+    identity = fingerprint(train, val, settings, model_settings, seed, made_by)
+    device = _device(settings.device)
+    with torch.random.fork_rng(), joined(device) as replicas:
         torch.manual_seed(seed)
-        training = _Training(train, val, settings, model_settings, seed)
+        training = _Training(train, val, settings, model_settings, seed, build, device, replicas)
         training.restore(load_checkpoint(checkpoint, identity))
         epochs: Iterable[int] = range(len(training.history), settings.epochs)
-        for epoch in progress(epochs) if progress else epochs:
+        for epoch in progress(epochs) if progress and replicas.leads else epochs:
             training.run_epoch(epoch)
-            if log:
-                log(epoch, dict(training.history[-1]))
-            save_checkpoint(checkpoint, training.state(), identity)
+            if replicas.leads:
+                if log:
+                    log(epoch, dict(training.history[-1]))
+                save_checkpoint(checkpoint, training.state(), identity)
     return training.result()
 
 
@@ -107,13 +120,22 @@ class _Training:
     """State of one training and its epoch."""
 
     def __init__(
-        self, train: Samples, val: Samples, settings: TrainSettings, model_settings: PanSettings, seed: int
+        self,
+        train: Samples,
+        val: Samples | None,
+        settings: TrainSettings,
+        model_settings: PanSettings,
+        seed: int,
+        build: Build,
+        device: torch.device,
+        replicas: Replicas,
     ) -> None:
         self.train, self.val, self.settings, self.seed = train, val, settings, seed
-        self.device = _device(settings.device)
+        self.device, self.replicas = device, replicas
         self.describe = PoseFeatures(train.layout, mode=train.mode)
-        self.network = build_network(train, model_settings).to(self.device)
-        self.averaged = build_network(train, model_settings).to(self.device)
+        self.network = build(train, model_settings).to(self.device)
+        self.averaged = build(train, model_settings).to(self.device)
+        replicas.prepare(self.network)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
@@ -130,13 +152,12 @@ class _Training:
         self.network.train()
         batches = epoch_batches(self.train.lengths, self.settings.batch, rng)
         sums = np.sum([self._step(indices, rng) for indices in batches], axis=0)
-        val_loss, val_accuracy = self._measure()
+        measured = self._measure(self.val) if self.val is not None else {}
         self.history.append(
             {
                 "train_loss": float(sums[0] / sums[2]),
                 "train_accuracy": float(sums[1] / sums[2]),
-                "val_loss": val_loss,
-                "val_accuracy": val_accuracy,
+                **measured,
                 "learning_rate": self.optimizer.param_groups[0]["lr"],
                 "seconds": time.perf_counter() - started,
             }
@@ -155,9 +176,13 @@ class _Training:
             group["lr"] = one_cycle(
                 self.steps, self.total, peak=self.settings.learning_rate, warm_up=self.settings.warm_up
             )
-        logits, loss = self._loss(self.network(features, mask=mask), mask, classes, actions)
+        own_features, own_mask = self.replicas.share(features, mask)
+        with _autocast(self.device, self.settings.precision):
+            output = self.network(own_features, mask=own_mask)
+        logits, loss = self._loss(self._whole(output), mask, classes, actions)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.replicas.sum_gradients(self.network)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.average.update(self.network)
@@ -177,6 +202,11 @@ class _Training:
             joints, targets = crop_time(batch.joints, batch.frame_targets, strength, rng)
         joints = augment(joints, self.train.layout, strength, rng)
         return Batch(joints, batch.lengths, batch.labels, targets)
+
+    def _whole(self, output: PanOutput) -> PanOutput:
+        """Output with the logits of the whole batch, at full precision."""
+        logits, actions = (self.replicas.gather(value.float()) for value in output[:2])
+        return output._replace(logits=logits, action_logits=actions)
 
     def _targets(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Smoothed class (B, K) and action (B, T, A) distributions; a frame without an action keeps zeros."""
@@ -200,20 +230,20 @@ class _Training:
         )
 
     @torch.inference_mode()
-    def _measure(self) -> tuple[float, float]:
+    def _measure(self, val: Samples) -> dict[str, float]:
         """Loss and accuracy of the averaged weights on the validation clips."""
         self.averaged.load_state_dict(self.average.average)
         self.averaged.eval()
         loss = hits = 0.0
-        for indices in length_batches(self.val.lengths, 64):
-            batch = self.val.batch(indices)
+        for indices in length_batches(val.lengths, 64):
+            batch = val.batch(indices)
             features = torch.from_numpy(self.describe(batch.joints)).to(self.device)
             mask = torch.from_numpy(batch.mask).to(self.device)
             output = run_in_parts(self.averaged, features, mask)
             logits, value = self._loss(output, mask, *self._targets(batch))
             loss += float(value) * len(indices)
             hits += float((logits.argmax(dim=-1).cpu().numpy() == batch.labels).sum())
-        return loss / len(self.val), hits / len(self.val)
+        return {"val_loss": loss / len(val), "val_accuracy": hits / len(val)}
 
     def state(self) -> dict[str, object]:
         """All that `restore` needs."""
@@ -238,7 +268,7 @@ class _Training:
     def result(self) -> FitResult:
         """The averaged network."""
         self.averaged.load_state_dict(self.average.average)
-        accuracies = [row["val_accuracy"] for row in self.history]
+        accuracies = [row.get("val_accuracy", float("nan")) for row in self.history]
         best = len(accuracies) - 1 - int(np.argmax(accuracies[::-1]))
         return FitResult(self.averaged.cpu().eval(), self.history, best, accuracies[-1])
 
@@ -253,17 +283,31 @@ def _device(name: str) -> torch.device:
     """The device to train on."""
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("training", ["device: 'cuda', but no CUDA device is available; use 'auto' or 'cpu'"])
-    return torch.device("cuda" if name == "auto" and torch.cuda.is_available() else name.replace("auto", "cpu"))
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
-def _check(train: Samples, val: Samples) -> None:
+def _autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    """Matrix products in bfloat16 where asked for; its range is that of float32, so gradients need no scaling."""
+    automatic = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    mixed = automatic if precision == "auto" else precision == "mixed"
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed)
+
+
+def _check(train: Samples, val: Samples | None) -> None:
     """Samples must be of one kind and labelled."""
+    if len(train) < 2 or (val is not None and len(val) < 1):
+        raise DataError(
+            "expected 2 training clips and 1 validation clip or more, but got "
+            f"{len(train)} and {'none' if val is None else len(val)}"
+        )
+    if (train.labels < 0).any() or (val is not None and (val.labels < 0).any()):
+        raise DataError(f"a clip's label is not among the classes ({', '.join(train.classes)})")
+    if val is None:
+        return
     for name in ("classes", "actions", "layout", "mode"):
         if getattr(train, name) != getattr(val, name):
             raise DataError(
                 f"training and validation samples differ in {name}: {getattr(train, name)} and {getattr(val, name)}"
             )
-    if len(train) < 2 or len(val) < 1:
-        raise DataError(f"expected 2 training clips and 1 validation clip or more, but got {len(train)} and {len(val)}")
-    if (train.labels < 0).any() or (val.labels < 0).any():
-        raise DataError(f"a clip's label is not among the classes ({', '.join(train.classes)})")

@@ -23,6 +23,7 @@ class TrainSettings:
         average: Reach of the weight average, as a share of all steps.
         longest: Frames of a clip in one step at most; longer ones are seen in random parts.
         device: "cpu", "cuda" or "auto".
+        precision: "full", "mixed" (bfloat16 products) or "auto": mixed on a GPU that can, full elsewhere.
         augmentation: How clips are varied.
     """
 
@@ -38,6 +39,7 @@ class TrainSettings:
     average: float = 0.03
     longest: int = 160
     device: str = "auto"
+    precision: str = "auto"
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
 
     def __post_init__(self) -> None:
@@ -54,6 +56,7 @@ class TrainSettings:
             "average": 0 <= self.average <= 1,
             "longest": self.longest >= 1,
             "device": self.device in ("cpu", "cuda", "auto"),
+            "precision": self.precision in ("auto", "full", "mixed"),
         }
         faults = [f"{name}: cannot be {getattr(self, name)!r}" for name, holds in bounds.items() if not holds]
         if faults:

@@ -45,6 +45,14 @@ def test_report_needs_no_other_file(finished):
     assert not re.search(r'(src|href)="(https?:)?//', page)
 
 
+def test_a_clip_is_explained_in_one_picture(finished):
+    workspace, _ = finished
+    status, output = workspace.run("pan", "explain", "0040")
+    assert status == 0, output
+    assert "What speaks for it comes from" in output
+    assert (workspace.folder / "predictions" / "explained_0040.svg").is_file()
+
+
 def test_nothing_is_done_twice(finished):
     workspace, _ = finished
     before = {path: path.stat().st_mtime_ns for path in (workspace.folder / "reports").rglob("*") if path.is_file()}
@@ -89,6 +97,7 @@ def test_a_second_run_at_the_same_time_is_told(finished):
         (("pan", "run", "--dataset", "pen_action"), "did you mean 'penn_action'?"),
         (("pan", "stage", "trian"), "the stages are fetch, split"),
         (("pan", "predict", "absent.mp4"), "absent.mp4"),
+        (("pan", "explain", "absent"), "no such clip"),
     ],
 )
 def test_a_slip_is_answered_in_one_message(finished, command, said):

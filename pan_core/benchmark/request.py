@@ -1,0 +1,66 @@
+"""What a user asks a benchmark for, checked; and the recipe that the project trains by."""
+
+from collections.abc import Sequence
+
+from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, PARTS_OF_THE_PAPER, Recipe, Variant
+from pan_core.benchmark.session import Request
+from pan_core.config import ModelParams, TrainParams
+from pan_core.errors import ConfigError
+from pan_core.model.features import MODES
+from pan_core.stages.learning import network_settings, train_settings
+
+
+def parse_request(
+    *,
+    seeds: int,
+    modes: str,
+    splits: str,
+    comparators: bool,
+    without: Sequence[str],
+    control: Sequence[str],
+    workers: int,
+) -> Request:
+    """A request out of the words of the command line.
+
+    Raises:
+        ConfigError: With every word that is not known.
+    """
+    chosen_modes = [mode.strip() for mode in modes.split(",")]
+    numbers = [] if splits == "all" else [number.strip() for number in splits.split(",")]
+    left_out = list(PARTS_OF_THE_PAPER) if "all" in without else list(without)
+    faults = [
+        *_unknown("--modes", chosen_modes, MODES),
+        *[f"--splits: expected numbers or 'all', but got {number!r}" for number in numbers if not number.isdigit()],
+        *_unknown("--without", left_out, PARTS_OF_THE_PAPER),
+        *_unknown("--control", control, (LEAKAGE,)),
+    ]
+    if faults:
+        raise ConfigError("pan benchmark", faults)
+    others = [
+        *(Variant("ablation", part) for part in left_out),
+        *(Variant("comparator", name) for name in (COMPARATORS if comparators else ())),
+        *(Variant("control", name) for name in control),
+    ]
+    return Request(
+        seeds=seeds,
+        modes=tuple(mode for mode in MODES if mode in chosen_modes),
+        splits=tuple(int(number) for number in numbers),
+        others=tuple(dict.fromkeys(others)),
+        workers=workers,
+    )
+
+
+def project_recipe(epochs: int | None = None) -> Recipe:
+    """The project's own recipe: the defaults of params.yaml, whatever the workspace at hand says.
+
+    Args:
+        epochs: Instead of the recipe's.
+    """
+    model, train = ModelParams(), TrainParams()
+    if epochs is not None:
+        train = train.model_copy(update={"epochs": epochs})
+    return Recipe(network_settings(model), train_settings(train), model.frames, model.rate)
+
+
+def _unknown(option: str, words: Sequence[str], known: Sequence[str]) -> list[str]:
+    return [f"{option}: unknown {word!r}; known: {', '.join(known)}" for word in words if word not in known]

@@ -1,0 +1,127 @@
+"""The figures of a benchmark: means over seeds and splits, as docs/results/<dataset>.json holds them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pan_core.benchmark.runs import Record
+from pan_core.benchmark.statistics import Comparison, compare, mean_interval
+from pan_core.errors import DataError
+from pan_core.evaluation.metrics import OBSERVED_SHARES
+from pan_core.files import read_json
+from pan_core.model.features import MODES
+
+SECTIONS = {"ablation": "ablations", "comparator": "comparators", "control": "controls"}
+KEPT = (
+    "seed", "split", "mode", "accuracy", "mean_class_accuracy", "train_seconds", "test_clips", "nobody_found",
+    "params", "git_commit", "data_hash", "predictions",
+)  # fmt: skip
+
+
+def summarise(records: Sequence[Record]) -> dict:
+    """Figures of one variant: those of clip mode by plain names, those of online mode beside them.
+
+    A mean is the mean over seeds of the mean over splits; a standard deviation is that of the seeds' means. It is null
+    for a single seed, as everything is of a mode that was not run.
+
+    Args:
+        records: Runs of the variant.
+    """
+    clip, online = (_mode(records, mode) for mode in ("clip", "online"))
+    figures = {**clip, "params": max(record["params"] for record in records)}
+    figures |= {f"online_{name}": value for name, value in online.items()}
+    if clip["mean_accuracy"] is not None and online["mean_accuracy"] is not None:
+        figures["online_loss"] = clip["mean_accuracy"] - online["mean_accuracy"]
+    curves = [r["accuracy_by_observed_share"] for r in records if r["mode"] == "online"]
+    if curves:
+        figures["online_accuracy_by_observed_share"] = {
+            f"{share:.0%}": float(value) for share, value in zip(OBSERVED_SHARES, np.mean(curves, axis=0), strict=True)
+        }
+    ordered = sorted(records, key=lambda r: (r["mode"], r["seed"], r["split"]))
+    return figures | {"runs": [{name: record[name] for name in KEPT} for record in ordered]}
+
+
+def _mode(records: Sequence[Record], mode: str) -> dict:
+    own = [record for record in records if record["mode"] == mode]
+    names = ("mean_accuracy", "std_accuracy", "interval95", "mean_class_accuracy", "seeds")
+    if not own:
+        return dict.fromkeys(names)
+    seeds = sorted({record["seed"] for record in own})
+    by_seed = [np.mean([r["accuracy"] for r in own if r["seed"] == seed]) for seed in seeds]
+    hits = [hits_by_clip([r for r in own if r["split"] == split]) for split in sorted({r["split"] for r in own})]
+    values = (
+        float(np.mean(by_seed)),
+        float(np.std(by_seed, ddof=1)) if len(seeds) > 1 else None,
+        list(mean_interval([np.array(list(split.values())) for split in hits])),
+        float(np.mean([r["mean_class_accuracy"] for r in own])),
+        len(seeds),
+    )
+    return dict(zip(names, values, strict=True))
+
+
+def _reactions(records: Sequence[Record]) -> dict:
+    """Share of predictions that each change of the clips changes, mean over splits of the runs that measured it."""
+    found = [record["behaviour"] for record in records if "behaviour" in record]
+    names = ("changed", "moved", "gained")
+    return {
+        change: {name: float(np.mean([own[change][name] for own in found])) for name in names}
+        for change in (found[0] if found else ())
+    }
+
+
+def hits_by_clip(records: Iterable[Record]) -> dict[str, float]:
+    """Share of the runs in which each clip was recognised, by clip id.
+
+    Raises:
+        DataError: Where the predictions of a run are no longer there.
+    """
+    hits: dict[str, list[bool]] = {}
+    for record in records:
+        path = Path(record["predictions"])
+        if not path.is_file():
+            raise DataError(f"{path}: the predictions of a run are gone; run `pan benchmark` again to make them")
+        with np.load(path, allow_pickle=False) as stored:
+            right = stored["predictions"] == stored["labels"]
+            for clip_id, hit in zip(stored["clip_ids"], right, strict=True):
+                hits.setdefault(str(clip_id), []).append(bool(hit))
+    return {clip_id: float(np.mean(own)) for clip_id, own in hits.items()}
+
+
+def build_results(head: Mapping[str, object], records: Sequence[Record]) -> dict:
+    """The whole result file.
+
+    Args:
+        head: What stands before the figures: dataset, title, hashes, settings.
+        records: Runs of every variant; those of the recogniser itself are among them.
+    """
+    result = dict(head) | summarise([record for record in records if record["kind"] == "model"])
+    result["behaviour"] = {mode: _reactions([r for r in records if r["mode"] == mode]) for mode in MODES}
+    for kind, section in SECTIONS.items():
+        methods = dict.fromkeys(record["method"] for record in records if record["kind"] == kind)
+        result[section] = [
+            {"method": method, **summarise([r for r in records if (r["kind"], r["method"]) == (kind, method)])}
+            for method in methods
+        ]
+    return result
+
+
+def compare_results(first: Path, second: Path, *, mode: str = "clip") -> Comparison:
+    """Paired test between the recognisers of two result files, on the runs that both have.
+
+    Raises:
+        DataError: Where the files are of different data, or have no run in common.
+    """
+    one, other = (
+        {(r["split"], r["seed"]): r for r in read_json(path)["runs"] if r["mode"] == mode} for path in (first, second)
+    )
+    common = sorted(one.keys() & other.keys())
+    if not common:
+        raise DataError(f"{first} and {second}: no split and seed of {mode} mode that both have been run on")
+    if {one[key]["data_hash"] for key in common} != {other[key]["data_hash"] for key in common}:
+        raise DataError(f"{first} and {second}: were measured on different data, so their clips cannot be paired")
+    hits = [hits_by_clip([runs[key] for key in common]) for runs in (one, other)]
+    if hits[0].keys() != hits[1].keys():
+        raise DataError(f"{first} and {second}: have different test clips, so they cannot be paired")
+    clips = sorted(hits[0])
+    return compare(*(np.array([own[clip_id] for clip_id in clips]) for own in hits))

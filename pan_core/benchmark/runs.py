@@ -1,0 +1,174 @@
+"""Running the jobs of a benchmark: each finished one is a file, so that a benchmark that was ended goes on."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pan_core.benchmark.material import Material
+from pan_core.benchmark.methods import build_of, code_of, recipe_of
+from pan_core.benchmark.protocol import LEAKAGE, MODEL, Job, Recipe, identity
+from pan_core.evaluation.behaviour import reactions, standard_changes, without_joint
+from pan_core.evaluation.metrics import OBSERVED_SHARES, observed_ends
+from pan_core.files import atomic_path, read_json, write_json
+from pan_core.model.pan import PAN
+from pan_core.processes import process_pool
+from pan_core.training.fit import fit
+from pan_core.training.predict import length_batches, predict
+from pan_core.training.samples import Samples
+
+Record = dict
+"""Figures of one run, as its JSON file holds them."""
+
+SCORED_AT_ONCE = 256
+POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all runs of a benchmark share.
+
+    Attributes:
+        dataset: Name in the registry.
+        folder: Prepared material of the dataset; finished runs go to `runs` in it.
+        data_hash: Hash of the material.
+        recipe: How networks are trained.
+        commit: Git commit, for the record.
+    """
+
+    dataset: str
+    folder: Path
+    data_hash: str
+    recipe: Recipe
+    commit: str
+
+    def path(self, job: Job) -> Path:
+        """File of a finished run; every choice behind its figures is in the name."""
+        return self.folder / "runs" / f"{job.name}-{self.identity(job)}.json"
+
+    def identity(self, job: Job) -> str:
+        """Hash of data, settings and code."""
+        return identity(recipe_of(job.variant, self.recipe), self.data_hash, code_of(job.variant))
+
+    def finished(self, job: Job) -> Record | None:
+        """Figures of a run that is done."""
+        path = self.path(job)
+        return read_json(path) if path.is_file() and path.with_suffix(".npz").is_file() else None
+
+
+def execute(
+    setting: Setting, jobs: Sequence[Job], *, workers: int = 1, waiting: Callable[[], None] | None = None
+) -> Iterator[tuple[Job, Record]]:
+    """Run jobs and yield each as it is finished; what was finished before is the caller's to read.
+
+    Runs do not know of each other, so the number of workers changes nothing but the time.
+
+    Args:
+        setting: What they share.
+        jobs: What to run.
+        workers: Processes, one thread each.
+        waiting: Called every second, to keep a progress bar alive.
+    """
+    if workers == 1:
+        for job in jobs:
+            yield job, run(setting, job)
+        return
+    with process_pool(workers) as pool:
+        futures = {pool.submit(run, setting, job): job for job in jobs}
+        try:
+            while futures:
+                done, _ = wait(futures, timeout=POLL_S, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield futures.pop(future), future.result()
+                if waiting:
+                    waiting()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def run(setting: Setting, job: Job) -> Record:
+    """Train on the training part, score the test part, and write both files of the run."""
+    torch.set_num_threads(1)
+    recipe, material = recipe_of(job.variant, setting.recipe), Material(setting.folder)
+    parts = material.parts(job.split, shuffled=job.seed if job.variant.name == LEAKAGE else None)
+    train, test = (
+        material.samples(parts, part, mode=job.mode, frames=recipe.frames, rate=recipe.rate)
+        for part in ("train", "test")
+    )
+    path = setting.path(job)
+    checkpoint = path.with_suffix(".pt")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*checkpoint.*")
+        result = fit(
+            train, None, settings=recipe.training, model_settings=recipe.network, checkpoint=checkpoint,
+            seed=job.seed, build=build_of(job.variant),
+        )  # fmt: skip
+    listed = material.clips[parts == "test"]
+    scores = _score(result.model, test, listed["clip_id"].to_numpy(dtype=str))
+    labels = np.array([material.classes.index(label) for label in listed["label"]])
+    figures = _figures(labels, scores, len(material.classes))
+    record = {
+        "kind": job.variant.kind,
+        "method": job.variant.name,
+        "mode": job.mode,
+        "split": job.split,
+        "seed": job.seed,
+        **figures,
+        "params": sum(weights.numel() for weights in result.model.parameters()),
+        "train_seconds": round(sum(row["seconds"] for row in result.history), 1),
+        "git_commit": setting.commit,
+        "data_hash": setting.data_hash,
+        "identity": setting.identity(job),
+        "predictions": str(path.with_suffix(".npz")),
+        "history": result.history,
+        **({"behaviour": _behaviour(result.model, test)} if job.variant == MODEL and job.seed == 0 else {}),
+    }
+    with atomic_path(path.with_suffix(".npz")) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, clip_ids=listed["clip_id"].to_numpy(dtype=str), labels=labels, **scores)  # type: ignore[arg-type]
+    write_json(path, record)
+    checkpoint.unlink(missing_ok=True)
+    return record
+
+
+def _score(model: PAN, test: Samples, listed: np.ndarray) -> dict[str, np.ndarray]:
+    """Predicted class of each listed clip at its end, (N,), and at each observed share, (N, S).
+
+    A clip in which nobody was found has prediction -1, which is a mistake.
+    """
+    place = {clip_id: number for number, clip_id in enumerate(listed)}
+    predictions = np.full(len(listed), -1)
+    observed = np.full((len(listed), len(OBSERVED_SHARES)), -1)
+    for indices in length_batches(test.lengths, SCORED_AT_ONCE):
+        part = test.select(indices)
+        said = predict(model, part)
+        rows = [place[clip_id] for clip_id in part.clip_ids]
+        predictions[rows] = said.probabilities.argmax(axis=1)
+        ends = observed_ends(said.lengths, OBSERVED_SHARES)
+        observed[rows] = np.take_along_axis(said.frame_probabilities.argmax(axis=2), ends, axis=1)
+    return {"predictions": predictions, "observed": observed}
+
+
+def _behaviour(model: PAN, test: Samples) -> Record:
+    """How answers change when test clips change in ways that should not matter."""
+    lost = {f"without {joint.replace('_', ' ')}": partial(without_joint, joint=joint) for joint in test.layout.joints}
+    found = reactions(model, test, {**standard_changes(test), **lost})
+    return {name: asdict(reaction) for name, reaction in found.items()}
+
+
+def _figures(labels: np.ndarray, scores: dict[str, np.ndarray], classes: int) -> Record:
+    """Accuracy figures of all listed test clips."""
+    hits = scores["predictions"] == labels
+    counts = np.bincount(labels, minlength=classes)
+    right = np.bincount(labels, weights=hits, minlength=classes)
+    return {
+        "accuracy": float(hits.mean()),
+        "mean_class_accuracy": float((right[counts > 0] / counts[counts > 0]).mean()),
+        "test_clips": len(labels),
+        "nobody_found": int((scores["predictions"] < 0).sum()),
+        "accuracy_by_observed_share": (scores["observed"] == labels[:, None]).mean(axis=0).tolist(),
+    }

@@ -1,0 +1,168 @@
+"""A benchmark as a user starts it: data, runs, MLflow rows, result files."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from pan_core.benchmark.material import Material, prepare
+from pan_core.benchmark.methods import PROJECT
+from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, MODEL, PARTS_OF_THE_PAPER, Job, Recipe, Variant, plan
+from pan_core.benchmark.results import build_results
+from pan_core.benchmark.runs import Record, Setting, execute
+from pan_core.datasets.base import Context
+from pan_core.errors import ConfigError, PanError
+from pan_core.evaluation.table1 import COLUMN_OF, DATASET_TITLES
+from pan_core.files import read_json, write_json
+from pan_core.tracking import Tracker, git_commit
+
+OTHERS = (
+    *(Variant("ablation", part) for part in PARTS_OF_THE_PAPER),
+    *(Variant("comparator", name) for name in COMPARATORS),
+    Variant("control", LEAKAGE),
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for.
+
+    Attributes:
+        seeds: Seeds 0 to seeds - 1 are run.
+        modes: Input modes.
+        splits: Official splits; empty for all.
+        others: What to run beside the recogniser itself.
+        workers: Processes.
+    """
+
+    seeds: int
+    modes: tuple[str, ...]
+    splits: tuple[int, ...] = ()
+    others: tuple[Variant, ...] = ()
+    workers: int = 1
+
+
+def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, context: Context, out: Path) -> dict:
+    """Run what is not finished, and write `<out>/<name>.json`.
+
+    Args:
+        name: Dataset.
+        request: What to run.
+        recipe: How networks are trained.
+        folder: Where prepared data and finished runs of this dataset lie.
+        context: Where the dataset comes from.
+        out: Folder of the result files.
+
+    Returns:
+        The result, as written.
+
+    Raises:
+        ConfigError: Where a split is unknown, or a leakage control is asked for on a dataset without groups.
+        DataError: Where the dataset cannot be had.
+    """
+    material = prepare(name, folder, context)
+    splits = _checked_splits(name, material, request)
+    setting = Setting(name, folder, material.data_hash, recipe, git_commit(PROJECT))
+    jobs = plan((MODEL, *request.others), modes=request.modes, splits=splits, seeds=request.seeds)
+    pending = [job for job in jobs if setting.finished(job) is None]
+    finished = {job: record for job in jobs if (record := setting.finished(job)) is not None}
+    tracker = _Rows(setting, jobs) if pending else None
+    _run(setting, pending, finished, tracker, request.workers)
+    records = [*finished.values(), *_finished_before(setting, request, splits)]
+    result = build_results(_head(name, material, setting, splits), records)
+    write_json(out / f"{name}.json", result)
+    if tracker:
+        tracker.close(result)
+    return read_json(out / f"{name}.json")
+
+
+def _checked_splits(name: str, material: Material, request: Request) -> list[int]:
+    faults = []
+    if unknown := sorted(set(request.splits) - set(material.splits)):
+        faults.append(f"--splits: {name} has splits {material.splits}, but got {unknown}")
+    if Variant("control", LEAKAGE) in request.others and not material.grouped:
+        faults.append(f"--control leakage: every clip of {name} is a group of its own, so no split of it can leak")
+    if faults:
+        raise ConfigError("pan benchmark", faults)
+    return list(request.splits) or material.splits
+
+
+def _run(
+    setting: Setting, pending: Sequence[Job], finished: dict[Job, Record], tracker: "_Rows | None", workers: int
+) -> None:
+    """Run the pending jobs; the bar shows the recogniser's mean so far in each mode."""
+    total = len(pending) + len(finished)
+    with tqdm(total=total, initial=len(finished), desc=setting.dataset, unit="run", dynamic_ncols=True) as bar:
+        bar.set_postfix_str(_running_mean(finished))
+        # In a log file a bar cannot be redrawn.
+        waiting = bar.refresh if sys.stderr.isatty() else None
+        for job, record in execute(setting, pending, workers=min(workers, max(1, len(pending))), waiting=waiting):
+            finished[job] = record
+            if tracker:
+                tracker.add(job, record)
+            bar.set_postfix_str(_running_mean(finished), refresh=False)
+            bar.update()
+
+
+def _running_mean(finished: dict[Job, Record]) -> str:
+    means = []
+    for mode in ("clip", "online"):
+        values = [r["accuracy"] for job, r in finished.items() if job.variant == MODEL and job.mode == mode]
+        means += [f"{mode} {100 * np.mean(values):.1f} %"] if values else []
+    return ", ".join(means)
+
+
+def _finished_before(setting: Setting, request: Request, splits: Sequence[int]) -> list[Record]:
+    """Runs of variants that were not asked for, of the same code, data, recipe and seeds, where none is missing."""
+    records: list[Record] = []
+    for variant in (other for other in OTHERS if other not in request.others):
+        try:
+            jobs = plan([variant], modes=request.modes, splits=splits, seeds=request.seeds)
+            found = [record for job in jobs if (record := setting.finished(job)) is not None]
+        except PanError:
+            continue
+        records += found if len(found) == len(jobs) else []
+    return records
+
+
+def _head(name: str, material: Material, setting: Setting, splits: Sequence[int]) -> dict:
+    return {
+        "dataset": name,
+        "title": DATASET_TITLES.get(COLUMN_OF.get(name, name), material.title),
+        "clips": len(material.clips),
+        "classes": len(material.classes),
+        "splits": list(splits),
+        "git_commit": setting.commit,
+        "data_hash": setting.data_hash,
+        "identity": setting.identity(Job(MODEL, "clip", splits[0], 0)),
+        "recipe": asdict(setting.recipe),
+    }
+
+
+class _Rows:
+    """MLflow rows of a benchmark: one for it, one nested in it for each seed, split, mode and variant."""
+
+    def __init__(self, setting: Setting, jobs: Sequence[Job]) -> None:
+        self._tracker = Tracker(f"{setting.dataset}-benchmark")
+        self._fingerprint = setting.identity(jobs[0])
+        recipe = asdict(setting.recipe)
+        parts = {"network": recipe["network"], "training": recipe["training"]}
+        self._params = {f"{part}.{key}": value for part, values in parts.items() for key, value in values.items()}
+        self._params |= {"frames": recipe["frames"], "rate": recipe["rate"], "data_hash": setting.data_hash}
+
+    def add(self, job: Job, record: Record) -> None:
+        """Log one finished run with its training curves."""
+        with self._tracker.stage(job.name, fingerprint=self._fingerprint, params=self._params) as run:
+            run.params({"seed": job.seed, "split": job.split, "mode": job.mode, "method": job.variant.name})
+            for epoch, row in enumerate(record["history"]):
+                run.metrics(row, step=epoch)
+            run.metrics({name: record[name] for name in ("accuracy", "mean_class_accuracy", "params", "train_seconds")})
+
+    def close(self, result: dict) -> None:
+        """Finish the benchmark's own row with its means."""
+        names = ("mean_accuracy", "std_accuracy", "online_mean_accuracy", "online_std_accuracy", "params")
+        figures = {name: result[name] for name in names if result[name] is not None}
+        self._tracker.close_pipeline(self._fingerprint, figures, {"pan.dataset": result["dataset"]})

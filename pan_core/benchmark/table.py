@@ -1,0 +1,115 @@
+"""docs/results/README.md: the figures of every result file beside published ones."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pan_core.evaluation.table1 import MEASURED, MODE_TITLES, published
+from pan_core.files import atomic_path, read_json
+
+METHODS = {"gru": "Plain GRU on joint places", "stgcn": "ST-GCN (Yan et al., 2018)", "leakage": "PAN, leakage control"}
+COLUMNS = ("method", "accuracy", "sd of seeds", "95 % interval", "parameters", "kind", "note")
+
+INTRODUCTION = """# Results
+
+Written by `pan benchmark`; do not edit. Accuracy in percent on the official test part: mean over seeds of the mean over
+splits. *sd of seeds*: standard deviation of the seeds' means. *95 % interval*: bootstrap over test clips. *Kind*:
+**measured** by the command below, **cited** from a publication, **rerun**: another method's own code and recipe on the
+same data. One recipe for all datasets, chosen without test clips; training is on the whole official training part.
+"""
+
+
+def write_table_of_results(folder: Path) -> Path:
+    """Write README.md over all result files of a folder, and return its path."""
+    sections = [_section(read_json(path)) for path in sorted(folder.glob("*.json"))]
+    path = folder / "README.md"
+    with atomic_path(path) as partial:
+        partial.write_text("\n".join([INTRODUCTION, *sections]))
+    return path
+
+
+def _section(result: Mapping) -> str:
+    seeds = max(result["seeds"] or 0, result["online_seeds"] or 0)
+    rows = [*_model_rows(result), *_other_rows(result), *_published_rows(result["dataset"])]
+    curve = result.get("online_accuracy_by_observed_share")
+    return "\n".join(
+        [
+            f"## {result['title']}",
+            "",
+            f"{result['clips']} clips, {result['classes']} classes, splits {', '.join(map(str, result['splits']))}; "
+            f"{result['recipe']['training']['epochs']} epochs; "
+            f"`pan benchmark {result['dataset']} --seeds {seeds}`.",
+            "",
+            *_markdown(COLUMNS, rows),
+            "",
+            *([*_curve(curve), ""] if curve else []),
+            *_behaviour(result["behaviour"]),
+        ]
+    )
+
+
+def _model_rows(result: Mapping) -> Iterator[Sequence[str]]:
+    for mode, prefix in (("clip", ""), ("online", "online_")):
+        if result[f"{prefix}mean_accuracy"] is not None:
+            lost = result.get("online_loss") if mode == "online" else None
+            note = "" if lost is None else f"{100 * lost:.1f} points below clip mode"
+            yield _row(f"**PAN, {MODE_TITLES[mode]}**", result, prefix, note)
+
+
+def _other_rows(result: Mapping) -> Iterator[Sequence[str]]:
+    for section in ("ablations", "comparators", "controls"):
+        for variant in result[section]:
+            name = variant["method"]
+            title = f"PAN without {name.replace('_', ' ')}" if section == "ablations" else METHODS.get(name, name)
+            for mode, prefix in (("clip", ""), ("online", "online_")):
+                if variant[f"{prefix}mean_accuracy"] is not None:
+                    note = "random split of the same sizes: not a result" if section == "controls" else ""
+                    yield _row(f"{title}, {MODE_TITLES[mode]}", variant, prefix, note)
+
+
+def _row(title: str, figures: Mapping, prefix: str, note: str) -> Sequence[str]:
+    spread, interval = figures[f"{prefix}std_accuracy"], figures[f"{prefix}interval95"]
+    return (
+        title,
+        f"{100 * figures[f'{prefix}mean_accuracy']:.1f}",
+        "one seed" if spread is None else f"{100 * spread:.1f}",
+        f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}",
+        f"{figures['params'] / 1e6:.2f} M",
+        MEASURED,
+        note,
+    )
+
+
+def _published_rows(dataset: str) -> Iterator[Sequence[str]]:
+    for row in published(dataset):
+        figure = row.figures[dataset]
+        yield (row.method, str(figure), "-", "-", "-", figure.kind, row.note)
+
+
+def _curve(curve: Mapping[str, float]) -> list[str]:
+    values = [f"{100 * value:.1f}" for value in curve.values()]
+    return [
+        "Online mode, by the share of the clip seen:",
+        "",
+        *_markdown(("share seen", *curve), [("accuracy", *values)]),
+    ]
+
+
+def _behaviour(behaviour: Mapping[str, Mapping]) -> list[str]:
+    """Share of test clips whose predicted class a change of the clip changes, by mode; every joint in turn, at worst."""
+    measured = {mode: changes for mode, changes in behaviour.items() if changes}
+    if not measured:
+        return []
+    rows = []
+    for mode, changes in measured.items():
+        plain = {name: own["changed"] for name, own in changes.items() if not name.startswith("without")}
+        lost = {name: own["changed"] for name, own in changes.items() if name.startswith("without")}
+        worst = max(lost, key=lambda name: lost[name])
+        cells = {**plain, "a joint lost, mean": sum(lost.values()) / len(lost), "a joint lost, worst": lost[worst]}
+        rows.append((MODE_TITLES[mode], *(f"{100 * value:.1f}" for value in cells.values())))
+    head = ("predictions changed (%)", *cells)
+    return ["Predictions that change when the clip does (seed 0):", "", *_markdown(head, rows), ""]
+
+
+def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return ["| " + " | ".join(line) + " |" for line in lines]

@@ -1,0 +1,89 @@
+"""`pan benchmark`: the official protocol over seeds, and the comparison of two results."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+class _RunByDefault(typer.core.TyperGroup):
+    """`pan benchmark penn_action` means `pan benchmark run penn_action`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_RunByDefault, no_args_is_help=True, help="Run official protocols over seeds (NAME...), or compare two results."
+)
+
+
+@app.command("run")
+def run(
+    names: Annotated[list[str], typer.Argument(help="Datasets, such as penn_action jhmdb14.")],
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 to SEEDS - 1.")] = 5,
+    modes: Annotated[str, typer.Option(help="Input modes, with commas.")] = "clip,online",
+    splits: Annotated[str, typer.Option(help="Official splits, with commas, or 'all'.")] = "all",
+    out: Annotated[Path, typer.Option(help="Folder of the result files.")] = Path("docs/results"),
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's, to try things out.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes of one thread; 0: the free cores, two at most.")] = 0,
+    comparators: Annotated[bool, typer.Option("--comparators", help="A plain GRU and an ST-GCN beside it.")] = False,
+    without: Annotated[list[str] | None, typer.Option(help="Leave out a part of the paper, or 'all' in turn.")] = None,
+    control: Annotated[list[str] | None, typer.Option(help="'leakage': a random split, groups ignored.")] = None,
+) -> None:
+    """Train and score the recogniser over seeds, splits and modes; goes on where it was ended."""
+    from pan_core.benchmark.request import parse_request, project_recipe
+    from pan_core.benchmark.session import benchmark
+    from pan_core.benchmark.table import write_table_of_results
+    from pan_core.config import Params
+    from pan_core.stages import paths
+    from pan_core.stages.runner import dataset_context
+
+    request = parse_request(
+        seeds=seeds, modes=modes, splits=splits, comparators=comparators, without=without or [],
+        control=control or [], workers=workers or free_cores(),
+    )  # fmt: skip
+    chosen = [(name, dataset_context(Params(dataset=name))) for name in names]
+    for name, context in chosen:
+        folder = paths.cache() / "benchmark" / name
+        result = benchmark(name, request, project_recipe(epochs), folder=folder, context=context, out=out)
+        typer.echo(_summary(result))
+    typer.echo(f"written: {write_table_of_results(out)}")
+
+
+@app.command("compare")
+def compare(
+    first: Annotated[Path, typer.Argument(help="Result file A.")],
+    second: Annotated[Path, typer.Argument(help="Result file B.")],
+    mode: Annotated[str, typer.Option(help="Input mode.")] = "clip",
+) -> None:
+    """Paired test of two results on the same clips, splits and seeds."""
+    from pan_core.benchmark.results import compare_results
+
+    found = compare_results(first, second, mode=mode)
+    typer.echo(
+        f"A - B: {100 * found.difference:+.2f} points, 95 % interval {100 * found.low:+.2f} to {100 * found.high:+.2f}, "
+        f"{found.clips} clips; {found.test} test p = {found.p_value:.3g}"
+    )
+
+
+def free_cores() -> int:
+    """Cores that nobody uses now, one at least and two at most: each worker holds a dataset in memory."""
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min(2, round(cores - os.getloadavg()[0])))
+
+
+def _summary(result: dict) -> str:
+    lines = [f"{result['title']}: {result['params']:,} parameters"]
+    for mode, prefix in (("clip", ""), ("online", "online_")):
+        mean, spread = result[f"{prefix}mean_accuracy"], result[f"{prefix}std_accuracy"]
+        if mean is not None:
+            low, high = result[f"{prefix}interval95"]
+            spread_text = "one seed" if spread is None else f"sd of {result[f'{prefix}seeds']} seeds {100 * spread:.1f}"
+            lines.append(
+                f"  {mode} mode: {100 * mean:.1f} %, {spread_text}, 95 % interval {100 * low:.1f} to {100 * high:.1f}"
+            )
+    return "\n".join(lines)

@@ -1,0 +1,173 @@
+"""A benchmark of a small dataset, from its files to its figures."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from pan_core.benchmark import session
+from pan_core.benchmark.material import prepare
+from pan_core.benchmark.protocol import Variant
+from pan_core.benchmark.results import compare_results
+from pan_core.benchmark.session import Request, benchmark
+from pan_core.benchmark.table import write_table_of_results
+from pan_core.datasets.base import Context
+from pan_core.errors import ConfigError, DataError
+from pan_core.tracking import store_uri
+
+BOTH = ("clip", "online")
+LEAKAGE = Variant("control", "leakage")
+
+
+class Killed(Exception):
+    """Stands for whatever ends a benchmark from outside."""
+
+
+@pytest.fixture
+def start(stage, recipe, tmp_path, monkeypatch):
+    """Runs a benchmark below a folder of its own; returns the result and its file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def run(request, *, folder="cache", out="results", epochs=2):
+        changed = replace(recipe, training=replace(recipe.training, epochs=epochs))
+        result = benchmark(
+            "stage", request, changed, folder=Path(folder), context=Context(cache=Path("downloads")), out=Path(out)
+        )
+        return result, Path(out) / "stage.json"
+
+    return run
+
+
+def test_result_has_every_run_and_their_means(start):
+    result, path = start(Request(seeds=2, modes=BOTH))
+    assert json.loads(path.read_text())["runs"] == result["runs"]
+    runs = result["runs"]
+    assert sorted((r["mode"], r["seed"], r["split"]) for r in runs) == [
+        (mode, seed, split) for mode in BOTH for seed in (0, 1) for split in (1, 2)
+    ]
+    for prefix, mode in (("", "clip"), ("online_", "online")):
+        by_seed = [np.mean([r["accuracy"] for r in runs if (r["mode"], r["seed"]) == (mode, s)]) for s in (0, 1)]
+        assert result[f"{prefix}mean_accuracy"] == pytest.approx(np.mean(by_seed))
+        assert result[f"{prefix}std_accuracy"] == pytest.approx(np.std(by_seed, ddof=1))
+        low, high = result[f"{prefix}interval95"]
+        assert low <= result[f"{prefix}mean_accuracy"] <= high
+    assert {"train_seconds", "git_commit", "data_hash", "mean_class_accuracy"} <= set(runs[0])
+    assert result["online_accuracy_by_observed_share"]["100%"] == pytest.approx(result["online_mean_accuracy"])
+    assert not list(Path("cache/runs").glob("*.pt"))
+
+
+def test_a_test_clip_without_anybody_counts_as_a_mistake(start):
+    """12 of the 36 clips are test in each split; one of split 1 shows nobody, so at most 11 can be right."""
+    result, _ = start(Request(seeds=1, modes=("clip",)), epochs=12)
+    first, second = sorted(result["runs"], key=lambda r: r["split"])
+    assert (first["test_clips"], first["nobody_found"]) == (12, 1)
+    assert (second["test_clips"], second["nobody_found"]) == (12, 0)
+    assert first["accuracy"] <= 11 / 12
+    with np.load(first["predictions"]) as stored:
+        assert first["accuracy"] == np.mean(stored["predictions"] == stored["labels"])
+    assert result["online_mean_accuracy"] is None
+
+
+def test_workers_change_nothing(start):
+    request = Request(seeds=1, modes=BOTH, splits=(2,))
+    one, _ = start(request, folder="a")
+    two, _ = start(replace(request, workers=2), folder="b")
+    strip = ("train_seconds", "predictions")
+    plain = [[{k: v for k, v in r.items() if k not in strip} for r in result["runs"]] for result in (one, two)]
+    assert plain[0] == plain[1]
+    assert one["data_hash"] == two["data_hash"]
+
+
+def test_a_killed_benchmark_goes_on(start, monkeypatch):
+    request = Request(seeds=2, modes=("clip",), splits=(1,))
+    done = []
+    original = session.execute
+
+    def stopped(setting, jobs, **options):
+        for item in original(setting, jobs, **options):
+            done.append(item[0])
+            yield item
+            raise Killed
+
+    monkeypatch.setattr(session, "execute", stopped)
+    with pytest.raises(Killed):
+        start(request)
+    monkeypatch.setattr(session, "execute", original)
+    result, _ = start(request)
+    whole, _ = start(request, folder="other", out="elsewhere")
+    assert len(done) == 1
+    assert result["mean_accuracy"] == whole["mean_accuracy"]
+    client = MlflowClient(store_uri())
+    experiment = client.get_experiment_by_name("stage-benchmark")
+    rows = client.search_runs([experiment.experiment_id], "tags.`pan.kind` = 'pipeline'")
+    nested = client.search_runs([experiment.experiment_id], "tags.`pan.kind` = 'stage'")
+    assert sorted(row.info.status for row in rows) == ["FINISHED", "FINISHED"]
+    assert sum(run.data.tags["mlflow.parentRunId"] == rows[-1].info.run_id for run in nested) == 2
+    assert all("train_loss" in run.data.metrics for run in nested)
+
+
+def test_other_epochs_are_another_run(start):
+    request = Request(seeds=1, modes=("clip",), splits=(1,))
+    one, _ = start(request)
+    two, _ = start(request, epochs=3)
+    assert one["identity"] != two["identity"]
+    assert len(list(Path("cache/runs").glob("*.json"))) == 2
+
+
+def test_comparators_and_control_stand_apart(start):
+    request = Request(
+        seeds=1, modes=BOTH, splits=(1,), others=(Variant("comparator", "gru"), Variant("comparator", "stgcn"), LEAKAGE)
+    )
+    result, _ = start(request, epochs=1)
+    assert len(result["runs"]) == 2
+    gru, stgcn = result["comparators"]
+    assert (gru["method"], stgcn["method"]) == ("gru", "stgcn")
+    assert {r["mode"] for r in gru["runs"]} == set(BOTH)
+    assert {r["mode"] for r in stgcn["runs"]} == {"clip"}
+    assert result["controls"][0]["method"] == "leakage"
+    kept, _ = start(Request(seeds=1, modes=BOTH, splits=(1,)), epochs=1)
+    assert kept["comparators"] == result["comparators"]
+    table = write_table_of_results(Path("results")).read_text()
+    assert "| Plain GRU on joint places, online mode |" in table
+    assert "not a result" in table
+
+
+def test_a_random_split_ignores_groups_and_keeps_sizes(start):
+    material = prepare("stage", Path("cache"), Context(cache=Path("downloads")))
+    official, shuffled = material.parts(2), material.parts(2, shuffled=7)
+    for label in ("kick", "wave"):
+        own = material.clips["label"] == label
+        assert official[own].value_counts().to_dict() == shuffled[own].value_counts().to_dict()
+    assert (shuffled[official == "unused"] == "unused").all()
+    test_groups = set(material.clips.loc[shuffled == "test", "group"])
+    assert test_groups & set(material.clips.loc[shuffled == "train", "group"])
+    assert (shuffled != material.parts(2, shuffled=8)).any()
+
+
+def test_two_results_are_compared_clip_by_clip(start):
+    _, first = start(Request(seeds=1, modes=("clip",)), epochs=12, out="a")
+    _, second = start(Request(seeds=1, modes=("clip",)), epochs=1, out="b")
+    found = compare_results(first, second)
+    one, other = (json.loads(path.read_text()) for path in (first, second))
+    assert found.clips == 24
+    assert found.difference == pytest.approx(one["mean_accuracy"] - other["mean_accuracy"])
+    with pytest.raises(DataError, match="online"):
+        compare_results(first, second, mode="online")
+
+
+def test_what_cannot_be_run_is_refused(start, monkeypatch):
+    with pytest.raises(ConfigError, match=r"has splits \[1, 2\]"):
+        start(Request(seeds=1, modes=BOTH, splits=(4,)))
+    monkeypatch.setattr("pan_core.benchmark.material.Material.grouped", False)
+    with pytest.raises(ConfigError, match="no split of it can leak"):
+        start(Request(seeds=1, modes=BOTH, others=(LEAKAGE,)))
+
+
+def test_videos_are_refused_with_what_to_use_instead(start, stage, monkeypatch):
+    monkeypatch.setattr(type(stage), "has_video", True)
+    with pytest.raises(DataError, match="pan run --dataset stage"):
+        start(Request(seeds=1, modes=BOTH))
