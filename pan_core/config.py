@@ -93,6 +93,10 @@ class ModelParams(Section):
     attention_units: Positive = 48
     hidden: Positive = 192
     dropout: Below1 = 0.3
+    pooling: bool = True
+    joints_attention: bool = True
+    pose_attention: bool = True
+    recurrent: bool = True
 
     @model_validator(mode="after")
     def _heads_share_the_units(self) -> Self:

@@ -67,28 +67,41 @@ class HumanGraphNetwork(nn.Module):
         channels: Widths of the embedding layers, one layer each.
         pools: Number of body parts, P.
         pooled_channels: Channels of a pooled node.
+        pooling: False for an ablation: the embedding Z alone.
     """
 
     adjacency: Tensor
     normalised: Tensor
 
     def __init__(
-        self, *, adjacency: Tensor, inputs: int, channels: Sequence[int], pools: int, pooled_channels: int
+        self,
+        *,
+        adjacency: Tensor,
+        inputs: int,
+        channels: Sequence[int],
+        pools: int,
+        pooled_channels: int,
+        pooling: bool = True,
     ) -> None:
         super().__init__()
         self.register_buffer("adjacency", adjacency.float(), persistent=False)
         self.register_buffer("normalised", normalise_adjacency(adjacency.float()), persistent=False)
         widths = [inputs, *channels]
         self.embed = nn.ModuleList(GraphLayer(inputs=before, outputs=after) for before, after in pairwise(widths))
-        self.pool = GraphLayer(inputs=inputs, outputs=pools, rectify=False)
-        self.coarse = GraphLayer(inputs=widths[-1], outputs=pooled_channels)
-        self.outputs = widths[-1] + pooled_channels
+        self.pooling = pooling
+        self.outputs = widths[-1]
+        if pooling:
+            self.pool = GraphLayer(inputs=inputs, outputs=pools, rectify=False)
+            self.coarse = GraphLayer(inputs=widths[-1], outputs=pooled_channels)
+            self.outputs += pooled_channels
 
     def forward(self, nodes: Tensor) -> Tensor:
         """Embed joints, (F, V, D) -> (F, V, outputs)."""
         embedded = nodes
         for layer in self.embed:
             embedded = layer(embedded, self.normalised)
+        if not self.pooling:
+            return embedded
         assignment = torch.softmax(self.pool(nodes, self.normalised), dim=-1)  # (F, V, P)
         gather = assignment.transpose(1, 2)
         pooled = torch.matmul(gather, embedded)  # (F, P, C)
