@@ -109,11 +109,13 @@ class AugmentationParams(Section):
     """Variation of training clips; see `pan_core.training.augmentation.AugmentationSettings`."""
 
     flip: Share = 0.5
-    rotation: NotNegative = 15.0
-    stretch: Below1 = 0.2
-    jitter: NotNegative = 0.01
-    joint_dropout: Share = 0.05
-    crop: Below1 = 0.15
+    rotation: NotNegative = 30.0
+    stretch: Below1 = 0.3
+    shear: Below1 = 0.2
+    jitter: NotNegative = 0.02
+    joint_dropout: Share = 0.15
+    crop: Below1 = 0.3
+    warp: Below1 = 0.3
     mixup: NotNegative = 0.2
 
 
