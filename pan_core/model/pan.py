@@ -1,4 +1,4 @@
-"""The Pose-Attention Network: joints -> graph -> joints attention -> GRU -> pose attention -> classes.
+"""The Pose-Attention Network: joints -> graph -> joints attention -> short past -> GRU -> pose attention -> classes.
 
 Shapes: B clips, T frames, F frames of any clips, V joints, D joint features, H hidden units, N heads, K classes,
 A atomic actions.
@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from pan_core.errors import ConfigError
 from pan_core.model.attention import JointsAttention, JointsMean, PoseAttention, Running
 from pan_core.model.graph import HumanGraphNetwork
+from pan_core.model.norm import AffineNorm, ClipDropout
 from pan_core.model.recurrent import Memoryless, Recurrent
+from pan_core.model.temporal import TemporalLayers
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class PanSettings:
         pooled_channels: Channels of a body part.
         joint_heads: Heads of joints attention.
         frame_channels: Channels of a frame vector, which the GRU reads.
+        dilations: Of the causal convolutions over frame vectors, one layer each; empty for none.
         hidden: Units of the GRU.
         pose_heads: Heads of pose attention; divides `hidden`.
         attention_units: Rows of W in both attentions.
@@ -42,6 +45,7 @@ class PanSettings:
     pooled_channels: int = 16
     joint_heads: int = 8
     frame_channels: int = 160
+    dilations: tuple[int, ...] = (1,)
     hidden: int = 192
     pose_heads: int = 8
     attention_units: int = 48
@@ -60,6 +64,8 @@ class PanSettings:
         ]  # fmt: skip
         if not self.graph_channels or min(self.graph_channels) < 1:
             faults.append(f"graph_channels: expected one width or more, each >= 1, but got {self.graph_channels}")
+        if self.dilations and min(self.dilations) < 1:
+            faults.append(f"dilations: expected each at least 1, but got {self.dilations}")
         if self.pose_heads > 0 and self.hidden % self.pose_heads:
             faults.append(f"hidden: expected a multiple of pose_heads={self.pose_heads}, but got {self.hidden}")
         if not 0 <= self.dropout < 1:
@@ -76,12 +82,14 @@ class PanState(NamedTuple):
         maximum: Running maximum of pose attention, (B, N).
         numerator: Running numerator, (B, H).
         denominator: Running denominator, (B, N).
+        recent: Frame vectors that the temporal layers look back to, (B, R, C).
     """
 
     hidden: Tensor
     maximum: Tensor
     numerator: Tensor
     denominator: Tensor
+    recent: Tensor
 
 
 class PanOutput(NamedTuple):
@@ -120,37 +128,6 @@ class StepOutput(NamedTuple):
     state: PanState
 
 
-class InputNorm(nn.BatchNorm1d):
-    """Batch normalisation that is a plain multiplication and addition in evaluation, which every engine can do."""
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Normalise channels, (F, C) -> (F, C)."""
-        if self.training:
-            return super().forward(values)
-        mean, variance = self.get_buffer("running_mean"), self.get_buffer("running_var")
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        return values * scale + (self.bias - mean * scale)
-
-
-class ClipDropout(nn.Module):
-    """Dropout of whole channels of a clip, the same at all its frames, so that the GRU cannot average it away.
-
-    Args:
-        share: Share of the channels that is dropped in training.
-    """
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.share = share
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Drop channels, (B, T, C) -> (B, T, C); in evaluation mode the values pass, whatever their shape."""
-        if not self.training or self.share == 0:
-            return values
-        kept = torch.rand(values.shape[0], 1, values.shape[2], device=values.device) >= self.share
-        return values * (kept / (1 - self.share))
-
-
 class PAN(nn.Module):
     """The Pose-Attention Network.
 
@@ -171,7 +148,7 @@ class PAN(nn.Module):
         super().__init__()
         self.settings = settings
         self.joints, self.features, self.classes, self.actions = len(adjacency), features, classes, actions
-        self.normalise = InputNorm(self.joints * features)
+        self.normalise = AffineNorm(self.joints * features)
         self.graph = HumanGraphNetwork(
             adjacency=torch.from_numpy(np.asarray(adjacency)),
             inputs=features,
@@ -186,7 +163,9 @@ class PAN(nn.Module):
             if settings.joints_attention
             else JointsMean(inputs=inputs)
         )
-        self.frame = nn.Linear(self.joints_attention.outputs, settings.frame_channels)
+        self.frame = nn.Linear(self.joints_attention.outputs, settings.frame_channels, bias=False)
+        self.frame_norm = AffineNorm(settings.frame_channels)
+        self.temporal = TemporalLayers(channels=settings.frame_channels, dilations=settings.dilations)
         memory = Recurrent if settings.recurrent else Memoryless
         self.recurrent = memory(inputs=settings.frame_channels, hidden=settings.hidden)
         self.pose_attention = PoseAttention(
@@ -199,13 +178,14 @@ class PAN(nn.Module):
     def start(self, batch: int) -> PanState:
         """Memory before the first frame."""
         like = self.class_head.weight
-        return PanState(like.new_zeros(batch, self.settings.hidden), *self.pose_attention.start(batch, like=like))
+        hidden, recent = like.new_zeros(batch, self.settings.hidden), self.temporal.start(batch, like=like)
+        return PanState(hidden, *self.pose_attention.start(batch, like=like), recent=recent)
 
     def embed_frames(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Frames one by one, (F, V, D) -> frame vectors (F, frame_channels) and joints attention (F, V)."""
         nodes = self.normalise(frames.flatten(1)).view(-1, self.joints, self.features)
         vectors, weights = self.joints_attention(self.graph(nodes))
-        return torch.relu(self.frame(vectors)), weights.mean(dim=-1)
+        return torch.relu(self.frame_norm(self.frame(vectors))), weights.mean(dim=-1)
 
     def forward(self, features: Tensor, *, mask: Tensor | None = None, state: PanState | None = None) -> PanOutput:
         """Run over clips, or over the next frames of a stream.
@@ -218,7 +198,8 @@ class PAN(nn.Module):
         """
         batch, frames = features.shape[:2]
         state = self.start(batch) if state is None else state
-        if mask is None or bool(mask.all()):
+        mask = None if mask is None or bool(mask.all()) else mask
+        if mask is None:
             flat, weights = self.embed_frames(features.flatten(0, 1))
             vectors, attention = flat.view(batch, frames, -1), weights.view(batch, frames, self.joints)
         else:
@@ -226,23 +207,30 @@ class PAN(nn.Module):
             inside = mask.unsqueeze(-1)
             vectors = flat.new_zeros(batch, frames, flat.shape[-1]).masked_scatter(inside, flat)
             attention = weights.new_zeros(batch, frames, self.joints).masked_scatter(inside, weights)
+        vectors, recent = self.temporal(vectors, state.recent, mask=mask)
         states, hidden = self.recurrent(self.dropout(vectors), state.hidden)
-        context, memory, scores = self.pose_attention(states, Running(*state[1:]))
+        context, memory, scores = self.pose_attention(states, running(state))
         logits, action_logits = self.read_out(states, context)
-        return PanOutput(logits, action_logits, attention, scores, PanState(hidden, *memory))
+        return PanOutput(logits, action_logits, attention, scores, PanState(hidden, *memory, recent))
 
     def step(self, features: Tensor, state: PanState) -> StepOutput:
         """Run over one frame, (B, V, D); the same as `forward` on all frames so far, at the cost of one."""
         vectors, weights = self.embed_frames(features)
-        hidden = self.recurrent.step(vectors, state.hidden)
-        context, memory, share = self.pose_attention.step(hidden, Running(*state[1:]))
+        vectors, recent = self.temporal(vectors.unsqueeze(1), state.recent)
+        hidden = self.recurrent.step(vectors.squeeze(1), state.hidden)
+        context, memory, share = self.pose_attention.step(hidden, running(state))
         logits, action_logits = self.read_out(hidden, context)
-        return StepOutput(logits, action_logits, weights, share.mean(dim=-1), PanState(hidden, *memory))
+        return StepOutput(logits, action_logits, weights, share.mean(dim=-1), PanState(hidden, *memory, recent))
 
     def read_out(self, states: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Class and action logits out of GRU states (..., H) and pose attention contexts (..., H)."""
         logits = self.class_head(self.dropout(torch.cat([context, states], dim=-1)))
         return logits, self.action_head(self.dropout(states))
+
+
+def running(state: PanState) -> Running:
+    """The part of the memory that pose attention keeps."""
+    return Running(state.maximum, state.numerator, state.denominator)
 
 
 def frame_weights(pose_scores: Tensor, mask: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from pan_core.model.features import BOUND, EXTENT_SHARE, FORGETTING, LAGS, MODES
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.skeletons import SkeletonLayout
 
-FORMAT = "pan-recogniser-1"
+FORMAT = "pan-recogniser-2"
 """Changes when older code could no longer feed the network correctly."""
 
 
@@ -117,7 +117,8 @@ def _read(folder: Path, description: dict) -> LoadedModel:
     layout = SkeletonLayout.from_dict(description["layout"])
     labels, actions = tuple(description["labels"]), tuple(description["actions"])
     settings = dict(description["settings"])
-    settings["graph_channels"] = tuple(settings["graph_channels"])
+    for name in ("graph_channels", "dilations"):
+        settings[name] = tuple(settings[name])
     model = PAN(
         adjacency=layout.adjacency(),
         features=feature_count(layout),

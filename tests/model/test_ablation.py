@@ -14,22 +14,30 @@ from pan_core.model.graph import HumanGraphNetwork
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.recurrent import Memoryless
 from pan_core.model.store import load_model, save_model
-from pan_core.model.streaming import CLIP_INPUTS, CLIP_OUTPUTS, ClipModel
+from pan_core.model.streaming import (
+    CLIP_INPUTS,
+    CLIP_OUTPUTS,
+    STATE_NAMES,
+    STEP_INPUTS,
+    STEP_OUTPUTS,
+    ClipModel,
+    StepModel,
+)
 from pan_core.skeletons import PENN13
 
 SMALL = PanSettings(
     graph_channels=(8, 8), pools=3, pooled_channels=4, joint_heads=2, frame_channels=12, hidden=16, pose_heads=4,
     attention_units=6,
 )  # fmt: skip
-PARTS = ("pooling", "joints_attention", "pose_attention", "recurrent")
+WITHOUT = {"pooling": False, "joints_attention": False, "pose_attention": False, "recurrent": False, "dilations": ()}
 
 
-@pytest.fixture(params=[*PARTS, "all of them"])
+@pytest.fixture(params=[*WITHOUT, "all of them"])
 def without(request) -> PAN:
-    """A network in evaluation mode without one part, or without all four."""
-    gone = PARTS if request.param == "all of them" else (request.param,)
+    """A network in evaluation mode without one part, or without any of them."""
     torch.manual_seed(0)
-    settings = dataclasses.replace(SMALL, **dict.fromkeys(gone, False))
+    gone = WITHOUT if request.param == "all of them" else {request.param: WITHOUT[request.param]}
+    settings = dataclasses.replace(SMALL, **gone)
     return PAN(
         adjacency=PENN13.adjacency(), features=feature_count(PENN13), classes=5, actions=3, settings=settings
     ).eval()
@@ -63,20 +71,38 @@ def test_a_part_left_out_takes_its_parameters_with_it(without):
     assert sum(p.numel() for p in without.parameters()) < sum(p.numel() for p in whole.parameters())
 
 
+def session(module: torch.nn.Module, example: tuple, inputs: tuple, outputs: tuple) -> onnxruntime.InferenceSession:
+    buffer = io.BytesIO()
+    torch.onnx.export(
+        module, example, buffer, dynamo=False, opset_version=13, input_names=list(inputs), output_names=list(outputs)
+    )
+    return onnxruntime.InferenceSession(buffer.getvalue(), providers=["CPUExecutionProvider"])
+
+
 @torch.inference_mode()
 def test_it_is_stored_and_exported(without, tmp_path):
     save_model(
         tmp_path / "m", without, labels=list("abcde"), actions=list("xyz"), layout=PENN13, mode="clip", frames=8,
         rate=15.0, preprocessing={},
     )  # fmt: skip
-    features, clip, buffer = clips(1, 8), ClipModel(load_model(tmp_path / "m").model), io.BytesIO()
-    torch.onnx.export(
-        clip, clip.example(frames=8), buffer, dynamo=False, opset_version=13, input_names=list(CLIP_INPUTS),
-        output_names=list(CLIP_OUTPUTS),
-    )  # fmt: skip
-    session = onnxruntime.InferenceSession(buffer.getvalue(), providers=["CPUExecutionProvider"])
-    np.testing.assert_allclose(session.run(None, {"features": features.numpy()})[0], without(features).logits[:, -1],
-                               atol=1e-5)  # fmt: skip
+    features, clip = clips(1, 8), ClipModel(load_model(tmp_path / "m").model)
+    exported = session(clip, clip.example(frames=8), CLIP_INPUTS, CLIP_OUTPUTS)
+    expected = without(features).logits[:, -1]
+    np.testing.assert_allclose(exported.run(None, {"features": features.numpy()})[0], expected, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_its_exported_step_agrees_over_a_stream(without):
+    step = StepModel(without)
+    exported = session(step, step.example(), STEP_INPUTS, STEP_OUTPUTS)
+    read = {item.name for item in exported.get_inputs()}
+    memory = {name: value.numpy() for name, value in without.start(1)._asdict().items()}
+    features = clips(1, 6)
+    for t in range(6):
+        fed = {"features": features[:, t].numpy(), **memory}
+        got = dict(zip(STEP_OUTPUTS, exported.run(None, {n: v for n, v in fed.items() if n in read}), strict=True))
+        memory = {name: got[f"next_{name}"] for name in STATE_NAMES}
+        np.testing.assert_allclose(got["logits"], without(features[:, : t + 1]).logits[:, -1], atol=1e-5)
 
 
 def test_without_joints_attention_a_frame_is_the_mean_of_its_joints():

@@ -4,7 +4,8 @@ import torch
 
 from pan_core.errors import ConfigError
 from pan_core.model.features import feature_count
-from pan_core.model.pan import PAN, InputNorm, PanSettings, frame_weights
+from pan_core.model.norm import AffineNorm
+from pan_core.model.pan import PAN, PanSettings, frame_weights
 from pan_core.skeletons import COCO17, LAYOUTS, OPENPOSE18, PENN13, SkeletonLayout
 
 SMALL = PanSettings(
@@ -51,7 +52,7 @@ def test_steps_give_the_logits_of_forward_on_every_prefix():
 
 
 def test_input_normalisation_is_batch_normalisation():
-    norm = InputNorm(7).double()
+    norm = AffineNorm(7).double()
     norm.running_mean.normal_()
     norm.running_var.uniform_(0.5, 2)
     torch.nn.init.normal_(norm.weight)
