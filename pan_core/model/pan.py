@@ -179,7 +179,7 @@ class PAN(nn.Module):
         """Memory before the first frame."""
         like = self.class_head.weight
         hidden, recent = like.new_zeros(batch, self.settings.hidden), self.temporal.start(batch, like=like)
-        return PanState(hidden, *self.pose_attention.start(batch, like=like), recent=recent)
+        return _memory(hidden, self.pose_attention.start(batch, like=like), recent)
 
     def embed_frames(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Frames one by one, (F, V, D) -> frame vectors (F, frame_channels) and joints attention (F, V)."""
@@ -209,28 +209,23 @@ class PAN(nn.Module):
             attention = weights.new_zeros(batch, frames, self.joints).masked_scatter(inside, weights)
         vectors, recent = self.temporal(vectors, state.recent, mask=mask)
         states, hidden = self.recurrent(self.dropout(vectors), state.hidden)
-        context, memory, scores = self.pose_attention(states, running(state))
+        context, memory, scores = self.pose_attention(states, _running(state))
         logits, action_logits = self.read_out(states, context)
-        return PanOutput(logits, action_logits, attention, scores, PanState(hidden, *memory, recent))
+        return PanOutput(logits, action_logits, attention, scores, _memory(hidden, memory, recent))
 
     def step(self, features: Tensor, state: PanState) -> StepOutput:
         """Run over one frame, (B, V, D); the same as `forward` on all frames so far, at the cost of one."""
         vectors, weights = self.embed_frames(features)
         vectors, recent = self.temporal(vectors.unsqueeze(1), state.recent)
         hidden = self.recurrent.step(vectors.squeeze(1), state.hidden)
-        context, memory, share = self.pose_attention.step(hidden, running(state))
+        context, memory, share = self.pose_attention.step(hidden, _running(state))
         logits, action_logits = self.read_out(hidden, context)
-        return StepOutput(logits, action_logits, weights, share.mean(dim=-1), PanState(hidden, *memory, recent))
+        return StepOutput(logits, action_logits, weights, share.mean(dim=-1), _memory(hidden, memory, recent))
 
     def read_out(self, states: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Class and action logits out of GRU states (..., H) and pose attention contexts (..., H)."""
         logits = self.class_head(self.dropout(torch.cat([context, states], dim=-1)))
         return logits, self.action_head(self.dropout(states))
-
-
-def running(state: PanState) -> Running:
-    """The part of the memory that pose attention keeps."""
-    return Running(state.maximum, state.numerator, state.denominator)
 
 
 def frame_weights(pose_scores: Tensor, mask: Tensor) -> Tensor:
@@ -245,3 +240,13 @@ def frame_weights(pose_scores: Tensor, mask: Tensor) -> Tensor:
     """
     scores = pose_scores.masked_fill(~mask.unsqueeze(-1), float("-inf"))
     return torch.softmax(scores, dim=1).mean(dim=-1)
+
+
+def _running(state: PanState) -> Running:
+    """The part of the memory that pose attention keeps."""
+    return Running(state.maximum, state.numerator, state.denominator)
+
+
+def _memory(hidden: Tensor, running: Running, recent: Tensor) -> PanState:
+    """The memory put together from its parts."""
+    return PanState(hidden, running.maximum, running.numerator, running.denominator, recent)
