@@ -1,4 +1,4 @@
-"""The Pose-Attention Network: joints -> graph -> joints attention -> short past -> GRU -> pose attention -> classes.
+"""The Pose-Attention Network: joints -> graph -> joints attention -> GRU -> pose attention -> classes.
 
 Shapes: B clips, T frames, F frames of any clips, V joints, D joint features, H hidden units, N heads, K classes,
 A atomic actions.
@@ -16,7 +16,6 @@ from pan_core.model.attention import JointsAttention, JointsMean, PoseAttention,
 from pan_core.model.graph import HumanGraphNetwork
 from pan_core.model.norm import AffineNorm, ClipDropout
 from pan_core.model.recurrent import Memoryless, Recurrent
-from pan_core.model.temporal import TemporalLayers
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,6 @@ class PanSettings:
         pooled_channels: Channels of a body part.
         joint_heads: Heads of joints attention.
         frame_channels: Channels of a frame vector, which the GRU reads.
-        dilations: Of the causal convolutions over frame vectors, one layer each; empty for none.
         hidden: Units of the GRU.
         pose_heads: Heads of pose attention; divides `hidden`.
         attention_units: Rows of W in both attentions.
@@ -45,7 +43,6 @@ class PanSettings:
     pooled_channels: int = 16
     joint_heads: int = 8
     frame_channels: int = 160
-    dilations: tuple[int, ...] = (1,)
     hidden: int = 192
     pose_heads: int = 8
     attention_units: int = 48
@@ -64,8 +61,6 @@ class PanSettings:
         ]  # fmt: skip
         if not self.graph_channels or min(self.graph_channels) < 1:
             faults.append(f"graph_channels: expected one width or more, each >= 1, but got {self.graph_channels}")
-        if self.dilations and min(self.dilations) < 1:
-            faults.append(f"dilations: expected each at least 1, but got {self.dilations}")
         if self.pose_heads > 0 and self.hidden % self.pose_heads:
             faults.append(f"hidden: expected a multiple of pose_heads={self.pose_heads}, but got {self.hidden}")
         if not 0 <= self.dropout < 1:
@@ -82,14 +77,12 @@ class PanState(NamedTuple):
         maximum: Running maximum of pose attention, (B, N).
         numerator: Running numerator, (B, H).
         denominator: Running denominator, (B, N).
-        recent: Frame vectors that the temporal layers look back to, (B, R, C).
     """
 
     hidden: Tensor
     maximum: Tensor
     numerator: Tensor
     denominator: Tensor
-    recent: Tensor
 
 
 class PanOutput(NamedTuple):
@@ -165,7 +158,6 @@ class PAN(nn.Module):
         )
         self.frame = nn.Linear(self.joints_attention.outputs, settings.frame_channels, bias=False)
         self.frame_norm = AffineNorm(settings.frame_channels)
-        self.temporal = TemporalLayers(channels=settings.frame_channels, dilations=settings.dilations)
         memory = Recurrent if settings.recurrent else Memoryless
         self.recurrent = memory(inputs=settings.frame_channels, hidden=settings.hidden)
         self.pose_attention = PoseAttention(
@@ -178,8 +170,7 @@ class PAN(nn.Module):
     def start(self, batch: int) -> PanState:
         """Memory before the first frame."""
         like = self.class_head.weight
-        hidden, recent = like.new_zeros(batch, self.settings.hidden), self.temporal.start(batch, like=like)
-        return _memory(hidden, self.pose_attention.start(batch, like=like), recent)
+        return PanState(like.new_zeros(batch, self.settings.hidden), *self.pose_attention.start(batch, like=like))
 
     def embed_frames(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Frames one by one, (F, V, D) -> frame vectors (F, frame_channels) and joints attention (F, V)."""
@@ -198,8 +189,7 @@ class PAN(nn.Module):
         """
         batch, frames = features.shape[:2]
         state = self.start(batch) if state is None else state
-        mask = None if mask is None or bool(mask.all()) else mask
-        if mask is None:
+        if mask is None or bool(mask.all()):
             flat, weights = self.embed_frames(features.flatten(0, 1))
             vectors, attention = flat.view(batch, frames, -1), weights.view(batch, frames, self.joints)
         else:
@@ -207,20 +197,18 @@ class PAN(nn.Module):
             inside = mask.unsqueeze(-1)
             vectors = flat.new_zeros(batch, frames, flat.shape[-1]).masked_scatter(inside, flat)
             attention = weights.new_zeros(batch, frames, self.joints).masked_scatter(inside, weights)
-        vectors, recent = self.temporal(vectors, state.recent, mask=mask)
         states, hidden = self.recurrent(self.dropout(vectors), state.hidden)
-        context, memory, scores = self.pose_attention(states, _running(state))
+        context, memory, scores = self.pose_attention(states, Running(*state[1:]))
         logits, action_logits = self.read_out(states, context)
-        return PanOutput(logits, action_logits, attention, scores, _memory(hidden, memory, recent))
+        return PanOutput(logits, action_logits, attention, scores, PanState(hidden, *memory))
 
     def step(self, features: Tensor, state: PanState) -> StepOutput:
         """Run over one frame, (B, V, D); the same as `forward` on all frames so far, at the cost of one."""
         vectors, weights = self.embed_frames(features)
-        vectors, recent = self.temporal(vectors.unsqueeze(1), state.recent)
-        hidden = self.recurrent.step(vectors.squeeze(1), state.hidden)
-        context, memory, share = self.pose_attention.step(hidden, _running(state))
+        hidden = self.recurrent.step(vectors, state.hidden)
+        context, memory, share = self.pose_attention.step(hidden, Running(*state[1:]))
         logits, action_logits = self.read_out(hidden, context)
-        return StepOutput(logits, action_logits, weights, share.mean(dim=-1), _memory(hidden, memory, recent))
+        return StepOutput(logits, action_logits, weights, share.mean(dim=-1), PanState(hidden, *memory))
 
     def read_out(self, states: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Class and action logits out of GRU states (..., H) and pose attention contexts (..., H)."""
@@ -240,13 +228,3 @@ def frame_weights(pose_scores: Tensor, mask: Tensor) -> Tensor:
     """
     scores = pose_scores.masked_fill(~mask.unsqueeze(-1), float("-inf"))
     return torch.softmax(scores, dim=1).mean(dim=-1)
-
-
-def _running(state: PanState) -> Running:
-    """The part of the memory that pose attention keeps."""
-    return Running(state.maximum, state.numerator, state.denominator)
-
-
-def _memory(hidden: Tensor, running: Running, recent: Tensor) -> PanState:
-    """The memory put together from its parts."""
-    return PanState(hidden, running.maximum, running.numerator, running.denominator, recent)

@@ -117,8 +117,7 @@ def _read(folder: Path, description: dict) -> LoadedModel:
     layout = SkeletonLayout.from_dict(description["layout"])
     labels, actions = tuple(description["labels"]), tuple(description["actions"])
     settings = dict(description["settings"])
-    for name in ("graph_channels", "dilations"):
-        settings[name] = tuple(settings[name])
+    settings["graph_channels"] = tuple(settings["graph_channels"])
     model = PAN(
         adjacency=layout.adjacency(),
         features=feature_count(layout),

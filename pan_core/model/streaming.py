@@ -27,7 +27,7 @@ class StepModel(nn.Module):
     """One frame of a stream.
 
     Inputs, in the order of `STEP_INPUTS`: features (B, V, D), hidden (B, H), maximum (B, N), numerator (B, H),
-    denominator (B, N), recent (B, R, C). Outputs, in the order of `STEP_OUTPUTS`: logits (B, K), action_logits (B, A),
+    denominator (B, N). Outputs, in the order of `STEP_OUTPUTS`: logits (B, K), action_logits (B, A),
     joints_attention (B, V), pose_attention (B,), and the memory after the frame.
 
     Args:
@@ -40,16 +40,10 @@ class StepModel(nn.Module):
         self.eval()  # the wrapper too: the exporter puts the network back into the mode of the wrapper
 
     def forward(
-        self,
-        features: Tensor,
-        hidden: Tensor,
-        maximum: Tensor,
-        numerator: Tensor,
-        denominator: Tensor,
-        recent: Tensor,
+        self, features: Tensor, hidden: Tensor, maximum: Tensor, numerator: Tensor, denominator: Tensor
     ) -> tuple[Tensor, ...]:
         """Run over one frame."""
-        result = self.network.step(features, PanState(hidden, maximum, numerator, denominator, recent))
+        result = self.network.step(features, PanState(hidden, maximum, numerator, denominator))
         return *result[:-1], *result.state
 
     def example(self, batch: int = 1) -> tuple[Tensor, ...]:
@@ -79,7 +73,6 @@ class ClipModel(nn.Module):
         batch, frames = features.shape[:2]
         vectors, joint_weights = network.embed_frames(features.flatten(0, 1))
         vectors = vectors.view(batch, frames, network.settings.frame_channels)
-        vectors, _ = network.temporal(vectors, network.temporal.start(batch, like=vectors))
         states, last = network.recurrent(vectors, vectors.new_zeros(batch, network.settings.hidden))
         context, pose_weights = network.pose_attention.whole(states)
         logits = network.class_head(torch.cat([context, last], dim=-1))

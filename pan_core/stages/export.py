@@ -37,8 +37,7 @@ def _export(params: Params, mode: str) -> dict:
     source = paths.model_folder(mode, params.split.splits[0])
     loaded = load_model(source)
     path = paths.EXPORTED / ("clip.onnx" if mode == "clip" else "step.onnx")
-    memory = loaded.model.start(1)._asdict()
-    start = {name: float(value.flatten()[0]) if value.numel() else 0.0 for name, value in memory.items()}
+    start = {name: float(value.flatten()[0]) for name, value in loaded.model.start(1)._asdict().items()}
     write_json(path.with_suffix(".json"), read_json(source / "model.json") | {"start": start})
     features = _features(params, loaded)
     if mode == "clip":

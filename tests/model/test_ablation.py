@@ -29,7 +29,7 @@ SMALL = PanSettings(
     graph_channels=(8, 8), pools=3, pooled_channels=4, joint_heads=2, frame_channels=12, hidden=16, pose_heads=4,
     attention_units=6,
 )  # fmt: skip
-WITHOUT = {"pooling": False, "joints_attention": False, "pose_attention": False, "recurrent": False, "dilations": ()}
+WITHOUT = {"pooling": False, "joints_attention": False, "pose_attention": False, "recurrent": False}
 
 
 @pytest.fixture(params=[*WITHOUT, "all of them"])
