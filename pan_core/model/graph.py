@@ -9,6 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from pan_core.model.norm import AffineNorm
+
 
 def normalise_adjacency(adjacency: Tensor) -> Tensor:
     """Symmetric normalisation with self loops, D^-1/2 (A + I) D^-1/2 of equation (1).
@@ -61,6 +63,9 @@ class HumanGraphNetwork(nn.Module):
     A' = S^T A S are the pooled graph, on which one more layer runs. Joints attention works over joints, so the
     pooled nodes are handed back to their joints, S X', and stand beside Z.
 
+    Every embedding layer is normalised over the batch before its relu, each channel of each joint by itself. The
+    weights of a layer are the same for all joints; this is what tells a wrist from an ankle.
+
     Args:
         adjacency: Bones as 0/1, (V, V), without self loops.
         inputs: Features of a joint, D.
@@ -87,7 +92,10 @@ class HumanGraphNetwork(nn.Module):
         self.register_buffer("adjacency", adjacency.float(), persistent=False)
         self.register_buffer("normalised", normalise_adjacency(adjacency.float()), persistent=False)
         widths = [inputs, *channels]
-        self.embed = nn.ModuleList(GraphLayer(inputs=before, outputs=after) for before, after in pairwise(widths))
+        self.embed = nn.ModuleList(
+            GraphLayer(inputs=before, outputs=after, rectify=False) for before, after in pairwise(widths)
+        )
+        self.norms = nn.ModuleList(AffineNorm(len(adjacency) * width) for width in channels)
         self.pooling = pooling
         self.outputs = widths[-1]
         if pooling:
@@ -98,8 +106,9 @@ class HumanGraphNetwork(nn.Module):
     def forward(self, nodes: Tensor) -> Tensor:
         """Embed joints, (F, V, D) -> (F, V, outputs)."""
         embedded = nodes
-        for layer in self.embed:
-            embedded = layer(embedded, self.normalised)
+        for layer, norm in zip(self.embed, self.norms, strict=True):
+            mixed = layer(embedded, self.normalised)
+            embedded = torch.relu(norm(mixed.flatten(1)).view(mixed.shape))
         if not self.pooling:
             return embedded
         assignment = torch.softmax(self.pool(nodes, self.normalised), dim=-1)  # (F, V, P)
