@@ -93,7 +93,7 @@ class ModelParams(Section):
     attention_units: Positive = 48
     hidden: Positive = 192
     dropout: Below1 = 0.3
-    pooling: bool = True
+    pooling: bool = False
     joints_attention: bool = True
     pose_attention: bool = True
     recurrent: bool = True
@@ -123,9 +123,9 @@ class TrainParams(Section):
     """Optimisation; see `pan_core.training.settings.TrainSettings`."""
 
     modes: Annotated[list[Mode], Field(min_length=1)] = ["clip", "online"]
-    epochs: Positive = 40
-    batch: Annotated[int, Field(ge=2)] = 32
-    learning_rate: PositiveFloat = 3e-3
+    epochs: Positive = 60
+    batch: Annotated[int, Field(ge=2)] = 16
+    learning_rate: PositiveFloat = 2e-3
     weight_decay: NotNegative = 0.02
     label_smoothing: Below1 = 0.1
     lambda_pose: PositiveFloat = 1.0

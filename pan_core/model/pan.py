@@ -47,7 +47,7 @@ class PanSettings:
     pose_heads: int = 8
     attention_units: int = 48
     dropout: float = 0.3
-    pooling: bool = True
+    pooling: bool = False
     joints_attention: bool = True
     pose_attention: bool = True
     recurrent: bool = True
