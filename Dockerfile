@@ -1,7 +1,7 @@
 FROM python:3.11-slim-bookworm
 
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends git make libgl1 libglib2.0-0 \
+ && apt-get install --yes --no-install-recommends git make libarchive-tools libgl1 libglib2.0-0 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --create-home --uid 1000 pan
 

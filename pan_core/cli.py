@@ -12,6 +12,7 @@ import typer
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from pan_core.data_commands import app as data_commands
 from pan_core.errors import PanError
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ class _Commands(typer.core.TyperGroup):
 
 
 app.info.cls = _Commands
+app.add_typer(data_commands, name="data")
 
 
 @app.command()

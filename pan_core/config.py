@@ -42,10 +42,28 @@ class ActorsParams(Section):
     clips_per_group: Positive = 1
 
 
+class SurveillanceParams(Section):
+    """Footage of one's own; see `pan_core.datasets.surveillance`."""
+
+    folder: str = "data/incoming"
+    manifest: str = "auto"
+    group: Literal["auto", "subject", "camera", "day", "video"] = "auto"
+
+
+class PysklParams(Section):
+    """A pickle in the PYSKL format; see `pan_core.datasets.pyskl`."""
+
+    path: str = ""
+    layout: str = "coco17"
+    classes: str = ""
+    fps: PositiveFloat = 30.0
+
+
 class SplitParams(Section):
-    """Which official splits are used, and how validation is cut out of training."""
+    """Which splits are used, how many are made where none is official, and how validation is cut out of training."""
 
     splits: Annotated[list[Positive], Field(min_length=1)] = [1]
+    folds: Annotated[int, Field(ge=2)] = 3
     validation_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
 
 
@@ -66,6 +84,7 @@ class RelabelParams(Section):
 
     enabled: bool = True
     min_segment_s: PositiveFloat = 0.6
+    compare: bool = True
 
 
 class ValidateParams(Section):
@@ -74,6 +93,7 @@ class ValidateParams(Section):
     min_frames: Positive = 8
     min_visible_joints: Share = 0.3
     max_quarantined: Share = 0.1
+    on_failure: Literal["warn", "stop"] = "warn"
 
 
 class TuneParams(Section):
@@ -172,6 +192,8 @@ class Params(Section):
     seed: Count = 0
     workers: Count = 0
     actors: ActorsParams = ActorsParams()
+    surveillance: SurveillanceParams = SurveillanceParams()
+    pyskl: PysklParams = PysklParams()
     split: SplitParams = SplitParams()
     pose: PoseParams = PoseParams()
     relabel: RelabelParams = RelabelParams()

@@ -90,7 +90,7 @@ def summary_table() -> str:
     rows = [
         ("dataset", f"{figures['dataset']}: {figures['clips']} clips, {figures['classes']} classes"),
         ("test clips scored", f"{figures['test_clips']} of {figures['test_clips_listed']}"),
-        ("joint accuracy (PCK@0.1)", _percent(figures["pose_pck"], "annotated poses, nothing extracted")),
+        ("joint accuracy (PCK@0.1)", _percent(figures["pose_pck"], "not known: no true joints to compare with")),
         ("test accuracy, clip mode", _percent(figures.get("test_accuracy_clip"), "not trained")),
         ("test accuracy, online mode", _percent(figures.get("test_accuracy_online"), "not trained")),
         ("latency p90, one PAN step", f"{figures['latency_step_p90_ms']:.3f} ms"),

@@ -1,9 +1,15 @@
-"""Read videos: upright BGR pictures, or a clear error, and never an endless wait."""
+"""Read videos: upright BGR pictures at a constant rate, or a clear error, and never an endless wait.
+
+Frame `n` of a video is what it shows at `n / fps` seconds, here and in every table. Most files store just that.
+In one of variable rate, as from phones in bad light, a frame is repeated until its successor is due, and dropped
+where its successor is due at the same time; otherwise spans in seconds would not find their frames.
+"""
 
 import math
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +20,23 @@ from pan_core.errors import VideoError
 
 # FFmpeg prints decoder complaints on standard error itself; the variable is read when the first file is opened.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+# A file may be a playlist in disguise; nothing that it names is fetched from a network.
+os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 FALLBACK_FPS = 25.0
 MAX_FPS = 1000.0
+# Three times 8K; a larger picture takes gigabytes to decode.
+MAX_PIXELS = 100_000_000
 OPEN_TIMEOUT_MS = 15_000
 READ_TIMEOUT_MS = 15_000
 DECODE_SECONDS = 600.0
+# Frames by which a frame's time may differ from its number: camera clocks jitter, and containers round.
+JITTER_FRAMES = 1.5
+# A longer pause between two frames is a fault of the recorder's clock and not held.
+LONGEST_PAUSE_S = 60.0
+_NO_PICTURE = np.empty(0, np.uint8)
+PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD")
 
 
 @dataclass(frozen=True)
@@ -31,7 +47,7 @@ class VideoInfo:
         width: Pixels, upright.
         height: Pixels, upright.
         fps: Frames a second; 25 where the header has no usable value.
-        n_frames: Number of frames that can be decoded.
+        n_frames: Number of frames at this rate; may be one off where the stored rate varies.
     """
 
     width: int
@@ -43,68 +59,160 @@ class VideoInfo:
 def probe(path: Path, *, seconds: float = DECODE_SECONDS) -> VideoInfo:
     """Size, rate and length of a video.
 
-    The header's frame count is believed when the frame that it calls the last one is there and is the last one;
-    otherwise every frame is decoded and counted.
+    The header's frame count is believed when the frame that it calls the last one is there, is the last one, and
+    has the time that its number gives; otherwise every frame is decoded and counted.
 
     Args:
         path: The video.
-        seconds: Longest time to spend on counting.
+        seconds: As for `read_frames`.
 
     Raises:
         VideoError: Where the file is no video with at least one frame, or decoding takes longer than allowed.
     """
-    capture = _open(path)
-    try:
+    with _opened(path) as capture:
         found, frame = capture.read()
         if not found:
-            raise VideoError(f"{path}: no frame can be decoded; expected a playable video, replace or remove it")
+            raise _without_frames(path)
         height, width = frame.shape[:2]
-        fps = usable_fps(capture.get(cv2.CAP_PROP_FPS))
+        fps, first = usable_fps(capture.get(cv2.CAP_PROP_FPS)), capture.get(cv2.CAP_PROP_POS_MSEC)
         stated = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        if _is_last(capture, stated):
+        if _is_last(capture, stated, fps, first):
             return VideoInfo(width, height, fps, int(stated))
-    finally:
-        capture.release()
     return VideoInfo(width, height, fps, sum(1 for _ in read_frames(path, step=None, seconds=seconds)))
 
 
 def read_frames(path: Path, *, step: int | None = 1, seconds: float = DECODE_SECONDS) -> Iterator[np.ndarray]:
-    """Frames of a video in order.
+    """Frames of a video in order, at a constant rate.
 
     Args:
         path: The video.
         step: Yield every `step`-th frame, starting with the first; None yields every frame as an empty array,
             which saves the colour conversion where frames are only counted.
-        seconds: Longest time that decoding alone may take; the time that the caller spends on a frame is free.
+        seconds: Decoding alone may take so much longer than the part of the video that it has decoded lasts; the
+            time that the caller spends on a frame is free.
 
     Yields:
-        (H, W, 3) uint8, BGR, upright; grey videos have three equal channels.
+        (H, W, 3) uint8, BGR, upright; grey videos have three equal channels. H and W are those of the first frame.
 
     Raises:
         VideoError: Where the file is missing, empty, no video, has no decodable frame, or takes too long. A video
             that breaks off in the middle gives the frames before the break.
     """
-    capture = _open(path)
-    spent, number = 0.0, 0
-    try:
-        while True:
-            start = time.monotonic()
-            wanted = step is not None and number % step == 0
-            found, frame = capture.read() if wanted else (capture.grab(), np.empty(0, np.uint8))
-            spent += time.monotonic() - start
-            if spent > seconds:
-                raise VideoError(f"{path}: decoding took more than {seconds:.0f} s, at frame {number}; cut it to clips")
-            if not found:
-                break
-            number += 1
-            if wanted:
-                yield _three_channels(frame)
-            elif step is None:
-                yield frame
-    finally:
-        capture.release()
-    if not number:
-        raise VideoError(f"{path}: no frame can be decoded; expected a playable video, replace or remove it")
+    with FrameReader(path, seconds=seconds) as reader:
+        yield from reader.frames(step=step)
+
+
+class FrameReader:
+    """An open video, for who needs its rate before its frames; a context manager.
+
+    Args:
+        path: The video.
+        seconds: As for `read_frames`.
+
+    Attributes:
+        fps: Frames a second; 25 where the header has no usable value.
+        n_frames: Frames so far, those included that a step leaves out; the video's length when all are read.
+        size: Height and width, upright; (0, 0) before the first frame.
+
+    Raises:
+        VideoError: Where the file is no video.
+    """
+
+    def __init__(self, path: Path, *, seconds: float = DECODE_SECONDS) -> None:
+        self._path, self._seconds, self._spent = path, seconds, 0.0
+        self._capture = _open(path)
+        self.fps = usable_fps(self._capture.get(cv2.CAP_PROP_FPS))
+        self.n_frames = 0
+        self.size = (0, 0)
+
+    def __enter__(self) -> "FrameReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._capture.release()
+
+    def frames(self, *, step: int | None = 1) -> Iterator[np.ndarray]:
+        """As `read_frames`; to be called once."""
+        clock, pending = FrameClock(self.fps), None
+        while self._grab():
+            slot = clock.slot_of(self._capture.get(cv2.CAP_PROP_POS_MSEC))
+            yield from self._shown(pending, slot, step)
+            frame = _NO_PICTURE if step is None else self._retrieve()
+            pending = pending if frame is None else frame
+        yield from self._shown(pending, clock.slot + 1, step)
+        if pending is None:
+            raise _without_frames(self._path)
+
+    def _shown(self, frame: np.ndarray | None, until: int, step: int | None) -> Iterator[np.ndarray]:
+        if frame is None or until <= self.n_frames:
+            return
+        wanted = [number for number in range(self.n_frames, until) if step is None or number % step == 0]
+        self.n_frames = until
+        # Each is the caller's own to draw on.
+        yield from (frame.copy() for _ in wanted[1:])
+        if wanted:
+            yield frame
+
+    def _grab(self) -> bool:
+        with self._timed():
+            found = self._capture.grab()
+        if self._spent > self._seconds + self.n_frames / self.fps:
+            raise VideoError(
+                f"{self._path}: decoding took longer than {self._seconds:g} s, at frame {self.n_frames}; "
+                "cut it to clips or encode it anew"
+            )
+        return found
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        self._spent += time.monotonic() - start
+
+    def _retrieve(self) -> np.ndarray | None:
+        with self._timed():
+            found, frame = self._capture.retrieve()
+        if not found:
+            return None
+        frame = _three_channels(frame)
+        self.size = self.size if all(self.size) else frame.shape[:2]
+        return frame if frame.shape[:2] == self.size else cv2.resize(frame, self.size[::-1])
+
+
+class FrameClock:
+    """Which frame of a constant rate each stored frame is, by the time that the container gives it.
+
+    A frame is placed by its number as long as its time agrees within 1.5 frames, so a video of constant rate is read
+    as it is stored. A time that does not rise, or a pause of more than a minute, is a fault of the clock: the frame
+    follows its predecessor and times count from there on.
+
+    Args:
+        fps: Frames a second.
+
+    Attributes:
+        slot: Number of the latest frame, -1 before the first.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._fps = fps
+        self._zero = 0.0
+        self._latest = -math.inf
+        self.slot = -1
+
+    def slot_of(self, milliseconds: float) -> int:
+        """Number of the next frame; its predecessor's where both are due at the same time."""
+        natural = self.slot + 1
+        due = milliseconds * self._fps / 1000 - self._zero
+        longest = max(LONGEST_PAUSE_S * self._fps, 10.0)
+        if not math.isfinite(due):
+            self.slot = natural
+        elif not self._latest < due <= self._latest + longest:
+            self._zero += due - natural
+            self.slot, self._latest = natural, float(natural)
+        else:
+            self._latest = due
+            self.slot = natural if abs(due - natural) <= JITTER_FRAMES else max(round(due), self.slot)
+        return self.slot
 
 
 def usable_fps(stated: float) -> float:
@@ -112,28 +220,60 @@ def usable_fps(stated: float) -> float:
     return float(stated) if math.isfinite(stated) and 0.0 < stated <= MAX_FPS else FALLBACK_FPS
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
+    capture = _open(path)
+    try:
+        yield capture
+    finally:
+        capture.release()
+
+
 def _open(path: Path) -> cv2.VideoCapture:
-    if not path.exists():
-        raise VideoError(f"{path}: no such video")
-    if not path.is_file():
-        raise VideoError(f"{path}: not a regular file, expected a video")
-    if path.stat().st_size == 0:
-        raise VideoError(f"{path}: the file is empty (0 bytes), expected a video; fetch or record it again")
+    _require_file(path)
     options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS]
     options += [cv2.CAP_PROP_N_THREADS, 1]
     # FFmpeg treats a file name with a colon or a percent sign as a protocol or a pattern unless it is absolute.
     capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG, options)
     if not capture.isOpened():
         raise VideoError(f"{path}: no video stream in this file, expected a video such as .avi or .mp4")
+    width, height = (round(capture.get(name)) for name in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height > MAX_PIXELS:
+        capture.release()
+        raise VideoError(
+            f"{path}: pictures of {width} x {height} pixels, expected at most {MAX_PIXELS / 1e6:.0f} million pixels; "
+            "encode it anew in a smaller size"
+        )
     return capture
 
 
-def _is_last(capture: cv2.VideoCapture, stated: float) -> bool:
+def _require_file(path: Path) -> None:
+    if not path.exists():
+        raise VideoError(f"{path}: no such video")
+    if not path.is_file():
+        raise VideoError(f"{path}: not a regular file, expected a video")
+    if path.stat().st_size == 0:
+        raise VideoError(f"{path}: the file is empty (0 bytes), expected a video; fetch or record it again")
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read ({error.strerror}); expected a video") from error
+    if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(PLAYLISTS):
+        raise VideoError(f"{path}: a playlist that names other files, expected the video itself")
+
+
+def _is_last(capture: cv2.VideoCapture, stated: float, fps: float, first: float) -> bool:
     if not math.isfinite(stated) or stated < 1:
         return False
-    if not capture.set(cv2.CAP_PROP_POS_FRAMES, stated - 1):
+    if not capture.set(cv2.CAP_PROP_POS_FRAMES, stated - 1) or not capture.grab():
         return False
-    return capture.grab() and not capture.grab()
+    late = (capture.get(cv2.CAP_PROP_POS_MSEC) - first) * fps / 1000 - (stated - 1)
+    return abs(late) <= JITTER_FRAMES and not capture.grab()
+
+
+def _without_frames(path: Path) -> VideoError:
+    return VideoError(f"{path}: no frame can be decoded; expected a playable video, replace or remove it")
 
 
 def _three_channels(frame: np.ndarray) -> np.ndarray:

@@ -1,14 +1,35 @@
 """Fixtures that several roots share."""
 
 import os
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 DATA_VARIABLE = "PAN_TEST_DATA"
 
 # One thread each, as in production: two libraries' pools on two cores are five times slower than none.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Tests import the makers beside this file, such as bad_videos.
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def waving() -> tuple[np.ndarray, np.ndarray]:
+    """Somebody who waves, 8 frames of 320 x 240 at 15 fps, and the true joints (1, 8, 18, 3)."""
+    from pan_core.datasets.actors.scenes import Performer, render_scene
+
+    return render_scene([Performer("Waving")], frames=8)
+
+
+@pytest.fixture(scope="session")
+def bad_video_files(waving: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A file for each of `bad_videos.CASES`; those that can be read show `waving`."""
+    import bad_videos
+
+    return bad_videos.make_all(tmp_path_factory.mktemp("videos") / "bad", waving[0])
 
 
 @pytest.fixture(scope="session")

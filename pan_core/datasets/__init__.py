@@ -9,7 +9,16 @@ from pan_core.errors import DataError
 # Name -> module and class; imported on use, so that listing the datasets costs nothing.
 REGISTRY = {
     "actors": ("pan_core.datasets.actors.adapter", "Actors"),
+    "ucf101": ("pan_core.datasets.ucf101", "Ucf101"),
+    "ucf101_pose": ("pan_core.datasets.ucf101_pose", "Ucf101Pose"),
+    "hmdb51": ("pan_core.datasets.hmdb51", "Hmdb51"),
+    "hmdb51_pose": ("pan_core.datasets.hmdb51_pose", "Hmdb51Pose"),
     "penn_action": ("pan_core.datasets.penn_action", "PennAction"),
+    "jhmdb": ("pan_core.datasets.jhmdb", "Jhmdb"),
+    "jhmdb14": ("pan_core.datasets.jhmdb14", "Jhmdb14"),
+    "pyskl": ("pan_core.datasets.pyskl", "Pyskl"),
+    "gmdcsa24": ("pan_core.datasets.gmdcsa24", "Gmdcsa24"),
+    "surveillance": ("pan_core.datasets.surveillance", "Surveillance"),
 }
 
 

@@ -111,6 +111,7 @@ class Dataset(ABC):
     files: ClassVar[tuple[RemoteFile, ...]] = ()
     has_video: bool = True
     layout: SkeletonLayout = OPENPOSE18
+    taxonomy_name: ClassVar[str] = ""
 
     @abstractmethod
     def fetch(self, folder: Path, context: Context) -> None:
@@ -128,6 +129,10 @@ class Dataset(ABC):
         """Poses that come with the dataset; only where `has_video` is false."""
         raise TypeError(f"{self.name} gives videos, its poses are extracted")
 
+    def pose_layout(self, folder: Path) -> SkeletonLayout:
+        """Layout of the poses that come with the dataset; it may depend on the files."""
+        return self.layout
+
     def segments(self, folder: Path, clips: pd.DataFrame) -> pd.DataFrame | None:
         """Segments that come with the dataset, or None where boundaries must be found."""
         return None
@@ -138,8 +143,11 @@ class Dataset(ABC):
 
     @cached_property
     def taxonomy(self) -> Taxonomy:
-        """How its classes are made of atomic actions: `taxonomies/<name>.yaml`, or every class atomic."""
-        return packaged_taxonomy(self.name)
+        """How its classes are made of atomic actions: `taxonomies/<name>.yaml`, or every class atomic.
+
+        Datasets with the same classes share a file by naming it in `taxonomy_name`.
+        """
+        return packaged_taxonomy(self.taxonomy_name or self.name)
 
     def parts(self, label: str) -> Composition:
         """Composition of a class; an atomic class is a sequence of itself."""

@@ -1,49 +1,52 @@
-"""Obtain a dataset's archive: from a mirror folder, from an earlier download, or from its official address."""
+"""Obtain a dataset's file: from a mirror folder, from an earlier download, or from where it is offered.
 
+Whatever has the final name is whole: a download grows under another name and moves when its length, its beginning and
+its checksum are right. One process at a time downloads a file (filelock); the others wait and find it.
+"""
+
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
+from pan_core.datasets.base import Context, Progress, RemoteFile
+from pan_core.datasets.transfer import TransferError, discard, transfer
 from pan_core.errors import DataError
-from pan_core.files import atomic_path, require_space
+from pan_core.files import atomic_path, write_json
+from pan_core.progress import progress_bar
+
+MB = 1_000_000
 
 
-def obtain(dataset: str, names: tuple[str, ...], *, url: str, size: int, mirror: Path | None, downloads: Path) -> Path:
-    """Path of a whole archive.
+def obtain(dataset: str, file: RemoteFile, context: Context) -> Path:
+    """Path of a whole file, or of a folder that serves as well.
+
+    Looked for in the mirror folder, then among the downloads, under its name and the names that serve instead; then
+    downloaded from its addresses in order. A checksum is compared where one is known; where none is, the SHA-256 of
+    the first download is kept beside it as `<name>.sha256` and compared from then on. A file is hashed again only when
+    its size or its time of change differ from the last time.
 
     Args:
-        dataset: Name of the dataset; its folder in the mirror.
-        names: File names that serve, the preferred one first; the last part of `url` is the one downloaded.
-        url: Official address.
-        size: Bytes of the official archive.
-        mirror: Folder laid out as `<dataset>/<file>`.
-        downloads: Folder for downloaded archives.
+        dataset: Name of the dataset; its folder in the mirror and among the downloads.
+        file: The file.
+        context: Where the mirror and the cache are, and whether the network may be used.
 
     Raises:
-        DataError: Where the archive cannot be had; names every place that was tried.
+        DataError: Where the file is wrong or cannot be had; names every place that was looked at.
+        PanError: Where the disk cannot hold it.
     """
-    places = [folder / dataset / name for folder in (mirror, downloads) if folder for name in names]
-    found = next((place for place in places if place.is_file()), None)
-    return found or _download(url, size, downloads / dataset, tried=places)
-
-
-def _download(url: str, size: int, folder: Path, tried: list[Path]) -> Path:
-    import pooch
-    import requests
-
-    require_space(folder, size, f"downloading {url}")
-    target = folder / url.rsplit("/", 1)[-1]
-    try:
-        with atomic_path(target) as partial:
-            pooch.HTTPDownloader(progressbar=True, timeout=30)(url, partial, None)
-            got = partial.stat().st_size
-            if got != size:
-                raise DataError(f"{url}: Expected {size} bytes, but got {got}; run again, or put the file at {target}")
-    except (requests.RequestException, OSError) as error:
-        looked = "".join(f"\n  - {place}" for place in tried)
-        raise DataError(
-            f"{url}: cannot be downloaded ({error}). Put the archive into one of these places and run again "
-            f"(PAN_MIRROR names the mirror folder):{looked}"
-        ) from error
+    downloads = context.cache / "downloads" / dataset
+    roots = [folder for folder in (context.mirror and context.mirror / dataset, downloads) if folder]
+    places = [root / name for root in roots for name in (file.name, *file.instead)]
+    target = downloads / file.name
+    found = next((place for place in places if _is_there(place)), None)
+    if found and found != target:
+        if found.name == file.name and found.is_file() and file.checksum:
+            _verify(found, file.checksum, downloads, "put the right file there, or remove it")
+        return found
+    if not found and (not context.download or not file.urls):
+        raise _not_at_hand(dataset, file, context, places, [])
+    _bring(dataset, file, context, places, target)
     return target
 
 
@@ -54,6 +57,131 @@ def link_tree(source: Path, target: Path) -> None:
     """
     with atomic_path(target) as partial:
         shutil.copytree(source, partial, copy_function=_link)
+
+
+def _is_there(place: Path) -> bool:
+    return place.is_file() or (place.is_dir() and any(place.iterdir()))
+
+
+def _bring(dataset: str, file: RemoteFile, context: Context, places: list[Path], target: Path) -> None:
+    from filelock import FileLock
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{target}.lock"):
+        if not _is_there(target):
+            faults = _download(file, target)
+            if faults:
+                raise _not_at_hand(dataset, file, context, places, faults)
+        elif target.is_file():
+            _check_kept(file, target)
+
+
+def _download(file: RemoteFile, target: Path) -> list[str]:
+    """Try every address; the faults of all of them where none gives the file."""
+    partial = target.with_name(f"{target.name}.part")
+    checksum = file.checksum or _recorded(target)
+    faults = []
+    for url in file.urls:
+        try:
+            with progress_bar(f"download {file.name}", "MB") as bar:
+                megabytes = _in_megabytes(bar)
+                transfer(url, partial, name=file.name, size=file.size, checked=bool(checksum), progress=megabytes)
+            _accept(partial, target, checksum)
+            return []
+        except TransferError as error:
+            faults.append(f"{url}: {error}")
+        except OSError as error:
+            raise DataError(f"{partial}: cannot be written ({error}); free the place, then run again") from error
+    return faults
+
+
+def _in_megabytes(bar: Progress) -> Progress:
+    return lambda done, total: bar(done // MB, total // MB)
+
+
+def _accept(partial: Path, target: Path, checksum: str) -> None:
+    found = _checksum(partial, checksum or "sha256:")
+    if checksum and found != checksum:
+        discard(partial)
+        raise TransferError(f"gives a wrong file: it has {found}, expected {checksum}; it was removed")
+    if not checksum:
+        _record(target, found)
+    partial.replace(target)
+    discard(partial)
+    write_json(_memo_path(target.parent, target), _memo(target, found))
+
+
+def _check_kept(file: RemoteFile, target: Path) -> None:
+    advice = "delete it and run again"
+    size = target.stat().st_size
+    if file.size is not None and size != file.size:
+        raise DataError(f"{target}: has {size} bytes, expected {file.size}; {advice}")
+    checksum = file.checksum or _recorded(target)
+    if checksum:
+        _verify(target, checksum, target.parent, advice)
+    else:
+        _record(target, _checksum(target, "sha256:"))
+
+
+def _verify(path: Path, checksum: str, downloads: Path, advice: str) -> None:
+    memo = _memo_path(downloads, path)
+    try:
+        known = json.loads(memo.read_text())
+    except (FileNotFoundError, ValueError):
+        known = None
+    if known == _memo(path, checksum):
+        return
+    found = _checksum(path, checksum)
+    if found != checksum:
+        raise DataError(f"{path}: has {found}, expected {checksum}; it is damaged or another file: {advice}")
+    write_json(memo, _memo(path, checksum))
+
+
+def _memo(path: Path, checksum: str) -> dict[str, object]:
+    stat = path.stat()
+    return {"path": str(path.absolute()), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "checksum": checksum}
+
+
+def _memo_path(downloads: Path, path: Path) -> Path:
+    return downloads / f"{path.name}.verified.json"
+
+
+def _checksum(path: Path, like: str) -> str:
+    algorithm = like.partition(":")[0]
+    with path.open("rb") as file:
+        return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
+
+
+def _record_path(target: Path) -> Path:
+    return target.with_name(f"{target.name}.sha256")
+
+
+def _record(target: Path, checksum: str) -> None:
+    # The form that `sha256sum --check` reads.
+    with atomic_path(_record_path(target)) as partial:
+        partial.write_text(f"{checksum.removeprefix('sha256:')}  {target.name}\n")
+
+
+def _recorded(target: Path) -> str:
+    record = _record_path(target)
+    return f"sha256:{record.read_text().split()[0]}" if record.is_file() else ""
+
+
+def _not_at_hand(dataset: str, file: RemoteFile, context: Context, places: list[Path], faults: list[str]) -> DataError:
+    if faults:
+        reason = "cannot be downloaded:" + "".join(f"\n  - {fault}" for fault in faults)
+        reason += "\nRun again to go on where it stopped, or get it by other means."
+    elif file.urls:
+        reason = "is not at hand, and downloads are switched off. It is offered at:"
+        reason += "".join(f"\n  - {url}" for url in file.urls)
+    else:
+        reason = "is not at hand and cannot be downloaded by a program: ask its publishers for it."
+    record = _record_path(context.cache / "downloads" / dataset / file.name)
+    if faults and not file.checksum and record.is_file():
+        reason += f"\n{record} holds the checksum of its first download: delete it if its publishers changed the file."
+    mirror = "" if context.mirror else " Set PAN_MIRROR to a folder of your own to have more places."
+    looked = "".join(f"\n  - {place}" for place in places)
+    return DataError(f"{dataset}: {file.name} {reason}\nThen it belongs in one of these places:{looked}{mirror}")
 
 
 def _link(source: str, target: str) -> str:

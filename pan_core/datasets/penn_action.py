@@ -5,17 +5,20 @@ because nothing here needs the frames. Facts of the format: the train flag is 1 
 missing; the visibility flag is separate; a few files have a bounding box too few, which is not read.
 """
 
-import tarfile
+import zlib
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
-from pan_core.datasets.base import Catalogue, Context, Dataset, Facts
-from pan_core.datasets.download import obtain
+from pan_core.datasets.archives import unpack
+from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, Progress, RemoteFile
+from pan_core.datasets.download import link_tree, obtain
 from pan_core.errors import DataError
 from pan_core.files import atomic_path
 from pan_core.pose.store import ClipPoses
@@ -41,21 +44,21 @@ class PennAction(Dataset):
         licence="none stated: research use, not to be redistributed",
         reference="Zhang et al., ICCV 2013",
     )
+    files: ClassVar = (
+        RemoteFile("Penn_Action.tar.gz", (URL,), size=SIZE, instead=("Penn_Action_labels.tar.gz", "Penn_Action")),
+    )
     has_video = False
     layout = PENN13
 
     def fetch(self, folder: Path, context: Context) -> None:
-        """Take the label files out of the official archive."""
-        archive = obtain(
-            self.name,
-            ("Penn_Action.tar.gz", "Penn_Action_labels.tar.gz"),
-            url=URL,
-            size=SIZE,
-            mirror=context.mirror,
-            downloads=context.cache / "downloads",
-        )
+        """Take the label files out of the official archive, or out of the folder that it unpacks to."""
+        found = obtain(self.name, self.files[0], context)
         with atomic_path(folder) as partial:
-            extract_labels(archive, partial / LABELS)
+            partial.mkdir()
+            if found.is_dir():
+                link_tree(found / "labels", partial / LABELS)
+            else:
+                extract_labels(found, partial / LABELS, progress=context.progress)
 
     def catalogue(self, folder: Path, context: Context) -> Catalogue:
         """Clip table with the official split as `split1`; every sequence is a group of its own."""
@@ -89,30 +92,24 @@ class PennAction(Dataset):
             )
 
 
-def extract_labels(archive: Path, folder: Path) -> None:
+def extract_labels(archive: Path, folder: Path, *, progress: Progress | None = None) -> None:
     """Take `Penn_Action/labels/*.mat` out of the archive, and nothing else.
 
     Raises:
         DataError: Where the archive is damaged or has no labels.
     """
-    folder.mkdir(parents=True)
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                parts = Path(member.name).parts
-                if member.isfile() and parts[:2] == ("Penn_Action", "labels") and member.name.endswith(".mat"):
-                    member.name = parts[-1]
-                    tar.extract(member, folder, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(f"{archive}: cannot be unpacked ({error}); delete it and fetch it again") from error
-    if not any(folder.iterdir()):
-        raise DataError(f"{archive}: holds no Penn_Action/labels/*.mat, expected the official archive's layout")
+    with atomic_path(folder) as partial:
+        unpacked = partial.with_name("unpacked")
+        unpack(archive, unpacked, members=lambda name: fnmatch(name, "Penn_Action/labels/*.mat"), progress=progress)
+        if not (unpacked / "Penn_Action").is_dir():
+            raise DataError(f"{archive}: holds no Penn_Action/labels/*.mat, expected the official archive's layout")
+        (unpacked / "Penn_Action" / "labels").rename(partial)
 
 
 def _read(path: Path) -> dict:
     try:
         return loadmat(path)
-    except (ValueError, OSError, NotImplementedError) as error:
+    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError, zlib.error) as error:
         raise DataError(f"{path}: not a readable MATLAB file ({error}); run `dvc repro --force fetch`") from error
 
 

@@ -15,6 +15,7 @@ from pan_core.files import atomic_path
 from pan_core.skeletons import SkeletonLayout
 
 MODES = ("clip", "online")
+WAYS = ("class head", "by segments", "without relabelling")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class Outcome:
         joints: x and y in pixels and score, shape (N, T, V, 3); NaN places where a joint was not found.
         layout: The skeleton layout of the joints.
         frame_targets: True distribution over actions at each frame, shape (N, T, A); None where nobody knows it.
+        explanations: How well each class explains the actions of the frames, shape (N, K), the largest best; None
+            where a class is made of parts that are not among the actions.
+        whole_probabilities: Class probabilities of a network that learnt without relabelling, shape (N, K); None
+            where there is none.
 
     Raises:
         DataError: With every field whose shape does not fit the others.
@@ -59,6 +64,8 @@ class Outcome:
     joints: np.ndarray
     layout: SkeletonLayout
     frame_targets: np.ndarray | None = None
+    explanations: np.ndarray | None = None
+    whole_probabilities: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         faults = [
@@ -85,6 +92,8 @@ class Outcome:
             "labels": (clips,),
             "lengths": (clips,),
             "probabilities": (clips, classes),
+            "explanations": (clips, classes),
+            "whole_probabilities": (clips, classes),
             "frame_probabilities": (clips, frames, classes),
             "action_probabilities": (clips, frames, actions),
             "frame_targets": (clips, frames, actions),
@@ -100,6 +109,15 @@ class Outcome:
     def predictions(self) -> np.ndarray:
         """Most probable class of each clip, shape (N,)."""
         return self.probabilities.argmax(axis=1)
+
+    def clip_accuracies(self) -> dict[str, float]:
+        """Share of clips whose class is right, by the way in which it is read: `WAYS`, those that there are."""
+        answers = (self.probabilities, self.explanations, self.whole_probabilities)
+        return {
+            way: float(np.mean(answer.argmax(axis=1) == self.labels))
+            for way, answer in zip(WAYS, answers, strict=True)
+            if answer is not None
+        }
 
     def save(self, path: Path) -> None:
         """Write everything to one .npz file, which appears whole or not at all."""

@@ -292,3 +292,32 @@ def boundary_errors(errors: Mapping[str, np.ndarray], unit: str = "frames") -> t
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1)
     means = ", ".join(f"{name} {np.abs(values).mean():.2f} {unit}" for name, values in errors.items())
     return figure, f"Distances between found and true segment boundaries; mean distance: {means}."
+
+
+@drawn
+def clip_class_bars(accuracies: Mapping[str, Mapping[str, float]]) -> tuple[Figure, str]:
+    """Clip-level accuracy in groups of bars.
+
+    Args:
+        accuracies: By name of the group, then of the bar, in 0..1.
+    """
+    ways = list(dict.fromkeys(way for own in accuracies.values() for way in own))
+    figure, axes = canvas(7.2, 1.0 + 0.34 * len(accuracies) * (len(ways) + 0.6))
+    height = 0.8 / len(ways)
+    for place, (way, colour) in enumerate(zip(ways, SERIES, strict=False)):
+        rows = np.arange(len(accuracies)) + (place - (len(ways) - 1) / 2) * height
+        values = np.array([own.get(way, np.nan) for own in accuracies.values()])
+        axes.barh(rows, values, height=0.88 * height, color=colour, label=way)
+        for row, value in zip(rows, values, strict=True):
+            if np.isfinite(value):
+                axes.text(value + 0.012, row, f"{100 * value:.1f}", va="center", fontsize=9)
+    axes.set_yticks(np.arange(len(accuracies)), list(accuracies))
+    axes.set(xlabel="clip-level accuracy (%)", xlim=(0, 1.08), ylim=(len(accuracies) - 0.5, -0.5))
+    _percent(axes, "x")
+    axes.grid(axis="y", visible=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1, ncols=3)
+    words = "; ".join(
+        f"{name}: " + ", ".join(f"{way} {100 * value:.1f} %" for way, value in own.items())
+        for name, own in accuracies.items()
+    )
+    return figure, f"Clip-level accuracy by the way in which the class is read. {words}."

@@ -46,21 +46,17 @@ class PoseAccuracy:
 
 @dataclass(frozen=True)
 class Relabelling:
-    """How well clips of composed actions were cut into segments, beside cutting them into equal parts.
+    """How well clips of composed actions were cut into segments, by the way in which they were cut.
 
     Attributes:
-        frame_accuracy: Share of frames whose found label holds there, in 0..1.
-        naive_frame_accuracy: The same for equal parts.
-        boundary_errors: Found minus true boundary, one value a boundary.
-        naive_boundary_errors: The same for equal parts.
+        frame_accuracy: Share of frames whose found label holds there, in 0..1, by way; the way in use first.
+        boundary_errors: Found minus true boundary, one value a boundary, by way.
         clips: Clips that were compared.
         unit: Unit of the errors, "frames" or "s".
     """
 
-    frame_accuracy: float
-    naive_frame_accuracy: float
-    boundary_errors: np.ndarray
-    naive_boundary_errors: np.ndarray
+    frame_accuracy: Mapping[str, float]
+    boundary_errors: Mapping[str, np.ndarray]
     clips: int
     unit: str = "frames"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pan_core.evaluation import attention, metrics, plots
-from pan_core.evaluation.outcome import Outcome
+from pan_core.evaluation.outcome import WAYS, Outcome
 from pan_core.evaluation.plots import Picture
 from pan_core.evaluation.report_data import Card, ReportData
 from pan_core.evaluation.table1 import MODE_TITLES, Table1, build_table1
@@ -55,7 +55,7 @@ def percent(share: float) -> str:
 def build_sections(data: ReportData) -> list[Section]:
     """Every section that has something to show, in reading order."""
     makers = (
-        _results, _published, _training, _classes, _confusion, _observed, _confidence, _attention, data_section, _poses,
+        _results, _clip_class, _published, _training, _classes, _confusion, _observed, _confidence, _attention, data_section, _poses,
         _relabelling, _settings, _provenance,
     )  # fmt: skip
     return [section for maker in makers if (section := maker(data)) is not None]
@@ -137,6 +137,34 @@ def _results(data: ReportData) -> Section:
         "behind many clips, the true uncertainty is larger."
     )
     return Section("results", "Results", intro, tables=[Table(columns, rows)])
+
+
+def clip_class_accuracies(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
+    """Clip-level accuracy by way of reading the class, mean over splits, of each mode by its title."""
+    found = {}
+    for mode in sorted({outcome.mode for outcome in outcomes}):
+        own = [outcome.clip_accuracies() for outcome in outcomes if outcome.mode == mode]
+        ways = [way for way in WAYS if all(way in accuracies for accuracies in own)]
+        found[MODE_TITLES[mode]] = {way: float(np.mean([each[way] for each in own])) for way in ways}
+    return found
+
+
+def _clip_class(data: ReportData) -> Section | None:
+    if not any(len(outcome.clip_accuracies()) > 1 for outcome in data.outcomes):
+        return None
+    rows = []
+    for outcome in sorted(data.outcomes, key=lambda outcome: (outcome.mode, outcome.split)):
+        found = outcome.clip_accuracies()
+        cells = [percent(found[way]) if way in found else "-" for way in WAYS]
+        rows.append([Cell(outcome.mode), *_numbers((str(outcome.split), str(len(outcome)), *cells))])
+    intro = (
+        "Accuracy of the clip's class under the official protocol, read in different ways: from the class head; from "
+        "the segments, as the class whose actions explain the frames best; and from a network that learnt every clip "
+        "as one action of its class."
+    )
+    picture = plots.clip_class_bars(clip_class_accuracies(data.outcomes))
+    columns = ("Mode", "Split", "Test clips", *(way.capitalize() for way in WAYS))
+    return Section("clip_class", "With and without relabelling", intro, [picture], [Table(columns, rows)])
 
 
 def _published(data: ReportData) -> Section:
@@ -259,16 +287,19 @@ def _relabelling(data: ReportData) -> Section | None:
     found = data.relabelling
     if found is None:
         return None
-    errors = {"relabelled": found.boundary_errors, "equal parts": found.naive_boundary_errors}
-    shares = {"relabelled": found.frame_accuracy, "equal parts": found.naive_frame_accuracy}
     rows = [
-        [Cell(name), *_numbers((percent(shares[name]), _mean_distance(values, found.unit)))]
-        for name, values in errors.items()
+        [Cell(way), *_numbers((percent(share), _mean_distance(found.boundary_errors[way], found.unit)))]
+        for way, share in found.frame_accuracy.items()
     ]
     columns = ("Segments", "Frames with a right label", "Mean distance of boundaries")
-    pictures = [plots.boundary_errors(errors, found.unit)] if found.boundary_errors.size else []
-    intro = f"{found.clips} clips of composed actions, cut by the project and cut naively into equal parts."
-    return Section("relabelling", "Segments", intro, pictures, [Table(columns, rows)])
+    shown = {way: errors for way, errors in found.boundary_errors.items() if errors.size}
+    pictures = [plots.boundary_errors(shown, found.unit)] if shown else []
+    intro = (
+        f"{found.clips} clips of actions one after the other, whose order is known. Boundaries from change points of "
+        "the motion are refined by forced alignment against the posteriors of networks that did not see the clip; "
+        "equal parts are the naive cut."
+    )
+    return Section("relabelling", "Segments", intro, pictures, [Table(columns, rows, strong=frozenset({0}))])
 
 
 def _mean_distance(errors: np.ndarray, unit: str) -> str:

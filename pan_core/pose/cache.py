@@ -9,9 +9,8 @@ import json
 import logging
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,13 @@ from pan_core.errors import PanError, VideoError
 from pan_core.files import atomic_path, sha256_of
 from pan_core.pose.extraction import ExtractedPoses, ExtractionSettings, PoseExtractor, extractor_identity
 from pan_core.pose.store import ClipPoses
-from pan_core.processes import process_pool
+from pan_core.video import DECODE_SECONDS
+from pan_core.watched import Lost, Pulse, work_through
 
 _log = logging.getLogger(__name__)
 
-# Tasks handed to the pool beyond those that run, so that no worker waits.
-QUEUED_PER_WORKER = 2
+# Longest time that a frame, or opening the video, may take; a picture of 8K with its poses takes about one second.
+STALL_SECONDS = 60.0
 NO_PERSON = "no person found"
 
 
@@ -94,6 +94,8 @@ def extract_clips(
     cache: Path,
     workers: int,
     progress: Callable[[int, int], None] | None = None,
+    decode_seconds: float = DECODE_SECONDS,
+    stall_seconds: float = STALL_SECONDS,
 ) -> Iterator[ClipPoses | Failure]:
     """Poses of many clips, from the cache where they are there.
 
@@ -105,19 +107,25 @@ def extract_clips(
         model_path: Exported pose network.
         settings: How to search and follow.
         cache: Folder of the cache.
-        workers: Processes, each on one core; 1 works in this process.
+        workers: Processes, each on one core; 0 works in this process, where nothing can end a decoder that hangs.
         progress: Called with the number of clips done and of all clips.
+        decode_seconds: Decoding a video may take so much longer than the video lasts.
+        stall_seconds: A worker that shows no sign of life for so long while it decodes is killed.
 
     Returns:
-        One result a clip, in the order of `videos`; a `Failure` where the video cannot be decoded, shows no person,
-        or ends its worker process twice.
+        One result a clip, in the order of `videos`; a `Failure` where the video cannot be decoded in that time, shows
+        no person, or ends its worker process twice.
 
     Raises:
         PanError: Where the model cannot be used or the disk is full; what is finished stays in the cache.
     """
     identity = extractor_identity(model_path, settings=settings)
-    job = _Job(model_path, settings, cache, identity)
-    outcomes = _run(videos, job, workers, progress or (lambda done, total: None))
+    job = _Job(model_path, settings, cache, identity, decode_seconds)
+    outcomes: dict[str, _Outcome] = {}
+    for clip_id, outcome in _outcomes(videos, job, workers, stall_seconds):
+        outcomes[clip_id] = outcome
+        if progress:
+            progress(len(outcomes), len(videos))
     return _results(videos, outcomes, job)
 
 
@@ -129,6 +137,7 @@ class _Job:
     settings: ExtractionSettings
     cache: Path
     identity: str
+    decode_seconds: float
 
 
 # Video's hash, or why there is none.
@@ -144,76 +153,46 @@ def _extractor_of(job: _Job) -> PoseExtractor:
     return _extractor[1]
 
 
-def _extract_one(job: _Job, video: Path) -> _Outcome:
+def _extract_one(video: Path, pulse: Pulse | None, *, job: _Job) -> _Outcome:
     """Make sure that a video's entry is in the cache: (hash, "") or ("", reason)."""
     cache = PoseCache(job.cache, identity=job.identity)
     if not video.is_file():
-        return "", f"{video}: no such video"
+        return "", f"{video}: no such video" if not video.exists() else f"{video}: not a regular file"
     digest = sha256_of(video)
-    if cache.read(digest) is None:
-        try:
-            cache.write(digest, _extractor_of(job).extract(video))
-        except VideoError as error:
-            return "", str(error)
+    if cache.read(digest) is not None:
+        return digest, ""
+    extractor, beat = _extractor_of(job), pulse.beat if pulse else _no_beat
+    try:
+        poses = extractor.extract(video, seconds=job.decode_seconds, beat=beat)
+    except VideoError as error:
+        return "", str(error)
+    if pulse:
+        pulse.rest()
+    cache.write(digest, poses)
     return digest, ""
 
 
-def _run(
-    videos: Mapping[str, Path], job: _Job, workers: int, progress: Callable[[int, int], None]
-) -> dict[str, _Outcome]:
-    outcomes: dict[str, _Outcome] = {}
-
-    def finish(clip_id: str, outcome: _Outcome) -> None:
-        outcomes[clip_id] = outcome
-        progress(len(outcomes), len(videos))
-
-    if workers <= 1:
-        for clip_id, video in videos.items():
-            finish(clip_id, _extract_one(job, video))
-        return outcomes
-    waiting = dict(videos)
-    while waiting:
-        suspects = _run_pool(waiting, job, workers, finish)
-        _run_alone({clip_id: videos[clip_id] for clip_id in suspects}, job, finish)
-        waiting = {clip_id: video for clip_id, video in waiting.items() if clip_id not in outcomes}
-    return outcomes
+def _no_beat() -> None:
+    pass
 
 
-def _run_pool(
-    videos: Mapping[str, Path], job: _Job, workers: int, finish: Callable[[str, _Outcome], None]
-) -> list[str]:
-    """Work on clips until all are done or a worker dies; returns the clips that were with the workers then."""
-    queue = iter(videos.items())
-    running: dict[Future[_Outcome], str] = {}
-    pool = process_pool(workers)
-    try:
-        while True:
-            while len(running) < workers * QUEUED_PER_WORKER and (entry := next(queue, None)) is not None:
-                running[pool.submit(_extract_one, job, entry[1])] = entry[0]
-            if not running:
-                return []
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                outcome = future.result()
-                finish(running.pop(future), outcome)
-    except BrokenProcessPool:
-        _log.warning("a worker process died during pose extraction; its clips are tried again one by one")
-        return list(running.values())
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _run_alone(videos: Mapping[str, Path], job: _Job, finish: Callable[[str, _Outcome], None]) -> None:
-    """Work on clips one at a time in one worker, so that it is known which video kills its reader."""
-    queue = list(videos.items())
-    while queue:
-        with process_pool(1) as pool:
-            try:
-                while queue:
-                    finish(queue[0][0], pool.submit(_extract_one, job, queue[0][1]).result())
-                    queue.pop(0)
-            except BrokenProcessPool:
-                clip_id, video = queue.pop(0)
-                finish(clip_id, ("", f"{video}: the process that reads this video dies each time; remove it"))
+def _outcomes(
+    videos: Mapping[str, Path], job: _Job, workers: int, stall_seconds: float
+) -> Iterator[tuple[str, _Outcome]]:
+    extract = partial(_extract_one, job=job)
+    if workers < 1:
+        yield from ((clip_id, extract(video, None)) for clip_id, video in videos.items())
+        return
+    reasons = {
+        Lost.STUCK: f"decoding took longer than {stall_seconds:.0f} s for a frame, its process was ended; "
+        "encode the video anew or remove it",
+        Lost.DIED: "the process that reads this video dies each time; encode the video anew or remove it",
+    }
+    for clip_id, result in work_through(videos, extract, workers=workers, stall_seconds=stall_seconds):
+        if isinstance(result, Lost):
+            _log.warning("%s: %s", videos[clip_id], reasons[result])
+            result = "", f"{videos[clip_id]}: {reasons[result]}"
+        yield clip_id, result
 
 
 def _results(videos: Mapping[str, Path], outcomes: Mapping[str, _Outcome], job: _Job) -> Iterator[ClipPoses | Failure]:

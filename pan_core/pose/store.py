@@ -9,6 +9,7 @@ zeros would be a place in the picture.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -84,39 +85,56 @@ class PoseSet:
 
 
 def write_pose_set(folder: Path, layout: SkeletonLayout, clips: Iterable[ClipPoses]) -> None:
-    """Write a pose set; the folder appears whole or not at all.
+    """Write a pose set clip by clip; the folder appears whole or not at all.
+
+    Only one clip is held at a time, so `clips` may be a generator over more than fits into memory.
 
     Raises:
         DataError: Where a clip's joints have the wrong shape, or a found joint has no finite place.
     """
-    blocks, rows, offset = [], [], 0
-    for clip in clips:
-        shape = clip.joints.shape
-        if len(shape) != 4 or shape[2:] != (layout.size, 3):
-            raise DataError(f"{clip.clip_id}: Expected joints to have shape (M, T, {layout.size}, 3), but got {shape}")
-        joints = np.asarray(clip.joints, dtype=np.float32)
-        if not np.isfinite(joints[joints[..., 2] > 0]).all():
-            raise DataError(f"{clip.clip_id}: a joint with a score above 0 has no finite place")
-        people, frames = shape[:2]
-        blocks.append(joints.reshape(people * frames, layout.size, 3))
-        rows.append(
-            {
-                "clip_id": clip.clip_id,
-                "offset": offset,
-                "people": people,
-                "frames": frames,
-                "fps": clip.fps,
-                "width": clip.width,
-                "height": clip.height,
-                "extractor": clip.extractor,
-                "video_sha256": clip.video_sha256,
-            }
-        )
-        offset += people * frames
-    if not rows:
-        raise DataError(f"{folder}: no clip has poses, so there is nothing to store")
     with atomic_path(folder) as partial:
         partial.mkdir()
-        np.save(partial / "joints.npy", np.concatenate(blocks))
+        rows = _write_joints(partial / "joints.npy", layout, clips)
+        if not rows:
+            raise DataError(f"{folder}: no clip has poses, so there is nothing to store")
         write_table(pd.DataFrame(rows), "pose index", partial / "index.parquet")
         write_json(partial / "layout.json", layout.as_dict())
+
+
+def _write_joints(path: Path, layout: SkeletonLayout, clips: Iterable[ClipPoses]) -> list[dict[str, object]]:
+    """Append the joints of every clip to one array file; the rows of the index."""
+    rows: list[dict[str, object]] = []
+    offset = 0
+    with path.open("wb") as file:
+        _write_header(file, offset, layout.size)
+        for clip in clips:
+            people, frames = clip.joints.shape[:2]
+            _checked(clip, layout).tofile(file)
+            rows.append({"clip_id": clip.clip_id, "offset": offset, "people": people, "frames": frames,
+                         "fps": clip.fps, "width": clip.width, "height": clip.height, "extractor": clip.extractor,
+                         "video_sha256": clip.video_sha256})  # fmt: skip
+            offset += people * frames
+        _write_header(file, offset, layout.size)
+    return rows
+
+
+def _write_header(file: BinaryIO, rows: int, joints: int) -> None:
+    """Write the header of an .npy file; NumPy pads it so that its length does not depend on the number of rows."""
+    file.seek(0)
+    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, joints, 3)}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _checked(clip: ClipPoses, layout: SkeletonLayout) -> np.ndarray:
+    """Joints of a clip as they are stored.
+
+    Raises:
+        DataError: Where they are against the contract.
+    """
+    shape = clip.joints.shape
+    if len(shape) != 4 or shape[2:] != (layout.size, 3):
+        raise DataError(f"{clip.clip_id}: Expected joints to have shape (M, T, {layout.size}, 3), but got {shape}")
+    joints = np.ascontiguousarray(clip.joints, dtype="<f4")
+    if not np.isfinite(joints[joints[..., 2] > 0]).all():
+        raise DataError(f"{clip.clip_id}: a joint with a score above 0 has no finite place")
+    return joints

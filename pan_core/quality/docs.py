@@ -35,7 +35,8 @@ STYLE = """\
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem; }
 th, td { border: 1px solid #ddd; padding: .35rem .6rem; text-align: left; vertical-align: top; }
-th { background: #f4f4f4; }
+th { background: #f4f4f4; white-space: nowrap; }
+td { overflow-wrap: anywhere; }
 tr.failed td { background: #fdecea; }
 .alert { background: #f4f4f4; padding: .6rem 1rem; margin: 1rem 0; }
 .badge { display: inline-block; padding: .05rem .4rem; margin: 0 .1rem; border-radius: .3rem; background: #eee; }
@@ -44,7 +45,7 @@ tr.failed td { background: #fdecea; }
 .text-danger, .fa-times { color: #b42318; }
 .fa-check-circle::before { content: "met"; font-style: normal; }
 .fa-times::before { content: "not met"; font-style: normal; }
-.cooltip .top, .sticky, .navbar-brand, a[data-toggle="collapse"] { display: none; }
+.cooltip .top, .sticky, .navbar-brand, .collapse, a[data-toggle="collapse"] { display: none; }
 h5, h6 { font-size: 1rem; margin: .3rem 0; }
 ul { padding-left: 1.2rem; }
 ol.breadcrumb { list-style: none; display: flex; gap: 1rem; padding: 0; }
@@ -102,8 +103,8 @@ def _self_contained(page: str) -> str:
 
 
 def _index(result: "QualityResult", pages: list[str]) -> str:
-    rows = "\n".join(_row(finding) for finding in result.findings)
-    links = "\n".join(f'<li><a href="{page}">{Path(page).stem.replace("_", ", ")}</a></li>' for page in pages)
+    groups = dict.fromkeys(finding.table for finding in result.findings)
+    tables = "\n".join(_group(group, result, pages) for group in groups)
     failed = len(result.failed)
     verdict = "every expectation is met" if result.passed else f"{failed} of {len(result.findings)} are not met"
     return f"""<!DOCTYPE html>
@@ -111,25 +112,32 @@ def _index(result: "QualityResult", pages: list[str]) -> str:
 <head><meta charset="utf-8"><title>Dataset quality</title><link rel="stylesheet" href="{STYLE_FILE}"></head>
 <body>
 <h1>Dataset quality: {verdict}</h1>
-<table>
-<tr><th>Expectation</th><th>Met</th><th>Observed</th><th>Expected</th><th>For example</th></tr>
-{rows}
-</table>
-<h2>In detail</h2>
-<ul>
-{links}
-</ul>
+<p>A clip that breaks an expectation marked with * cannot be used and is in quarantine.</p>
+{tables}
 </body>
 </html>
 """
 
 
+def _group(group: str, result: "QualityResult", pages: list[str]) -> str:
+    findings = sorted((item for item in result.findings if item.table == group), key=lambda item: item.passed)
+    rows = "\n".join(_row(finding) for finding in findings)
+    links = ((f"{group}.html", "as Great Expectations saw it"), (f"{group}_expected.html", "what it expects"))
+    listed = ", ".join(f'<a href="{page}">{words}</a>' for page, words in links if page in pages)
+    return f"""<h2>{group.capitalize()}</h2>
+<table>
+<tr><th>Expectation</th><th>Met</th><th>Observed</th><th>Expected</th><th>For example</th></tr>
+{rows}
+</table>
+<p>{listed}</p>"""
+
+
 def _row(finding: "Finding") -> str:
     cells = (
-        finding.name,
+        finding.name + (" *" if finding.fatal else ""),
         "yes" if finding.passed else "no",
         in_words(finding.observed),
-        in_words(finding.expected),
+        f"{finding.column}: {in_words(finding.expected)}",
         ", ".join(finding.examples),
     )
     mark = "" if finding.passed else ' class="failed"'

@@ -16,20 +16,29 @@ class Finding:
     Attributes:
         name: What is expected, in words; stable, so that it can be searched for.
         expectation: Its type in Great Expectations.
-        column: Column that it looks at.
+        table: Table that it looks at: clips, classes or videos.
+        column: Column of that table.
         passed: Whether it is met.
         expected: Its bounds, as plain data.
         observed: The value; where rows are judged one by one, how many break it and of how many.
-        examples: The first clips or classes that break it.
+        broken: The clips, classes or videos that break it.
+        fatal: Whether a clip that breaks it cannot be used.
     """
 
     name: str
     expectation: str
+    table: str
     column: str
     passed: bool
     expected: dict[str, Any]
     observed: Any
-    examples: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    fatal: bool = False
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """The first clips, classes or videos that break it."""
+        return self.broken[:SHOWN]
 
     def __str__(self) -> str:
         examples = f", for example {', '.join(self.examples[:3])}" if self.examples else ""
@@ -57,6 +66,16 @@ class QualityResult:
         """The expectations that are not met."""
         return tuple(finding for finding in self.findings if not finding.passed)
 
+    def unusable(self) -> dict[str, str]:
+        """Clips that break a fatal expectation, each with the reason."""
+        reasons: dict[str, list[str]] = {}
+        for finding in self.findings:
+            for clip_id in finding.broken if finding.fatal else ():
+                reasons.setdefault(clip_id, []).append(
+                    f"expected {finding.column} {in_words(finding.expected)} ({finding.name})"
+                )
+        return {clip_id: "; ".join(words) for clip_id, words in reasons.items()}
+
     @property
     def checked(self) -> int:
         """Number of expectations."""
@@ -80,13 +99,17 @@ class QualityResult:
 def in_words(value: Any) -> str:
     """Bounds and observations for a sentence or a table cell; long lists are cut."""
     if isinstance(value, dict) and "broken" in value:
-        return f"{value['broken']} of {value['of']} that break it"
+        return f"{in_words(value['broken']) if value['broken'] else 'none'} of {in_words(value['of'])} that break it"
     if isinstance(value, dict):
         above = "more than" if value.get("strict_min") else "at least"
-        words = {"min_value": above, "max_value": "at most", "mostly": "in a share of", "value_set": "one of"}
-        parts = [f"{words.get(key, key)} {in_words(item)}" for key, item in value.items() if key != "strict_min"]
+        words = {"min_value": above, "max_value": "at most", "value_set": "one of"}
+        parts = [f"{words[key]} {in_words(value[key])}" for key in words if value.get(key) is not None]
+        if "mostly" in value:
+            parts.append(f"for {value['mostly']:.0%} of them")
         return ", ".join(parts) or "unique"
     if isinstance(value, list):
         rest = f" and {len(value) - SHOWN} more" if len(value) > SHOWN else ""
         return ", ".join(in_words(item) for item in value[:SHOWN]) + rest
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -8,8 +8,13 @@ from pan_core.pose.store import PoseSet
 
 COLUMNS = (
     "clip_id", "label", "part", "n_frames", "fps", "people", "visible_joint_share", "mean_score", "motion",
+    "max_score", "level_share", "inside_share", "person_share", "jitter",
 )  # fmt: skip
+SUMS = ("found", "score", "way", "pairs", "levels", "inside", "bend", "triples", "seen", "highest")
 ROWS_AT_ONCE = 100_000
+# Scores of annotated joints.
+HIDDEN, VISIBLE = 0.5, 1.0
+MARGIN = 0.05
 
 
 def summarise(clips: pd.DataFrame, poses: PoseSet, *, split: str) -> pd.DataFrame:
@@ -24,7 +29,11 @@ def summarise(clips: pd.DataFrame, poses: PoseSet, *, split: str) -> pd.DataFram
         Columns `COLUMNS`. `n_frames` and `fps` are those of the poses where a clip has any, else of the video;
         `visible_joint_share` is found joints over all joints, people and frames; `mean_score` is the mean of the
         scores of found joints, NaN where there are none; `motion` is the mean way of a joint between two frames
-        that both show it, in picture diagonals a second, NaN where there is no such pair.
+        that both show it, in picture diagonals a second, NaN where there is no such pair. `max_score` is the highest
+        score; `level_share` the share of found joints whose score is 0.5 or 1, as of annotated ones; `inside_share`
+        that of found joints inside the picture, with a margin of 5 % of its sides; `person_share` that of frames in
+        which anybody is seen; `jitter` the mean length of the second difference of a joint's place over three
+        frames that show it, in picture diagonals.
 
     Raises:
         DataError: Where `clips` has no column `split`.
@@ -36,28 +45,33 @@ def summarise(clips: pd.DataFrame, poses: PoseSet, *, split: str) -> pd.DataFram
     table = table.merge(measured, on="clip_id", how="left", suffixes=("_video", ""))
     for name in ("n_frames", "fps"):
         table[name] = table[name].fillna(table.pop(f"{name}_video"))
-    table[["people", "visible_joint_share"]] = table[["people", "visible_joint_share"]].fillna(0)
+    absent = ["people", "visible_joint_share", "person_share"]
+    table[absent] = table[absent].fillna(0)
     return table.astype({"n_frames": "int64", "people": "int64"})[list(COLUMNS)]
 
 
 def _measure(poses: PoseSet) -> pd.DataFrame:
     index = poses.index.reset_index(drop=True)
     rows = (index["people"] * index["frames"]).to_numpy()
-    sums = np.zeros((len(index), 4))
+    sums = pd.DataFrame(0.0, index=index.index, columns=list(SUMS))
     for block in _blocks(index["offset"].to_numpy(), rows):
-        sums[block] = _sums(poses.joints, index.iloc[block])
-    joints = rows * poses.layout.size
+        sums.iloc[block] = _sums(poses.joints, index.iloc[block])
     diagonal = np.hypot(index["width"], index["height"]).to_numpy()
-    found, score, way, pairs = sums.T
+    found = sums["found"].to_numpy()
     return pd.DataFrame(
         {
             "clip_id": index["clip_id"],
             "n_frames": index["frames"],
             "fps": index["fps"],
             "people": index["people"],
-            "visible_joint_share": _ratio(found, joints, empty=0.0),
-            "mean_score": _ratio(score, found),
-            "motion": _ratio(way, pairs) * index["fps"].to_numpy() / diagonal,
+            "visible_joint_share": _ratio(found, rows * poses.layout.size, empty=0.0),
+            "mean_score": _ratio(sums["score"], found),
+            "motion": _ratio(sums["way"], sums["pairs"]) * index["fps"].to_numpy() / diagonal,
+            "max_score": sums["highest"],
+            "level_share": _ratio(sums["levels"], found),
+            "inside_share": _ratio(sums["inside"], found),
+            "person_share": _ratio(sums["seen"], index["frames"], empty=0.0),
+            "jitter": _ratio(sums["bend"], sums["triples"]) / diagonal,
         }
     )
 
@@ -71,31 +85,51 @@ def _blocks(offsets: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
 
 
 def _sums(joints: np.ndarray, clips: pd.DataFrame) -> np.ndarray:
-    """Found joints, their scores, ways between frames and their number, shape (clips, 4).
+    """Sums over each clip's joints, columns `SUMS`, shape (clips, 10).
 
     The rows of the clips follow one another without a gap.
     """
     lengths = (clips["people"] * clips["frames"]).to_numpy()
-    starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+    frames = clips["frames"].to_numpy()
+    starts, frame_starts = (np.concatenate(([0], np.cumsum(counts)[:-1])) for counts in (lengths, frames))
     first = int(clips["offset"].iloc[0])
     block = np.asarray(joints[first : first + int(lengths.sum())])  # (R, V, 3)
-    found = block[..., 2] > 0
-    frame = (np.arange(len(block)) - np.repeat(starts, lengths)) % np.repeat(clips["frames"].to_numpy(), lengths)
-    both = np.zeros_like(found)
+    place, score, found = block[..., :2], block[..., 2], block[..., 2] > 0
+    frame = (np.arange(len(block)) - np.repeat(starts, lengths)) % np.repeat(frames, lengths)
+    both, triple = np.zeros_like(found), np.zeros_like(found)
     both[1:] = found[1:] & found[:-1] & (frame[1:, None] > 0)
-    way = np.zeros(found.shape)
-    way[1:] = np.hypot(*np.moveaxis(np.diff(block[..., :2], axis=0), -1, 0))
+    triple[2:] = both[2:] & both[1:-1]
+    size = np.repeat(clips[["width", "height"]].to_numpy(block.dtype), lengths, axis=0)[:, None]
+    # Within the margin on either side of the middle; a missing place is NaN and never inside.
+    near = np.abs(place - size / 2) <= (0.5 + MARGIN) * size
+    inside = found & near[..., 0] & near[..., 1]
     a_row = np.stack(
         [
             found.sum(axis=1),
-            np.where(found, block[..., 2], 0).sum(axis=1, dtype=np.float64),
-            np.where(both, way, 0).sum(axis=1),
+            np.where(found, score, 0).sum(axis=1, dtype=np.float64),
+            np.where(both, _way(place, 1), 0).sum(axis=1, dtype=np.float64),
             both.sum(axis=1),
+            ((score == HIDDEN) | (score == VISIBLE)).sum(axis=1),
+            inside.sum(axis=1),
+            np.where(triple, _way(place, 2), 0).sum(axis=1, dtype=np.float64),
+            triple.sum(axis=1),
         ],
         axis=1,
     )
-    return np.add.reduceat(a_row, starts, axis=0)
+    anybody = np.zeros(int(frames.sum()))
+    anybody[(np.repeat(frame_starts, lengths) + frame)[found.any(axis=1)]] = 1
+    seen, highest = np.add.reduceat(anybody, frame_starts), np.maximum.reduceat(score.max(axis=1), starts)
+    return np.column_stack([np.add.reduceat(a_row, starts, axis=0), seen, highest])
 
 
-def _ratio(above: np.ndarray, below: np.ndarray, empty: float = np.nan) -> np.ndarray:
+def _way(place: np.ndarray, order: int) -> np.ndarray:
+    """Length of the first or second difference from row to row, (R, V)."""
+    way = np.zeros(place.shape[:2], place.dtype)
+    step = np.diff(place, n=order, axis=0)
+    way[order:] = np.sqrt(step[..., 0] ** 2 + step[..., 1] ** 2)
+    return way
+
+
+def _ratio(above: np.ndarray | pd.Series, below: np.ndarray | pd.Series, empty: float = np.nan) -> np.ndarray:
+    above, below = np.asarray(above), np.asarray(below)
     return np.divide(above, below, out=np.full(len(below), empty), where=below > 0)

@@ -9,22 +9,30 @@ import torch
 
 from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
+from pan_core.datasets.taxonomy import whole
 from pan_core.errors import GateError
 from pan_core.evaluation import attention, metrics, plots
 from pan_core.evaluation.outcome import Outcome
 from pan_core.evaluation.report import write_report
 from pan_core.evaluation.report_data import PoseAccuracy, Provenance, Relabelling, ReportData
+from pan_core.evaluation.sections import clip_class_accuracies
 from pan_core.evaluation.table1 import build_table1
 from pan_core.files import read_json, write_json
 from pan_core.model.store import load_model
 from pan_core.progress import progress_bar
+from pan_core.segments.explanation import explain
 from pan_core.stages import STAGES, paths
 from pan_core.stages.learning import Material, read_material
+from pan_core.stages.relabel import WAYS
 from pan_core.stages.runner import replace_folder, result_of
 from pan_core.tables import read_table, splits_of
 from pan_core.tracking import Run
-from pan_core.training.predict import predict
-from pan_core.training.samples import build_samples
+from pan_core.training.predict import Predictions, predict
+from pan_core.training.samples import Samples, build_samples
+
+# What the figures of the other ways to read a clip's class end with.
+ENDINGS = {"by segments": "by_segments", "without relabelling": "without_relabelling"}
+LEAST_PROBABILITY = 1e-6
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -42,7 +50,7 @@ def run(params: Params, tracked: Run) -> dict:
     with progress_bar("evaluate and draw", "step") as update:
         total = len(jobs) + 2
         for done, (split, mode) in enumerate(jobs, start=1):
-            outcomes.append(_outcome(material, known, mode, split))
+            outcomes.append(_outcome(params, material, known, mode, split))
             outcomes[-1].save(folder / f"{mode}-split{split}.npz")
             update(done, total)
         figures = _figures(outcomes)
@@ -58,7 +66,7 @@ def run(params: Params, tracked: Run) -> dict:
     return figures
 
 
-def _outcome(material: Material, known: pd.DataFrame | None, mode: str, split: int) -> Outcome:
+def _outcome(params: Params, material: Material, known: pd.DataFrame | None, mode: str, split: int) -> Outcome:
     """What the trained model says about the test clips; frame targets only where the true segments are known."""
     loaded = load_model(paths.model_folder(mode, split))
     samples = build_samples(
@@ -72,6 +80,7 @@ def _outcome(material: Material, known: pd.DataFrame | None, mode: str, split: i
         rate=loaded.rate,
     )
     said = predict(loaded.model, samples)
+    without = paths.model_folder(mode, split, whole=True)
     everything = samples.batch(np.arange(len(samples)))
     return Outcome(
         mode=mode,
@@ -89,6 +98,24 @@ def _outcome(material: Material, known: pd.DataFrame | None, mode: str, split: i
         joints=everything.joints,
         layout=samples.layout,
         frame_targets=everything.frame_targets if known is not None else None,
+        explanations=_explanations(params, samples, said),
+        whole_probabilities=predict(load_model(without).model, samples).probabilities if without.is_dir() else None,
+    )
+
+
+def _explanations(params: Params, samples: Samples, said: Predictions) -> np.ndarray | None:
+    """How well each class explains the actions of every clip's frames, (N, K); None where parts are not actions."""
+    dataset = dataset_by_name(params.dataset)
+    made = [dataset.parts(label) if params.relabel.enabled else whole(label) for label in samples.classes]
+    if not {part for composition in made for part in composition.parts} <= set(samples.actions):
+        return None
+    logs = np.log(np.maximum(said.action_probabilities, LEAST_PROBABILITY))
+    shortest = np.round(params.relabel.min_segment_s * samples.fps).astype(int)
+    return np.stack(
+        [
+            explain(own[:length], made, samples.actions, min_frames=least)
+            for own, length, least in zip(logs, said.lengths, shortest.tolist(), strict=True)
+        ]
     )
 
 
@@ -105,6 +132,9 @@ def _figures(outcomes: Sequence[Outcome]) -> dict:
         figures[f"mean_class_accuracy_{mode}"] = float(np.mean([metrics.mean_class_accuracy(m) for m in matrices]))
         figures[f"by_split_{mode}"] = by_split
         figures[f"interval95_{mode}"] = [interval.low, interval.high]
+        for way, ending in ENDINGS.items():
+            if all(way in o.clip_accuracies() for o in own):
+                figures[f"test_accuracy_{mode}_{ending}"] = float(np.mean([o.clip_accuracies()[way] for o in own]))
         if own[0].frame_targets is not None:
             scores = [
                 metrics.frame_accuracy(o.action_probabilities, o.frame_targets, o.lengths)
@@ -148,6 +178,8 @@ def _pictures(outcomes: Sequence[Outcome]) -> dict[str, plots.Picture]:
         values = metrics.observed_accuracy(shown.labels, shown.frame_probabilities, shown.lengths)
         chance = 1 / len(shown.classes)
         pictures["observed"] = plots.observed_curve(metrics.OBSERVED_SHARES, {"online mode": values}, chance)
+    if len(shown.clip_accuracies()) > 1:
+        pictures["clip_class"] = plots.clip_class_bars(clip_class_accuracies(outcomes))
     for clip in attention.example_clips(shown):
         pictures[f"attention_{shown.clip_ids[clip]}"] = attention.filmstrip(shown, clip)
     return pictures
@@ -218,10 +250,8 @@ def _relabelling() -> Relabelling | None:
     if "frame_accuracy" not in found:
         return None
     return Relabelling(
-        frame_accuracy=found["frame_accuracy"],
-        naive_frame_accuracy=found["frame_accuracy_equal_split"],
-        boundary_errors=np.array(found["boundary_errors_frames"]),
-        naive_boundary_errors=np.array(found["boundary_errors_frames_equal_split"]),
+        frame_accuracy={way: found[f"frame_accuracy{ending}"] for way, ending in WAYS.items()},
+        boundary_errors={way: np.array(found[f"boundary_errors_frames{ending}"]) for way, ending in WAYS.items()},
         clips=found["sequence_clips"],
     )
 

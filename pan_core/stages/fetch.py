@@ -13,7 +13,7 @@ from pan_core.tracking import Run
 def run(params: Params, tracked: Run) -> dict:
     """Fetch the dataset named in params.yaml."""
     dataset = dataset_by_name(params.dataset)
-    with progress_bar(f"fetch {dataset.name}", "file") as update:
+    with progress_bar(f"fetch {dataset.name}", "step") as update:
         dataset.fetch(paths.RAW, replace(dataset_context(params), progress=update))
     files = [path for path in paths.RAW.rglob("*") if path.is_file()]
     return {"files": len(files), "bytes": sum(path.stat().st_size for path in files)}

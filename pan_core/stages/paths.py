@@ -39,6 +39,6 @@ def result(stage: str) -> Path:
     return REPORTS / f"{stage}.json"
 
 
-def model_folder(mode: str, split: int) -> Path:
-    """Trained recogniser of one mode and split."""
-    return RECOGNISER / f"{mode}-split{split}"
+def model_folder(mode: str, split: int, *, whole: bool = False) -> Path:
+    """Trained recogniser of one mode and split; `whole` for the one that learnt without relabelling."""
+    return RECOGNISER / f"{mode}-split{split}{'-whole' if whole else ''}"

@@ -1,6 +1,7 @@
 """Stage pose: 2D skeletons of every clip, from the dataset's own annotation or from its videos."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,11 @@ import pandas as pd
 from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Dataset, Truth
+from pan_core.errors import DataError
 from pan_core.pose.accuracy import pck
-from pan_core.pose.cache import Failure, extract_clips
+from pan_core.pose.cache import NO_PERSON, Failure, extract_clips
 from pan_core.pose.extraction import ExtractionSettings
+from pan_core.pose.spans import slice_clip
 from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
 from pan_core.progress import progress_bar
 from pan_core.skeletons import OPENPOSE18
@@ -29,7 +32,7 @@ def run(params: Params, tracked: Run) -> dict:
     if dataset.has_video:
         layout, source = OPENPOSE18, _extracted(params, clips, failures)
     else:
-        layout, source = dataset.layout, dataset.poses(paths.RAW, clips)
+        layout, source = dataset.pose_layout(paths.RAW), dataset.poses(paths.RAW, clips)
     write_pose_set(paths.POSES, layout, source)
     rows = [{"clip_id": failure.clip_id, "stage": "pose", "reason": failure.reason} for failure in failures]
     quarantine = pd.DataFrame(rows) if rows else empty_table("quarantine")
@@ -46,21 +49,38 @@ def run(params: Params, tracked: Run) -> dict:
 
 
 def _extracted(params: Params, clips: pd.DataFrame, failures: list[Failure]) -> Iterator[ClipPoses]:
-    videos = {clip.clip_id: paths.RAW / clip.path for clip in clips.itertuples(index=False)}
-    with progress_bar("extract poses", "clip") as update:
+    """Poses of every clip; a video is extracted once, however many clips are parts of it."""
+    parts: dict[str, list[Any]] = {}
+    for clip in clips.itertuples(index=False):
+        parts.setdefault(clip.path, []).append(clip)
+    with progress_bar("extract poses", "video") as update:
         results = extract_clips(
-            videos,
+            {path: paths.RAW / path for path in parts},
             model_path=paths.POSE_MODEL / "pose.onnx",
             settings=ExtractionSettings(**params.pose.model_dump()),
             cache=paths.cache() / "poses",
             workers=workers(params),
             progress=update,
         )
-    for result in results:
-        if isinstance(result, Failure):
-            failures.append(result)
-        else:
-            yield result
+    for path, result in zip(parts, results, strict=True):
+        for clip in parts[path]:
+            poses = _part(result, clip)
+            if isinstance(poses, Failure):
+                failures.append(poses)
+            else:
+                yield poses
+
+
+def _part(video: ClipPoses | Failure, clip: Any) -> ClipPoses | Failure:
+    """A clip's poses out of those of its video, or why it has none."""
+    if isinstance(video, Failure):
+        return Failure(clip.clip_id, video.reason)
+    start_s, end_s = clip.start_frame / clip.fps, (clip.start_frame + clip.n_frames) / clip.fps
+    try:
+        poses = slice_clip(video, clip.clip_id, start_s=start_s, end_s=end_s)
+    except DataError as error:
+        return Failure(clip.clip_id, str(error))
+    return poses if len(poses.joints) else Failure(clip.clip_id, NO_PERSON)
 
 
 def _accuracy(dataset: Dataset, poses: PoseSet) -> dict:

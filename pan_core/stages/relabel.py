@@ -1,81 +1,106 @@
 """Stage relabel: which atomic action holds in which frames of each clip."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
+import torch
 
-from pan_core import segments
 from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Dataset
-from pan_core.datasets.taxonomy import whole
+from pan_core.datasets.taxonomy import Composition, whole
 from pan_core.pose.store import PoseSet
 from pan_core.progress import progress_bar
+from pan_core.segments.motion import equal_split, find_boundaries
+from pan_core.segments.refinement import Boundaries, RefinementSettings, Refiner, is_sequence, learning_pools
+from pan_core.segments.table import boundary_errors, frame_accuracy, segment_rows
 from pan_core.stages import paths
 from pan_core.tables import read_table, write_table
 from pan_core.tracking import Run
 
+Compositions = Mapping[str, Composition]
+# Ways to find boundaries, and what their figures end with; the first is the one that is used.
+WAYS = {"refined": "", "change points": "_change_points", "equal parts": "_equal_split"}
+
 
 def run(params: Params, tracked: Run) -> dict:
-    """Write the segment table; where the truth is known, measure it beside the equal split."""
+    """Write the segment table; where the truth is known, measure it beside change points alone and equal parts."""
     dataset = dataset_by_name(params.dataset)
-    clips = read_table("clips", paths.CLIPS)
-    poses = PoseSet(paths.POSES)
+    clips, poses = read_table("clips", paths.CLIPS), PoseSet(paths.POSES)
     clips = clips[[clip_id in poses for clip_id in clips["clip_id"]]]
     given = dataset.segments(paths.RAW, clips) if params.relabel.enabled else None
-    table = given if given is not None else _relabel(dataset, clips, poses, params)
+    if given is not None:
+        return _written(given, "given")
+    labels = clips["label"].unique()
+    made = {label: dataset.parts(label) if params.relabel.enabled else whole(label) for label in labels}
+    sequences = clips[[is_sequence(made[label]) for label in clips["label"]]]
+    if sequences.empty:
+        return _written(_table(clips, made, {}), "given classes" if params.relabel.enabled else "whole clips")
+    found = _boundaries(clips, sequences, poses, made, params)
+    figures = _written(_table(clips, made, found["refined"]), "change points, then forced alignment")
+    return figures | {"sequence_clips": len(sequences)} | _accuracy(dataset, sequences, made, found)
+
+
+def _written(table: pd.DataFrame, source: str) -> dict:
     write_table(table, "segments", paths.SEGMENTS)
-    return {
-        "segments": len(table),
-        "actions": int(table["label"].nunique()),
-        "source": "given" if given is not None else "change points" if params.relabel.enabled else "whole clips",
-    } | _accuracy(dataset, clips, table)
+    return {"segments": len(table), "actions": int(table["label"].nunique()), "source": source}
 
 
-def _relabel(dataset: Dataset, clips: pd.DataFrame, poses: PoseSet, params: Params) -> pd.DataFrame:
-    rows = []
-    with progress_bar("find segments", "clip") as update:
-        for done, clip in enumerate(clips.itertuples(index=False), start=1):
-            composition = dataset.parts(clip.label) if params.relabel.enabled else whole(clip.label)
-            boundaries = segments.find_boundaries(
+def _boundaries(
+    clips: pd.DataFrame, sequences: pd.DataFrame, poses: PoseSet, made: Compositions, params: Params
+) -> dict[str, Boundaries]:
+    """Boundaries of every clip of a sequence, in each of `WAYS`."""
+    equal, changes = {}, {}
+    with progress_bar("find change points", "clip") as update:
+        for done, clip in enumerate(sequences.itertuples(index=False), start=1):
+            equal[clip.clip_id] = equal_split(clip.n_frames, len(made[clip.label].parts))
+            changes[clip.clip_id] = find_boundaries(
                 poses.clip(clip.clip_id),
                 poses.layout,
-                composition,
+                made[clip.label],
                 clip.n_frames,
                 min_segment_s=params.relabel.min_segment_s,
             )
-            rows += segments.segment_rows(clip.clip_id, clip.label, composition, clip.n_frames, boundaries)
-            update(done, len(clips))
+            update(done, len(sequences))
+    torch.set_num_threads(params.train.threads)
+    people = poses.index.loc[clips["clip_id"], ["people", "frames"]].min(axis=1).to_numpy()
+    with progress_bar("align segments", "epoch") as update:
+        refiner = Refiner(
+            clips[people > 0],
+            poses,
+            made,
+            settings=RefinementSettings(min_segment_s=params.relabel.min_segment_s, seed=params.seed),
+            folder=paths.cache() / "checkpoints" / params.dataset / "relabel",
+            progress=update,
+        )
+        refined = refiner.refine(changes, learning_pools(clips, params.split.splits))
+    return {"refined": refined, "change points": changes, "equal parts": equal}
+
+
+def _table(clips: pd.DataFrame, made: Compositions, boundaries: Boundaries) -> pd.DataFrame:
+    rows = []
+    for clip in clips.itertuples(index=False):
+        own = boundaries.get(clip.clip_id, [])
+        rows += segment_rows(clip.clip_id, clip.label, made[clip.label], clip.n_frames, own)
     return pd.DataFrame(rows)
 
 
-def _accuracy(dataset: Dataset, clips: pd.DataFrame, found: pd.DataFrame) -> dict:
+def _accuracy(
+    dataset: Dataset, sequences: pd.DataFrame, made: Compositions, found: Mapping[str, Boundaries]
+) -> dict[str, object]:
+    """Frame accuracy and boundary errors of each way, over all clips of a sequence; empty where nobody knows."""
     truth = dataset.truth(paths.RAW)
-    sequences = clips[[len(dataset.parts(x).parts) > 1 and dataset.parts(x).kind == "sequence" for x in clips["label"]]]
-    if truth is None or sequences.empty or found["label"].nunique() == clips["label"].nunique():
+    if truth is None:
         return {}
     lengths = dict(zip(sequences["clip_id"], sequences["n_frames"], strict=True))
-    naive = pd.DataFrame(
-        [
-            row
-            for clip in sequences.itertuples(index=False)
-            for row in segments.segment_rows(
-                clip.clip_id,
-                clip.label,
-                dataset.parts(clip.label),
-                clip.n_frames,
-                segments.equal_split(clip.n_frames, len(dataset.parts(clip.label).parts)),
-            )
-        ]
-    )
-    fps = float(sequences["fps"].median())
     true = truth.segments[truth.segments["clip_id"].isin(lengths)]
-    errors, naive_errors = (segments.boundary_errors(table, true) for table in (found, naive))
-    return {
-        "sequence_clips": len(sequences),
-        "frame_accuracy": segments.frame_accuracy(found, true, lengths),
-        "frame_accuracy_equal_split": segments.frame_accuracy(naive, true, lengths),
-        "boundary_error_s": float(np.abs(errors).mean() / fps),
-        "boundary_error_s_equal_split": float(np.abs(naive_errors).mean() / fps),
-        "boundary_errors_frames": errors.tolist(),
-        "boundary_errors_frames_equal_split": naive_errors.tolist(),
-    }
+    fps = float(sequences["fps"].median())
+    figures: dict[str, object] = {}
+    for way, ending in WAYS.items():
+        table = _table(sequences, made, found[way])
+        errors = boundary_errors(table, true)
+        figures[f"frame_accuracy{ending}"] = frame_accuracy(table, true, lengths)
+        figures[f"boundary_error_s{ending}"] = float(np.abs(errors).mean() / fps)
+        figures[f"boundary_errors_frames{ending}"] = errors.tolist()
+    return figures

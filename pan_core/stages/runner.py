@@ -61,9 +61,9 @@ def workers(params: Params) -> int:
     return params.workers or len(os.sched_getaffinity(0))
 
 
-def dataset_context(params: Params) -> Context:
-    """Where the dataset's files come from, and the section of params.yaml that has its name."""
-    section = getattr(params, params.dataset, None)
+def dataset_context(params: Params, name: str | None = None) -> Context:
+    """Where a dataset's files come from, and the section of params.yaml that has its name."""
+    section = getattr(params, name or params.dataset, None)
     options = section.model_dump() if section is not None else {}
     return Context(
         cache=paths.cache(), mirror=paths.mirror(), workers=workers(params), options={**options, "seed": params.seed}

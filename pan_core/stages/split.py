@@ -1,10 +1,13 @@
-"""Stage split: the clip table with the official splits, and validation cut out of training."""
+"""Stage split: the clip table with its splits, and validation cut out of training."""
 
 from dataclasses import replace
 
+import pandas as pd
+
 from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
-from pan_core.datasets.splits import leakage, with_validation
+from pan_core.datasets.base import Catalogue
+from pan_core.datasets.splits import check_counts, group_splits, leakage, with_validation
 from pan_core.errors import DataError
 from pan_core.progress import progress_bar
 from pan_core.stages import paths
@@ -12,17 +15,25 @@ from pan_core.stages.runner import dataset_context
 from pan_core.tables import splits_of, write_table
 from pan_core.tracking import Run
 
+SHOWN = 5
+
 
 def run(params: Params, tracked: Run) -> dict:
-    """Catalogue the clips and cut validation groups out of the training part of each split in use."""
+    """Catalogue the clips and cut validation groups out of the training part of each split in use.
+
+    Raises:
+        DataError: Where a split in params.yaml does not exist.
+    """
     dataset = dataset_by_name(params.dataset)
     with progress_bar("read clips", "clip") as update:
         catalogue = dataset.catalogue(paths.RAW, replace(dataset_context(params), progress=update))
-    clips, known = catalogue.clips, splits_of(catalogue.clips)
-    absent = sorted(set(params.split.splits) - set(known))
-    if absent:
-        raise DataError(f"split.splits: {params.dataset} has splits {known}, but got {params.split.splits}")
-    clips = clips.drop(columns=[f"split{number}" for number in known if number not in params.split.splits])
+    clips = catalogue.clips
+    official = splits_of(clips)
+    differences = check_counts(clips, dataset.facts)
+    _say(catalogue, differences)
+    if not official:
+        clips = group_splits(clips, folds=params.split.folds, seed=params.seed)
+    clips = _in_use(clips, params)
     leaks, counts = {}, {}
     for column in (f"split{number}" for number in params.split.splits):
         clips[column] = with_validation(clips, column, share=params.split.validation_share, seed=params.seed)
@@ -35,6 +46,32 @@ def run(params: Params, tracked: Run) -> dict:
         "classes": int(clips["label"].nunique()),
         "groups": int(clips["group"].nunique()),
         "unreadable": len(catalogue.quarantine),
-        "test_clips_sharing_a_group_with_training": leaks,
+        "missing": len(catalogue.missing),
+        "missing_clips": list(catalogue.missing),
+        "differences_from_published": differences,
+        "splits": "official" if official else f"made by group, {params.split.folds} folds",
+        "test_clips_shared_with_training": leaks,
         "parts": counts,
     }
+
+
+def _in_use(clips: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """The clip table with the split columns in use only."""
+    known = splits_of(clips)
+    if absent := sorted(set(params.split.splits) - set(known)):
+        raise DataError(f"split.splits: {params.dataset} has splits {known}, but got {absent} in params.yaml")
+    return clips.drop(columns=[f"split{number}" for number in known if number not in params.split.splits])
+
+
+def _say(catalogue: Catalogue, differences: list[str]) -> None:
+    """Print what is not as published, so that nobody takes a part for the whole."""
+    for difference in differences:
+        print(f"not as published: {difference}")
+    if missing := catalogue.missing:
+        print(
+            f"{len(missing)} listed clips are not on disk, such as {', '.join(missing[:SHOWN])}; all: reports/split.json"
+        )
+    for row in catalogue.quarantine.head(SHOWN).itertuples(index=False):
+        print(f"left out: {row.clip_id}: {row.reason}")
+    if (more := len(catalogue.quarantine) - SHOWN) > 0:
+        print(f"left out: {more} more, see {paths.QUARANTINE}/split.parquet")

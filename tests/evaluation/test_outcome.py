@@ -46,7 +46,7 @@ def assert_same(one: Outcome, other: Outcome) -> None:
 @pytest.mark.parametrize("with_targets", [True, False])
 def test_round_trip(stored, tmp_path, with_targets):
     targets = np.full((2, 5, 2), 0.5) if with_targets else None
-    stored = replace(stored, frame_targets=targets)
+    stored = replace(stored, frame_targets=targets, explanations=-np.ones((2, 3)) if with_targets else None)
     stored.save(tmp_path / "deep" / "outcome.npz")
     assert_same(Outcome.load(tmp_path / "deep" / "outcome.npz"), stored)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["outcome.npz"]
@@ -55,6 +55,17 @@ def test_round_trip(stored, tmp_path, with_targets):
 def test_predictions_are_the_most_probable_classes(stored):
     assert stored.predictions.tolist() == [2, 1]
     assert len(stored) == 2
+
+
+def test_ways_to_read_the_class_by_thought(stored):
+    """True classes 2 and 0. The class head says 2 and 1, the segments 0 and 0, the other network 2 and 0."""
+    assert stored.clip_accuracies() == {"class head": 0.5}
+    explained = replace(
+        stored,
+        explanations=np.array([[-0.1, -2, -3], [-0.4, -1, -0.5]]),
+        whole_probabilities=np.array([[0.1, 0.2, 0.7], [0.6, 0.2, 0.2]]),
+    )
+    assert explained.clip_accuracies() == {"class head": 0.5, "by segments": 0.5, "without relabelling": 1.0}
 
 
 def test_every_fault_is_in_one_message(stored):

@@ -30,6 +30,7 @@ def make(kind: str) -> Picture:
             metrics.calibration(np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]]))
         ),
         "joints": lambda: plots.joint_bars(("nose", "left_hip"), {"actors": np.array([0.9, np.nan])}, 0.1),
+        "clip class": lambda: plots.clip_class_bars({"clip mode": {"a": 0.9, "b": 0.25}, "online mode": {"a": 0.8}}),
         "boundaries": lambda: plots.boundary_errors({"ours": np.array([0.0, 2, -1]), "naive": np.array([9.0])}),
     }
     return makers[kind]()
@@ -37,7 +38,7 @@ def make(kind: str) -> Picture:
 
 KINDS = (
     "training", "one epoch", "confusion", "confusion of many", "classes", "observed", "calibration", "joints",
-    "boundaries",
+    "boundaries", "clip class",
 )  # fmt: skip
 
 
@@ -82,6 +83,7 @@ def test_words_carry_the_figures():
     assert "clip mode ends at 35.0 %, online mode ends at 10.0 %" in make("training").alt
     assert "20.0 % after 10 %, 60.0 % after half, 90.0 % at the end" in make("observed").alt
     assert "lowest: c 25 %, a 100 %" in make("classes").alt
+    assert "clip mode: a 90.0 %, b 25.0 %; online mode: a 80.0 %" in make("clip class").alt
     assert "ours 1.00 frames, naive 9.00 frames" in make("boundaries").alt
     # One of two clips is right; it says 0.9, the other 0.8: (0.1 + 0.8) / 2.
     assert "45.0 %" in make("calibration").alt

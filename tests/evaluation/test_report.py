@@ -36,14 +36,26 @@ def data(outcome) -> ReportData:
     return ReportData(
         title="PAN & friends",
         dataset="actors",
-        outcomes=[replace(outcome, mode="clip", labels=outcome.predictions), outcome],
+        outcomes=[
+            replace(outcome, mode="clip", labels=outcome.predictions),
+            # By segments 2 of 6 clips are right, without relabelling all.
+            replace(
+                outcome,
+                explanations=np.tile([0.0, -1, -2], (6, 1)),
+                whole_probabilities=np.eye(3)[outcome.labels],
+            ),
+        ],
         parameters=468_211,
         created="2030-01-02 03:04",
         histories={"clip mode": history, "online mode": history},
         clips=pd.DataFrame({"train": [12, 11, 10], "test": [2, 2, 2]}, index=["Run", "Walk", "LongJump"]),
         quarantine=pd.DataFrame([["v_<b>x</b>", "pose", "no person found"]], columns=["clip_id", "stage", "reason"]),
         pose_accuracy=PoseAccuracy(outcome.layout.joints, {"true joints": np.full(13, 0.75)}, 0.1, overall=0.77),
-        relabelling=Relabelling(0.94, 0.81, np.array([0.0, 1, -2]), np.array([5.0, -5, 8]), 3),
+        relabelling=Relabelling(
+            frame_accuracy={"refined": 0.94, "equal parts": 0.81},
+            boundary_errors={"refined": np.array([0.0, 1, -2]), "equal parts": np.array([5.0, -5, 8])},
+            clips=3,
+        ),
         settings={"train": {"epochs": 60}, "seed": 0},
         runs={"train": "3f1a"},
         provenance=[Provenance("Test accuracy", "measured", "dvc repro evaluate")],
@@ -84,7 +96,7 @@ def test_contents_lead_to_sections(page):
     ids = page.values("id")
     assert len(ids) == len(set(ids))
     targets = [link.removeprefix("#") for link in page.values("href")]
-    assert len(targets) == 13 and set(targets) <= set(ids)
+    assert len(targets) == 14 and set(targets) <= set(ids)
 
 
 def test_it_fits_a_phone_and_follows_the_readers_colours(page, text):
@@ -101,6 +113,8 @@ def test_figures_are_shown(page):
     assert f"{100 * 18 / 34:.1f} %" in shown
     assert "75.0 %" not in shown and "77.0 %" in shown and "0.47 M" in shown and "31 ms" in shown
     assert "93.5" in shown and "63.3" in shown and "cited" in shown and "measured" in shown
+    assert "33.3 %" in shown, "2 of 6 by segments"
+    assert "94.0 %" in shown and "81.0 %" in shown
     assert "1.00 frames" in shown and "6.00 frames" in shown
     assert "train.epochs" in shown and "3f1a" in shown and "dvc repro evaluate" in shown
 
@@ -117,7 +131,7 @@ def test_parts_without_data_are_left_out(outcome, tmp_path):
     page = Page((tmp_path / "report.html").read_text())
     sections = [attrs["id"] for tag, attrs in page.elements if tag == "section"]
     assert sections == ["results", "table1", "classes", "confusion", "confidence", "attention"]
-    assert "points against" not in page.text
+    assert "points against" not in page.text and "Without relabelling" not in page.text
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 

@@ -44,3 +44,13 @@ def test_penn_action_has_its_own_comparators_and_other_datasets_do_not():
 def test_every_figure_has_its_kind():
     for row in build_table1("penn_action", {"clip": 0.97}).rows:
         assert {figure.kind for figure in row.figures.values()} == {MEASURED if row.ours else CITED}
+
+
+@pytest.mark.parametrize(("poses", "column"), [("ucf101_pose", "UCF101"), ("hmdb51_pose", "HMDB51")])
+def test_poses_of_a_dataset_stand_in_its_column(poses, column):
+    ours = build_table1(poses, {"clip": 0.5}).as_records()[-1]
+    assert ours[column] == "50.0 (measured)"
+
+
+def test_jhmdb14_is_never_called_jhmdb():
+    assert "JHMDB, 14 of 21 classes" in build_table1("jhmdb14", {"clip": 0.5}).titles()

@@ -25,7 +25,7 @@ def extracted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Replaces the extractor by one that finds `POSES` in every video; lists the videos that it was given."""
     videos: list[Path] = []
 
-    def extract(self: PoseExtractor, video: Path) -> ExtractedPoses:
+    def extract(self: PoseExtractor, video: Path, **_: object) -> ExtractedPoses:
         videos.append(video)
         return POSES
 
@@ -43,7 +43,7 @@ def videos(tmp_path: Path) -> dict[str, Path]:
 
 
 def run(videos: dict[str, Path], pose_model: Path, tmp_path: Path, **changes: object) -> list[ClipPoses | Failure]:
-    arguments = {"model_path": pose_model, "settings": SETTINGS, "cache": tmp_path / "cache", "workers": 1} | changes
+    arguments = {"model_path": pose_model, "settings": SETTINGS, "cache": tmp_path / "cache", "workers": 0} | changes
     return list(extract_clips(videos, **arguments))
 
 

@@ -27,6 +27,11 @@ def good() -> pd.DataFrame:
             "visible_joint_share": 0.75,
             "mean_score": 0.5,
             "motion": 0.1,
+            "max_score": 0.9,
+            "level_share": 0.0,
+            "inside_share": 1.0,
+            "person_share": 1.0,
+            "jitter": 0.01,
         }
     )
 
@@ -40,7 +45,7 @@ def failures(table: pd.DataFrame, **limits) -> dict[str, object]:
 def test_a_good_dataset_passes_with_what_was_seen(good):
     result = check_dataset(good, labels=LABELS)
     assert result.passed
-    assert result.checked == 11
+    assert result.checked == 18
     observed = {finding.name: finding.observed for finding in result.findings}
     assert observed["joints found"] == 0.75
     assert observed["keypoint scores"] == 0.5
@@ -81,7 +86,7 @@ def test_too_few_joints(good):
 
 def test_scores_that_are_not_scores(good):
     good["mean_score"] = 255.0
-    assert failures(good) == {"keypoint scores": 255.0}
+    assert failures(good) == {"keypoint scores": 255.0, "score of the middle clip": 255.0}
 
 
 def test_clips_that_stand_still(good):
@@ -112,6 +117,62 @@ def test_a_class_without_any_clip_is_seen_when_the_labels_are_given(good):
         "smallest class", "every class in train", "every class in test",
     }  # fmt: skip
     assert check_dataset(table).passed
+
+
+def test_scores_of_annotated_joints_have_three_values(good):
+    good["level_share"] = 1.0
+    assert check_dataset(good, labels=LABELS, kind="annotated").passed
+    assert failures(good) == {"scores are a network's": 1.0}
+    good.loc[4, "level_share"] = 0.9
+    result = check_dataset(good, labels=LABELS, kind="annotated")
+    assert result.unusable() == {
+        "jump-4": "expected level_share at least 1 (annotated scores are 0, 0.5 or 1)",
+    }
+
+
+def test_a_clip_that_breaks_two_fatal_expectations_has_both_reasons(good):
+    good.loc[7, ["inside_share", "max_score"]] = 0.1, 255.0
+    good.loc[8, "motion"] = 0.0
+    assert check_dataset(good, labels=LABELS).unusable() == {
+        "jump-7": "expected max_score at most 1 (scores are at most 1); expected inside_share at least 0.25 "
+        "(joints in the picture)",
+    }
+
+
+def test_all_clips_that_break_an_expectation_are_named(good):
+    good["inside_share"] = 0.0
+    assert len(check_dataset(good, labels=LABELS).unusable()) == 30
+
+
+def test_trembling_joints_and_frames_without_anybody(good):
+    good["jitter"], good["person_share"] = 0.2, 0.25
+    assert failures(good) == {"joints are steady": pytest.approx(0.2), "frames with a person": 0.25}
+
+
+def test_footage_of_cameras(good):
+    # Each video has three clips, one of every label, 10 seconds each; in the first video two of them hold at once.
+    clips = good.assign(
+        path=[f"video{number % 10}.mp4" for number in range(30)],
+        camera="hall",
+        start_frame=[number // 10 * 150 for number in range(30)],
+        n_frames=150,
+    )
+    clips.loc[10, "start_frame"] = 0
+    result = check_dataset(good, labels=LABELS, kind="surveillance", clips=clips)
+    assert result.passed
+    assert {"one camera a video", "overlap of labels", "no span twice"} <= {item.name for item in result.findings}
+    clips.loc[[3, 4], ["label", "start_frame"]] = "run", 150
+    clips.loc[5, "camera"] = "yard"
+    failed = check_dataset(good, labels=LABELS, kind="surveillance", clips=clips).failed
+    assert {item.name: item.examples for item in failed} == {
+        "one camera a video": ("video5.mp4",),
+        "no span twice": ("video3.mp4", "video4.mp4"),
+    }
+
+
+def test_an_unknown_kind_is_refused(good):
+    with pytest.raises(DataError, match="expected one of annotated, extracted, surveillance, but got 'films'"):
+        check_dataset(good, kind="films")
 
 
 def test_unused_clips_are_left_out(good):
@@ -150,7 +211,8 @@ def test_great_expectations_is_silent_and_loaded_only_for_a_check(tmp_path):
         "import sys, pan_core.quality; assert 'great_expectations' not in sys.modules\n"
         "import pandas as pd\n"
         "row = dict(clip_id='a', label='x', part='train', n_frames=9, fps=1.0, people=1, visible_joint_share=1.0,\n"
-        "           mean_score=0.5, motion=0.1)\n"
+        "           mean_score=0.5, motion=0.1, max_score=0.9, level_share=0.0, inside_share=1.0, person_share=1.0,\n"
+        "           jitter=0.0)\n"
         "rows = [row, row | dict(clip_id='b', part='test')]\n"
         "print(pan_core.quality.check_dataset(pd.DataFrame(rows)).passed)\n"
     )

@@ -37,6 +37,27 @@ def test_one_clip_by_hand(tmp_path):
     assert row["visible_joint_share"] == pytest.approx(2 / (3 * V))
     assert row["mean_score"] == pytest.approx(0.7)
     assert row["motion"] == pytest.approx(1.0)
+    assert row["max_score"] == pytest.approx(0.8)
+    assert (row["level_share"], row["inside_share"]) == (0, 1)
+    assert row["person_share"] == pytest.approx(2 / 3)
+    assert np.isnan(row["jitter"])
+
+
+def test_joints_outside_the_picture_and_annotated_scores(tmp_path):
+    # One joint far outside of 30 x 40, one just inside the margin of 5 %, one inside; scores 0.5, 1 and 0.9.
+    joints = np.zeros((1, 1, V, 3))
+    joints[0, 0, :3] = (100, 20, 0.5), (31, 20, 1), (10, 20, 0.9)
+    row = summarise(clip_table("a"), poses_of(tmp_path, clip("a", joints)), split="split1").iloc[0]
+    assert (row["inside_share"], row["level_share"]) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+
+
+def test_jitter_of_a_joint_that_turns_back(tmp_path):
+    # From 10 to 15 and back to 10: the second difference is 10 pixels, a fifth of the diagonal.
+    joints = np.full((1, 3, V, 3), np.nan)
+    joints[..., 2] = 0
+    joints[0, :, 0] = (10, 10, 1), (15, 10, 1), (10, 10, 1)
+    row = summarise(clip_table("a"), poses_of(tmp_path, clip("a", joints)), split="split1").iloc[0]
+    assert row["jitter"] == pytest.approx(0.2)
 
 
 def test_the_step_from_one_person_to_the_next_is_no_motion(tmp_path):
@@ -76,6 +97,16 @@ def test_the_whole_equals_a_loop_over_clips(tmp_path, monkeypatch, rows_at_once)
             for v in range(V)
             if found[m, t, v] and found[m, t - 1, v]
         ]
+        bends = [
+            np.hypot(*(item.joints[m, t - 2 : t + 1, v, :2].T @ [1, -2, 1])) / 50
+            for m in range(found.shape[0])
+            for t in range(2, found.shape[1])
+            for v in range(V)
+            if found[m, t - 2 : t + 1, v].all()
+        ]
+        assert row.jitter == pytest.approx(np.mean(bends) if bends else np.nan, nan_ok=True)
+        assert row.person_share == pytest.approx(found.any(axis=(0, 2)).mean())
+        assert row.max_score == pytest.approx(item.joints[..., 2].max(initial=0))
         assert row.visible_joint_share == pytest.approx(found.mean() if found.size else 0)
         assert row.mean_score == pytest.approx(
             item.joints[..., 2][found].mean() if found.any() else np.nan, nan_ok=True

@@ -85,6 +85,7 @@ def make_workspace(folder, mirror):
     for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
         shutil.copy2(ROOT / name, folder / name)
     (folder / "pan_core").symlink_to(ROOT / "pan_core")
+    (folder / "data" / "incoming").mkdir(parents=True)
     workspace = Workspace(folder, mirror)
     assert workspace.run("dvc", "init", "--no-scm", "--quiet")[0] == 0
     workspace.set({"train.epochs": 4, "split.validation_share": 0.2, "latency.frames": 100, "latency.pose_frames": 10,

@@ -36,6 +36,8 @@ COMPOSITION: dict[str, tuple[str, tuple[str, ...]]] = {
     "WalkingAndWaving": ("together", ("Walking", "Waving")),
 }
 CLASSES = ACTIONS + tuple(COMPOSITION)
+# No part of a sequence is shorter than this share of the clip, nor than this time: a jump or a throw needs it.
+SHORTEST_SHARE, SHORTEST_S = 0.2, 0.7
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ def _in_sequence(
     parts: tuple[str, ...], body: Body, manner: Manner, t: np.ndarray, rng: np.random.Generator
 ) -> tuple[Motion, list[Segment]]:
     frames, step = len(t), t[1] - t[0]
-    border = round(rng.uniform(0.36, 0.64) * frames)
+    shortest = min(max(SHORTEST_SHARE * frames, SHORTEST_S / step), 0.4 * frames)
+    border = round(rng.uniform(shortest, frames - shortest))
     moment = border * step
     first = MOVES[parts[0]](body, manner, _span(t, moment, rng, lead_in=True, lead_out=False), rng)
     speed = (first.pelvis[-1, 0] - first.pelvis[0, 0]) / (t[-1] - t[0])

@@ -1,13 +1,6 @@
-"""Relabelling by segment (section III of the paper): which atomic action holds in which frames of a clip.
-
-A class is a sequence (LongJump: Running, then Jumping), several actions at once (WalkingAndWaving), or atomic.
-Where a dataset gives no boundaries they are found as change points of pose motion, with ruptures.
-"""
-
-from itertools import pairwise
+"""Change points of pose motion: boundaries of a sequence without any model of its actions, found with ruptures."""
 
 import numpy as np
-import pandas as pd
 
 from pan_core.datasets.taxonomy import Composition
 from pan_core.model.missing import UnseenPlacer, bridge_gaps, seen_joints
@@ -79,29 +72,6 @@ def equal_split(frames: int, parts: int) -> list[int]:
     return [round(frames * part / parts) for part in range(1, parts)]
 
 
-def segment_rows(
-    clip_id: str, label: str, composition: Composition, n_frames: int, boundaries: list[int]
-) -> list[dict[str, object]]:
-    """Rows of the segment table for one clip.
-
-    Args:
-        clip_id: The clip.
-        label: Its class, which becomes `parent_label`.
-        composition: How the class is made.
-        n_frames: Frames of the video.
-        boundaries: Video frames at which a sequence goes on to its next part.
-    """
-    if composition.kind == "together":
-        spans = [(0, n_frames)] * len(composition.parts)
-    else:
-        edges = [0, *boundaries, n_frames]
-        spans = list(pairwise(edges))
-    return [
-        {"clip_id": clip_id, "start_frame": start, "end_frame": end, "label": part, "parent_label": label}
-        for part, (start, end) in zip(composition.parts, spans, strict=True)
-    ]
-
-
 def find_boundaries(
     poses: ClipPoses, layout: SkeletonLayout, composition: Composition, n_frames: int, *, min_segment_s: float
 ) -> list[int]:
@@ -115,34 +85,3 @@ def find_boundaries(
     signal = motion_signal(poses.joints[main_person(poses.joints)], layout, poses.fps)
     found = change_points(signal, parts, round(min_segment_s * poses.fps))
     return [min(n_frames - 1, max(1, round(point * n_frames / frames))) for point in found]
-
-
-def frame_matrix(segments: pd.DataFrame, actions: list[str], n_frames: int) -> np.ndarray:
-    """Which actions hold in which frame; rows of one clip -> bool (T, A)."""
-    holds = np.zeros((n_frames, len(actions)), dtype=bool)
-    for row in segments.itertuples(index=False):
-        holds[row.start_frame : row.end_frame, actions.index(row.label)] = True
-    return holds
-
-
-def frame_accuracy(found: pd.DataFrame, true: pd.DataFrame, lengths: dict[str, int]) -> float:
-    """Share of frames whose set of actions is the true one, over the clips named in `lengths`."""
-    actions = sorted(set(found["label"]) | set(true["label"]))
-    right = total = 0
-    found_by, true_by = dict(list(found.groupby("clip_id"))), dict(list(true.groupby("clip_id")))
-    for clip_id, n_frames in lengths.items():
-        same = frame_matrix(found_by[clip_id], actions, n_frames) == frame_matrix(true_by[clip_id], actions, n_frames)
-        right += int(same.all(axis=1).sum())
-        total += n_frames
-    return right / total if total else float("nan")
-
-
-def boundary_errors(found: pd.DataFrame, true: pd.DataFrame) -> np.ndarray:
-    """Signed error of every boundary inside a clip, in frames; found minus true, sequences only."""
-
-    def starts(table: pd.DataFrame) -> pd.Series:
-        inner = table[table["start_frame"] > 0]
-        return inner.set_index(["clip_id", "label"])["start_frame"]
-
-    both = pd.concat([starts(found), starts(true)], axis=1, join="inner").to_numpy()
-    return both[:, 0] - both[:, 1]

@@ -1,0 +1,83 @@
+"""`pan data`: what datasets there are, what is on disk, whether it is what it should be."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Datasets: what there is, what is at hand, whether it is whole.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_() -> None:
+    """Show every dataset: classes, clips, what is on disk, how to get it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from pan_core.config import load_params
+    from pan_core.datasets.inspection import list_datasets
+    from pan_core.stages.runner import dataset_context
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("name", "dataset", "classes", "clips", "gives", "at hand", "how to get it"):
+        table.add_column(column, justify="right" if column in ("classes", "clips") else "left", overflow="fold")
+    for row in list_datasets(dataset_context(load_params())):
+        counts = (f"{count:,}" if count else "-" for count in (row.classes, row.clips))
+        table.add_row(row.name, row.title, *counts, row.gives, ", ".join(row.found) or "-", row.how)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="Name of a dataset, as `pan data list` shows it.")],
+    folder: Annotated[Path | None, typer.Option(help="Folder of the footage, for surveillance.")] = None,
+    decode: Annotated[int, typer.Option(min=0, help="Videos to decode to the end; the others are only opened.")] = 50,
+    download: Annotated[bool, typer.Option("--download", help="Download what is not at hand.")] = False,
+) -> None:
+    """Read a dataset, compare it with what was published, and name whatever is missing, damaged or different.
+
+    Nothing in the workspace changes. Ends with status 1 where something is not as it should be.
+    """
+    from dataclasses import replace
+
+    from pan_core.config import load_params
+    from pan_core.datasets import dataset_by_name
+    from pan_core.datasets.inspection import inspect
+    from pan_core.progress import progress_bar
+    from pan_core.stages.runner import dataset_context
+
+    dataset = dataset_by_name(name)
+    context = dataset_context(load_params(), name)
+    if folder is not None:
+        context = replace(context, options={**context.options, "folder": str(folder), "path": str(folder)})
+    context.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=context.cache) as scratch, progress_bar(f"check {name}", "file") as update:
+        context = replace(context, download=download, progress=update)
+        found = inspect(dataset, Path(scratch) / "raw", context, decode=decode)
+    width = max(len(key) for key, _ in found.figures) + 2
+    for key, value in found.figures:
+        typer.echo(f"{key:{width}}{value}")
+    for finding in found.findings:
+        typer.echo(f"not as it should be: {finding}")
+    typer.echo(f"{len(found.findings)} findings" if found.findings else "all as it should be")
+    raise typer.Exit(1 if found.findings else 0)
+
+
+@app.command()
+def manifest(
+    folder: Annotated[Path, typer.Argument(help="Folder with videos and GMDCSA24's lists or a Label Studio export.")],
+    out: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("manifest.csv"),
+    source: Annotated[str, typer.Option(help="auto, or the name of the file to read.")] = "auto",
+) -> None:
+    """Turn labels of another form into the manifest that the dataset `surveillance` reads."""
+    from pan_core.datasets.manifests import read_any, write_manifest
+
+    found = read_any(folder, manifest=source)
+    write_manifest(found.rows, out)
+    for row in found.quarantine.itertuples(index=False):
+        typer.echo(f"left out: {row.clip_id}: {row.reason}")
+    if found.missing:
+        typer.echo(f"{len(found.missing)} listed videos are not in {folder}: {', '.join(found.missing)}")
+    typer.echo(f"{len(found.rows)} rows in {out}")

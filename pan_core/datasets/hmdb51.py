@@ -1,0 +1,170 @@
+"""HMDB51: 6,766 videos of 51 actions, mostly from films, three official splits (Kuehne et al., ICCV 2011).
+
+A clip is named `<film>_<class>_<visible part>_<camera motion>_np<people>_<view>_<quality>_<number>.avi`, and its film
+is its group. Each class has a list a split, made so that clips of one film do not stand on both sides of it; the
+lists of different classes were not matched with each other, so a film may be in training with one class and in test
+with another.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, RemoteFile
+from pan_core.datasets.video_folders import (
+    SHOWN,
+    SPLITS,
+    VIDEO_SUFFIX,
+    VIDEOS,
+    ClipName,
+    gather,
+    obtain_any,
+    read_catalogue,
+    require_folder,
+    unpack_into,
+)
+from pan_core.errors import DataError
+from pan_core.files import atomic_path
+
+CLASSES = (
+    "brush_hair", "cartwheel", "catch", "chew", "clap", "climb", "climb_stairs", "dive", "draw_sword",
+    "dribble", "drink", "eat", "fall_floor", "fencing", "flic_flac", "golf", "handstand", "hit", "hug", "jump",
+    "kick", "kick_ball", "kiss", "laugh", "pick", "pour", "pullup", "punch", "push", "pushup", "ride_bike",
+    "ride_horse", "run", "shake_hands", "shoot_ball", "shoot_bow", "shoot_gun", "sit", "situp", "smile",
+    "smoke", "somersault", "stand", "swing_baseball", "sword", "sword_exercise", "talk", "throw", "turn",
+    "walk", "wave",
+)  # fmt: skip
+
+FACTS = Facts(
+    "HMDB51",
+    classes=51,
+    clips=6766,
+    splits={number: {"train": 3570, "test": 1530, "unused": 1666} for number in (1, 2, 3)},
+    how="downloaded: 2 GB of video in a rar archive of rar archives, which needs a Debian package",
+    licence="CC BY 4.0",
+    reference="Kuehne et al., ICCV 2011",
+)
+LISTS = RemoteFile(
+    "test_train_splits.rar",
+    urls=("https://serre-lab.clps.brown.edu/wp-content/uploads/2013/10/test_train_splits.rar",),
+    checksum="md5:15e67781e70dcfbdce2d7dbb9b3344b5",
+    instead=("testTrainMulti_7030_splits",),
+)
+VIDEO_ARCHIVE = RemoteFile(
+    "hmdb51_org.rar",
+    urls=("https://serre-lab.clps.brown.edu/wp-content/uploads/2013/10/hmdb51_org.rar",),
+    instead=("hmdb51_org",),
+)
+
+PARTS = {"0": "unused", "1": "train", "2": "test"}
+
+# The film is as short as can be, so that the class is as long as can be: `draw_sword`, not `sword`.
+_NAME = re.compile(
+    rf"(?P<film>.+?)_(?P<label>{'|'.join(CLASSES)})_[hulf]_[cn]m_np\d+_(?:fr|ba|le|ri)_(?:goo|med|bad)_\d+"
+)
+_LIST = re.compile(r"(?P<label>.+)_test_split(?P<number>\d+)")
+_FOLDERS = {label: label for label in CLASSES}
+
+
+class Hmdb51(Dataset):
+    """Adapter of HMDB51's videos."""
+
+    name = "hmdb51"
+    facts: ClassVar = FACTS
+    files: ClassVar = (LISTS, VIDEO_ARCHIVE)
+
+    def fetch(self, folder: Path, context: Context) -> None:
+        """Obtain and check the split lists, which are small, then the videos; both or nothing below `folder`."""
+        lists, videos = self.files
+        with atomic_path(folder) as partial:
+            partial.mkdir()
+            unpack_into(obtain_any(self.name, [lists], context), partial / "unpacked", context)
+            gather(partial / "unpacked", partial / SPLITS, ".txt")
+            read_splits(partial / SPLITS)
+            unpack_into(obtain_any(self.name, [videos], context), partial / "unpacked", context, nested=True)
+            gather(partial / "unpacked", partial / VIDEOS, VIDEO_SUFFIX, lambda path: path.parent.name)
+
+    def catalogue(self, folder: Path, context: Context) -> Catalogue:
+        """Clips with the three official splits."""
+        splits = read_splits(folder / SPLITS)
+        return read_catalogue(folder, splits, source=self.name, name_of=read_name, context=context)
+
+
+def source_film(name: str) -> str:
+    """Film that a clip was cut from, as its name says.
+
+    Some names number the parts of a film (`Return_of_the_King_1`, `Return_of_the_King_4`) and some number the videos
+    of a series; the official lists keep the numbered names apart as different films, and so does this.
+
+    Args:
+        name: Name of the clip, with or without `.avi`.
+
+    Raises:
+        DataError: Where the name is against HMDB51's rule.
+    """
+    return _match(name)["film"]
+
+
+def read_name(path: Path) -> ClipName:
+    """What a video's path says.
+
+    Raises:
+        DataError: Where the name is against HMDB51's rule, or the folder is that of another class.
+    """
+    match = _match(path.name)
+    require_folder(path, match["label"], _FOLDERS)
+    return ClipName(clip_id=path.stem, label=match["label"], group=match["film"])
+
+
+def read_splits(folder: Path, classes: Sequence[str] = CLASSES) -> dict[str, dict[str, str]]:
+    """Part of every clip in every official split: column -> clip id -> train, test or unused.
+
+    Args:
+        folder: Folder with a list a class and split: `wave_test_split1.txt`, its lines `<name>.avi 1`.
+        classes: Classes, each of which must have a list in each split.
+
+    Raises:
+        DataError: Where lists are missing or contradict themselves, with the first faults.
+    """
+    lists = {path: match for path in sorted(folder.glob("*.txt")) if (match := _LIST.fullmatch(path.stem))}
+    if not lists:
+        raise DataError(f"{folder}: no <class>_test_split<number>.txt; run `dvc repro --force fetch`")
+    numbers = sorted({int(match["number"]) for match in lists.values()})
+    present = {(match["label"], int(match["number"])) for match in lists.values()}
+    wanted = [(label, number) for number in numbers for label in classes]
+    faults = [f"{label}_test_split{number}.txt: missing" for label, number in wanted if (label, number) not in present]
+    faults += [f"{path.name}: no such class" for path, match in lists.items() if match["label"] not in classes]
+    splits: dict[str, dict[str, str]] = {f"split{number}": {} for number in numbers}
+    for path, match in lists.items():
+        faults += _read_list(path, match["label"], splits[f"split{int(match['number'])}"])
+    if faults:
+        shown = "".join(f"\n  - {fault}" for fault in faults[:SHOWN])
+        raise DataError(f"{folder}: {len(faults)} faults in the split lists; fetch them again:{shown}")
+    return splits
+
+
+def _read_list(path: Path, label: str, parts: dict[str, str]) -> list[str]:
+    """Add one list's clips to the parts of its split; returns what is wrong with its lines."""
+    faults = []
+    for line in filter(None, map(str.strip, path.read_text(encoding="utf-8", errors="replace").splitlines())):
+        name, _, flag = line.rpartition(" ")
+        clip_id, part = name.strip().removesuffix(".avi"), PARTS.get(flag)
+        match = _NAME.fullmatch(clip_id)
+        if part is None or not clip_id:
+            faults.append(f"{path.name}: Expected `<name>.avi` and 0, 1 or 2, but got {line!r}")
+        elif match is None or match["label"] != label:
+            faults.append(f"{path.name}: {clip_id!r} is no name of a clip of {label}")
+        elif parts.setdefault(clip_id, part) != part:
+            faults.append(f"{path.name}: {clip_id!r} is both {parts[clip_id]} and {part}")
+    return faults
+
+
+def _match(name: str) -> re.Match[str]:
+    match = _NAME.fullmatch(name.removesuffix(".avi"))
+    if match is None:
+        raise DataError(
+            f"{name}: Expected a name like RATRACE_wave_f_nm_np1_fr_goo_37.avi: <film>_<class>_<visible part>_"
+            "<camera motion>_np<people>_<view>_<quality>_<number>; rename or remove it"
+        )
+    return match

@@ -1,0 +1,172 @@
+"""JHMDB: 928 clips of 21 of HMDB51's classes with 15 joints annotated in every frame (Jhuang et al., ICCV 2013).
+
+Read from the two official archives: `joint_positions/<class>/<clip>/joint_positions.mat`, whose `pos_img` (2, 15, T)
+counts pixels of a 320 x 240 picture from 1, and `splits/<class>_test_split<k>.txt` with lines `<clip>.avi <part>`, where
+the part is 1 for training and 2 for test. Every joint of every frame is annotated, those out of the picture too.
+"""
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from pan_core.datasets.archives import unpack
+from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, RemoteFile
+from pan_core.datasets.download import obtain
+from pan_core.datasets.hmdb51 import source_film
+from pan_core.errors import DataError
+from pan_core.files import atomic_path
+from pan_core.pose.store import ClipPoses
+from pan_core.skeletons import JHMDB15
+from pan_core.tables import empty_table
+
+HOST = "files.is.tue.mpg.de/jhmdb"
+POSITIONS, SPLITS = "joint_positions", "splits"
+FPS, WIDTH, HEIGHT = 30.0, 320, 240
+PART = {"0": "unused", "1": "train", "2": "test"}
+_DAMAGED = (MatReadError, OSError, ValueError, TypeError, KeyError, NotImplementedError, zlib.error)
+
+
+class Jhmdb(Dataset):
+    """Adapter of JHMDB; the group of a clip is the film that it was cut from, as in HMDB51."""
+
+    name = "jhmdb"
+    facts: ClassVar = Facts(
+        "JHMDB",
+        classes=21,
+        clips=928,
+        splits={1: {"train": 660, "test": 268}},
+        licence="none stated: research use; HMDB51: CC BY 4.0",
+        reference="Jhuang et al., ICCV 2013",
+    )
+    files: ClassVar = (
+        RemoteFile(
+            "joint_positions.zip",
+            urls=(f"https://{HOST}/joint_positions.zip", f"http://{HOST}/joint_positions.zip"),
+            checksum="md5:3d1ac91bcb8544ddfdd9547997db239f",
+        ),
+        RemoteFile(
+            "splits.zip",
+            urls=(f"https://{HOST}/splits.zip", f"http://{HOST}/splits.zip"),
+            checksum="md5:15b9f2f7a99d63c07f3be0c9ecde43b5",
+        ),
+    )
+    has_video = False
+    layout = JHMDB15
+
+    def fetch(self, folder: Path, context: Context) -> None:
+        """Unpack both archives, without what a Macintosh left in them."""
+        positions, splits = (obtain(self.name, file, context) for file in self.files)
+        with atomic_path(folder) as partial:
+            unpack(positions, partial / POSITIONS, members=_is_positions, progress=context.progress)
+            unpack(splits, partial / SPLITS, members=_is_split_list)
+
+    def catalogue(self, folder: Path, context: Context) -> Catalogue:
+        """Clip table with the three official splits; a clip whose joints cannot be read goes to quarantine."""
+        parts = read_splits(folder / SPLITS)
+        files = sorted((folder / POSITIONS).rglob("joint_positions.mat"))
+        rows, failed = [], []
+        for done, path in enumerate(files, start=1):
+            clip_id = path.parent.name
+            try:
+                row = _row(path, frames=read_joints(path).shape[1])
+                rows.append(row | {column: split.get(clip_id, "unused") for column, split in parts.items()})
+            except DataError as error:
+                failed.append({"clip_id": clip_id, "stage": "split", "reason": str(error)})
+            if context.progress:
+                context.progress(done, len(files))
+        if not rows:
+            raise DataError(
+                f"{folder / POSITIONS}: no readable <class>/<clip>/joint_positions.mat; run `dvc repro --force fetch`"
+            )
+        listed = {clip for split in parts.values() for clip in split}
+        missing = sorted(listed - {path.parent.name for path in files})
+        quarantine = pd.DataFrame(failed) if failed else empty_table("quarantine")
+        return Catalogue(pd.DataFrame(rows), quarantine, tuple(missing))
+
+    def poses(self, folder: Path, clips: pd.DataFrame) -> Iterator[ClipPoses]:
+        """Annotated joints, all with score 1."""
+        files = {path.parent.name: path for path in (folder / POSITIONS).rglob("joint_positions.mat")}
+        for clip in clips.itertuples(index=False):
+            joints = read_joints(files[clip.clip_id])
+            yield ClipPoses(clip.clip_id, joints, clip.fps, clip.width, clip.height, extractor="annotated")
+
+
+def read_joints(path: Path) -> np.ndarray:
+    """Joints of one clip, (1, T, 15, 3): x, y in pixels from 0, score 1.
+
+    Raises:
+        DataError: Where the file is no MATLAB file, or its `pos_img` is not (2, 15, T) finite numbers.
+    """
+    try:
+        places = np.asarray(loadmat(path)["pos_img"])
+    except _DAMAGED as error:
+        raise DataError(f"{path}: no readable MATLAB file with pos_img ({error}); fetch it again") from error
+    if places.dtype.kind not in "fiu" or places.ndim < 2 or places.shape[:2] != (2, JHMDB15.size):
+        raise DataError(f"{path}: Expected pos_img to have shape (2, {JHMDB15.size}, T), but got {places.shape}")
+    # MATLAB drops a last axis of length 1: a clip of one frame.
+    places = places.reshape(2, JHMDB15.size, -1).transpose(2, 1, 0)
+    if places.size == 0 or not np.isfinite(places).all():
+        raise DataError(f"{path}: pos_img has no frames, or places that are not finite")
+    return np.concatenate([places - 1, np.ones_like(places[..., :1])], axis=-1, dtype=np.float32)[None]
+
+
+def read_splits(folder: Path) -> dict[str, dict[str, str]]:
+    """Part of every clip in every official split: column -> clip id -> train, test or unused.
+
+    Raises:
+        DataError: Where there are no lists, or a line is not of their form.
+    """
+    splits: dict[str, dict[str, str]] = {}
+    for path in sorted(folder.rglob("*_test_split*.txt")):
+        split = splits.setdefault(f"split{path.stem.rpartition('_test_split')[2]}", {})
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+            if not line.strip():
+                continue
+            name, _, code = line.strip().rpartition(" ")
+            clip_id = name.strip().removesuffix(".avi")
+            if not clip_id or code not in PART:
+                raise DataError(f"{path}, line {number}: Expected `<clip>.avi 1` or `2`, but got {line[:80]!r}")
+            if split.setdefault(clip_id, PART[code]) != PART[code]:
+                raise DataError(f"{path}, line {number}: {clip_id} is in training and test at once")
+    if not splits:
+        raise DataError(f"{folder}: no <class>_test_split<k>.txt; run `dvc repro --force fetch`")
+    return dict(sorted(splits.items()))
+
+
+def _row(path: Path, *, frames: int) -> dict[str, object]:
+    clip_id = path.parent.name
+    try:
+        film = source_film(clip_id)
+    except DataError:
+        film = clip_id
+    return {
+        "clip_id": clip_id,
+        "path": "",
+        "source": Jhmdb.name,
+        "label": path.parent.parent.name,
+        "group": film,
+        "subject": "",
+        "camera": "",
+        "fps": FPS,
+        "n_frames": frames,
+        "width": WIDTH,
+        "height": HEIGHT,
+    }
+
+
+def _is_positions(name: str) -> bool:
+    return name.endswith("/joint_positions.mat") and not _is_hidden(name)
+
+
+def _is_split_list(name: str) -> bool:
+    return name.endswith(".txt") and "_test_split" in name and not _is_hidden(name)
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))

@@ -1,0 +1,111 @@
+"""Find out how a folder of footage is labelled, and compare the labels with the videos that are there."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from pan_core.datasets.manifests.csv_file import read_manifest
+from pan_core.datasets.manifests.gmdcsa24 import is_gmdcsa24, read_gmdcsa24
+from pan_core.datasets.manifests.label_studio import is_label_studio, read_label_studio
+from pan_core.datasets.manifests.manifest import (
+    MANIFEST_NAME,
+    REQUIRED,
+    Manifest,
+    assemble,
+    combine,
+    video_files,
+    visible_files,
+)
+from pan_core.errors import DataError
+from pan_core.tables import check_table
+
+AUTO = "auto"
+EXPECTED = (
+    f"expected {MANIFEST_NAME} ({', '.join(REQUIRED)}, camera, recorded_at) in it or in its subfolders, the lists of "
+    "GMDCSA24, or a Label Studio export (*.json), beside the videos"
+)
+
+
+def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None) -> Manifest:
+    """Labels of a folder of footage, and what is absent or not named.
+
+    Args:
+        folder: Videos with their labels, perhaps in dated subfolders with a manifest in each.
+        manifest: "auto", or the name of a manifest CSV or a Label Studio export in the folder.
+        now: See `assemble`.
+
+    Raises:
+        DataError: Where the folder does not exist, is empty, or has no labels that can be used.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; {EXPECTED}; or set surveillance.folder in params.yaml")
+    if not any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise DataError(f"{folder}: empty; {EXPECTED}")
+    now = now or datetime.now(UTC)
+    videos = video_files(folder)
+    sources = _sources(folder) if manifest == AUTO else [_named(folder, manifest)]
+    whole = combine(_read_each(sources, folder, videos, now))
+    if whole.rows.empty:
+        reasons = "".join(f"\n  - {row.clip_id}: {row.reason}" for row in whole.quarantine.head(5).itertuples())
+        absent = f"; {len(whole.missing)} listed videos are absent, such as {whole.missing[0]}" if whole.missing else ""
+        raise DataError(f"{folder}: no usable label{absent}{reasons}")
+    listed = set(whole.rows["video"])
+    return Manifest(
+        whole.rows,
+        whole.quarantine,
+        missing=tuple(sorted({*whole.missing, *(listed - set(videos))})),
+        unlisted=tuple(sorted(set(videos) - listed)),
+        notes=whole.notes,
+    )
+
+
+def _sources(folder: Path) -> list[Path]:
+    """Files with labels, of the first kind that is there; the folder itself stands for the lists of GMDCSA24.
+
+    Raises:
+        DataError: Where there is none.
+    """
+    visible = visible_files(folder)
+    manifests = [path for path in visible if path.name.lower() == MANIFEST_NAME]
+    if manifests:
+        return manifests
+    if is_gmdcsa24(folder):
+        return [folder]
+    exports = [path for path in visible if path.suffix.lower() == ".json" and is_label_studio(path)]
+    if exports:
+        return exports
+    files = ", ".join(sorted({path.suffix.lower() or path.name for path in visible})[:8])
+    raise DataError(f"{folder}: no labels found among its files ({files or 'no files'}); {EXPECTED}")
+
+
+def _named(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.is_file():
+        near = [item.name for item in sorted(folder.iterdir()) if item.suffix.lower() in (".csv", ".json")]
+        raise DataError(f"{path}: no such file; the folder has {', '.join(near) or 'no CSV or JSON'}; {EXPECTED}")
+    return path
+
+
+def _read_each(sources: list[Path], folder: Path, videos: dict[str, Path], now: datetime) -> list[Manifest]:
+    """Every source; of several, one that cannot be used goes to quarantine as a whole and the others go on."""
+    parts = []
+    for path in sources:
+        try:
+            parts.append(_read(path, folder, videos, now))
+        except DataError as error:
+            if len(sources) == 1:
+                raise
+            row = {"clip_id": path.relative_to(folder).as_posix(), "stage": "fetch", "reason": str(error)}
+            nothing = assemble([])
+            parts.append(replace(nothing, quarantine=check_table(pd.DataFrame([row]), "quarantine", str(path))))
+    return parts
+
+
+def _read(path: Path, folder: Path, videos: dict[str, Path], now: datetime) -> Manifest:
+    if path == folder:
+        return read_gmdcsa24(folder)
+    if path.suffix.lower() == ".json":
+        return read_label_studio(path, root=folder, videos=videos)
+    return read_manifest(path, root=folder, now=now)

@@ -1,0 +1,246 @@
+"""The manifest of a folder of footage: one row for each span of a video in which a label holds.
+
+Spans of one video may overlap: labels at once. Every source of spans is turned into the same rows by `assemble`,
+which checks each of them; a row that says nothing sensible goes to a quarantine table with the reason.
+"""
+
+import math
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+
+from pan_core.errors import DataError
+from pan_core.files import atomic_path
+from pan_core.tables import check_table, empty_table
+
+REQUIRED = ("video", "start_s", "end_s", "label")
+OPTIONAL = ("camera", "recorded_at", "subject", "variant")
+COLUMNS = REQUIRED + OPTIONAL
+MANIFEST_NAME = "manifest.csv"
+
+VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv", ".ts", ".mts"})
+FIRST_YEAR = 1970
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+MANIFEST_TABLE = pa.DataFrameSchema(
+    {
+        "video": pa.Column(str, pa.Check.str_length(min_value=1), description="relative to the folder, with slashes"),
+        "start_s": pa.Column(float, pa.Check.ge(0), description="seconds from the video's first frame"),
+        "end_s": pa.Column(float, pa.Check.gt(0), description="seconds, the end is not part of the span"),
+        "label": pa.Column(str, pa.Check.str_length(min_value=1)),
+        "camera": pa.Column(str, default=""),
+        "recorded_at": pa.Column(str, default="", description="ISO 8601, with or without a time zone"),
+        "subject": pa.Column(str, default=""),
+        "variant": pa.Column(str, default="", description="a finer kind of the label; never a class"),
+    },
+    checks=pa.Check(lambda table: table["end_s"] > table["start_s"], name="start_s < end_s"),
+    strict=True,
+    coerce=True,
+    add_missing_columns=True,
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is known about a folder of footage.
+
+    Attributes:
+        rows: Table that satisfies `MANIFEST_TABLE`; videos on disk and absent ones.
+        quarantine: Quarantine table; clip_id is "<file>:<line number>" of a row that cannot be used.
+        missing: Videos that are listed and not on disk.
+        unlisted: Videos on disk that no usable row names.
+        notes: What was assumed, read in another way than written, or ignored.
+    """
+
+    rows: pd.DataFrame
+    quarantine: pd.DataFrame
+    missing: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A span as its source states it, unchecked.
+
+    Attributes:
+        where: "<file>:<line number>" or the like; the row's name in the quarantine table.
+        cells: Column -> text; a column that is left out is empty.
+        fault: Why the source itself could not be read there; empty where it could.
+    """
+
+    where: str
+    cells: Mapping[str, str]
+    fault: str = ""
+
+
+class RowFault(ValueError):
+    """Why a row cannot be used."""
+
+
+def assemble(entries: Iterable[Entry], *, notes: Sequence[str] = (), now: datetime | None = None) -> Manifest:
+    """Check every entry; the good ones become rows, in their order.
+
+    Args:
+        entries: Spans of one source.
+        notes: What the source's reader has to say.
+        now: No recording is later than a day after it; the present where not given.
+    """
+    latest = (now or datetime.now(UTC)) + timedelta(days=1)
+    rows: list[dict[str, Any]] = []
+    failed: list[dict[str, str]] = []
+    seen: dict[tuple[object, ...], str] = {}
+    for entry in entries:
+        try:
+            if entry.fault:
+                raise RowFault(entry.fault)
+            row = _row(entry.cells, latest)
+            key = span_key(row["video"], row["start_s"], row["end_s"], row["label"])
+            if key in seen:
+                raise RowFault(f"the same span with the same label as {seen[key]}")
+            seen[key] = entry.where
+            rows.append(row)
+        except RowFault as fault:
+            failed.append({"clip_id": entry.where, "stage": "fetch", "reason": str(fault)})
+    table = check_manifest(pd.DataFrame(rows, columns=list(COLUMNS)), "manifest")
+    quarantine = check_table(pd.DataFrame(failed), "quarantine", "manifest") if failed else empty_table("quarantine")
+    return Manifest(table, quarantine, notes=(*notes, *_spellings(table["label"])))
+
+
+def span_key(video: str, start_s: float, end_s: float, label: str) -> tuple[str, int, int, str]:
+    """What makes a span itself: two spans that differ by less than a millisecond are the same."""
+    return video, round(start_s * 1000), round(end_s * 1000), label
+
+
+def check_manifest(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """The table with its column types coerced.
+
+    Raises:
+        DataError: Where it breaks `MANIFEST_TABLE`.
+    """
+    try:
+        return MANIFEST_TABLE.validate(table, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        faults = [
+            f"  - {case.column}: {case.check}: {case.failure_case!r}" for case in error.failure_cases.itertuples()
+        ]
+        raise DataError(f"{where}: not a valid manifest table:\n" + "\n".join(faults[:20])) from error
+
+
+def write_manifest(table: pd.DataFrame, path: Path) -> None:
+    """Write rows as a manifest that `read_manifest` reads back equal; the file appears whole or not at all.
+
+    Raises:
+        DataError: Where the table breaks `MANIFEST_TABLE`.
+    """
+    checked = check_manifest(table, str(path))
+    with atomic_path(path) as partial:
+        checked[list(COLUMNS)].to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def combine(parts: Sequence[Manifest]) -> Manifest:
+    """Several sources of one folder as one manifest."""
+    return Manifest(
+        pd.concat([part.rows for part in parts], ignore_index=True),
+        pd.concat([part.quarantine for part in parts], ignore_index=True),
+        missing=tuple(name for part in parts for name in part.missing),
+        unlisted=tuple(name for part in parts for name in part.unlisted),
+        notes=tuple(note for part in parts for note in part.notes),
+    )
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """Files below a folder in order, linked folders too; hidden ones are passed over."""
+    found: list[Path] = []
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        # A link to a folder above would lead round for ever.
+        real = os.path.realpath(place)
+        folders[:] = [name for name in folders if not name.startswith(".")] if real not in seen else []
+        found += [Path(place, name) for name in names if not name.startswith(".") and real not in seen]
+        seen.add(real)
+    return sorted(path for path in found if path.is_file())
+
+
+def video_files(folder: Path) -> dict[str, Path]:
+    """Videos below a folder: path relative to it, with slashes and composed characters -> file.
+
+    Files of macOS may spell their accents decomposed while a manifest does not.
+    """
+    videos = [path for path in visible_files(folder) if path.suffix.lower() in VIDEO_SUFFIXES]
+    return {unicodedata.normalize("NFC", path.relative_to(folder).as_posix()): path for path in videos}
+
+
+def video_path(text: str) -> str:
+    """A video's path inside its folder, with slashes; one from Windows is taken too.
+
+    Raises:
+        RowFault: Where it is empty, absolute, or leads out of the folder.
+    """
+    given = unicodedata.normalize("NFC", " ".join(text.split()) if "\n" in text else text.strip())
+    if not given or any(ord(letter) < 32 for letter in given):
+        raise RowFault(f"video: expected a path relative to the folder, but got {text!r}")
+    path = PurePosixPath(given.replace("\\", "/"))
+    if path.is_absolute() or PureWindowsPath(given).drive or ".." in path.parts or not path.name:
+        raise RowFault(f"video: {given!r} leads out of the folder; expected a path relative to it")
+    return path.as_posix()
+
+
+def _row(cells: Mapping[str, str], latest: datetime) -> dict[str, Any]:
+    start, end = _seconds(cells, "start_s"), _seconds(cells, "end_s")
+    if end <= start or round(end * 1000) <= round(start * 1000):
+        raise RowFault(f"end_s: expected more than start_s={start:g}, but got {end:g}")
+    label = _words(cells.get("label", ""))
+    if not label:
+        raise RowFault("label: empty, expected the name of an action")
+    video = video_path(cells.get("video", ""))
+    texts = {name: _words(cells.get(name, "")) for name in OPTIONAL}
+    _check_date(texts["recorded_at"], latest)
+    return {"video": video, "start_s": start, "end_s": end, "label": label, **texts}
+
+
+def _words(text: str) -> str:
+    return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
+def _seconds(cells: Mapping[str, str], column: str) -> float:
+    text = cells.get(column, "").strip()
+    value = float(text) if NUMBER.fullmatch(text) else math.nan
+    if not math.isfinite(value):
+        raise RowFault(f"{column}: expected seconds as a number such as 12.5, but got {text!r}")
+    if value < 0:
+        raise RowFault(f"{column}: expected 0 or more seconds, but got {text}")
+    return value
+
+
+def _check_date(text: str, latest: datetime) -> None:
+    if not text:
+        return
+    try:
+        stamp = datetime.fromisoformat(text)
+    except ValueError:
+        raise RowFault(f"recorded_at: expected ISO 8601 such as 2026-05-31T14:30:00, but got {text!r}") from None
+    if not (stamp.year >= FIRST_YEAR and stamp.date() <= latest.date()):
+        raise RowFault(
+            f"recorded_at: expected a date from {FIRST_YEAR} to now, but got {text!r}; see the camera's clock"
+        )
+
+
+def _spellings(labels: pd.Series) -> list[str]:
+    """Labels that differ in upper and lower case only: most likely one class that was meant twice."""
+    spelt: dict[str, list[str]] = {}
+    for label in sorted(labels.unique()):
+        spelt.setdefault(label.casefold(), []).append(label)
+    return [
+        f"labels {' and '.join(map(repr, names))} differ in case only and are taken as {len(names)} classes"
+        for names in spelt.values()
+        if len(names) > 1
+    ]

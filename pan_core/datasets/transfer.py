@@ -1,0 +1,243 @@
+"""One file over HTTP, resumed where it was cut.
+
+requests does the HTTP: redirects, proxies, certificates, time limits, bodies shorter than announced. What it has no
+answer to is here: going on with a body that broke off. pooch, which checks hashes well, starts every file from its
+first byte; urllib3's Retry repeats requests, but not half-read bodies; the small packages that do resume know no
+If-Range, so they glue two versions of a file together.
+"""
+
+import json
+import random
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pan_core.datasets.base import Progress
+from pan_core.files import require_space, write_json
+
+if TYPE_CHECKING:
+    from requests import Response
+
+CHUNK = 1 << 18
+MAGIC = {".zip": b"PK", ".rar": b"Rar!", ".gz": b"\x1f\x8b", ".tgz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ"}
+PAGE = re.compile(rb"\s*<(!doctype|html|\?xml|head|body)", re.IGNORECASE)
+TOO_MANY_REQUESTS, REQUEST_TIMEOUT, RANGE_NOT_SATISFIABLE, PARTIAL_CONTENT = 429, 408, 416, 206
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a server is waited for.
+
+    Attributes:
+        attempts: Tries in a row that bring no new byte before an address is given up.
+        wait_s: Wait after the first of them; doubled from try to try, shortened at random by up to a half.
+        longest_wait_s: Longest wait. A server that asks for more (Retry-After) is given up.
+        connect_timeout_s: Time to answer a connection.
+        read_timeout_s: Time without a single byte that counts as a stall.
+    """
+
+    attempts: int = 5
+    wait_s: float = 1.0
+    longest_wait_s: float = 60.0
+    connect_timeout_s: float = 15.0
+    read_timeout_s: float = 60.0
+
+
+PATIENCE = Patience()
+
+
+class TransferError(Exception):
+    """This address does not give the file; another one may."""
+
+
+class _InterruptedTransferError(Exception):
+    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+def transfer(
+    url: str, partial: Path, *, name: str, size: int | None = None, checked: bool = False, progress: Progress
+) -> None:
+    """Bring `partial` to the whole length of the file at `url`, going on from the bytes that are there.
+
+    A small JSON file beside `partial` says which version of the file they belong to.
+
+    Args:
+        url: Where the file is.
+        partial: File for the bytes; kept where the transfer fails, unless they are of no use.
+        name: Name of the file; its suffix tells how it must begin.
+        size: Bytes expected; None where unknown.
+        checked: Whether a checksum is compared afterwards. Only then is a length that nobody states accepted.
+        progress: Called with (bytes done, bytes in all or 0).
+
+    Raises:
+        TransferError: Where the address has no such file, another one, or stays silent.
+        PanError: Where the disk cannot hold the rest.
+    """
+    patience, best, tries = PATIENCE, length(partial), 0
+    while True:
+        try:
+            return _attempt(url, partial, name, size, checked, progress)
+        except TransferError:
+            if not length(partial):
+                discard(partial)
+            raise
+        except _InterruptedTransferError as error:
+            # Only bytes beyond any seen before count as progress, so that a server that begins anew cannot hold us.
+            tries = 0 if length(partial) > best else tries + 1
+            best = max(best, length(partial))
+            if tries >= patience.attempts:
+                raise TransferError(f"{error} (given up after {tries} tries without a new byte)") from error
+            if error.retry_after > patience.longest_wait_s:
+                raise TransferError(f"{error}, and asks to wait for {error.retry_after:.0f} s") from error
+            wait = min(patience.longest_wait_s, patience.wait_s * 2 ** max(tries - 1, 0)) * random.uniform(0.5, 1.0)
+            time.sleep(max(wait, error.retry_after))
+
+
+def length(partial: Path) -> int:
+    """Bytes that are there."""
+    return partial.stat().st_size if partial.is_file() else 0
+
+
+def discard(partial: Path) -> None:
+    """Remove a partial file and what is known about it."""
+    partial.unlink(missing_ok=True)
+    _state_path(partial).unlink(missing_ok=True)
+
+
+def _attempt(url: str, partial: Path, name: str, size: int | None, checked: bool, progress: Progress) -> None:
+    import requests
+
+    state = _state(url, partial)
+    have = length(partial)
+    if have and state.get("total") == have:
+        return
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers |= {"Range": f"bytes={have}-", "If-Range": state["validator"]}
+    timeout = (PATIENCE.connect_timeout_s, PATIENCE.read_timeout_s)
+    with _network_errors(), requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+        _check_status(response, partial)
+        start, total = _extent(response, have, state, partial)
+        _check_offer(response, name, size, total, checked)
+        require_space(partial.parent, max((total or size or 0) - start, 0), f"downloading {url}")
+        if start == 0:
+            discard(partial)
+            write_json(_state_path(partial), {"url": url, "validator": _validator(response), "total": total})
+        _receive(response, partial, name, start, total or size, progress)
+
+
+def _receive(
+    response: "Response", partial: Path, name: str, start: int, expected: int | None, progress: Progress
+) -> None:
+    done = start
+    with partial.open("ab") as file:
+        while chunk := response.raw.read1(CHUNK, decode_content=False):
+            if done == 0:
+                _check_beginning(chunk, name)
+            file.write(chunk)
+            done += len(chunk)
+            progress(done, expected or 0)
+            if expected is not None and done > expected:
+                break
+    if expected is not None and done > expected:
+        discard(partial)
+        raise TransferError(f"gives more than the {expected} bytes expected")
+    if expected is not None and done < expected:
+        raise _InterruptedTransferError(f"ends after {done} bytes, expected {expected}")
+
+
+def _check_beginning(chunk: bytes, name: str) -> None:
+    if PAGE.match(chunk):
+        raise TransferError(f"answers with a web page instead of {name}")
+    suffix = Path(name).suffix.lower()
+    begin = MAGIC.get(suffix, b"")[: len(chunk)]
+    if not chunk.startswith(begin):
+        raise TransferError(f"gives no {suffix} archive: it begins with {chunk[:8]!r}, expected {begin!r}")
+
+
+def _check_status(response: "Response", partial: Path) -> None:
+    status = response.status_code
+    if status == RANGE_NOT_SATISFIABLE:
+        discard(partial)
+        raise _InterruptedTransferError("has no such part of the file (HTTP 416)")
+    if status in (TOO_MANY_REQUESTS, REQUEST_TIMEOUT) or status >= 500:
+        raise _InterruptedTransferError(f"answers HTTP {status} {response.reason}", _retry_after(response))
+    if status not in (200, PARTIAL_CONTENT):
+        raise TransferError(f"answers HTTP {status} {response.reason}")
+
+
+def _extent(response: "Response", have: int, state: dict, partial: Path) -> tuple[int, int | None]:
+    """First byte of the answer, and the length of the whole file where it is said."""
+    stated = response.headers.get("Content-Length", "")
+    if response.status_code != PARTIAL_CONTENT:
+        return 0, int(stated) if stated.isdigit() else None
+    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
+    validator = _validator(response)
+    changed = validator and validator != state["validator"]
+    if not match or int(match[1]) != have or changed:
+        discard(partial)
+        raise _InterruptedTransferError("gives another part, or another version, of the file than was asked for")
+    return have, int(match[2]) + 1 if match[3] == "*" else int(match[3])
+
+
+def _check_offer(response: "Response", name: str, size: int | None, total: int | None, checked: bool) -> None:
+    if "text/html" in response.headers.get("Content-Type", ""):
+        raise TransferError(f"answers with a web page instead of {name}")
+    if size is not None and total is not None and total != size:
+        raise TransferError(f"offers {total} bytes, expected {size}")
+    chunked = "chunked" in response.headers.get("Transfer-Encoding", "")
+    if total is None and size is None and not checked and not chunked:
+        raise TransferError("does not say how long the file is, so that nobody could tell whether it is whole")
+
+
+def _validator(response: "Response") -> str:
+    """Strong ETag, else the date of change: a weak ETag promises nothing about bytes (RFC 9110, 13.1.5)."""
+    tag = response.headers.get("ETag", "")
+    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
+
+
+def _retry_after(response: "Response") -> float:
+    from urllib3.exceptions import InvalidHeader
+    from urllib3.util import Retry
+
+    try:
+        return Retry().get_retry_after(response.raw) or 0.0
+    except InvalidHeader:
+        return 0.0
+
+
+def _state_path(partial: Path) -> Path:
+    return partial.with_name(f"{partial.name}.json")
+
+
+def _state(url: str, partial: Path) -> dict:
+    """What the bytes in `partial` belong to; bytes of another address or of no known version are dropped."""
+    try:
+        state = json.loads(_state_path(partial).read_text())
+    except (FileNotFoundError, ValueError):
+        state = {}
+    if not isinstance(state, dict) or state.get("url") != url or not state.get("validator"):
+        discard(partial)
+        return {}
+    return state
+
+
+@contextmanager
+def _network_errors() -> Iterator[None]:
+    import requests
+    import urllib3
+
+    try:
+        yield
+    except requests.exceptions.SSLError as error:
+        raise TransferError(f"has no certificate that can be trusted ({error})") from error
+    except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
+        raise _InterruptedTransferError(f"breaks off or cannot be reached ({error})") from error
+    except requests.RequestException as error:
+        raise TransferError(f"cannot be asked for it ({error})") from error

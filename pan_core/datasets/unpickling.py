@@ -1,0 +1,274 @@
+"""Read a pickle that nobody vouches for: NumPy arrays, numbers, text and plain containers, and nothing else.
+
+A pickle is a program for a small machine whose instructions may call anything importable. Here every name that it
+asks for is looked up in a short table; behind those names stand look-alikes of NumPy's functions which check what
+they are given, so that NumPy's own never see a shape, a data type or a flag that the file made up. Before the program
+runs, its instructions are read once without running them, and a claim to more bytes than the file has is refused:
+Python's machine would set that memory aside first.
+
+Sources: the `pickle` and `pickletools` modules of the standard library; `numpy.lib.format` and
+`numpy.ndarray.__reduce_ex__` for what NumPy writes.
+"""
+
+import io
+import math
+import pickle
+import pickletools
+import re
+import struct
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from pan_core.errors import DataError
+
+MAX_REMEMBERED = 1 << 24
+PLAIN = (str, bytes, bytearray, int, float, bool, type(None))
+_NUMBERS_AND_TEXT = re.compile(r"[<>|=]?[?biufcSU]\d{0,9}")
+_BUILTINS = ("builtins", "__builtin__")
+_MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
+_NUMERIC = ("numpy.core.numeric", "numpy._core.numeric")
+_BROKEN = (
+    pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError,
+    MemoryError, RecursionError, ImportError, struct.error,
+)  # fmt: skip
+
+
+class Refused(pickle.UnpicklingError):
+    """What a pickle tried that plain data has no need of."""
+
+
+def load(path: Path) -> object:
+    """Content of a pickle made of dicts, lists, tuples, sets, text, numbers and NumPy arrays.
+
+    Arrays are read-only views of the bytes that were read, so nothing is held twice.
+
+    Args:
+        path: Pickle of any protocol, written with NumPy 1 or 2.
+
+    Raises:
+        DataError: Where the file is missing, truncated or no pickle, where it claims more memory than it can fill, or
+            where it asks for anything else, which is named.
+    """
+    try:
+        with path.open("rb") as file:
+            _inspect(file, path.stat().st_size)
+            file.seek(0)
+            return _Plain().of(_PlainUnpickler(file, path.stat().st_size).load())
+    except Refused as error:
+        raise DataError(
+            f"{path}: refused, because {error}. Expected NumPy arrays, numbers, text and plain containers only; such "
+            "a pickle can run code: do not open it by other means, and fetch the file again from its publisher"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error}); fetch it again") from error
+    except _BROKEN as error:
+        reason = str(error) or type(error).__name__
+        raise DataError(f"{path}: not a whole pickle ({reason[:200]}); delete it and fetch it again") from error
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def __init__(self, file: io.BufferedReader, size: int) -> None:
+        super().__init__(file)
+        self._left = size
+        self._names = {
+            **dict.fromkeys([(module, "_reconstruct") for module in _MULTIARRAY], _Callable(_reconstruct)),
+            **dict.fromkeys([(module, "scalar") for module in _MULTIARRAY], _Callable(_scalar)),
+            **dict.fromkeys([(module, "_frombuffer") for module in _NUMERIC], _Callable(_frombuffer)),
+            **dict.fromkeys([(module, "set") for module in _BUILTINS], _Callable(self._container(set))),
+            **dict.fromkeys([(module, "frozenset") for module in _BUILTINS], _Callable(self._container(frozenset))),
+            **dict.fromkeys([(module, "bytes") for module in _BUILTINS], _Callable(self._container(bytes))),
+            ("collections", "OrderedDict"): _Callable(self._container(OrderedDict)),
+            ("numpy", "ndarray"): _Array,
+            ("numpy", "dtype"): _DataType,
+            ("_codecs", "encode"): _Callable(self._encode),
+        }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self._names:
+            raise Refused(f"it tried to use {module}.{name}"[:200])
+        return self._names[module, name]
+
+    def persistent_load(self, pid: object) -> NoReturn:
+        raise Refused("it refers to objects outside itself (a persistent id)")
+
+    def _encode(self, text: str, encoding: str = "latin1") -> bytes:
+        if encoding != "latin1":
+            raise Refused(f"it tried to use _codecs.encode to {encoding!r}"[:200])
+        self._spend(len(text))
+        return text.encode("latin1")
+
+    def _container(self, kind: Callable) -> Callable:
+        """A container type that takes nothing or a list; a number given to `bytes` would be a size to set aside."""
+
+        def make(*items: list) -> object:
+            if not all(type(item) is list for item in items):
+                raise Refused(f"it tried to make a {kind.__name__} of something else than a list")
+            self._spend(sum(len(item) for item in items))
+            return kind(*items)
+
+        return make
+
+    def _spend(self, count: int) -> None:
+        """Count what is made by calls: naming the same text over and over would make more of it than the file has."""
+        self._left -= count
+        if self._left < 0:
+            raise Refused("it claims more memory than it has bytes")
+
+
+class _Callable:
+    """A function that a pickle may call but not change: attributes set on it would outlive the file."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable) -> None:
+        self._function = function
+
+    def __call__(self, *args: object) -> object:
+        return self._function(*args)
+
+    def __setstate__(self, state: object) -> NoReturn:
+        raise Refused("it tried to change a function")
+
+
+class _DataType:
+    """Stands for `numpy.dtype`: a number, truth value or text of fixed length."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, code: object, align: object = False, copy: object = False) -> None:
+        if not isinstance(code, str) or not _NUMBERS_AND_TEXT.fullmatch(code):
+            shown = code[:20] if isinstance(code, str) else type(code).__name__
+            raise Refused(f"it has an array of {shown!r}, which may hold any object; numbers and text are admitted")
+        self.dtype = np.dtype(code)
+        if self.dtype.itemsize == 0:
+            raise ValueError(f"data type {code!r} of no bytes")
+
+    def __setstate__(self, state: tuple) -> None:
+        order = state[1]
+        if order not in ("<", ">", "|", "="):
+            raise ValueError("a data type with an unknown byte order")
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class _Array:
+    """Stands for `numpy.ndarray` until the whole pickle is read."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, *args: object) -> None:
+        self.array: np.ndarray | None = None
+        if args:
+            raise Refused("it tried to use numpy.ndarray with a size of its own")
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, fortran, raw = state
+        self.array = _as_array(raw, dtype, shape, "F" if fortran else "C")
+
+
+def _reconstruct(subtype: object, shape: object, code: object) -> _Array:
+    if subtype is not _Array:
+        raise Refused("it tried to make an array of a type of its own")
+    if shape != (0,):
+        raise Refused("it claims an array before it gives its content")
+    return _Array()
+
+
+def _frombuffer(raw: object, dtype: object, shape: object, order: object) -> _Array:
+    made = _Array()
+    made.array = _as_array(raw, dtype, shape, "F" if order == "F" else "C")
+    return made
+
+
+def _scalar(dtype: object, raw: object) -> np.generic:
+    return _as_array(raw, dtype, (1,), "C")[0]
+
+
+def _as_array(raw: object, data_type: object, shape: object, order: Any) -> np.ndarray:
+    """Array over the bytes of the file, read only.
+
+    Raises:
+        Refused: Where the content is not bytes, such as the list that stands behind an array of objects.
+        ValueError: Where the bytes do not fill the shape exactly.
+    """
+    if not isinstance(data_type, _DataType) or not isinstance(raw, bytes | bytearray):
+        raise Refused("it has an array whose content is not numbers or text")
+    sizes = shape if isinstance(shape, tuple) else (shape,)
+    if not all(type(size) is int and size >= 0 for size in sizes):
+        raise ValueError("an array with a shape that is not a tuple of sizes")
+    claimed = math.prod(sizes) * data_type.dtype.itemsize
+    if claimed != len(raw):
+        raise ValueError(f"an array that claims {claimed} bytes and has {len(raw)}")
+    array = np.frombuffer(raw, dtype=data_type.dtype).reshape(sizes, order=order)
+    array.flags.writeable = False
+    return array
+
+
+class _Plain:
+    """Puts arrays in the place of their stand-ins, and refuses stand-ins that are left over.
+
+    Every object is visited once, however often it is referred to.
+    """
+
+    def __init__(self) -> None:
+        self._done: dict[int, object] = {}
+        self._kept: list[object] = []
+
+    def of(self, value: Any) -> Any:
+        if type(value) in PLAIN or isinstance(value, np.generic):
+            return value
+        if id(value) not in self._done:
+            self._kept.append(value)  # an id is only unique among living objects
+            self._done[id(value)] = value if isinstance(value, dict | list) else self._rebuilt(value)
+            if isinstance(value, dict | list):
+                self._fill(value)
+        return self._done[id(value)]
+
+    def _rebuilt(self, value: Any) -> Any:
+        if isinstance(value, tuple | set | frozenset):
+            return type(value)(self.of(item) for item in value)
+        if isinstance(value, _Array) and value.array is not None:
+            return value.array
+        raise Refused("it holds a function, a type or an unfinished array where data belongs")
+
+    def _fill(self, value: dict | list) -> None:
+        if isinstance(value, list):
+            value[:] = [self.of(item) for item in value]
+            return
+        for key, item in value.items():
+            value[self.of(key)] = self.of(item)
+
+
+class _Bounded:
+    """A file that refuses to read past its end, so that a false length is met before memory is set aside."""
+
+    def __init__(self, file: io.BufferedReader, size: int) -> None:
+        self._file, self._size = file, size
+        self.readline, self.tell = file.readline, file.tell
+
+    def read(self, count: int) -> bytes:
+        self.require(count)
+        return self._file.read(count)
+
+    def require(self, count: int) -> None:
+        left = self._size - self._file.tell()
+        if count > left:
+            raise ValueError(f"it claims {count} bytes where {left} are left")
+
+
+def _inspect(file: io.BufferedReader, size: int) -> None:
+    """Read the instructions without running them.
+
+    Raises:
+        ValueError: Where the bytes are no instructions, or claim more than there is.
+    """
+    bounded = _Bounded(file, size)
+    for opcode, argument, _ in pickletools.genops(bounded):  # type: ignore[arg-type]
+        claimed = argument if isinstance(argument, int) else 0
+        if opcode.name == "FRAME":
+            bounded.require(claimed)
+        elif opcode.name in ("PUT", "LONG_BINPUT") and claimed > MAX_REMEMBERED:
+            raise ValueError(f"it claims to remember {claimed} objects")

@@ -1,0 +1,46 @@
+"""Poses of a clip that is a part of its video: a slice of the video's poses."""
+
+import math
+from dataclasses import replace
+
+from pan_core.errors import DataError
+from pan_core.pose.store import ClipPoses
+
+# A time that was divided by a frame rate and multiplied again may miss a whole number by rounding.
+ROUNDING = 1e-6
+
+
+def slice_clip(poses: ClipPoses, clip_id: str, *, start_s: float, end_s: float) -> ClipPoses:
+    """Poses whose frames lie in a span of the video, people without a joint in it left out.
+
+    Poses may be thinned: pose t stands at t / fps seconds. A span between two poses gets the one after it, or the
+    last, so that no clip is without. The poses of a span that covers the video come out as they went in.
+
+    Args:
+        poses: Of the whole video.
+        clip_id: Of the clip.
+        start_s: Seconds from the video's first frame.
+        end_s: Seconds; the end is not part of the span.
+
+    Returns:
+        The clip's poses; their joints are a view where nobody was left out, and M is 0 where the span shows nobody.
+
+    Raises:
+        DataError: Where the span is empty or begins after the last pose.
+    """
+    frames = poses.joints.shape[1]
+    start, end = start_s * poses.fps, end_s * poses.fps
+    if not 0 <= start_s < end_s:
+        raise DataError(f"{clip_id}: expected a span with 0 <= start < end, but got {start_s:g} s to {end_s:g} s")
+    if math.floor(start + ROUNDING) >= frames:
+        raise DataError(
+            f"{clip_id}: begins at {start_s:.2f} s, but the video's poses end after {frames / poses.fps:.2f} s: not all "
+            "of it can be decoded; replace the video or shorten the span"
+        )
+    first = min(math.ceil(start - ROUNDING), frames - 1)
+    last = max(first + 1, min(math.ceil(end - ROUNDING), frames))
+    joints = poses.joints[:, first:last]
+    if first or last < frames:
+        seen = (joints[..., 2] > 0).any(axis=(1, 2))
+        joints = joints if seen.all() else joints[seen]
+    return replace(poses, clip_id=clip_id, joints=joints)

@@ -1,0 +1,21 @@
+"""What a worker process does to probe videos; it imports little, because every worker imports it anew."""
+
+from pathlib import Path
+
+from pan_core.errors import VideoError
+from pan_core.video import VideoInfo, probe
+from pan_core.watched import Pulse
+
+
+def probe_watched(path: Path, pulse: Pulse) -> VideoInfo | VideoError:
+    """Outcome of `probe`, as one watched step."""
+    pulse.beat()
+    return probe_outcome(path)
+
+
+def probe_outcome(path: Path) -> VideoInfo | VideoError:
+    """What `probe` returns, or the error that it raises for a video that cannot be decoded."""
+    try:
+        return probe(path)
+    except VideoError as error:
+        return error

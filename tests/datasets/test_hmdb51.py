@@ -1,0 +1,205 @@
+"""HMDB51: odd names, a list a class and split, archives in an archive."""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pan_core.datasets.base import Context, RemoteFile
+from pan_core.datasets.hmdb51 import CLASSES, FACTS, Hmdb51, read_name, read_splits, source_film
+from pan_core.errors import DataError
+from pan_core.tables import check_table
+
+WAVE = ["RATRACE_wave_f_nm_np1_fr_goo_37.avi", "Goal #_2 (a & b)!_wave_u_cm_np2_ba_bad_3.avi", "x_wave_h_cm_np1_le_med_0.avi"]  # fmt: skip
+SWORD = ["RATRACE_sword_f_nm_np1_fr_goo_1.avi"]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    """A video of 6 frames, 64 x 48, 30 frames a second."""
+    path = tmp_path_factory.mktemp("clip") / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (64, 48))
+    for level in range(6):
+        writer.write(np.full((48, 64, 3), 40 * level, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def lists(tmp_path):
+    """One split, 51 lists, all but two empty; each line ends with a blank as in the official files."""
+    folder = tmp_path / "mirror" / "hmdb51" / "testTrainMulti_7030_splits"
+    folder.mkdir(parents=True)
+    for label in CLASSES:
+        (folder / f"{label}_test_split1.txt").touch()
+    (folder / "wave_test_split1.txt").write_text("".join(f"{n} {f} \n" for n, f in zip(WAVE, (1, 2, 0), strict=True)))
+    (folder / "sword_test_split1.txt").write_text(f"{SWORD[0]} 1 \n")
+    return folder
+
+
+@pytest.fixture
+def context(tmp_path):
+    return Context(cache=tmp_path / "cache", mirror=tmp_path / "mirror", workers=0, download=False)
+
+
+@pytest.fixture
+def mirror(lists, clip):
+    for label, names in (("wave", WAVE), ("sword", SWORD)):
+        folder = lists.parent / "hmdb51_org" / label
+        folder.mkdir(parents=True)
+        for name in names:
+            shutil.copy(clip, folder / name)
+    return lists.parent
+
+
+@pytest.mark.parametrize(
+    ("name", "film"),
+    [
+        ("Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi", "Turnk_r_Pippi_Michel"),
+        ("RATRACE_wave_f_nm_np1_fr_goo_37", "RATRACE"),
+        ("Return_of_the_King_1_draw_sword_u_cm_np1_fr_med_0.avi", "Return_of_the_King_1"),
+        ("Goalkeeper_Training_Day_#_2_catch_f_cm_np1_ba_bad_3.avi", "Goalkeeper_Training_Day_#_2"),
+        ("how_to_kick_kick_ball_f_cm_np1_ba_bad_3.avi", "how_to_kick"),
+        ("a wave in (b) & c_wave_l_nm_np10_ri_goo_12.avi", "a wave in (b) & c"),
+    ],
+)
+def test_the_film_of_a_clip(name, film):
+    assert source_film(name) == film
+
+
+@pytest.mark.parametrize("name", ["wave.avi", "RATRACE_wve_f_nm_np1_fr_goo_37.avi", "_wave_f_nm_np1_fr_goo_37.avi", ""])
+def test_other_names_are_refused(name):
+    with pytest.raises(DataError, match=r"Expected a name like RATRACE_wave_f_nm_np1_fr_goo_37\.avi"):
+        source_film(name)
+
+
+def test_the_class_is_the_longest_that_fits():
+    assert read_name(Path("draw_sword/X_draw_sword_u_cm_np1_fr_med_0.avi")).label == "draw_sword"
+    assert read_name(Path("sword_exercise/X_sword_exercise_u_cm_np1_fr_med_0.avi")).label == "sword_exercise"
+    assert read_name(Path("climb/X_climb_u_cm_np1_fr_med_0.avi")).label == "climb"
+    with pytest.raises(DataError, match="lies in the folder of sword, but its name says draw_sword"):
+        read_name(Path("sword/X_draw_sword_u_cm_np1_fr_med_0.avi"))
+
+
+def test_flags_are_parts(lists):
+    assert read_splits(lists) == {
+        "split1": {
+            Path(WAVE[0]).stem: "train",
+            Path(WAVE[1]).stem: "test",
+            Path(WAVE[2]).stem: "unused",
+            Path(SWORD[0]).stem: "train",
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("wave_test_split1.txt", f"{WAVE[0]} 1\n{WAVE[0]} 2\n", "is both train and test"),
+        ("wave_test_split1.txt", f"{WAVE[0]} 3\n", "and 0, 1 or 2, but got"),
+        ("wave_test_split1.txt", f"{WAVE[0]}\n", "and 0, 1 or 2, but got"),
+        ("wave_test_split1.txt", "1\n", "and 0, 1 or 2, but got '1'"),
+        ("wave_test_split1.txt", f"{SWORD[0]} 1\n", "is no name of a clip of wave"),
+        ("wafe_test_split1.txt", "", "wafe_test_split1.txt: no such class"),
+    ],
+)
+def test_lists_that_contradict_themselves_are_refused(lists, name, text, expected):
+    (lists / name).write_text(text)
+    with pytest.raises(DataError, match="1 faults in the split lists") as caught:
+        read_splits(lists)
+    assert expected in str(caught.value)
+
+
+def test_missing_lists_are_named(lists):
+    (lists / "wave_test_split1.txt").unlink()
+    (lists / "hug_test_split2.txt").touch()
+    with pytest.raises(DataError, match=r"51 faults(.|\n)*wave_test_split1\.txt: missing"):
+        read_splits(lists)
+    with pytest.raises(DataError, match=r"no <class>_test_split<number>\.txt"):
+        read_splits(lists.parent)
+
+
+def test_a_name_twice_with_one_flag_is_one_clip(lists):
+    (lists / "wave_test_split1.txt").write_text(f"{WAVE[0]} 1\n{WAVE[0]} 1\n")
+    assert read_splits(lists)["split1"][Path(WAVE[0]).stem] == "train"
+
+
+def check_catalogue(folder, context):
+    catalogue = Hmdb51().catalogue(folder, context)
+    clips = check_table(catalogue.clips, "clips", "test").set_index("clip_id")
+    assert sorted(clips.index) == sorted(Path(name).stem for name in WAVE + SWORD)
+    assert clips.loc[Path(WAVE[1]).stem, ["label", "group", "split1", "n_frames"]].tolist() == [
+        "wave",
+        "Goal #_2 (a & b)!",
+        "test",
+        6,
+    ]
+    assert catalogue.missing == ()
+    assert catalogue.quarantine.empty
+
+
+def test_fetch_links_a_mirror_of_folders(mirror, context, tmp_path):
+    Hmdb51().fetch(tmp_path / "raw", context)
+    check_catalogue(tmp_path / "raw", context)
+
+
+class Archived(Hmdb51):
+    """HMDB51 with archives whose checksums nobody knows."""
+
+    files = (RemoteFile("lists.zip"), RemoteFile("videos.zip"))
+
+
+def test_fetch_unpacks_archives_in_an_archive(lists, clip, context, tmp_path):
+    # What an archive is, is found from its content: zip archives with the inner ones' official names.
+    with zipfile.ZipFile(lists.parent / "lists.zip", "w") as archive:
+        for path in lists.iterdir():
+            archive.write(path, f"testTrainMulti_7030_splits/{path.name}")
+    for label, names in (("wave", WAVE), ("sword", SWORD)):
+        with zipfile.ZipFile(tmp_path / f"{label}.rar", "w") as inner:
+            for name in names:
+                inner.write(clip, f"{label}/{name}")
+    with zipfile.ZipFile(lists.parent / "videos.zip", "w") as outer:
+        for label in ("wave", "sword"):
+            outer.write(tmp_path / f"{label}.rar", f"{label}.rar")
+    Archived().fetch(tmp_path / "raw", context)
+    check_catalogue(tmp_path / "raw", context)
+
+
+def test_a_file_twice_is_kept_once(mirror, context, tmp_path):
+    Hmdb51().fetch(tmp_path / "raw", context)
+    spare = tmp_path / "raw" / "videos" / "zz spare"
+    spare.mkdir()
+    shutil.copy(mirror / "hmdb51_org" / "wave" / WAVE[0], spare / WAVE[0])
+    catalogue = Hmdb51().catalogue(tmp_path / "raw", context)
+    assert len(catalogue.clips) == 4
+    assert catalogue.quarantine["clip_id"].tolist() == [Path(WAVE[0]).stem]
+    assert "which is kept" in catalogue.quarantine["reason"][0]
+
+
+def test_fetch_leaves_nothing_where_videos_cannot_be_had(lists, context, tmp_path):
+    with pytest.raises(DataError, match=r"hmdb51_org"):
+        Hmdb51().fetch(tmp_path / "raw", context)
+    assert not (tmp_path / "raw").exists()
+
+
+def test_the_classes_are_those_of_the_official_lists(real_data):
+    folder = real_data / "hmdb51" / "testTrainMulti_7030_splits"
+    assert (
+        tuple(sorted(path.name.removesuffix("_test_split1.txt") for path in folder.glob("*_test_split1.txt")))
+        == CLASSES
+    )
+    assert len(CLASSES) == FACTS.classes
+
+
+def test_the_real_mirror_goes_through(real_data, tmp_path):
+    context = Context(cache=tmp_path / "cache", mirror=real_data, workers=0, download=False)
+    Hmdb51().fetch(tmp_path / "raw", context)
+    catalogue = Hmdb51().catalogue(tmp_path / "raw", context)
+    assert dict(zip(catalogue.clips["label"], catalogue.clips["group"], strict=True)) == {
+        "cartwheel": "Turnk_r_Pippi_Michel",
+        "wave": "RATRACE",
+    }
+    assert len(catalogue.missing) == 6764

@@ -1,0 +1,160 @@
+"""Label Studio exports written out by hand after the documented format: frames from 1, both ends included."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from pan_core.datasets.manifests import read_any
+from pan_core.datasets.manifests.references import VideoIndex, address_path
+from pan_core.errors import DataError
+
+
+@pytest.fixture
+def footage(tmp_path):
+    """door.mp4 with 40 frames at 10 a second in a folder cam."""
+    (tmp_path / "cam").mkdir()
+    writer = cv2.VideoWriter(str(tmp_path / "cam" / "door.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
+    for level in range(40):
+        writer.write(np.full((48, 64, 3), 5 * level, np.uint8))
+    writer.release()
+    return tmp_path
+
+
+def region(start, end, *labels, **value):
+    return {
+        "value": {"ranges": [{"start": start, "end": end}], "timelinelabels": list(labels), **value},
+        "id": "r", "from_name": "videoLabels", "to_name": "video", "type": "timelinelabels", "origin": "manual",
+    }  # fmt: skip
+
+
+def task(*regions, video="/data/upload/1/0a1b2c3d-door.mp4", data=None, **annotation):
+    return {
+        "id": 7,
+        "data": {"video": video, **(data or {})},
+        "annotations": [
+            {"id": 1, "was_cancelled": False, "ground_truth": False, "result": list(regions), **annotation}
+        ],
+        "predictions": [{"result": [region(1, 2, "Guessed")]}],
+    }
+
+
+def read(folder, *tasks):
+    (folder / "export.json").write_text(json.dumps(list(tasks)))
+    return read_any(folder)
+
+
+def spans(manifest):
+    columns = ["video", "start_s", "end_s", "label"]
+    return [tuple(row) for row in manifest.rows[columns].itertuples(index=False)]
+
+
+def test_frames_become_seconds_at_the_videos_own_rate_which_is_said(footage):
+    manifest = read(footage, task(region(1, 20, "Walking"), region(11, 15, "Reading", "Sitting")))
+    assert spans(manifest) == [
+        ("cam/door.mp4", 0, 2, "Walking"),
+        ("cam/door.mp4", 1, 1.5, "Reading"),
+        ("cam/door.mp4", 1, 1.5, "Sitting"),
+    ]
+    (note,) = manifest.notes
+    assert "export.json:task 7" in note
+    assert "own 10 frames a second are assumed" in note
+
+
+def test_a_rate_in_the_task_comes_first(footage):
+    manifest = read(footage, task(region(1, 24, "Walking"), data={"fps": 24, "camera": "door", "subject": "ann"}))
+    assert spans(manifest) == [("cam/door.mp4", 0, 1, "Walking")]
+    assert (manifest.rows["camera"][0], manifest.rows["subject"][0], manifest.notes) == ("door", "ann", ())
+
+
+def test_a_rate_follows_from_a_region_with_frame_count_and_duration(footage):
+    box = {"type": "videorectangle", "value": {"framesCount": 100, "duration": 4.0, "sequence": [], "labels": ["Man"]}}
+    assert spans(read(footage, task(box, region(26, 50, "Walking")))) == [("cam/door.mp4", 1, 2, "Walking")]
+
+
+def test_labels_beyond_the_video_show_that_the_rate_was_another(footage):
+    manifest_rows = task(region(1, 10, "Walking"), region(50, 96, "Sitting"))
+    manifest = read(footage, manifest_rows)
+    assert spans(manifest) == [("cam/door.mp4", 0, 1, "Walking")]
+    assert "has 40: it was labelled at another rate" in manifest.quarantine["reason"][0]
+    assert manifest.quarantine["clip_id"][0] == "export.json:task 7"
+
+
+def test_the_ground_truth_or_else_the_latest_annotation_counts(footage):
+    one = task(region(1, 10, "Old"), updated_at="2026-01-01T00:00:00Z")
+    new = {"id": 2, "updated_at": "2026-02-01T00:00:00Z", "result": [region(1, 10, "New")]}
+    cancelled = {"id": 3, "updated_at": "2026-03-01T00:00:00Z", "was_cancelled": True, "result": [region(1, 9, "Not")]}
+    one["annotations"] += [new, cancelled]
+    manifest = read(footage, one)
+    assert spans(manifest) == [("cam/door.mp4", 0, 1, "New")]
+    assert any("annotation 2 of 2 is used" in note for note in manifest.notes)
+    one["annotations"][0]["ground_truth"] = True
+    assert spans(read(footage, one)) == [("cam/door.mp4", 0, 1, "Old")]
+
+
+def test_tasks_without_annotation_are_passed_over_and_said(footage):
+    open_task, cancelled = task(), task(region(1, 9, "Not"), was_cancelled=True)
+    open_task["annotations"] = []
+    manifest = read(footage, open_task, cancelled, task(region(1, 10, "Walking")))
+    assert spans(manifest) == [("cam/door.mp4", 0, 1, "Walking")]
+    assert "has predictions only, passed over" in manifest.notes[0]
+    assert "cancelled" in manifest.notes[1]
+
+
+def test_the_short_export(footage):
+    short = {"id": 5, "video": "s3://bucket/cam/door.mp4", "annotator": 1, "fps": 10,
+             "videoLabels": [{"ranges": [{"start": 11, "end": 20}], "timelinelabels": ["Walking"]}]}  # fmt: skip
+    assert spans(read(footage, short)) == [("cam/door.mp4", 1, 2, "Walking")]
+
+
+@pytest.mark.parametrize("bad", [(0, 5), (9, 5), (None, 5), ("1", 5), (True, 5)])
+def test_a_range_that_is_none(footage, bad):
+    manifest = read(footage, task(region(*bad, "Sitting"), region(1, 10, "Walking")))
+    assert spans(manifest) == [("cam/door.mp4", 0, 1, "Walking")]
+    assert "expected a range of frames from 1" in manifest.quarantine["reason"][0]
+
+
+def test_a_region_without_label_and_a_video_that_is_absent(footage):
+    manifest = read(footage, task(region(1, 10)), task(region(1, 10, "Up"), video="/data/upload/1/0a1b2c3d-hall.mp4"),
+                    task(region(1, 5, "Walking")))  # fmt: skip
+    assert manifest.quarantine["reason"][0].startswith("label: empty")
+    assert manifest.missing == ("hall.mp4",)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/data/upload/3/0a1b2c3d-door.mp4",
+        "/data/local-files/?d=footage%2Fcam%2Fdoor.mp4",
+        r"/data/local-files/?d=C:\footage\cam\door.mp4",
+        "s3://bucket/footage/cam/door.mp4",
+        "https://host:8080/cam/door.mp4?X-Amz-Signature=a%2Fb.mp4",
+        "gs://bucket/door.mp4",
+        "cam/door.mp4",
+    ],
+)
+def test_addresses_of_the_same_video(footage, address):
+    assert spans(read(footage, task(region(1, 10, "Walking"), video=address)))[0][0] == "cam/door.mp4"
+
+
+def test_two_videos_of_one_name_are_told_apart_by_their_folder_or_refused(footage):
+    index = VideoIndex({name: footage / name for name in ("cam1/door.mp4", "cam2/door.mp4", "my video (1).mp4")})
+    assert index.find("s3://bucket/cam2/door.mp4") == "cam2/door.mp4"
+    assert index.find("/data/upload/1/0a1b2c3d-my_video_1.mp4") == "my video (1).mp4"
+    assert index.find("/data/upload/1/hall.mp4") is None
+    with pytest.raises(ValueError, match=r"any of cam1/door.mp4, cam2/door.mp4"):
+        index.find("/data/upload/1/0a1b2c3d-door.mp4")
+
+
+def test_a_path_without_name_is_no_video():
+    assert address_path("https://host/").name == "unknown"
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "[1, 2]", '{"data": {"video": "a.mp4"}, "annotations": [{"result": []}]}']
+)
+def test_a_file_that_is_no_export(footage, content):
+    (footage / "export.json").write_text(content)
+    with pytest.raises(DataError, match=r"not readable as JSON|no timeline labels"):
+        read_any(footage, manifest="export.json")

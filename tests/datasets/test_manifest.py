@@ -1,0 +1,229 @@
+"""Manifest CSVs as people and spreadsheets write them; expected rows are written out by hand."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pan_core.datasets.manifests import read_any, read_manifest, write_manifest
+from pan_core.errors import DataError
+
+HEADER = "video,start_s,end_s,label,camera,recorded_at"
+GOOD = "a.mp4,0,2.5,Walking,door,2026-05-31T14:30:00"
+NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
+
+
+def write(folder, *lines, name="manifest.csv", encoding="utf-8", end="\n"):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(end.join(lines).encode(encoding))
+    return path
+
+
+def spans(manifest):
+    columns = ["video", "start_s", "end_s", "label"]
+    return [tuple(row) for row in manifest.rows[columns].itertuples(index=False)]
+
+
+def test_rows_and_their_facts(tmp_path):
+    path = write(
+        tmp_path, HEADER + ",subject", GOOD + ",ann", "b/c.avi,1,3,Sitting,,,", "a.mp4,1,2,Reading,door,,ann", ""
+    )
+    manifest = read_manifest(path, now=NOW)
+    assert spans(manifest) == [
+        ("a.mp4", 0, 2.5, "Walking"),
+        ("b/c.avi", 1, 3, "Sitting"),
+        ("a.mp4", 1, 2, "Reading"),
+    ]
+    assert list(manifest.rows["camera"]) == ["door", "", "door"]
+    assert list(manifest.rows["recorded_at"]) == ["2026-05-31T14:30:00", "", ""]
+    assert list(manifest.rows["subject"]) == ["ann", "", "ann"]
+    assert manifest.quarantine.empty
+    assert manifest.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("a.mp4,one,2,Walking,,", "start_s: expected seconds as a number"),
+        ("a.mp4,0,,Walking,,", "end_s: expected seconds as a number"),
+        ("a.mp4,0,nan,Walking,,", "end_s: expected seconds as a number"),
+        ("a.mp4,0,1e999,Walking,,", "end_s: expected seconds as a number"),
+        ("a.mp4,0,1_0,Walking,,", "end_s: expected seconds as a number"),
+        ("a.mp4,00:00:05,00:00:09,Walking,,", "start_s: expected seconds as a number"),
+        ("a.mp4,-1,2,Walking,,", "start_s: expected 0 or more seconds"),
+        ("a.mp4,9.7,3,Walking,,", "end_s: expected more than start_s=9.7, but got 3"),
+        ("a.mp4,3,3,Walking,,", "end_s: expected more than start_s=3"),
+        ("a.mp4,3,3.0001,Walking,,", "end_s: expected more than start_s=3"),
+        ("a.mp4,0,1,  ,,", "label: empty"),
+        (",0,1,Walking,,", "video: expected a path"),
+        ("../a.mp4,0,1,Walking,,", "leads out of the folder"),
+        ("b/../../a.mp4,0,1,Walking,,", "leads out of the folder"),
+        ("/etc/a.mp4,0,1,Walking,,", "leads out of the folder"),
+        (r"C:\a.mp4,0,1,Walking,,", "leads out of the folder"),
+        (r"..\a.mp4,0,1,Walking,,", "leads out of the folder"),
+        ("a.mp4,0,1,Walking,,31.05.2026", "recorded_at: expected ISO 8601"),
+        ("a.mp4,0,1,Walking,,1026-05-31", "recorded_at: expected a date from 1970 to now"),
+        ("a.mp4,0,1,Walking,,2062-05-31", "recorded_at: expected a date from 1970 to now"),
+        ("a.mp4,0,1,Walking,", "expected 6 cells, but got 5"),
+        ("a.mp4,0,1,Walking,,,x", "expected 6 cells, but got 7"),
+        ('"a.mp4,0,1,Walking,,', "a quotation mark is out of place"),
+        (GOOD, "the same span with the same label as manifest.csv:2"),
+    ],
+)
+def test_a_malformed_row_is_named_with_its_line_and_the_rest_goes_on(tmp_path, row, reason):
+    manifest = read_manifest(write(tmp_path, HEADER, GOOD, "", row, "b.mp4,0,1,Sitting,,"), now=NOW)
+    assert spans(manifest) == [("a.mp4", 0, 2.5, "Walking"), ("b.mp4", 0, 1, "Sitting")]
+    (failed,) = manifest.quarantine.itertuples(index=False)
+    assert (failed.clip_id, failed.stage) == ("manifest.csv:4", "fetch")
+    assert reason in failed.reason
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    ["2026-05-31", "2026-05-31T14:30", "2026-05-31 14:30:00", "2026-05-31T14:30:00Z", "2026-05-31T14:30:00+02:00"],
+)
+def test_dates_with_and_without_time_and_zone(tmp_path, stamp):
+    manifest = read_manifest(write(tmp_path, HEADER, f"a.mp4,0,1,Walking,,{stamp}"), now=NOW)
+    assert list(manifest.rows["recorded_at"]) == [stamp]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_encodings_separators_and_line_ends(tmp_path, encoding, separator, end):
+    lines = [line.replace(",", separator) for line in (HEADER, "Küche.mp4,0,1.5,Café trinken,,")]
+    manifest = read_manifest(write(tmp_path, *lines, "", encoding=encoding, end=end))
+    assert spans(manifest) == [("Küche.mp4", 0, 1.5, "Café trinken")]
+    assert bool(manifest.notes) == (encoding == "latin-1")
+
+
+def test_spaces_case_order_and_further_columns(tmp_path):
+    path = write(
+        tmp_path, ' Label , "VIDEO" ,Start S, end-s ,comment', ' Walking  slowly , "a.mp4" , 0 , 2 ,"see, ""b"""'
+    )
+    manifest = read_manifest(path)
+    assert spans(manifest) == [("a.mp4", 0, 2, "Walking slowly")]
+    assert manifest.notes == ("manifest.csv: columns ignored: comment",)
+
+
+def test_decimal_commas_of_a_spreadsheet_set_to_semicolons(tmp_path):
+    manifest = read_manifest(
+        write(tmp_path, "video;start_s;end_s;label;;", "a.mp4;0,5;2,25;Walking;;", "a.mp4;1;3;Sitting;;")
+    )
+    assert spans(manifest) == [("a.mp4", 0.5, 2.25, "Walking"), ("a.mp4", 1, 3, "Sitting")]
+
+
+def test_a_remark_may_run_over_lines_and_an_open_quote_costs_one_line(tmp_path):
+    lines = [
+        "video,start_s,end_s,label,remark",
+        'a.mp4,0,1,Walking,"two',
+        'lines"',
+        "b.mp4,0,1,Sitting,",
+        'c.mp4,0,1,"Up,',
+        "d.mp4,0,1,Up,",
+    ]
+    manifest = read_manifest(write(tmp_path, *lines))
+    assert list(manifest.rows["video"]) == ["a.mp4", "b.mp4", "d.mp4"]
+    assert list(manifest.quarantine["clip_id"]) == ["manifest.csv:5"]
+
+
+def test_labels_that_differ_in_case_only_are_said(tmp_path):
+    manifest = read_manifest(write(tmp_path, HEADER, GOOD, "b.mp4,0,1,walking,,"))
+    assert manifest.notes == ("labels 'Walking' and 'walking' differ in case only and are taken as 2 classes",)
+
+
+def test_windows_paths_are_read(tmp_path):
+    assert spans(read_manifest(write(tmp_path, HEADER, r"day 1\a.mp4,0,1,Walking,,")))[0][0] == "day 1/a.mp4"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ((), "empty, expected a header"),
+        (("", ""), "empty, expected a header"),
+        (("video,start,end_s,label", "a.mp4,0,1,Up"), r"column start_s missing.*'video', 'start', 'end_s', 'label'"),
+        (("a.mp4,0,1,Walking",), "columns video, start_s, end_s, label missing"),
+        ((HEADER,), "none of 0 rows is valid"),
+        ((HEADER, "a.mp4,2,1,Walking,,"), "none of 1 rows is valid, such as end_s"),
+        ((HEADER + ",label", "a.mp4,0,1,Up,,,Down"), "column label stands twice"),
+    ],
+)
+def test_a_file_that_is_no_manifest(tmp_path, lines, message):
+    with pytest.raises(DataError, match=message):
+        read_manifest(write(tmp_path, *lines))
+
+
+def test_written_rows_are_read_back_equal(tmp_path):
+    odd = 'b/"c", d.mp4'
+    manifest = read_manifest(
+        write(tmp_path, HEADER + ",subject,variant", GOOD + ",ann,FW", '"b/""c"", d.mp4",0.1,1e1,"a; b",,,,')
+    )
+    assert manifest.rows["video"][1] == odd
+    write_manifest(manifest.rows, tmp_path / "out" / "manifest.csv")
+    again = read_manifest(tmp_path / "out" / "manifest.csv")
+    assert again.rows.equals(manifest.rows)
+    assert again.quarantine.empty
+
+
+def test_dated_deliveries_with_a_manifest_each(tmp_path):
+    for day in ("2026-05-30", "2026-05-31"):
+        write(tmp_path / day, HEADER, "cam/a.mp4,0,1,Walking,,", "b.mp4,0,oops,Up,,")
+        (tmp_path / day / "cam").mkdir()
+        (tmp_path / day / "cam" / "a.mp4").write_bytes(b"video")
+    (tmp_path / "2026-05-31" / "extra.MP4").write_bytes(b"video")
+    write(tmp_path / "2026-06-01", "not,a,manifest")
+    manifest = read_any(tmp_path)
+    assert list(manifest.rows["video"]) == ["2026-05-30/cam/a.mp4", "2026-05-31/cam/a.mp4"]
+    names = ["2026-05-30/manifest.csv:3", "2026-05-31/manifest.csv:3", "2026-06-01/manifest.csv"]
+    assert list(manifest.quarantine["clip_id"]) == names
+    assert manifest.missing == ()
+    assert manifest.unlisted == ("2026-05-31/extra.MP4",)
+
+
+def test_a_row_of_a_delivery_cannot_reach_into_another(tmp_path):
+    write(tmp_path / "one", HEADER, GOOD, "../two/a.mp4,0,1,Up,,")
+    assert "leads out of the folder" in read_any(tmp_path).quarantine["reason"][0]
+
+
+def test_absent_videos_and_linked_folders(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.mp4").write_bytes(b"video")
+    write(tmp_path / "in", HEADER, "cam/a.mp4,0,1,Walking,,", "cam/b.mp4,0,1,Walking,,")
+    (tmp_path / "in" / "cam").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "round").symlink_to(tmp_path / "in")
+    manifest = read_any(tmp_path / "in")
+    assert manifest.missing == ("cam/b.mp4",)
+    assert manifest.unlisted == ()
+
+
+def test_decomposed_names_of_files_are_the_composed_ones_of_the_manifest(tmp_path):
+    (tmp_path / "Cafe\u0301.mp4").write_bytes(b"video")
+    write(tmp_path, HEADER, "Caf\u00e9.mp4,0,1,Walking,,")
+    manifest = read_any(tmp_path)
+    assert (manifest.missing, manifest.unlisted) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("files", "manifest", "message"),
+    [
+        ({}, "auto", "empty; expected manifest.csv"),
+        ({"a.mp4": b"v", "notes.txt": b"x"}, "auto", "no labels found among its files .*mp4.*txt"),
+        ({"a.mp4": b"v", "labels.csv": b"x"}, "manifest2.csv", "no such file; the folder has labels.csv"),
+        ({"settings.json": b"{}"}, "auto", "no labels found"),
+    ],
+)
+def test_a_folder_without_labels(tmp_path, files, manifest, message):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_any(tmp_path, manifest=manifest)
+
+
+def test_a_folder_that_does_not_exist(tmp_path):
+    with pytest.raises(DataError, match=r"no such folder; expected manifest.csv .*surveillance.folder"):
+        read_any(tmp_path / "nowhere")
+
+
+def test_a_manifest_of_another_name(tmp_path):
+    write(tmp_path, HEADER, GOOD, name="labels 2026.csv")
+    assert spans(read_any(tmp_path, manifest="labels 2026.csv")) == [("a.mp4", 0, 2.5, "Walking")]

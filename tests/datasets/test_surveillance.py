@@ -1,0 +1,213 @@
+"""Footage of one's own, made here: 10 frames a second, so that every frame number follows from the seconds."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from pan_core.datasets import dataset_by_name
+from pan_core.datasets.base import Context
+from pan_core.datasets.spans import clip_ids, joined_by_video
+from pan_core.datasets.surveillance import group_of
+from pan_core.errors import DataError
+from pan_core.tables import check_table
+
+HEADER = "video,start_s,end_s,label,camera,recorded_at,subject"
+
+
+def make_video(path, frames):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for number in range(frames):
+        writer.write(np.full((48, 64, 3), number, np.uint8))
+    writer.release()
+
+
+def write_manifest(folder, *rows, name="manifest.csv"):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("\n".join((HEADER, *rows)) + "\n")
+
+
+@pytest.fixture
+def incoming(tmp_path):
+    """Two cameras with a video each, a damaged video, an unlisted one; one listed video is absent."""
+    folder = tmp_path / "incoming"
+    make_video(folder / "door" / "a.avi", 40)
+    make_video(folder / "hall" / "b.avi", 25)
+    make_video(folder / "hall" / "not listed.avi", 3)
+    (folder / "hall" / "bad.avi").write_text("no video at all")
+    write_manifest(
+        folder,
+        "door/a.avi,0,2,Walking,door,2026-05-30,",
+        "door/a.avi,1.5,3,Reading a book,door,2026-05-30,",
+        "door/a.avi,1,9,Sitting,door,2026-05-30,",
+        "door/a.avi,7.5,9,Falling,door,2026-05-30,",
+        "hall/b.avi,0.5,0.6,Waving,hall,2026-05-31,",
+        "hall/b.avi,0.5,2.5,Walking,hall,2026-05-31,",
+        "hall/bad.avi,0,1,Walking,hall,2026-05-31,",
+        "hall/gone.avi,0,1,Walking,hall,2026-05-31,",
+        "hall/b.avi,3,1,Walking,hall,2026-05-31,",
+    )
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Function that fetches and catalogues a folder: (dataset, data folder, catalogue)."""
+
+    def go(folder, **options):
+        dataset = dataset_by_name("surveillance")
+        context = Context(tmp_path / "cache", options={"folder": str(folder), "seed": 0, **options})
+        dataset.fetch(tmp_path / "raw", context)
+        return dataset, tmp_path / "raw", dataset.catalogue(tmp_path / "raw", context)
+
+    return go
+
+
+def test_every_span_is_a_clip_cut_to_its_video(incoming, run):
+    _, folder, catalogue = run(incoming)
+    clips = check_table(catalogue.clips, "clips", "test")
+    columns = ["clip_id", "path", "label", "camera", "start_frame", "n_frames"]
+    assert list(clips[columns].itertuples(index=False, name=None)) == [
+        ("door-a_0-2000-Walking", "videos/door/a.avi", "Walking", "door", 0, 20),
+        ("door-a_1500-3000-Reading_a_book", "videos/door/a.avi", "Reading a book", "door", 15, 15),
+        ("door-a_1000-9000-Sitting", "videos/door/a.avi", "Sitting", "door", 10, 30),
+        ("hall-b_500-2500-Walking", "videos/hall/b.avi", "Walking", "hall", 5, 20),
+    ]
+    assert list(clips["group"]) == ["door", "door", "door", "hall"]
+    assert set(clips["fps"]) == {10.0}
+    assert not [column for column in clips if column.startswith("split")]
+    assert all((folder / path).is_file() for path in clips["path"])
+
+
+def test_what_cannot_be_used_is_named_with_the_reason(incoming, run):
+    _, folder, catalogue = run(incoming)
+    reasons = dict(zip(catalogue.quarantine["clip_id"], catalogue.quarantine["reason"], strict=True))
+    assert set(reasons) == {
+        "manifest.csv:10",
+        "door-a_7500-9000-Falling",
+        "hall-b_500-600-Waving",
+        "hall-bad_0-1000-Walking",
+    }
+    assert "begins at frame 75, but door/a.avi ends after frame 39 (4.00 s)" in reasons["door-a_7500-9000-Falling"]
+    assert "has 1 frame at 10 a second, expected 2" in reasons["hall-b_500-600-Waving"]
+    assert "no video stream" in reasons["hall-bad_0-1000-Walking"]
+    assert catalogue.missing == ("hall/gone.avi",)
+    assert not (folder / "videos" / "hall" / "not listed.avi").exists()
+    assert "hall/not listed.avi" in (folder / "findings.json").read_text()
+
+
+def test_labels_at_once_are_the_clips_segments(incoming, run):
+    dataset, folder, catalogue = run(incoming)
+    segments = dataset.segments(folder, catalogue.clips)
+    columns = ["label", "start_frame", "end_frame", "parent_label"]
+    # Walking is frames 0..20 of the video, Reading 15..30, Sitting 10..40.
+    of = {key: set(rows[columns].itertuples(index=False, name=None)) for key, rows in segments.groupby("clip_id")}
+    assert of["door-a_0-2000-Walking"] == {
+        ("Walking", 0, 20, "Walking"),
+        ("Reading a book", 15, 20, "Walking"),
+        ("Sitting", 10, 20, "Walking"),
+    }
+    assert of["door-a_1500-3000-Reading_a_book"] == {
+        ("Walking", 0, 5, "Reading a book"),
+        ("Reading a book", 0, 15, "Reading a book"),
+        ("Sitting", 0, 15, "Reading a book"),
+    }
+    # The span of Waving is too short for a clip, but its label holds all the same.
+    assert of["hall-b_500-2500-Walking"] == {("Walking", 0, 20, "Walking"), ("Waving", 0, 1, "Walking")}
+
+
+def test_nothing_is_left_behind_by_a_fetch_that_fails(incoming, run, tmp_path, monkeypatch):
+    run(incoming)
+    before = sorted(path.relative_to(tmp_path) for path in (tmp_path / "raw").rglob("*"))
+    monkeypatch.setattr("pan_core.datasets.surveillance.write_manifest", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(incoming)
+    assert sorted(path.relative_to(tmp_path) for path in (tmp_path / "raw").rglob("*")) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "incoming", "raw"]
+
+
+def test_a_later_fetch_takes_up_new_footage_and_ids_stay(incoming, run):
+    first = set(run(incoming)[2].clips["clip_id"])
+    shutil.copytree(incoming / "door", incoming / "2026-06-01" / "door")
+    write_manifest(incoming / "2026-06-01", "door/a.avi,0,2,Walking,door,2026-06-01,")
+    second = set(run(incoming)[2].clips["clip_id"])
+    assert second - first == {"2026-06-01-door-a_0-2000-Walking"}
+    assert first < second
+
+
+def test_footage_of_which_nothing_is_there(tmp_path, run):
+    write_manifest(tmp_path / "incoming", "a.avi,0,1,Walking,,,", "b.avi,0,1,Walking,,,")
+    with pytest.raises(DataError, match=r"none of the 2 listed videos is there, such as a.avi"):
+        run(tmp_path / "incoming")
+    assert not (tmp_path / "raw").exists()
+
+
+def test_footage_of_which_nothing_can_be_used(tmp_path, run):
+    make_video(tmp_path / "incoming" / "a.avi", 10)
+    write_manifest(tmp_path / "incoming", "a.avi,5,6,Walking,,,")
+    with pytest.raises(DataError, match=r"none of 1 labelled spans can be used, such as .*begins at frame 50"):
+        run(tmp_path / "incoming")
+
+
+FACTS = pd.DataFrame(
+    {
+        "path": ["a", "a", "b", "c"],
+        "subject": ["ann", "ann", "bob", "ann"],
+        "camera": ["door", "door", "hall", "door"],
+        "recorded_at": ["2026-05-30T23:59:00Z", "2026-05-30", "2026-05-30T01:00:00+02:00", "2026-05-31"],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("emptied", "grouping", "expected"),
+    [
+        ([], "auto", ["ann", "ann", "bob", "ann"]),
+        (["subject"], "auto", ["door", "door", "hall", "door"]),
+        (["subject", "camera"], "auto", ["2026-05-30"] * 3 + ["2026-05-31"]),
+        (["subject", "camera", "recorded_at"], "auto", ["a", "a", "b", "c"]),
+        ([], "camera", ["door", "door", "hall", "door"]),
+        ([], "day", ["2026-05-30"] * 3 + ["2026-05-31"]),
+        ([], "video", ["a", "a", "b", "c"]),
+    ],
+)
+def test_group(emptied, grouping, expected):
+    facts = FACTS.assign(**dict.fromkeys(emptied, ""))
+    assert list(group_of(facts, facts, grouping)) == expected
+
+
+def test_a_column_that_is_given_for_some_rows_only_does_not_group():
+    facts = FACTS.assign(subject=["ann", "", "bob", "ann"])
+    assert list(group_of(facts, facts, "auto")) == ["door", "door", "hall", "door"]
+    with pytest.raises(DataError, match="'subject' was asked for, but 1 of 4 rows have no subject"):
+        group_of(facts, facts, "subject")
+
+
+def test_one_camera_for_all_does_not_group():
+    facts = FACTS.assign(subject="", camera="door")
+    assert list(group_of(facts, facts, "auto")) == ["2026-05-30"] * 3 + ["2026-05-31"]
+
+
+def test_people_who_share_a_video_are_one_group():
+    groups = pd.Series(["ann", "bob", "bob", "cy", "dan"])
+    videos = pd.Series(["a", "a", "b", "b", "c"])
+    assert list(joined_by_video(groups, videos)) == ["ann+bob+cy"] * 4 + ["dan"]
+
+
+def test_ids_of_rows_that_look_alike_differ():
+    rows = pd.DataFrame(
+        {
+            "video": ["a/b.mp4", "a-b.mp4", "a/b.avi", "a/b.mp4", "a/b.mp4", "x"],
+            "start_s": [0.0] * 6,
+            "end_s": [1.0] * 6,
+            "label": ["Up", "Up", "Up", "Pick up", "Pick-up!", "Ü/ber"],
+        }
+    )
+    ids = clip_ids(rows)
+    assert ids.is_unique
+    assert ids[4] == "a-b_0-1000-Pick-up"
+    assert ids[5] == "x_0-1000-Ü_ber"
+    assert not any("/" in name for name in ids)
