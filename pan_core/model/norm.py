@@ -5,7 +5,17 @@ from torch import Tensor, nn
 
 
 class AffineNorm(nn.BatchNorm1d):
-    """Batch normalisation that is a plain multiplication and addition in evaluation, which every engine can do."""
+    """Batch normalisation that is a plain multiplication and addition in evaluation, which every engine can do.
+
+    Its statistics follow the last few batches only. A training of few steps ends with statistics of the weights that
+    it ends with, and in a longer one the average over weights and statistics smooths them anyway.
+
+    Args:
+        channels: Number of channels.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, momentum=0.3)
 
     def forward(self, values: Tensor) -> Tensor:
         """Normalise channels: (F, C) -> (F, C), in evaluation mode (..., C) -> (..., C)."""
