@@ -5,7 +5,7 @@ short and long lags, its score, and its distances to all joints. Lengths are in 
 
 The two input modes differ in what they may look at, never in what a number means:
 
-- *clip*: the whole clip is known. Reference and body size are means over the clip.
+- *clip*: the whole clip is known. Reference and body size are means over the clip; motion is measured ahead too.
 - *online*: frame t is described by frames up to t. Reference and body size are running means that forget.
   `pan_core.model.online` computes the same numbers frame by frame.
 
@@ -125,7 +125,10 @@ class PoseFeatures:
 
 
 def feature_count(layout: SkeletonLayout) -> int:
-    """Number of features of a joint, D: three places, a motion per lag, the score, a distance per joint."""
+    """Number of features of a joint, D: three places, a motion per lag, the score, a distance per joint.
+
+    It is the same in both modes, so that they share one network.
+    """
     return 2 * (3 + len(LAGS["online"])) + 1 + layout.size
 
 
