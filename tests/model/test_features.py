@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pan_core.errors import DataError
-from pan_core.model.features import PoseFeatures
+from pan_core.model.features import PoseFeatures, feature_count
 from pan_core.skeletons import OPENPOSE18, PENN13, SkeletonLayout
 
 
@@ -100,6 +100,7 @@ def test_features_follow_their_definition(mode, layout):
     joints = random_clips(layout, 11)
     features = PoseFeatures(layout, mode=mode)(joints)
     assert features.dtype == np.float32
+    assert features.shape[-1] == feature_count(layout)
     for clip in range(len(joints)):
         np.testing.assert_allclose(features[clip], slow_features(joints[clip], layout, mode), atol=2e-5, rtol=2e-5)
 
