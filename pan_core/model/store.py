@@ -140,7 +140,12 @@ def _read(folder: Path, description: dict) -> LoadedModel:
 
 def _feature_constants() -> dict[str, object]:
     """What the meaning of the features rests on besides the layout."""
-    return {"lags": {mode: list(lags) for mode, lags in LAGS.items()}, "forgetting": FORGETTING, "bound": BOUND, "extent_share": EXTENT_SHARE}
+    return {
+        "lags": {mode: list(lags) for mode, lags in LAGS.items()},
+        "forgetting": FORGETTING,
+        "bound": BOUND,
+        "extent_share": EXTENT_SHARE,
+    }
 
 
 def _check(model: PAN, labels: Sequence[str], actions: Sequence[str], layout: SkeletonLayout, mode: str) -> None:
