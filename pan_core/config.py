@@ -120,6 +120,10 @@ class ModelParams(Section):
     attention_units: Positive = 48
     hidden: Positive = 192
     dropout: Below1 = 0.3
+    pooling: bool = False
+    joints_attention: bool = True
+    pose_attention: bool = True
+    recurrent: bool = True
 
     @model_validator(mode="after")
     def _heads_share_the_units(self) -> Self:
@@ -132,11 +136,13 @@ class AugmentationParams(Section):
     """Variation of training clips; see `pan_core.training.augmentation.AugmentationSettings`."""
 
     flip: Share = 0.5
-    rotation: NotNegative = 15.0
-    stretch: Below1 = 0.2
-    jitter: NotNegative = 0.01
-    joint_dropout: Share = 0.05
-    crop: Below1 = 0.15
+    rotation: NotNegative = 30.0
+    stretch: Below1 = 0.3
+    shear: Below1 = 0.2
+    jitter: NotNegative = 0.02
+    joint_dropout: Share = 0.15
+    crop: Below1 = 0.3
+    warp: Below1 = 0.3
     mixup: NotNegative = 0.2
 
 
@@ -144,9 +150,9 @@ class TrainParams(Section):
     """Optimisation; see `pan_core.training.settings.TrainSettings`."""
 
     modes: Annotated[list[Mode], Field(min_length=1)] = ["clip", "online"]
-    epochs: Positive = 40
-    batch: Annotated[int, Field(ge=2)] = 32
-    learning_rate: PositiveFloat = 3e-3
+    epochs: Positive = 60
+    batch: Annotated[int, Field(ge=2)] = 16
+    learning_rate: PositiveFloat = 2e-3
     weight_decay: NotNegative = 0.02
     label_smoothing: Below1 = 0.1
     lambda_pose: PositiveFloat = 1.0

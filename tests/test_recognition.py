@@ -25,7 +25,7 @@ def recogniser() -> LoadedModel:
     ).eval()
     with torch.no_grad():
         for weights in (network.class_head.weight, network.action_head.weight):
-            weights.mul_(20)
+            weights.mul_(100)
     return LoadedModel(network, CLASSES, ACTIONS, PENN13, "online", 32, 15.0, {})
 
 

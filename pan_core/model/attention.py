@@ -14,6 +14,10 @@ from torch import Tensor, nn
 NEVER = -1e4
 """Maximum before the first frame: finite, so that differences stay numbers, also in half precision."""
 
+SCORE_BOUND = 30.0
+"""Scores of frames are cut to this magnitude: a weight of e^-60 beside another is nothing, and the sums of every
+prefix of a clip can be had from one exponential a frame, without any of them running out of the range of float32."""
+
 
 class Running(NamedTuple):
     """A softmax-weighted mean that goes on: what pose attention remembers of all past frames.
@@ -50,6 +54,22 @@ class JointsAttention(nn.Module):
         return torch.matmul(weights.transpose(1, 2), joints).flatten(1), weights
 
 
+class JointsMean(nn.Module):
+    """What takes the place of joints attention in an ablation: every joint counts the same.
+
+    Args:
+        inputs: Channels of a joint.
+    """
+
+    def __init__(self, *, inputs: int) -> None:
+        super().__init__()
+        self.outputs = inputs
+
+    def forward(self, joints: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean of the joints, (F, V, C) -> (F, C), and equal weights (F, V, 1)."""
+        return joints.mean(dim=1), torch.full_like(joints[..., :1], 1 / joints.shape[1])
+
+
 class PoseAttention(nn.Module):
     """A summary of all frames up to now out of their recurrent states, equations (10) to (12).
 
@@ -60,19 +80,23 @@ class PoseAttention(nn.Module):
         hidden: Hidden units, H; a multiple of `heads`.
         units: Rows of W.
         heads: Number of heads.
+        learned: False for an ablation: every frame has the score 0, so the context is the mean of the frames so far.
     """
 
-    def __init__(self, *, hidden: int, units: int, heads: int) -> None:
+    def __init__(self, *, hidden: int, units: int, heads: int, learned: bool = True) -> None:
         super().__init__()
         if hidden % heads:
             raise ValueError(f"Expected hidden to be a multiple of heads, but got hidden={hidden} and heads={heads}")
-        self.hidden, self.heads = hidden, heads
-        self.project = nn.Linear(hidden, units)
-        self.score = nn.Linear(units, heads, bias=False)
+        self.hidden, self.heads, self.learned = hidden, heads, learned
+        if learned:
+            self.project = nn.Linear(hidden, units)
+            self.score = nn.Linear(units, heads, bias=False)
 
     def scores(self, states: Tensor) -> Tensor:
         """Scores of frames, (..., H) -> (..., N)."""
-        return self.score(torch.tanh(self.project(states)))
+        if not self.learned:
+            return states.new_zeros(1).expand(*states.shape[:-1], self.heads)
+        return self.score(torch.tanh(self.project(states))).clamp(-SCORE_BOUND, SCORE_BOUND)
 
     def start(self, batch: int, *, like: Tensor) -> Running:
         """Memory before the first frame, on the device and of the type of `like`."""
@@ -111,18 +135,14 @@ class PoseAttention(nn.Module):
         """
         batch, frames, _ = states.shape
         scores = self.scores(states)
-        now = scores.transpose(1, 2)  # (B, N, T)
-        maximum = torch.maximum(now.cummax(dim=-1).values, past.maximum.unsqueeze(-1)).detach()
-        # Future frames may exceed the maximum so far: they are cut to it before exp, then left out.
-        behind = (now.unsqueeze(2) - maximum.unsqueeze(3)).clamp(max=0)  # (B, N, T now, T then)
-        weights = torch.exp(behind).tril()
-        fade = torch.exp(past.maximum.unsqueeze(-1) - maximum)
-        values = states.view(batch, frames, self.heads, -1).transpose(1, 2)  # (B, N, T, H / N)
-        before = past.numerator.view(batch, self.heads, 1, -1)
-        numerator = torch.matmul(weights, values) + fade.unsqueeze(-1) * before
-        denominator = weights.sum(dim=-1) + fade * past.denominator.unsqueeze(-1)
-        context = (numerator / denominator.unsqueeze(-1)).transpose(1, 2).reshape(batch, frames, self.hidden)
-        memory = Running(maximum[..., -1], numerator[:, :, -1].flatten(1), denominator[..., -1])
+        maximum = torch.maximum(scores.amax(dim=1), past.maximum).detach()
+        weights = torch.exp(scores - maximum.unsqueeze(1))
+        values = weights.unsqueeze(-1) * states.view(batch, frames, self.heads, -1)  # (B, T, N, H / N)
+        fade = torch.exp(past.maximum - maximum)
+        numerator = values.cumsum(dim=1) + self._scale(past.numerator, fade).view(batch, 1, self.heads, -1)
+        denominator = weights.cumsum(dim=1) + (past.denominator * fade).unsqueeze(1)
+        context = (numerator / denominator.unsqueeze(-1)).reshape(batch, frames, self.hidden)
+        memory = Running(maximum, numerator[:, -1].flatten(1), denominator[:, -1])
         return context, memory, scores
 
     def whole(self, states: Tensor) -> tuple[Tensor, Tensor]:

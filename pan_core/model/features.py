@@ -1,11 +1,11 @@
 """What the network reads of a pose: numbers per joint that do not depend on where or how large a person is.
 
 Per joint: its place relative to a reference point, its place relative to the root joint, its bone, its motion over
-a short and a long lag, its score, and its distances to all joints. Lengths are in body sizes.
+short and long lags, its score, and its distances to all joints. Lengths are in body sizes.
 
 The two input modes differ in what they may look at, never in what a number means:
 
-- *clip*: the whole clip is known. Reference and body size are means over the clip.
+- *clip*: the whole clip is known. Reference and body size are means over the clip; motion is measured ahead too.
 - *online*: frame t is described by frames up to t. Reference and body size are running means that forget.
   `pan_core.model.online` computes the same numbers frame by frame.
 
@@ -20,8 +20,9 @@ from pan_core.skeletons import SkeletonLayout
 
 MODES = ("clip", "online")
 
-LAGS = (1, 4)
-"""Frames over which motion is measured: one catches strikes, the other slow displacement."""
+LAGS = {"clip": (1, 4, -1, -4), "online": (1, 2, 4, 8)}
+"""Frames over which motion is measured: short ones catch strikes, long ones slow displacement. A negative lag looks
+ahead: how far a joint is from where it will be."""
 
 FORGETTING = 1 - 1 / 60
 """What is kept per frame of the running means: they follow a person who walks away within some seconds."""
@@ -118,14 +119,17 @@ class PoseFeatures:
         gather = running_mean if self.mode == "online" else _clip_mean
         reference = gather(roots, present)
         size = gather(sizes[..., None], sizes > 0)[..., 0]
-        moves = [_displacement(places, known, lag) for lag in LAGS]
+        moves = [_displacement(places, known, lag) for lag in LAGS[self.mode]]
         scores = np.where(seen, joints[..., 2], 0)
         return describe(places, roots, moves, scores, reference, size, self.place_unseen.parents)
 
 
 def feature_count(layout: SkeletonLayout) -> int:
-    """Number of features of a joint, D: three places, a motion per lag, the score, a distance per joint."""
-    return 2 * (3 + len(LAGS)) + 1 + layout.size
+    """Number of features of a joint, D: three places, a motion per lag, the score, a distance per joint.
+
+    It is the same in both modes, so that they share one network.
+    """
+    return 2 * (3 + len(LAGS["online"])) + 1 + layout.size
 
 
 def describe(
@@ -192,7 +196,8 @@ def _clip_mean(values: np.ndarray, counted: np.ndarray) -> np.ndarray:
 
 
 def _displacement(places: np.ndarray, known: np.ndarray, lag: int) -> np.ndarray:
-    """How far each joint moved within `lag` frames; 0 where it had no seen place then."""
+    """How far each joint moved within `lag` frames, back in time or ahead; 0 where it had no seen place then."""
     moves = np.zeros_like(places)
-    moves[:, lag:] = np.where(known[:, :-lag, :, None], places[:, lag:] - places[:, :-lag], 0)
+    here, there = (slice(lag, None), slice(None, -lag)) if lag > 0 else (slice(None, lag), slice(-lag, None))
+    moves[:, here] = np.where(known[:, there, :, None], places[:, here] - places[:, there], 0)
     return moves

@@ -9,6 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from pan_core.model.norm import AffineNorm
+
 
 def normalise_adjacency(adjacency: Tensor) -> Tensor:
     """Symmetric normalisation with self loops, D^-1/2 (A + I) D^-1/2 of equation (1).
@@ -61,34 +63,54 @@ class HumanGraphNetwork(nn.Module):
     A' = S^T A S are the pooled graph, on which one more layer runs. Joints attention works over joints, so the
     pooled nodes are handed back to their joints, S X', and stand beside Z.
 
+    Every embedding layer is normalised over the batch before its relu, each channel of each joint by itself. The
+    weights of a layer are the same for all joints; this is what tells a wrist from an ankle.
+
     Args:
         adjacency: Bones as 0/1, (V, V), without self loops.
         inputs: Features of a joint, D.
         channels: Widths of the embedding layers, one layer each.
         pools: Number of body parts, P.
         pooled_channels: Channels of a pooled node.
+        pooling: False for an ablation: the embedding Z alone.
     """
 
     adjacency: Tensor
     normalised: Tensor
 
     def __init__(
-        self, *, adjacency: Tensor, inputs: int, channels: Sequence[int], pools: int, pooled_channels: int
+        self,
+        *,
+        adjacency: Tensor,
+        inputs: int,
+        channels: Sequence[int],
+        pools: int,
+        pooled_channels: int,
+        pooling: bool = True,
     ) -> None:
         super().__init__()
         self.register_buffer("adjacency", adjacency.float(), persistent=False)
         self.register_buffer("normalised", normalise_adjacency(adjacency.float()), persistent=False)
         widths = [inputs, *channels]
-        self.embed = nn.ModuleList(GraphLayer(inputs=before, outputs=after) for before, after in pairwise(widths))
-        self.pool = GraphLayer(inputs=inputs, outputs=pools, rectify=False)
-        self.coarse = GraphLayer(inputs=widths[-1], outputs=pooled_channels)
-        self.outputs = widths[-1] + pooled_channels
+        self.embed = nn.ModuleList(
+            GraphLayer(inputs=before, outputs=after, rectify=False) for before, after in pairwise(widths)
+        )
+        self.norms = nn.ModuleList(AffineNorm(len(adjacency) * width) for width in channels)
+        self.pooling = pooling
+        self.outputs = widths[-1]
+        if pooling:
+            self.pool = GraphLayer(inputs=inputs, outputs=pools, rectify=False)
+            self.coarse = GraphLayer(inputs=widths[-1], outputs=pooled_channels)
+            self.outputs += pooled_channels
 
     def forward(self, nodes: Tensor) -> Tensor:
         """Embed joints, (F, V, D) -> (F, V, outputs)."""
         embedded = nodes
-        for layer in self.embed:
-            embedded = layer(embedded, self.normalised)
+        for layer, norm in zip(self.embed, self.norms, strict=True):
+            mixed = layer(embedded, self.normalised)
+            embedded = torch.relu(norm(mixed.flatten(1)).view(mixed.shape))
+        if not self.pooling:
+            return embedded
         assignment = torch.softmax(self.pool(nodes, self.normalised), dim=-1)  # (F, V, P)
         gather = assignment.transpose(1, 2)
         pooled = torch.matmul(gather, embedded)  # (F, P, C)

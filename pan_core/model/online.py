@@ -23,7 +23,7 @@ class OnlineState:
     Attributes:
         held: Last seen place of each joint, (M, V, 2).
         known: Whether a joint was seen at least once, (M, V).
-        past_places: Places in the last `max(LAGS)` frames, oldest first, (M, L, V, 2).
+        past_places: Places in the last frames, as many as the longest lag has, oldest first, (M, L, V, 2).
         past_known: What was known in them, (M, L, V).
         reference: Weighted sum of root places and sum of weights, (M, 3).
         size: Weighted sum of body sizes and sum of weights, (M, 2).
@@ -60,7 +60,7 @@ class OnlineFeatures:
 
     def start(self, people: int = 1) -> OnlineState:
         """State before the first frame."""
-        joints, lags = self.layout.size, max(LAGS)
+        joints, lags = self.layout.size, max(LAGS["online"])
         return OnlineState(
             held=np.zeros((people, joints, 2), dtype=np.float32),
             known=np.zeros((people, joints), dtype=bool),
@@ -99,7 +99,7 @@ class OnlineFeatures:
             reference=_count_in(state.reference, root, known.any(axis=-1)),
             size=_count_in(state.size, size[:, None], size > 0),
         )
-        moves = [self._move(places, state, lag) for lag in LAGS]
+        moves = [self._move(places, state, lag) for lag in LAGS["online"]]
         scores = np.where(seen, joints[..., 2], 0)
         parents = self._place_unseen.parents
         features = describe(places, root, moves, scores, _mean(after.reference), _mean(after.size)[:, 0], parents)

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from pan_core.errors import ConfigError
-from pan_core.model.attention import JointsAttention, PoseAttention, Running
+from pan_core.model.attention import JointsAttention, JointsMean, PoseAttention, Running
 from pan_core.model.graph import HumanGraphNetwork
-from pan_core.model.recurrent import Recurrent
+from pan_core.model.norm import AffineNorm, ClipDropout
+from pan_core.model.recurrent import Memoryless, Recurrent
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class PanSettings:
         pose_heads: Heads of pose attention; divides `hidden`.
         attention_units: Rows of W in both attentions.
         dropout: Share of channels dropped from frame vectors and before the heads, in training.
+        pooling: Whether joints are also gathered into body parts, equations (2) to (5).
+        joints_attention: Whether joints are weighed, equations (13) to (15); otherwise their mean stands for a frame.
+        pose_attention: Whether frames are weighed, equations (10) to (12); otherwise the context is their mean.
+        recurrent: Whether frames run through the GRU, equations (6) to (9); otherwise each is seen by itself.
     """
 
     graph_channels: tuple[int, ...] = (48, 48)
@@ -42,6 +47,10 @@ class PanSettings:
     pose_heads: int = 8
     attention_units: int = 48
     dropout: float = 0.3
+    pooling: bool = False
+    joints_attention: bool = True
+    pose_attention: bool = True
+    recurrent: bool = True
 
     def __post_init__(self) -> None:
         faults = [
@@ -112,37 +121,6 @@ class StepOutput(NamedTuple):
     state: PanState
 
 
-class InputNorm(nn.BatchNorm1d):
-    """Batch normalisation that is a plain multiplication and addition in evaluation, which every engine can do."""
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Normalise channels, (F, C) -> (F, C)."""
-        if self.training:
-            return super().forward(values)
-        mean, variance = self.get_buffer("running_mean"), self.get_buffer("running_var")
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        return values * scale + (self.bias - mean * scale)
-
-
-class ClipDropout(nn.Module):
-    """Dropout of whole channels of a clip, the same at all its frames, so that the GRU cannot average it away.
-
-    Args:
-        share: Share of the channels that is dropped in training.
-    """
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.share = share
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Drop channels, (B, T, C) -> (B, T, C); in evaluation mode the values pass, whatever their shape."""
-        if not self.training or self.share == 0:
-            return values
-        kept = torch.rand(values.shape[0], 1, values.shape[2], device=values.device) >= self.share
-        return values * (kept / (1 - self.share))
-
-
 class PAN(nn.Module):
     """The Pose-Attention Network.
 
@@ -163,19 +141,28 @@ class PAN(nn.Module):
         super().__init__()
         self.settings = settings
         self.joints, self.features, self.classes, self.actions = len(adjacency), features, classes, actions
-        self.normalise = InputNorm(self.joints * features)
+        self.normalise = AffineNorm(self.joints * features)
         self.graph = HumanGraphNetwork(
             adjacency=torch.from_numpy(np.asarray(adjacency)),
             inputs=features,
             channels=settings.graph_channels,
             pools=settings.pools,
             pooled_channels=settings.pooled_channels,
+            pooling=settings.pooling,
         )
-        units = settings.attention_units
-        self.joints_attention = JointsAttention(inputs=self.graph.outputs, units=units, heads=settings.joint_heads)
-        self.frame = nn.Linear(self.joints_attention.outputs, settings.frame_channels)
-        self.recurrent = Recurrent(inputs=settings.frame_channels, hidden=settings.hidden)
-        self.pose_attention = PoseAttention(hidden=settings.hidden, units=units, heads=settings.pose_heads)
+        units, inputs = settings.attention_units, self.graph.outputs
+        self.joints_attention = (
+            JointsAttention(inputs=inputs, units=units, heads=settings.joint_heads)
+            if settings.joints_attention
+            else JointsMean(inputs=inputs)
+        )
+        self.frame = nn.Linear(self.joints_attention.outputs, settings.frame_channels, bias=False)
+        self.frame_norm = AffineNorm(settings.frame_channels)
+        memory = Recurrent if settings.recurrent else Memoryless
+        self.recurrent = memory(inputs=settings.frame_channels, hidden=settings.hidden)
+        self.pose_attention = PoseAttention(
+            hidden=settings.hidden, units=units, heads=settings.pose_heads, learned=settings.pose_attention
+        )
         self.dropout = ClipDropout(settings.dropout)
         self.class_head = nn.Linear(2 * settings.hidden, classes)
         self.action_head = nn.Linear(settings.hidden, actions)
@@ -189,7 +176,7 @@ class PAN(nn.Module):
         """Frames one by one, (F, V, D) -> frame vectors (F, frame_channels) and joints attention (F, V)."""
         nodes = self.normalise(frames.flatten(1)).view(-1, self.joints, self.features)
         vectors, weights = self.joints_attention(self.graph(nodes))
-        return torch.relu(self.frame(vectors)), weights.mean(dim=-1)
+        return torch.relu(self.frame_norm(self.frame(vectors))), weights.mean(dim=-1)
 
     def forward(self, features: Tensor, *, mask: Tensor | None = None, state: PanState | None = None) -> PanOutput:
         """Run over clips, or over the next frames of a stream.
@@ -201,12 +188,16 @@ class PAN(nn.Module):
             state: Memory of the frames before; None at the start of a clip.
         """
         batch, frames = features.shape[:2]
-        mask = torch.ones(batch, frames, dtype=torch.bool, device=features.device) if mask is None else mask
-        vectors, weights = self.embed_frames(features[mask])
         state = self.start(batch) if state is None else state
-        padded = vectors.new_zeros(batch, frames, vectors.shape[-1]).masked_scatter(mask.unsqueeze(-1), vectors)
-        attention = weights.new_zeros(batch, frames, self.joints).masked_scatter(mask.unsqueeze(-1), weights)
-        states, hidden = self.recurrent(self.dropout(padded), state.hidden)
+        if mask is None or bool(mask.all()):
+            flat, weights = self.embed_frames(features.flatten(0, 1))
+            vectors, attention = flat.view(batch, frames, -1), weights.view(batch, frames, self.joints)
+        else:
+            flat, weights = self.embed_frames(features[mask])
+            inside = mask.unsqueeze(-1)
+            vectors = flat.new_zeros(batch, frames, flat.shape[-1]).masked_scatter(inside, flat)
+            attention = weights.new_zeros(batch, frames, self.joints).masked_scatter(inside, weights)
+        states, hidden = self.recurrent(self.dropout(vectors), state.hidden)
         context, memory, scores = self.pose_attention(states, Running(*state[1:]))
         logits, action_logits = self.read_out(states, context)
         return PanOutput(logits, action_logits, attention, scores, PanState(hidden, *memory))

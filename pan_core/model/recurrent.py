@@ -55,3 +55,26 @@ class Recurrent(nn.Module):
         keep = torch.sigmoid(keep_x + keep_h)
         candidate = torch.tanh(candidate_x + torch.sigmoid(reset_x + reset_h) * candidate_h)
         return candidate + keep * (hidden - candidate)
+
+
+class Memoryless(nn.Module):
+    """What takes the place of the GRU in an ablation: a layer that sees one frame at a time, h = tanh(W x + b).
+
+    Args:
+        inputs: Channels of a frame vector.
+        hidden: Units, H.
+    """
+
+    def __init__(self, *, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.layer = nn.Linear(inputs, hidden)
+
+    def forward(self, vectors: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Recurrent.forward`; the state before the first frame is not read."""
+        states = torch.tanh(self.layer(vectors))
+        return states, states[:, -1]
+
+    def step(self, vector: Tensor, hidden: Tensor) -> Tensor:
+        """As `Recurrent.step`; the state is not read."""
+        return torch.tanh(self.layer(vector))

@@ -13,7 +13,7 @@ from pan_core.model.features import BOUND, EXTENT_SHARE, FORGETTING, LAGS, MODES
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.skeletons import SkeletonLayout
 
-FORMAT = "pan-recogniser-1"
+FORMAT = "pan-recogniser-2"
 """Changes when older code could no longer feed the network correctly."""
 
 
@@ -140,7 +140,12 @@ def _read(folder: Path, description: dict) -> LoadedModel:
 
 def _feature_constants() -> dict[str, object]:
     """What the meaning of the features rests on besides the layout."""
-    return {"lags": list(LAGS), "forgetting": FORGETTING, "bound": BOUND, "extent_share": EXTENT_SHARE}
+    return {
+        "lags": {mode: list(lags) for mode, lags in LAGS.items()},
+        "forgetting": FORGETTING,
+        "bound": BOUND,
+        "extent_share": EXTENT_SHARE,
+    }
 
 
 def _check(model: PAN, labels: Sequence[str], actions: Sequence[str], layout: SkeletonLayout, mode: str) -> None:

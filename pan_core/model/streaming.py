@@ -72,8 +72,8 @@ class ClipModel(nn.Module):
         network = self.network
         batch, frames = features.shape[:2]
         vectors, joint_weights = network.embed_frames(features.flatten(0, 1))
-        start = vectors.new_zeros(batch, network.settings.hidden)
-        states, last = network.recurrent(vectors.view(batch, frames, network.settings.frame_channels), start)
+        vectors = vectors.view(batch, frames, network.settings.frame_channels)
+        states, last = network.recurrent(vectors, vectors.new_zeros(batch, network.settings.hidden))
         context, pose_weights = network.pose_attention.whole(states)
         logits = network.class_head(torch.cat([context, last], dim=-1))
         action_logits = network.action_head(states)

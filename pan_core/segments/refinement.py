@@ -32,6 +32,11 @@ from pan_core.training.settings import TrainSettings
 Boundaries = Mapping[str, Sequence[int]]
 LEAST_PROBABILITY = 1e-6
 
+MILD = AugmentationSettings(
+    rotation=15.0, stretch=0.2, shear=0.0, jitter=0.01, joint_dropout=0.05, crop=0.15, mixup=0.0
+)
+"""Weaker than for recognition: the networks shall say when an action changes, on the very clips at hand."""
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -78,11 +83,13 @@ class RefinementSettings:
             lambda_pose=0.2,
             lambda_joints=1.0,
             device="cpu",
-            augmentation=AugmentationSettings(mixup=0.0),
+            augmentation=MILD,
         )
     )
     network: PanSettings = field(
-        default_factory=lambda: PanSettings(graph_channels=(32, 32), frame_channels=64, hidden=64, pose_heads=4)
+        default_factory=lambda: PanSettings(
+            graph_channels=(32, 32), frame_channels=64, hidden=64, pose_heads=4, pooling=True
+        )
     )
     seed: int = 0
 

@@ -20,18 +20,22 @@ class AugmentationSettings:
         flip: Probability of a left-right mirror; 0 where a class says which side it is done with.
         rotation: Largest rotation in the picture, degrees.
         stretch: Largest change of the aspect ratio, as a share.
+        shear: Largest slant of either axis against the other; with rotation and stretch, what another view does.
         jitter: Standard deviation of joint noise, as a share of the person's spread.
         joint_dropout: Probability that a joint goes missing for a span of the clip.
         crop: Largest share of a clip that is cut off at its ends.
+        warp: Largest share by which time runs faster or slower within a clip, in clip mode.
         mixup: Parameter of the Beta distribution of mixing weights; 0 for none.
     """
 
     flip: float = 0.5
-    rotation: float = 15.0
-    stretch: float = 0.2
-    jitter: float = 0.01
-    joint_dropout: float = 0.05
-    crop: float = 0.15
+    rotation: float = 30.0
+    stretch: float = 0.3
+    shear: float = 0.2
+    jitter: float = 0.02
+    joint_dropout: float = 0.15
+    crop: float = 0.3
+    warp: float = 0.3
     mixup: float = 0.2
 
     def __post_init__(self) -> None:
@@ -42,7 +46,7 @@ class AugmentationSettings:
         ]
         faults += [
             f"{name}: expected 0 <= {name} < 1, but got {getattr(self, name)}"
-            for name in ("stretch", "crop")
+            for name in ("stretch", "shear", "crop", "warp")
             if not 0 <= getattr(self, name) < 1
         ]
         faults += [
@@ -57,7 +61,7 @@ class AugmentationSettings:
 def augment(
     joints: np.ndarray, layout: SkeletonLayout, settings: AugmentationSettings, rng: np.random.Generator
 ) -> np.ndarray:
-    """Vary clips: mirror, rotate and stretch the picture, move joints a little, lose some.
+    """Vary clips: mirror, rotate, stretch and slant the picture, move joints a little, lose some.
 
     Args:
         joints: Shape (B, T, V, 3); not changed.
@@ -124,15 +128,21 @@ def crop_time(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Stretch a part of each clip to the number of frames that it had, for clips of a fixed number of frames.
 
+    Within the part, time runs faster in one half of the clip and slower in the other, by one period of a sine.
+
     Args:
         joints: Shape (B, T, V, 3).
         targets: Action distribution of the frames, (B, T, A); taken from the nearest frame.
-        settings: `crop` is the largest share to cut off.
+        settings: `crop` is the largest share to cut off, `warp` the largest change of pace.
         rng: Source of all chance.
     """
     batch, frames = joints.shape[:2]
     kept = 1 - settings.crop * rng.random((batch, 1))
-    at = (rng.random((batch, 1)) * (1 - kept) + kept * np.linspace(0, 1, frames)) * (frames - 1)
+    start = rng.random((batch, 1)) * (1 - kept)
+    time = np.linspace(0, 1, frames)
+    pace, phase = settings.warp * rng.uniform(-1, 1, (batch, 1)), 2 * np.pi * rng.random((batch, 1))
+    warped = time + pace * (np.sin(2 * np.pi * time + phase) - np.sin(phase)) / (2 * np.pi)
+    at = np.clip(start + kept * warped, 0, 1) * (frames - 1)
     before = np.minimum(at.astype(np.int64), frames - 1)
     after = np.minimum(before + 1, frames - 1)
     share = (at - before)[..., None, None].astype(np.float32)
@@ -154,13 +164,15 @@ def mixing(batch: int, settings: AugmentationSettings, rng: np.random.Generator)
 
 
 def _transforms(batch: int, settings: AugmentationSettings, rng: np.random.Generator) -> np.ndarray:
-    """Random rotation times stretch, one 2x2 matrix a clip, to multiply row vectors with; (B, 2, 2)."""
+    """Random rotation, then slant, then stretch of x: one 2x2 matrix a clip, to multiply row vectors with; (B, 2, 2)."""
     angle = np.deg2rad(rng.uniform(-settings.rotation, settings.rotation, batch))
     ratio = 1 + rng.uniform(-settings.stretch, settings.stretch, batch)
+    slant = np.tile(np.eye(2), (batch, 1, 1))
+    slant[:, [0, 1], [1, 0]] = rng.uniform(-settings.shear, settings.shear, (batch, 2))
     cosine, sine = np.cos(angle), np.sin(angle)
-    rotation = np.stack([np.stack([cosine, sine], -1), np.stack([-sine, cosine], -1)], -2)
-    rotation[..., 0] *= ratio[:, None]
-    return rotation.astype(np.float32)
+    transforms = np.stack([np.stack([cosine, sine], -1), np.stack([-sine, cosine], -1)], -2) @ slant
+    transforms[..., 0] *= ratio[:, None]
+    return transforms.astype(np.float32)
 
 
 def _noise(places: np.ndarray, seen: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:

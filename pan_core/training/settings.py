@@ -27,9 +27,9 @@ class TrainSettings:
         augmentation: How clips are varied.
     """
 
-    epochs: int = 40
-    batch: int = 32
-    learning_rate: float = 3e-3
+    epochs: int = 60
+    batch: int = 16
+    learning_rate: float = 2e-3
     warm_up: float = 0.2
     weight_decay: float = 0.02
     label_smoothing: float = 0.1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pan_core.errors import DataError
-from pan_core.model.features import PoseFeatures
+from pan_core.model.features import PoseFeatures, feature_count
 from pan_core.skeletons import OPENPOSE18, PENN13, SkeletonLayout
 
 
@@ -86,8 +86,8 @@ def slow_features(clip: np.ndarray, layout: SkeletonLayout, mode: str) -> np.nda
         for joint in range(layout.size):
             row = [*(places[joint] - (np.zeros(2) if reference is None else reference)), *(places[joint] - root)]
             row += [*(places[joint] - places[parents[joint]])]
-            for lag in (1, 4):
-                was_known = t >= lag and filled[t - lag][1][joint]
+            for lag in (1, 2, 4, 8) if online else (1, 4, -1, -4):
+                was_known = 0 <= t - lag < frames and filled[t - lag][1][joint]
                 row += [*(places[joint] - filled[t - lag][0][joint])] if was_known else [0.0, 0.0]
             distances = [math.dist(places[joint], places[other]) / size for other in range(layout.size)]
             rows.append([*(value / size for value in row), float(clip[t, joint, 2]), *distances])
@@ -97,9 +97,10 @@ def slow_features(clip: np.ndarray, layout: SkeletonLayout, mode: str) -> np.nda
 @pytest.mark.parametrize("layout", [PENN13, OPENPOSE18], ids=lambda layout: layout.name)
 @pytest.mark.parametrize("mode", ["clip", "online"])
 def test_features_follow_their_definition(mode, layout):
-    joints = random_clips(layout, 9)
+    joints = random_clips(layout, 11)
     features = PoseFeatures(layout, mode=mode)(joints)
     assert features.dtype == np.float32
+    assert features.shape[-1] == feature_count(layout)
     for clip in range(len(joints)):
         np.testing.assert_allclose(features[clip], slow_features(joints[clip], layout, mode), atol=2e-5, rtol=2e-5)
 

@@ -32,6 +32,19 @@ def slow_layer(nodes, adjacency, weight, bias, rectify=True):
     return result
 
 
+def slow_norm(nodes: np.ndarray, norm: torch.nn.BatchNorm1d) -> np.ndarray:
+    """Batch normalisation in evaluation, every channel of every joint by itself, then relu."""
+    mean, variance = norm.running_mean.numpy(), norm.running_var.numpy()
+    weight, bias = norm.weight.detach().numpy(), norm.bias.detach().numpy()
+    result, width = np.zeros_like(nodes), nodes.shape[1]
+    for joint in range(len(nodes)):
+        for channel in range(width):
+            i = joint * width + channel
+            scaled = (nodes[joint, channel] - mean[i]) / math.sqrt(variance[i] + norm.eps)
+            result[joint, channel] = max(0.0, scaled * weight[i] + bias[i])
+    return result
+
+
 def weights_of(layer: GraphLayer):
     return layer.weight.detach().numpy(), layer.bias.detach().numpy()
 
@@ -78,12 +91,17 @@ def test_human_graph_network_is_equations_2_to_5():
         adjacency=torch.from_numpy(adjacency), inputs=4, channels=(6, 5), pools=3, pooled_channels=2
     ).double()
     randomise(network, 2)
+    for norm in network.norms:
+        norm.running_mean.copy_(torch.randn(len(norm.running_mean), generator=torch.Generator().manual_seed(3)))
+        norm.running_var.uniform_(0.5, 2)
+    network.eval()
     nodes = np.random.default_rng(2).normal(size=(2, 13, 4))
     result = network(torch.from_numpy(nodes)).detach().numpy()
     fixed = slow_normalise(adjacency)
     for frame in range(2):
-        embedded = slow_layer(nodes[frame], fixed, *weights_of(network.embed[0]))
-        embedded = slow_layer(embedded, fixed, *weights_of(network.embed[1]))
+        embedded = nodes[frame]
+        for layer, norm in zip(network.embed, network.norms, strict=True):
+            embedded = slow_norm(slow_layer(embedded, fixed, *weights_of(layer), rectify=False), norm)
         raw = slow_layer(nodes[frame], fixed, *weights_of(network.pool), rectify=False)
         assignment = np.array([[math.exp(v) / sum(math.exp(u) for u in row) for v in row] for row in raw])
         pooled, links = np.zeros((3, 5)), np.zeros((3, 3))

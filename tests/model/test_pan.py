@@ -4,12 +4,13 @@ import torch
 
 from pan_core.errors import ConfigError
 from pan_core.model.features import feature_count
-from pan_core.model.pan import PAN, InputNorm, PanSettings, frame_weights
+from pan_core.model.norm import AffineNorm
+from pan_core.model.pan import PAN, PanSettings, frame_weights
 from pan_core.skeletons import COCO17, LAYOUTS, OPENPOSE18, PENN13, SkeletonLayout
 
 SMALL = PanSettings(
     graph_channels=(8, 8), pools=3, pooled_channels=4, joint_heads=2, frame_channels=12, hidden=16, pose_heads=4,
-    attention_units=6,
+    attention_units=6, pooling=True,
 )  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def test_steps_give_the_logits_of_forward_on_every_prefix():
 
 
 def test_input_normalisation_is_batch_normalisation():
-    norm = InputNorm(7).double()
+    norm = AffineNorm(7).double()
     norm.running_mean.normal_()
     norm.running_var.uniform_(0.5, 2)
     torch.nn.init.normal_(norm.weight)

@@ -14,6 +14,7 @@ from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.streaming import (
     CLIP_INPUTS,
     CLIP_OUTPUTS,
+    STATE_NAMES,
     STEP_INPUTS,
     STEP_OUTPUTS,
     ClipModel,
@@ -53,8 +54,7 @@ def test_a_stream_of_joints_gives_the_logits_of_every_prefix(layout):
     seen, memory = stream.start(2), tuple(model.start(2))
     for t in range(25):
         features, seen = stream.step(joints[:, t], seen)
-        logits, actions, *_, hidden, maximum, numerator, denominator = step(torch.from_numpy(features), *memory)
-        memory = (hidden, maximum, numerator, denominator)
+        logits, actions, _, _, *memory = step(torch.from_numpy(features), *memory)
         prefix = model(torch.from_numpy(describe(joints[:, : t + 1])))
         np.testing.assert_allclose(logits, prefix.logits[:, -1], atol=1e-5)
         np.testing.assert_allclose(actions, prefix.action_logits[:, -1], atol=1e-5)
@@ -68,7 +68,7 @@ def test_the_memory_of_a_long_stream_has_one_size_and_stays_finite():
     frames = torch.randn(50, 1, 13, feature_count(PENN13))
     for t in range(1000):
         outputs = step(frames[t % 50], *memory)
-        memory = outputs[-4:]
+        memory = outputs[-len(STATE_NAMES) :]
     assert [tensor.shape for tensor in memory] == shapes
     assert all(torch.isfinite(tensor).all() for tensor in outputs)
 
@@ -111,7 +111,7 @@ def test_exported_step_agrees_with_a_memory_that_is_not_zero():
         expected = step(features, *own)
         for name, one, other in zip(STEP_OUTPUTS, got, expected, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-5, err_msg=f"{name} at frame {t}")
-        memory, own = got[-4:], list(expected[-4:])
+        memory, own = got[-len(STATE_NAMES) :], list(expected[-len(STATE_NAMES) :])
     assert np.abs(memory[0]).max() > 0.1
 
 

@@ -9,9 +9,15 @@ import pytest
 from pan_core.datasets.taxonomy import Composition, whole
 from pan_core.model.pan import PanSettings
 from pan_core.pose.store import ClipPoses
-from pan_core.segments.refinement import RefinementSettings, Refiner, aligned_boundaries, group_folds, learning_pools
+from pan_core.segments.refinement import (
+    MILD,
+    RefinementSettings,
+    Refiner,
+    aligned_boundaries,
+    group_folds,
+    learning_pools,
+)
 from pan_core.skeletons import SkeletonLayout
-from pan_core.training.augmentation import AugmentationSettings
 from pan_core.training.settings import TrainSettings
 
 LAYOUT = SkeletonLayout(
@@ -35,11 +41,11 @@ SETTINGS = RefinementSettings(
     motion_weight=0.0,
     training=TrainSettings(
         epochs=10, batch=8, learning_rate=1e-2, lambda_pose=0.2, lambda_joints=1.0, device="cpu",
-        augmentation=AugmentationSettings(mixup=0.0),
+        augmentation=MILD,
     ),
     network=PanSettings(
         graph_channels=(8,), pools=2, pooled_channels=4, joint_heads=2, frame_channels=24, hidden=24, pose_heads=2,
-        attention_units=8,
+        attention_units=8, pooling=True,
     ),
 )  # fmt: skip
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,9 @@ from pan_core.training.augmentation import (
     mixing,
 )
 
-NONE = AugmentationSettings(flip=0, rotation=0, stretch=0, jitter=0, joint_dropout=0, crop=0, mixup=0)
+NONE = AugmentationSettings(
+    flip=0, rotation=0, stretch=0, shear=0, jitter=0, joint_dropout=0, crop=0, warp=0, mixup=0
+)  # fmt: skip
 
 
 def clips(count: int = 4, frames: int = 6) -> np.ndarray:
@@ -43,7 +47,7 @@ def test_a_mirror_swaps_sides_and_twice_is_nothing():
 
 
 def test_rotation_keeps_distances_and_turns_all_frames_of_a_clip_alike():
-    settings = AugmentationSettings(flip=0, rotation=30, stretch=0, jitter=0, joint_dropout=0)
+    settings = dataclasses.replace(NONE, rotation=30)
     joints = clips()
     turned = augment(joints, PENN13, settings, np.random.default_rng(1))
     np.testing.assert_allclose(lengths_between(turned), lengths_between(joints), rtol=1e-4)
@@ -54,7 +58,7 @@ def test_rotation_keeps_distances_and_turns_all_frames_of_a_clip_alike():
 
 
 def test_stretch_changes_x_by_at_most_its_share_and_leaves_y():
-    settings = AugmentationSettings(flip=0, rotation=0, stretch=0.2, jitter=0, joint_dropout=0)
+    settings = dataclasses.replace(NONE, stretch=0.2)
     joints = clips()
     ratio = augment(joints, PENN13, settings, np.random.default_rng(1))[1:] / joints[1:]
     np.testing.assert_allclose(ratio[..., 1:], 1, rtol=1e-5)
@@ -62,8 +66,19 @@ def test_stretch_changes_x_by_at_most_its_share_and_leaves_y():
     assert np.ptp(ratio[:, 0, 0, 0]) > 0.01
 
 
+def test_shear_keeps_the_diagonal_and_slants_all_frames_of_a_clip_alike():
+    """The matrix is ((1, a), (b, 1)): solved from two joints, it must map all others too."""
+    joints = clips()[1:]
+    slanted = augment(joints, PENN13, dataclasses.replace(NONE, shear=0.2), np.random.default_rng(1))
+    for before, after in zip(joints[..., :2].reshape(3, -1, 2), slanted[..., :2].reshape(3, -1, 2), strict=True):
+        matrix, *_ = np.linalg.lstsq(before, after)
+        np.testing.assert_allclose(before @ matrix, after, rtol=1e-3)
+        np.testing.assert_allclose(np.diag(matrix), 1, atol=1e-4)
+        assert 0.001 < np.abs(matrix[[0, 1], [1, 0]]).max() <= 0.2
+
+
 def test_noise_follows_the_size_of_the_person():
-    settings = AugmentationSettings(flip=0, rotation=0, stretch=0, jitter=0.05, joint_dropout=0)
+    settings = dataclasses.replace(NONE, jitter=0.05)
     joints = clips()
     small = joints * np.array([0.1, 0.1, 1], dtype=np.float32)
     moved = augment(joints, PENN13, settings, np.random.default_rng(2)) - joints
@@ -95,7 +110,7 @@ def test_stretched_parts_run_forward_within_the_clip():
     joints = clips(8, 16)
     joints[..., 0] = np.arange(16)[:, None]
     targets = np.repeat(np.eye(2, dtype=np.float32)[[0] * 8 + [1] * 8][None], 8, axis=0)
-    part, labels = crop_time(joints, targets, AugmentationSettings(crop=0.4), np.random.default_rng(5))
+    part, labels = crop_time(joints, targets, dataclasses.replace(NONE, crop=0.4), np.random.default_rng(5))
     at = part[:, :, 0, 0]
     assert part.shape == joints.shape
     assert at.min() >= 0
@@ -103,6 +118,18 @@ def test_stretched_parts_run_forward_within_the_clip():
     np.testing.assert_allclose(np.diff(at, axis=1), np.diff(at, axis=1)[:, :1] * np.ones(15), atol=1e-4)
     assert (np.diff(at, axis=1) >= 0.6 - 1e-4).all()
     np.testing.assert_array_equal(labels[..., 1], at >= 7.5)
+
+
+def test_warped_time_runs_from_start_to_end_within_its_bounds():
+    joints = clips(8, 101)
+    joints[..., 0] = np.arange(101)[:, None]
+    targets = np.zeros((8, 101, 1), dtype=np.float32)
+    warped, _ = crop_time(joints, targets, dataclasses.replace(NONE, warp=0.3), np.random.default_rng(5))
+    steps = np.diff(warped[:, :, 0, 0], axis=1)
+    np.testing.assert_allclose(warped[:, [0, -1], 0, 0], [[0, 100]] * 8, atol=1e-3)
+    assert (steps >= 0.7 - 1e-3).all()
+    assert (steps <= 1.3 + 1e-3).all()
+    assert np.ptp(steps, axis=1).max() > 0.3
 
 
 def test_mixing_keeps_the_larger_part_of_each_clip():
