@@ -10,6 +10,7 @@ import pandas as pd
 
 from pan_core import datasets
 from pan_core.datasets.base import Context, Dataset
+from pan_core.datasets.splits import groups_of
 from pan_core.errors import DataError
 from pan_core.files import read_json, write_json
 from pan_core.pose.store import PoseSet, write_pose_set
@@ -58,7 +59,7 @@ class Material:
     @property
     def grouped(self) -> bool:
         """Whether a group has several clips, so that a split that ignores groups can leak."""
-        return self.clips["group"].nunique() < len(self.clips)
+        return groups_of(self.clips).nunique() < len(self.clips)
 
     def parts(self, split: int, *, shuffled: int | None = None) -> pd.Series:
         """Part of each clip in a split: train, test or unused.
@@ -143,7 +144,7 @@ def _lay_out(dataset: Dataset, folder: Path, context: Context, made_by: str) -> 
     if not splits_of(clips):
         raise DataError(f"{dataset.name}: has no official split, so there is nothing to compare with")
     write_table(clips, "clips", folder / "clips.parquet")
-    write_pose_set(folder / "poses", dataset.layout, dataset.poses(folder / "raw", clips))
+    write_pose_set(folder / "poses", dataset.pose_layout(folder / "raw"), dataset.poses(folder / "raw", clips))
     poses = PoseSet(folder / "poses")
     write_table(_actions(dataset, folder / "raw", clips, poses), "segments", folder / "segments.parquet")
     digest = hashlib.sha256(np.ascontiguousarray(poses.joints).data)

@@ -159,10 +159,19 @@ def test_two_results_are_compared_clip_by_clip(start):
         compare_results(first, second, mode="online")
 
 
-def test_what_cannot_be_run_is_refused(start, monkeypatch):
+def test_what_cannot_be_run_is_refused(start):
     with pytest.raises(ConfigError, match=r"has splits \[1, 2\]"):
         start(Request(seeds=1, modes=BOTH, splits=(4,)))
-    monkeypatch.setattr("pan_core.benchmark.material.Material.grouped", False)
+
+
+def test_a_leak_cannot_be_shown_where_groups_are_not_known(start, stage, monkeypatch):
+    listed = type(stage).catalogue
+
+    def without_groups(self, folder, context):
+        found = listed(self, folder, context)
+        return replace(found, clips=found.clips.assign(group=""))
+
+    monkeypatch.setattr(type(stage), "catalogue", without_groups)
     with pytest.raises(ConfigError, match="no split of it can leak"):
         start(Request(seeds=1, modes=BOTH, others=(LEAKAGE,)))
 
