@@ -15,7 +15,7 @@ from pan_core.errors import DataError
 from pan_core.files import read_json, write_json
 from pan_core.pose.store import PoseSet, write_pose_set
 from pan_core.segments.motion import find_boundaries
-from pan_core.segments.table import segment_rows
+from pan_core.segments.table import cut_clips
 from pan_core.tables import read_table, splits_of, write_table
 from pan_core.training.samples import Samples, build_samples
 
@@ -159,11 +159,12 @@ def _actions(dataset: Dataset, raw: Path, clips: pd.DataFrame, poses: PoseSet) -
     given = dataset.segments(raw, clips)
     if given is not None:
         return given
-    rows = []
-    for clip in clips[clips["clip_id"].isin(poses.index["clip_id"])].itertuples(index=False):
-        composition = dataset.parts(clip.label)
-        boundaries = find_boundaries(
-            poses.clip(clip.clip_id), poses.layout, composition, clip.n_frames, min_segment_s=SHORTEST_ACTION_S
+    found = clips[clips["clip_id"].isin(poses.index["clip_id"])]
+    made = {label: dataset.parts(label) for label in found["label"].unique()}
+    boundaries = {
+        clip.clip_id: find_boundaries(
+            poses.clip(clip.clip_id), poses.layout, made[clip.label], clip.n_frames, min_segment_s=SHORTEST_ACTION_S
         )
-        rows += segment_rows(clip.clip_id, clip.label, composition, clip.n_frames, boundaries)
-    return pd.DataFrame(rows)
+        for clip in found.itertuples(index=False)
+    }
+    return cut_clips(found, made, boundaries)

@@ -31,6 +31,23 @@ def segment_rows(
     ]
 
 
+def cut_clips(
+    clips: pd.DataFrame, compositions: Mapping[str, Composition], boundaries: Mapping[str, Sequence[int]]
+) -> pd.DataFrame:
+    """Segment table of all clips.
+
+    Args:
+        clips: Clip table.
+        compositions: How each class is made.
+        boundaries: Clip id -> frames at which its sequence goes on; only sequences need them.
+    """
+    rows = []
+    for clip in clips.itertuples(index=False):
+        own = boundaries.get(clip.clip_id, [])
+        rows += segment_rows(clip.clip_id, clip.label, compositions[clip.label], clip.n_frames, own)
+    return pd.DataFrame(rows)
+
+
 def whole_clips(clips: pd.DataFrame) -> pd.DataFrame:
     """Segment table without relabelling: every clip's class is its one action."""
     return clips[["clip_id"]].assign(

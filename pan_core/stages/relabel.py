@@ -14,7 +14,7 @@ from pan_core.pose.store import PoseSet
 from pan_core.progress import progress_bar
 from pan_core.segments.motion import equal_split, find_boundaries
 from pan_core.segments.refinement import Boundaries, RefinementSettings, Refiner, is_sequence, learning_pools
-from pan_core.segments.table import boundary_errors, frame_accuracy, segment_rows
+from pan_core.segments.table import boundary_errors, cut_clips, frame_accuracy
 from pan_core.stages import paths
 from pan_core.tables import read_table, write_table
 from pan_core.tracking import Run
@@ -36,9 +36,9 @@ def run(params: Params, tracked: Run) -> dict:
     made = {label: dataset.parts(label) if params.relabel.enabled else whole(label) for label in labels}
     sequences = clips[[is_sequence(made[label]) for label in clips["label"]]]
     if sequences.empty:
-        return _written(_table(clips, made, {}), "given classes" if params.relabel.enabled else "whole clips")
+        return _written(cut_clips(clips, made, {}), "given classes" if params.relabel.enabled else "whole clips")
     found = _boundaries(clips, sequences, poses, made, params)
-    figures = _written(_table(clips, made, found["refined"]), "change points, then forced alignment")
+    figures = _written(cut_clips(clips, made, found["refined"]), "change points, then forced alignment")
     return figures | {"sequence_clips": len(sequences)} | _accuracy(dataset, sequences, made, found)
 
 
@@ -78,14 +78,6 @@ def _boundaries(
     return {"refined": refined, "change points": changes, "equal parts": equal}
 
 
-def _table(clips: pd.DataFrame, made: Compositions, boundaries: Boundaries) -> pd.DataFrame:
-    rows = []
-    for clip in clips.itertuples(index=False):
-        own = boundaries.get(clip.clip_id, [])
-        rows += segment_rows(clip.clip_id, clip.label, made[clip.label], clip.n_frames, own)
-    return pd.DataFrame(rows)
-
-
 def _accuracy(
     dataset: Dataset, sequences: pd.DataFrame, made: Compositions, found: Mapping[str, Boundaries]
 ) -> dict[str, object]:
@@ -98,7 +90,7 @@ def _accuracy(
     fps = float(sequences["fps"].median())
     figures: dict[str, object] = {}
     for way, ending in WAYS.items():
-        table = _table(sequences, made, found[way])
+        table = cut_clips(sequences, made, found[way])
         errors = boundary_errors(table, true)
         figures[f"frame_accuracy{ending}"] = frame_accuracy(table, true, lengths)
         figures[f"boundary_error_s{ending}"] = float(np.abs(errors).mean() / fps)
