@@ -4,6 +4,7 @@ Every table is Parquet. `read_table` and `write_table` check it on both sides of
 broken row is found where it enters and not three stages later.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -102,6 +103,11 @@ def empty_table(kind: str) -> pd.DataFrame:
     """A table without rows that satisfies the schema."""
     columns = [name for name in SCHEMAS[kind].columns if not name.startswith("^")]
     return check_table(pd.DataFrame({name: [] for name in columns}), kind, kind)
+
+
+def quarantine_table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+    """Quarantine table of rows with clip_id, stage and reason; there may be none."""
+    return check_table(pd.DataFrame(rows), "quarantine", "quarantine") if rows else empty_table("quarantine")
 
 
 def write_table(table: pd.DataFrame, kind: str, path: Path) -> None:

@@ -24,7 +24,7 @@ from pan_core.errors import DataError
 from pan_core.files import atomic_path
 from pan_core.pose.store import ClipPoses
 from pan_core.skeletons import JHMDB15
-from pan_core.tables import empty_table
+from pan_core.tables import quarantine_table
 
 HOST = "files.is.tue.mpg.de/jhmdb"
 POSITIONS, SPLITS = "joint_positions", "splits"
@@ -90,8 +90,7 @@ class Jhmdb(Dataset):
             )
         listed = {clip for split in parts.values() for clip in split}
         missing = sorted(listed - {path.parent.name for path in files})
-        quarantine = pd.DataFrame(failed) if failed else empty_table("quarantine")
-        return Catalogue(pd.DataFrame(rows), quarantine, tuple(missing))
+        return Catalogue(pd.DataFrame(rows), quarantine_table(failed), tuple(missing))
 
     def poses(self, folder: Path, clips: pd.DataFrame) -> Iterator[ClipPoses]:
         """Annotated joints, all with score 1."""

@@ -24,7 +24,7 @@ from pan_core.errors import DataError
 from pan_core.files import atomic_path
 from pan_core.pose.store import ClipPoses
 from pan_core.skeletons import PENN13
-from pan_core.tables import empty_table
+from pan_core.tables import quarantine_table
 
 URL = "https://www.cis.upenn.edu/~kostas/Penn_Action.tar.gz"
 SIZE = 3_235_203_923
@@ -85,7 +85,7 @@ class PennAction(Dataset):
             raise DataError(
                 f"{folder / LABELS}: none of {len(files)} label files can be used{reason}; run `dvc repro --force fetch`"
             )
-        return Catalogue(pd.DataFrame(rows), pd.DataFrame(failed) if failed else empty_table("quarantine"))
+        return Catalogue(pd.DataFrame(rows), quarantine_table(failed))
 
     def poses(self, folder: Path, clips: pd.DataFrame) -> Iterator[ClipPoses]:
         """Annotated joints; score 1 where visible, 0.5 where annotated but hidden, 0 where missing."""

@@ -21,7 +21,7 @@ from pan_core.errors import DataError
 from pan_core.files import atomic_path, read_json, require_space, write_json
 from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
 from pan_core.skeletons import COCO17, SkeletonLayout, layout_by_name
-from pan_core.tables import empty_table, read_table, write_table
+from pan_core.tables import quarantine_table, read_table, write_table
 
 POSES, CLIPS, QUARANTINE, MISSING = "poses", "clips.parquet", "quarantine.parquet", "missing.json"
 
@@ -90,8 +90,7 @@ class PysklDataset(Dataset):
             require_space(folder.parent, conversion.size(), f"converting {path.name}")
             write_pose_set(partial / POSES, settings.layout, conversion.poses(context.progress))
             write_table(pd.DataFrame(conversion.rows), "clips", partial / CLIPS)
-            quarantine = pd.DataFrame(conversion.failed) if conversion.failed else empty_table("quarantine")
-            write_table(quarantine, "quarantine", partial / QUARANTINE)
+            write_table(quarantine_table(conversion.failed), "quarantine", partial / QUARANTINE)
             write_json(partial / MISSING, {"missing": conversion.missing()})
 
     def catalogue(self, folder: Path, context: Context) -> Catalogue:

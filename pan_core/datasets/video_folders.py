@@ -13,7 +13,7 @@ from pan_core.datasets.base import Catalogue, Context, RemoteFile
 from pan_core.datasets.download import link_tree, obtain, reading
 from pan_core.datasets.probing import probe_all
 from pan_core.errors import DataError
-from pan_core.tables import empty_table
+from pan_core.tables import quarantine_table
 from pan_core.video import VideoInfo
 
 _log = logging.getLogger(__name__)
@@ -214,6 +214,4 @@ def _row(video: NamedVideo, info: VideoInfo, folder: Path, source: str, splits: 
 
 
 def _quarantine(faults: list[tuple[str, str]]) -> pd.DataFrame:
-    if not faults:
-        return empty_table("quarantine")
-    return pd.DataFrame([{"clip_id": clip_id, "stage": "split", "reason": reason} for clip_id, reason in faults])
+    return quarantine_table([{"clip_id": clip_id, "stage": "split", "reason": reason} for clip_id, reason in faults])

@@ -19,7 +19,7 @@ from pan_core.progress import progress_bar
 from pan_core.skeletons import OPENPOSE18
 from pan_core.stages import paths
 from pan_core.stages.runner import workers
-from pan_core.tables import empty_table, read_table, write_table
+from pan_core.tables import quarantine_table, read_table, write_table
 from pan_core.tracking import Run
 from pan_core.training.samples import main_person
 
@@ -35,8 +35,7 @@ def run(params: Params, tracked: Run) -> dict:
         layout, source = dataset.pose_layout(paths.RAW), dataset.poses(paths.RAW, clips)
     write_pose_set(paths.POSES, layout, source)
     rows = [{"clip_id": failure.clip_id, "stage": "pose", "reason": failure.reason} for failure in failures]
-    quarantine = pd.DataFrame(rows) if rows else empty_table("quarantine")
-    write_table(quarantine, "quarantine", paths.QUARANTINE / "pose.parquet")
+    write_table(quarantine_table(rows), "quarantine", paths.QUARANTINE / "pose.parquet")
     poses = PoseSet(paths.POSES)
     return {
         "clips": len(poses),

@@ -19,7 +19,7 @@ import pandera.pandas as pa
 
 from pan_core.errors import DataError
 from pan_core.files import atomic_path
-from pan_core.tables import check_table, empty_table
+from pan_core.tables import quarantine_table
 
 REQUIRED = ("video", "start_s", "end_s", "label")
 OPTIONAL = ("camera", "recorded_at", "subject", "variant")
@@ -113,8 +113,7 @@ def assemble(entries: Iterable[Entry], *, notes: Sequence[str] = (), now: dateti
         except RowFault as fault:
             failed.append({"clip_id": printable(entry.where), "stage": "fetch", "reason": str(fault)})
     table = check_manifest(pd.DataFrame(rows, columns=list(COLUMNS)), "manifest")
-    quarantine = check_table(pd.DataFrame(failed), "quarantine", "manifest") if failed else empty_table("quarantine")
-    return Manifest(table, quarantine, notes=(*map(printable, notes), *_spellings(table["label"])))
+    return Manifest(table, quarantine_table(failed), notes=(*map(printable, notes), *_spellings(table["label"])))
 
 
 def span_key(video: str, start_s: float, end_s: float, label: str) -> tuple[str, int, int, str]:
