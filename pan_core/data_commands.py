@@ -61,7 +61,7 @@ def list_() -> None:
 @app.command()
 def check(
     name: Annotated[str, typer.Argument(help="Name of a dataset, as `pan data list` shows it.")],
-    folder: Annotated[Path | None, typer.Option(help="Folder of the footage, for surveillance.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Footage or pickle, instead of that in params.yaml.")] = None,
     decode: Annotated[int, typer.Option(min=0, help="Videos to decode to the end; the others are only opened.")] = 50,
     download: Annotated[bool, typer.Option("--download", help="Download what is not at hand.")] = False,
 ) -> None:
@@ -78,7 +78,8 @@ def check(
     from pan_core.stages.runner import dataset_context
 
     dataset = dataset_by_name(name)
-    context = dataset_context(load_params(), name)
+    params = load_params()
+    context = dataset_context(params, name)
     if folder is not None:
         context = replace(context, options={**context.options, "folder": str(folder), "path": str(folder)})
     with (
@@ -87,7 +88,7 @@ def check(
         progress_bar(f"check {name}", "file") as update,
     ):
         context = replace(context, download=download, remember=False, progress=update)
-        found = inspect(dataset, scratch / "raw", context, decode=decode)
+        found = inspect(dataset, scratch / "raw", context, decode=decode, folds=params.split.folds, seed=params.seed)
     width = max(len(key) for key, _ in found.figures) + 2
     for key, value in found.figures:
         typer.echo(f"{key:{width}}{value}")

@@ -19,8 +19,6 @@ from pan_core.tables import check_table, splits_of
 
 SHOWN = 5
 UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
-# As in params.yaml where nothing is changed.
-FOLDS = 3
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,9 @@ def _unfinished(file: RemoteFile, downloads: Path) -> str:
     return f"{file.name}: {have / unit:.1f}" + (f" of {whole / unit:.1f} {name}" if whole else f" {name}")
 
 
-def inspect(dataset: Dataset, folder: Path, context: Context, *, decode: int = 50, seed: int = 0) -> Inspection:
+def inspect(
+    dataset: Dataset, folder: Path, context: Context, *, decode: int = 50, folds: int = 3, seed: int = 0
+) -> Inspection:
     """Fetch a dataset into a folder, read all of its tables, and compare them with what was published.
 
     Args:
@@ -101,13 +101,14 @@ def inspect(dataset: Dataset, folder: Path, context: Context, *, decode: int = 5
         folder: Where its files go; what was there before is removed.
         context: Where they come from.
         decode: Videos that are decoded to their last frame, drawn by `seed`; the others are only opened.
-        seed: Seed of the draw.
+        folds: Splits that are made by group where none is official.
+        seed: Seed of the draw and of these splits.
 
     Raises:
         DataError: Where the files cannot be had or are not the dataset's.
     """
     try:
-        found = _inspect(dataset, folder, context, decode, seed)
+        found = _inspect(dataset, folder, context, decode, folds, seed)
     except PanError as error:
         raise DataError(_named(str(error), folder)) from error
     return Inspection(found.figures, tuple(_named(finding, folder) for finding in found.findings))
@@ -120,14 +121,14 @@ def _named(text: str, folder: Path) -> str:
     return whole.replace(f"{place}/", "").replace(place, "the dataset's folder")
 
 
-def _inspect(dataset: Dataset, folder: Path, context: Context, decode: int, seed: int) -> Inspection:
+def _inspect(dataset: Dataset, folder: Path, context: Context, decode: int, folds: int, seed: int) -> Inspection:
     shutil.rmtree(folder, ignore_errors=True)
     dataset.fetch(folder, context)
     catalogue = dataset.catalogue(folder, context)
     clips = check_table(catalogue.clips, "clips", dataset.name)
     figures = _counted(dataset, catalogue)
     findings = check_counts(clips, dataset.facts) + _left_out(catalogue)
-    figures += _splits(clips)
+    figures += _splits(clips, folds, seed)
     seen, faults = (
         _decoded(folder, clips, decode, seed, context.progress)
         if dataset.has_video
@@ -151,15 +152,15 @@ def _counted(dataset: Dataset, catalogue: Catalogue) -> list[tuple[str, str]]:
     ]
 
 
-def _splits(clips: pd.DataFrame) -> list[tuple[str, str]]:
+def _splits(clips: pd.DataFrame, folds: int, seed: int) -> list[tuple[str, str]]:
     """Parts and leakage of every official split, or of those that would be made where there is none."""
     made = ""
     if not splits_of(clips):
         try:
-            clips = group_splits(clips, folds=FOLDS, seed=0)
+            clips = group_splits(clips, folds=folds, seed=seed)
         except DataError as error:
             return [("splits", f"none official, and none can be made by group: {error}")]
-        made = f"made by group, {FOLDS} folds, seed 0: "
+        made = f"made by group, {folds} folds, seed {seed}: "
     figures = []
     for number in splits_of(clips):
         leaks = leakage(clips, f"split{number}")
