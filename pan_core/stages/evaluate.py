@@ -192,15 +192,12 @@ def _table1(params: Params, figures: dict) -> list[dict[str, str]]:
 
 def _report(params: Params, material: Material, outcomes: Sequence[Outcome], figures: dict) -> ReportData:
     split = f"split{params.split.splits[0]}"
-    parameters = sum(
-        p.numel() for p in load_model(paths.model_folder(outcomes[0].mode, outcomes[0].split)).model.parameters()
-    )
     ready = [stage for stage in STAGES[: STAGES.index("evaluate")] if paths.result(stage).is_file()]
     return ReportData(
         title=f"PAN on {params.dataset}",
         dataset=params.dataset,
         outcomes=outcomes,
-        parameters=parameters,
+        parameters=result_of("train")["params"],
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         histories=read_json(paths.RECOGNISER / "histories.json"),
         clips=pd.crosstab(material.clips["label"], material.clips[split]),

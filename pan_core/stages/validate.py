@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 
 from pan_core.config import Params
+from pan_core.datasets import dataset_by_name
+from pan_core.datasets.surveillance import Surveillance
 from pan_core.errors import GateError
 from pan_core.pose.store import PoseSet
 from pan_core.progress import progress_bar
@@ -13,7 +15,6 @@ from pan_core.tables import QUARANTINE_TABLE, read_table, splits_of, write_table
 from pan_core.tracking import Run
 from pan_core.training.samples import main_person
 
-SURVEILLANCE = ("surveillance", "gmdcsa24")
 SHOWN = 3
 
 
@@ -55,8 +56,8 @@ def run(params: Params, tracked: Run) -> dict:
 
 
 def kind_of(dataset: str, poses: PoseSet) -> Kind:
-    """Which expectations a dataset must meet, by its name and by who found its joints."""
-    if dataset in SURVEILLANCE:
+    """Which expectations a dataset must meet, by its adapter and by who found its joints."""
+    if isinstance(dataset_by_name(dataset), Surveillance):
         return "surveillance"
     return "annotated" if (poses.index["extractor"] == "annotated").all() else "extracted"
 
