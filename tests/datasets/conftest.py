@@ -3,6 +3,22 @@
 import cv2
 import numpy as np
 import pytest
+from faulty_server import serving
+
+from pan_core.datasets.base import Context
+
+
+@pytest.fixture
+def site():
+    """A server on loopback that offers what a test tells it to."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def context(tmp_path):
+    """Places of a dataset's files, all below the test's own folder."""
+    return Context(cache=tmp_path / "cache", mirror=tmp_path / "mirror")
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from email.utils import formatdate
 from types import SimpleNamespace
 
 import pytest
-from faulty_server import chunked, no_length, redirect, serving, status, whole
+from faulty_server import chunked, no_length, redirect, status, whole
 
 from pan_core.datasets import transfer
-from pan_core.datasets.base import Context, RemoteFile
+from pan_core.datasets.base import RemoteFile
 from pan_core.datasets.download import obtain
 from pan_core.errors import DataError, PanError
 
@@ -25,17 +25,6 @@ NAME = "set.bin"
 def little_patience(monkeypatch):
     quick = transfer.Patience(attempts=3, wait_s=0.01, longest_wait_s=2.0, connect_timeout_s=2.0, read_timeout_s=0.3)
     monkeypatch.setattr(transfer, "PATIENCE", quick)
-
-
-@pytest.fixture
-def site():
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def context(tmp_path):
-    return Context(cache=tmp_path / "cache", mirror=tmp_path / "mirror")
 
 
 def got(context, *urls, **about):

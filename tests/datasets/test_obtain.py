@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from faulty_server import serving, whole
+from faulty_server import whole
 
 from pan_core.datasets.base import Context, RemoteFile
 from pan_core.datasets.download import link_tree, obtain, reading
@@ -18,17 +18,6 @@ DATA = random.Random(0).randbytes(300_000)
 OTHER = random.Random(1).randbytes(300_000)
 SHA256 = "sha256:" + hashlib.sha256(DATA).hexdigest()
 NAME = "set.bin"
-
-
-@pytest.fixture
-def site():
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def context(tmp_path):
-    return Context(cache=tmp_path / "cache", mirror=tmp_path / "mirror")
 
 
 def got(context, *urls, **about):
