@@ -144,11 +144,11 @@ def test_a_server_that_gives_less_than_asked_for_is_asked_for_the_rest(site, con
     assert site.sent == [100_000] * 3
 
 
-def test_a_stall_ends_and_is_taken_up(site, context):
-    url = site.offer("/a", whole(DATA, cut=100_000, stall=1.0), whole(DATA))
+def test_a_stall_is_given_up_long_before_the_server_ends_it(site, context):
+    url = site.offer("/a", whole(DATA, cut=100_000, stall=60.0), whole(DATA))
     started = time.monotonic()
     assert got(context, url).read_bytes() == DATA
-    assert site.sent == [100_000, 200_000] and time.monotonic() - started < 0.9
+    assert site.sent == [100_000, 200_000] and time.monotonic() - started < 30
 
 
 def test_a_server_that_always_cuts_at_the_same_byte_is_given_up(site, context):

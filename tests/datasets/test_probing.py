@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import time
 
 import cv2
 import numpy as np
@@ -210,7 +209,7 @@ def test_progress_counts_what_is_remembered(videos, tmp_path):
     assert seen == [(2, 4), (3, 4), (4, 4)]
 
 
-def test_remembering_is_cheap(tmp_path, probed):
+def test_no_video_of_thousands_that_are_remembered_is_opened(tmp_path, probed):
     paths = [tmp_path / f"{number}.avi" for number in range(2000)]
     lines = []
     for path in paths:
@@ -220,8 +219,6 @@ def test_remembering_is_cheap(tmp_path, probed):
         lines.append(json.dumps([probing.METHOD, key, info]))
     cache = tmp_path / "probes.jsonl"
     cache.write_text("".join(f"{line}\n" for line in lines))
-    start = time.process_time()
     found = probe_all(paths, cache=cache)
-    assert time.process_time() - start < 0.4  # 13,320 in less than 3 s
     assert {info.n_frames for info in found.values()} == {187}
     assert not probed
