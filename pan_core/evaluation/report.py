@@ -6,14 +6,17 @@ from pathlib import Path
 import jinja2
 
 from pan_core.evaluation.report_data import Card, PoseAccuracy, Provenance, Relabelling, ReportData
-from pan_core.evaluation.sections import build_sections, headline
+from pan_core.evaluation.sections import Section, build_sections, headline
 from pan_core.files import atomic_path
 
 __all__ = ["Card", "PoseAccuracy", "Provenance", "Relabelling", "ReportData", "write_report"]
 
 
-def write_report(path: Path, data: ReportData) -> None:
+def write_report(path: Path, data: ReportData) -> list[Section]:
     """Draw and write the report; the file appears whole or not at all.
+
+    Returns:
+        Its sections, whose pictures can be kept elsewhere too.
 
     Raises:
         DataError: Where an outcome has no clips.
@@ -26,11 +29,13 @@ def write_report(path: Path, data: ReportData) -> None:
         lstrip_blocks=True,
     )
     environment.filters["svg_uri"] = _svg_uri
+    sections = build_sections(data)
     page = environment.get_template("report.html.j2").render(
-        data=data, cards=[*headline(data), *data.cards], sections=build_sections(data)
+        data=data, cards=[*headline(data), *data.cards], sections=sections
     )
     with atomic_path(path) as partial:
         partial.write_text(page, encoding="utf-8")
+    return sections
 
 
 def _svg_uri(svg: str) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pan_core.evaluation.outcome import Outcome
 from pan_core.evaluation.plots import History
+from pan_core.evaluation.relevance import Explanation
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class ReportData:
         quarantine: Table of quarantined clips: clip_id, stage, reason.
         pose_accuracy: Accuracy of the poses that the recogniser was given.
         relabelling: Quality of the segments.
+        explanations: What decided the class of some clips.
         settings: Parameters of the run, nested as in params.yaml.
         runs: Identifiers of the tracked runs, by stage.
         provenance: How each figure was obtained.
@@ -108,6 +110,7 @@ class ReportData:
     quarantine: pd.DataFrame | None = None
     pose_accuracy: PoseAccuracy | None = None
     relabelling: Relabelling | None = None
+    explanations: Sequence[Explanation] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
     runs: Mapping[str, str] = field(default_factory=dict)
     provenance: Sequence[Provenance] = ()

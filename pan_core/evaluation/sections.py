@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pan_core.evaluation import attention, metrics, plots
+from pan_core.evaluation.explanation import explanation_picture
 from pan_core.evaluation.outcome import WAYS, Outcome
 from pan_core.evaluation.plots import Picture
 from pan_core.evaluation.report_data import Card, ReportData
@@ -55,7 +56,7 @@ def percent(share: float) -> str:
 def build_sections(data: ReportData) -> list[Section]:
     """Every section that has something to show, in reading order."""
     makers = (
-        _results, _clip_class, _published, _training, _classes, _confusion, _observed, _confidence, _attention, data_section, _poses,
+        _results, _clip_class, _published, _training, _classes, _confusion, _observed, _confidence, _attention, _decisions, data_section, _poses,
         _relabelling, _settings, _provenance,
     )  # fmt: skip
     return [section for maker in makers if (section := maker(data)) is not None]
@@ -252,6 +253,17 @@ def _attention(data: ReportData) -> Section:
         "Attention is given as a multiple of an even share: 1 means not preferred."
     )
     return Section("attention", "Attention", intro, [*pictures, attention.joints_heatmap(outcome, clips[0])])
+
+
+def _decisions(data: ReportData) -> Section | None:
+    if not data.explanations:
+        return None
+    intro = (
+        "Attention says where the network looks; here, what that adds to the class that was recognised: attention times "
+        "the change of the class's score with it, joint by joint and frame by frame. A first-order estimate; "
+        "`pan explain CLIP` draws it for any clip."
+    )
+    return Section("decisions", "What decided", intro, [explanation_picture(one) for one in data.explanations])
 
 
 def data_section(data: ReportData) -> Section | None:

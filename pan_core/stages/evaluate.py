@@ -11,11 +11,12 @@ from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.taxonomy import whole
 from pan_core.errors import GateError
-from pan_core.evaluation import attention, metrics, plots
+from pan_core.evaluation import metrics
+from pan_core.evaluation.attention import example_clips
 from pan_core.evaluation.outcome import Outcome
+from pan_core.evaluation.relevance import Explanation, explain_clip
 from pan_core.evaluation.report import write_report
 from pan_core.evaluation.report_data import PoseAccuracy, Provenance, Relabelling, ReportData
-from pan_core.evaluation.sections import clip_class_accuracies
 from pan_core.evaluation.table1 import build_table1
 from pan_core.files import read_json, write_json
 from pan_core.model.store import load_model
@@ -48,17 +49,16 @@ def run(params: Params, tracked: Run) -> dict:
     jobs = [(split, mode) for split in params.split.splits for mode in params.train.modes]
     outcomes = []
     with progress_bar("evaluate and draw", "step") as update:
-        total = len(jobs) + 2
+        total = len(jobs) + 1
         for done, (split, mode) in enumerate(jobs, start=1):
             outcomes.append(_outcome(params, material, known, mode, split))
             outcomes[-1].save(folder / f"{mode}-split{split}.npz")
             update(done, total)
         figures = _figures(outcomes)
         figures |= _coverage(figures)
-        write_report(paths.REPORT, _report(params, material, outcomes, figures))
-        update(total - 1, total)
-        for name, picture in _pictures(outcomes).items():
-            tracked.text(picture.svg, f"pictures/{name}.svg")
+        for section in write_report(paths.REPORT, _report(params, material, outcomes, figures)):
+            for number, picture in enumerate(section.pictures, start=1):
+                tracked.text(picture.svg, f"pictures/{section.key}{number if len(section.pictures) > 1 else ''}.svg")
         update(total, total)
     write_json(folder / "table1.json", _table1(params, figures))
     tracked.artifact(paths.REPORT)
@@ -166,25 +166,6 @@ def _coverage(figures: dict) -> dict:
     }
 
 
-def _pictures(outcomes: Sequence[Outcome]) -> dict[str, plots.Picture]:
-    """The report's main pictures again, for MLflow."""
-    shown = next((outcome for outcome in outcomes if outcome.mode == "online"), outcomes[0])
-    matrix = metrics.confusion(shown.labels, shown.predictions, len(shown.classes))
-    pictures = {
-        "confusion": plots.confusion_matrix(matrix, shown.classes),
-        "classes": plots.class_bars(metrics.class_accuracies(matrix), matrix.sum(axis=1), shown.classes),
-    }
-    if shown.mode == "online":
-        values = metrics.observed_accuracy(shown.labels, shown.frame_probabilities, shown.lengths)
-        chance = 1 / len(shown.classes)
-        pictures["observed"] = plots.observed_curve(metrics.OBSERVED_SHARES, {"online mode": values}, chance)
-    if len(shown.clip_accuracies()) > 1:
-        pictures["clip_class"] = plots.clip_class_bars(clip_class_accuracies(outcomes))
-    for clip in attention.example_clips(shown):
-        pictures[f"attention_{shown.clip_ids[clip]}"] = attention.filmstrip(shown, clip)
-    return pictures
-
-
 def _table1(params: Params, figures: dict) -> list[dict[str, str]]:
     measured: dict[str, float] = {mode: figures[f"test_accuracy_{mode}"] for mode in params.train.modes}
     return build_table1(params.dataset, measured).as_records()
@@ -204,11 +185,20 @@ def _report(params: Params, material: Material, outcomes: Sequence[Outcome], fig
         quarantine=read_table("quarantine", paths.QUARANTINE / "validate.parquet"),
         pose_accuracy=_pose_accuracy(),
         relabelling=_relabelling(),
+        explanations=_decided(material, outcomes),
         settings=params.model_dump(mode="json", by_alias=True),
         runs={stage: result_of(stage)["mlflow_run_id"] for stage in ready},
         provenance=_provenance(),
         notes=_notes(figures),
     )
+
+
+def _decided(material: Material, outcomes: Sequence[Outcome]) -> list[Explanation]:
+    """What decided an ordinary success and the surest mistake, in the mode that runs on a device."""
+    shown = next((outcome for outcome in outcomes if outcome.mode == "online"), outcomes[0])
+    recogniser = load_model(paths.model_folder(shown.mode, shown.split))
+    clips = [shown.clip_ids[clip] for clip in example_clips(shown, 2)]
+    return [explain_clip(recogniser, material.clips, material.poses, clip) for clip in clips]
 
 
 def _provenance() -> list[Provenance]:

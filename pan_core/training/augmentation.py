@@ -24,7 +24,7 @@ class AugmentationSettings:
         jitter: Standard deviation of joint noise, as a share of the person's spread.
         joint_dropout: Probability that a joint goes missing for a span of the clip.
         crop: Largest share of a clip that is cut off at its ends.
-        warp: Largest share by which time runs faster or slower within a clip, in clip mode.
+        warp: Largest share by which time runs faster or slower: within a clip in clip mode, over a clip in online mode.
         mixup: Parameter of the Beta distribution of mixing weights; 0 for none.
     """
 
@@ -142,13 +142,32 @@ def crop_time(
     time = np.linspace(0, 1, frames)
     pace, phase = settings.warp * rng.uniform(-1, 1, (batch, 1)), 2 * np.pi * rng.random((batch, 1))
     warped = time + pace * (np.sin(2 * np.pi * time + phase) - np.sin(phase)) / (2 * np.pi)
-    at = np.clip(start + kept * warped, 0, 1) * (frames - 1)
-    before = np.minimum(at.astype(np.int64), frames - 1)
-    after = np.minimum(before + 1, frames - 1)
-    share = (at - before)[..., None, None].astype(np.float32)
-    clip = np.arange(batch)[:, None]
-    between = (1 - share) * joints[clip, before] + share * joints[clip, after]
-    return between, targets[clip, np.rint(at).astype(np.int64)]
+    return _frames_at(joints, targets, np.clip(start + kept * warped, 0, 1) * (frames - 1))
+
+
+def change_pace(
+    joints: np.ndarray,
+    targets: np.ndarray,
+    lengths: np.ndarray,
+    settings: AugmentationSettings,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Let every clip run faster or slower as a whole, for clips at a fixed rate: people differ in their pace.
+
+    Args:
+        joints: Shape (B, T, V, 3).
+        targets: Action distribution of the frames, (B, T, A); taken from the nearest frame.
+        lengths: Frames of the clips, (B,); what stands after them is not read.
+        settings: A clip runs up to 1 + `warp` times as fast or as slowly.
+        rng: Source of all chance.
+
+    Returns:
+        Joints (B, S, V, 3), targets (B, S, A) and lengths (B,); a clip's last frame is repeated after its end.
+    """
+    pace = (1 + settings.warp) ** rng.uniform(-1, 1, len(lengths))
+    kept = np.floor((lengths - 1) / pace + 1e-6).astype(np.int64) + 1
+    at = np.minimum(np.arange(kept.max()), kept[:, None] - 1) * pace[:, None]
+    return *_frames_at(joints, targets, np.minimum(at, lengths[:, None] - 1)), kept
 
 
 def mixing(batch: int, settings: AugmentationSettings, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -161,6 +180,20 @@ def mixing(batch: int, settings: AugmentationSettings, rng: np.random.Generator)
         return np.arange(batch), np.ones(batch, dtype=np.float32)
     weights = rng.beta(settings.mixup, settings.mixup, batch)
     return rng.permutation(batch), np.maximum(weights, 1 - weights).astype(np.float32)
+
+
+def _frames_at(joints: np.ndarray, targets: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Joints on the line between the frames around the times `at`, (B, S), and targets of the nearest frames.
+
+    A joint that is missing in one of the two frames is as in the nearest.
+    """
+    before, nearest = at.astype(np.int64), np.rint(at).astype(np.int64)
+    after = np.minimum(before + 1, joints.shape[1] - 1)
+    share = (at - before)[..., None, None].astype(np.float32)
+    clip = np.arange(len(joints))[:, None]
+    between = (1 - share) * joints[clip, before] + share * joints[clip, after]
+    both = np.isfinite(between).all(axis=-1, keepdims=True)
+    return np.where(both, between, joints[clip, nearest]), targets[clip, nearest]
 
 
 def _transforms(batch: int, settings: AugmentationSettings, rng: np.random.Generator) -> np.ndarray:

@@ -19,7 +19,7 @@ from pan_core.errors import ConfigError, DataError
 from pan_core.model.features import PoseFeatures, feature_count
 from pan_core.model.losses import joints_loss, pose_loss, smooth, total_loss
 from pan_core.model.pan import PAN, PanOutput, PanSettings
-from pan_core.training.augmentation import augment, crop_frames, crop_time, mixing
+from pan_core.training.augmentation import augment, change_pace, crop_frames, crop_time, mixing
 from pan_core.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
 from pan_core.training.distributed import Replicas, joined
 from pan_core.training.predict import length_batches, run_in_parts
@@ -196,12 +196,13 @@ class _Training:
         if self.train.mode == "online":
             starts, lengths = crop_frames(self.train.lengths[indices], strength, rng, longest=self.settings.longest)
             batch = self.train.batch(indices, starts=starts, lengths=lengths)
-            joints, targets = batch.joints, batch.frame_targets
+            joints, targets, lengths = change_pace(batch.joints, batch.frame_targets, batch.lengths, strength, rng)
         else:
             batch = self.train.batch(indices)
+            lengths = batch.lengths
             joints, targets = crop_time(batch.joints, batch.frame_targets, strength, rng)
         joints = augment(joints, self.train.layout, strength, rng)
-        return Batch(joints, batch.lengths, batch.labels, targets)
+        return Batch(joints, lengths, batch.labels, targets)
 
     def _whole(self, output: PanOutput) -> PanOutput:
         """Output with the logits of the whole batch, at full precision."""

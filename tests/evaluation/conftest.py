@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pan_core.evaluation.outcome import Outcome
+from pan_core.evaluation.relevance import Explanation
 from pan_core.skeletons import PENN13
 
 CLASSES = ("Run", "Walk", "LongJump")
@@ -48,3 +49,18 @@ def outcome() -> Outcome:
         layout=PENN13,
         frame_targets=targets,
     )
+
+
+@pytest.fixture(scope="session")
+def explanation() -> Explanation:
+    """12 frames; the left wrist at frame 7 speaks for "Wave" most, the head speaks against it."""
+    rng = np.random.default_rng(0)
+    relevance = np.zeros((12, 13))
+    relevance[7, PENN13.index("left_wrist")] = 2.0
+    relevance[:, PENN13.index("head")] = -0.1
+    attention = np.zeros(12)
+    attention[3] = 1.0
+    joints = np.concatenate([rng.uniform(50, 200, (12, 13, 2)), np.ones((12, 13, 1))], axis=-1)
+    joints[4] = [np.nan, np.nan, 0]
+    even = np.full((12, 13), 1 / 13)
+    return Explanation("clip7", "Wave", "Wave", 0.875, joints, PENN13, even, attention, relevance)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pan_core.evaluation.explanation import explanation_picture
-from pan_core.evaluation.relevance import Explanation, relevance_of
+from pan_core.evaluation.relevance import relevance_of
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.skeletons import PENN13
 
@@ -60,28 +60,14 @@ def test_the_network_is_left_as_it_was(network, features):
     assert all(weights.grad is None for weights in network.parameters())
 
 
-def explanation() -> Explanation:
-    """12 frames; the left wrist at frame 7 speaks for "Wave" most, the head speaks against it."""
-    rng = np.random.default_rng(0)
-    relevance = np.zeros((12, 13))
-    relevance[7, PENN13.index("left_wrist")] = 2.0
-    relevance[:, PENN13.index("head")] = -0.1
-    attention = np.zeros(12)
-    attention[3] = 1.0
-    joints = np.concatenate([rng.uniform(50, 200, (12, 13, 2)), np.ones((12, 13, 1))], axis=-1)
-    joints[4] = [np.nan, np.nan, 0]
-    even = np.full((12, 13), 1 / 13)
-    return Explanation("clip7", "Wave", "Wave", 0.875, joints, PENN13, even, attention, relevance)
-
-
-def test_the_picture_says_who_decided():
-    picture = explanation_picture(explanation())
+def test_the_picture_says_who_decided(explanation):
+    picture = explanation_picture(explanation)
     assert "left wrist 100 %" in picture.alt
     assert "frame 7 of 12" in picture.alt
     assert "most attended frame 3" in picture.alt
     assert picture.svg.lstrip().startswith("<?xml")
 
 
-def test_a_clip_that_nothing_speaks_for_is_drawn(network):
-    empty = dataclasses.replace(explanation(), relevance=np.zeros((12, 13)))
+def test_a_clip_that_nothing_speaks_for_is_drawn(explanation):
+    empty = dataclasses.replace(explanation, relevance=np.zeros((12, 13)))
     assert "Wave" in explanation_picture(empty).alt

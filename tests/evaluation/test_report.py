@@ -31,7 +31,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def data(outcome) -> ReportData:
+def data(outcome, explanation) -> ReportData:
     history = [{"train_loss": 1.0, "val_loss": 1.1, "train_accuracy": 0.5, "val_accuracy": 0.4}] * 2
     return ReportData(
         title="PAN & friends",
@@ -56,6 +56,7 @@ def data(outcome) -> ReportData:
             boundary_errors={"refined": np.array([0.0, 1, -2]), "equal parts": np.array([5.0, -5, 8])},
             clips=3,
         ),
+        explanations=[explanation],
         settings={"train": {"epochs": 60}, "seed": 0},
         runs={"train": "3f1a"},
         provenance=[Provenance("Test accuracy", "measured", "dvc repro evaluate")],
@@ -96,7 +97,7 @@ def test_contents_lead_to_sections(page):
     ids = page.values("id")
     assert len(ids) == len(set(ids))
     targets = [link.removeprefix("#") for link in page.values("href")]
-    assert len(targets) == 14 and set(targets) <= set(ids)
+    assert len(targets) == 15 and set(targets) <= set(ids)
 
 
 def test_it_fits_a_phone_and_follows_the_readers_colours(page, text):
@@ -117,6 +118,16 @@ def test_figures_are_shown(page):
     assert "94.0 %" in shown and "81.0 %" in shown
     assert "1.00 frames" in shown and "6.00 frames" in shown
     assert "train.epochs" in shown and "3f1a" in shown and "dvc repro evaluate" in shown
+
+
+def test_what_decided_a_clip_is_drawn(page):
+    words = [words for words in page.values("alt") if "What speaks for it" in words]
+    assert len(words) == 1 and "left wrist 100 %" in words[0]
+
+
+def test_the_sections_come_with_their_pictures(data, text, tmp_path):
+    sections = write_report(tmp_path / "again.html", data)
+    assert sum(len(section.pictures) for section in sections) == text.count("<img ")
 
 
 def test_names_from_outside_are_escaped(text, page):
