@@ -31,8 +31,14 @@ def run(
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's, to try things out.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes of one thread; 0: the free cores, two at most.")] = 0,
     comparators: Annotated[bool, typer.Option("--comparators", help="A plain GRU and an ST-GCN beside it.")] = False,
-    without: Annotated[list[str] | None, typer.Option(help="Leave out a part of the paper, or 'all' in turn.")] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Leave out a part of the paper (put in an unused one), or 'all' in turn.")
+    ] = None,
     control: Annotated[list[str] | None, typer.Option(help="'leakage': a random split, groups ignored.")] = None,
+    other_seeds: Annotated[
+        int | None, typer.Option(min=1, help="Seeds of what runs beside PAN; as many as PAN's if left out.")
+    ] = None,
+    other_modes: Annotated[str, typer.Option(help="Input modes of what runs beside PAN; PAN's if left out.")] = "",
 ) -> None:
     """Train and score the recogniser over seeds, splits and modes; goes on where it was ended."""
     from pan_core.benchmark.request import parse_request, project_recipe
@@ -44,7 +50,7 @@ def run(
 
     request = parse_request(
         seeds=seeds, modes=modes, splits=splits, comparators=comparators, without=without or [],
-        control=control or [], workers=workers or free_cores(),
+        control=control or [], other_seeds=other_seeds, other_modes=other_modes, workers=workers or free_cores(),
     )  # fmt: skip
     chosen = [(name, dataset_context(Params(dataset=name))) for name in names]
     for name, context in chosen:

@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +11,6 @@ import pan_core
 from pan_core.benchmark.material import code_hash
 from pan_core.benchmark.protocol import COMPARATORS, Recipe, Variant
 from pan_core.errors import PanError
-from pan_core.model.pan import PanSettings
 from pan_core.training.fit import Build, build_network
 
 PROJECT = Path(pan_core.__file__).parents[1]
@@ -24,16 +23,14 @@ SWITCHES = {
     "pose_attention": "pose_attention",
     "recurrence": "recurrent",
 }
-"""Setting of the network that switches a part of the paper off."""
+"""Setting of the network that switches a part of the paper on or off."""
 
 
 def recipe_of(variant: Variant, recipe: Recipe) -> Recipe:
     """The recipe of a variant.
 
-    A comparator has no atomic actions, so it is trained on the classes alone; an ablation lacks one part of the paper.
-
-    Raises:
-        PanError: Where this version of the network cannot leave that part out.
+    A comparator has no atomic actions, so it is trained on the classes alone; an ablation has one part of the paper
+    switched: left out, or put in where the recipe does without it.
     """
     if variant.kind == "comparator":
         return replace(recipe, training=replace(recipe.training, lambda_joints=0.0))
@@ -41,10 +38,9 @@ def recipe_of(variant: Variant, recipe: Recipe) -> Recipe:
         return recipe
     if variant.name == JOINTS_LOSS:
         return replace(recipe, training=replace(recipe.training, lambda_joints=0.0))
-    switch: dict[str, Any] = {SWITCHES[variant.name]: False}
-    if not switch.keys() <= {field.name for field in fields(PanSettings)}:
-        raise PanError(f"--without {variant.name}: this network cannot leave that part of the paper out")
-    return replace(recipe, network=replace(recipe.network, **switch))
+    switch = SWITCHES[variant.name]
+    switched: dict[str, Any] = {switch: not getattr(recipe.network, switch)}
+    return replace(recipe, network=replace(recipe.network, **switched))
 
 
 def build_of(variant: Variant) -> Build:

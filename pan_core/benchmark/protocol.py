@@ -40,9 +40,9 @@ class Variant:
     """What is trained and how it is split.
 
     Attributes:
-        kind: "model" for the recogniser itself, "ablation" for it without a part of the paper, "comparator" for
-            another network, "control" for the recogniser on a split that ignores groups.
-        name: The part that is left out, the other network, or the control.
+        kind: "model" for the recogniser itself, "ablation" for it with a part of the paper switched,
+            "comparator" for another network, "control" for the recogniser on a split that ignores groups.
+        name: The part that is switched, the other network, or the control.
     """
 
     kind: str = "model"

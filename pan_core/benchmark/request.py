@@ -18,6 +18,8 @@ def parse_request(
     comparators: bool,
     without: Sequence[str],
     control: Sequence[str],
+    other_seeds: int | None,
+    other_modes: str,
     workers: int,
 ) -> Request:
     """A request out of the words of the command line.
@@ -26,10 +28,12 @@ def parse_request(
         ConfigError: With every word that is not known.
     """
     chosen_modes = [mode.strip() for mode in modes.split(",")]
+    others_modes = [mode.strip() for mode in other_modes.split(",")] if other_modes else []
     numbers = [] if splits == "all" else [number.strip() for number in splits.split(",")]
     left_out = list(PARTS_OF_THE_PAPER) if "all" in without else list(without)
     faults = [
         *_unknown("--modes", chosen_modes, MODES),
+        *_unknown("--other-modes", others_modes, MODES),
         *[f"--splits: expected numbers or 'all', but got {number!r}" for number in numbers if not number.isdigit()],
         *_unknown("--without", left_out, PARTS_OF_THE_PAPER),
         *_unknown("--control", control, (LEAKAGE,)),
@@ -46,6 +50,8 @@ def parse_request(
         modes=tuple(mode for mode in MODES if mode in chosen_modes),
         splits=tuple(int(number) for number in numbers),
         others=tuple(dict.fromkeys(others)),
+        other_seeds=other_seeds,
+        other_modes=tuple(mode for mode in MODES if mode in others_modes),
         workers=workers,
     )
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, MODEL, PARTS_OF_TH
 from pan_core.benchmark.results import build_results
 from pan_core.benchmark.runs import Record, Setting, execute
 from pan_core.datasets.base import Context
-from pan_core.errors import ConfigError, PanError
+from pan_core.errors import ConfigError
 from pan_core.evaluation.table1 import COLUMN_OF, DATASET_TITLES
 from pan_core.files import read_json, write_json
 from pan_core.tracking import Tracker, git_commit
@@ -31,10 +32,12 @@ class Request:
     """What was asked for.
 
     Attributes:
-        seeds: Seeds 0 to seeds - 1 are run.
+        seeds: Seeds 0 to seeds - 1 of the recogniser are run.
         modes: Input modes.
         splits: Official splits; empty for all.
         others: What to run beside the recogniser itself.
+        other_seeds: Seeds of the others; those of the recogniser where None.
+        other_modes: Their input modes; those of the recogniser where empty.
         workers: Processes.
     """
 
@@ -42,6 +45,8 @@ class Request:
     modes: tuple[str, ...]
     splits: tuple[int, ...] = ()
     others: tuple[Variant, ...] = ()
+    other_seeds: int | None = None
+    other_modes: tuple[str, ...] = ()
     workers: int = 1
 
 
@@ -66,12 +71,18 @@ def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, cont
     material = prepare(name, folder, context)
     splits = _checked_splits(name, material, request)
     setting = Setting(name, folder, material.data_hash, recipe, git_commit(PROJECT))
-    jobs = plan((MODEL, *request.others), modes=request.modes, splits=splits, seeds=request.seeds)
+    own = plan((MODEL,), modes=request.modes, splits=splits, seeds=request.seeds)
+    jobs = own + plan(
+        request.others,
+        modes=request.other_modes or request.modes,
+        splits=splits,
+        seeds=request.other_seeds or request.seeds,
+    )
     pending = [job for job in jobs if setting.finished(job) is None]
     finished = {job: record for job in jobs if (record := setting.finished(job)) is not None}
     tracker = _Rows(setting, jobs) if pending else None
     _run(setting, pending, finished, tracker, request.workers)
-    records = [*finished.values(), *_finished_before(setting, request, splits)]
+    records = [*(finished[job] for job in own), *_complete(setting, request.seeds, splits)]
     result = build_results(_head(name, material, setting, splits), records)
     write_json(out / f"{name}.json", result)
     if tracker:
@@ -115,16 +126,13 @@ def _running_mean(finished: dict[Job, Record]) -> str:
     return ", ".join(means)
 
 
-def _finished_before(setting: Setting, request: Request, splits: Sequence[int]) -> list[Record]:
-    """Runs of variants that were not asked for, of the same code, data, recipe and seeds, where none is missing."""
+def _complete(setting: Setting, seeds: int, splits: Sequence[int]) -> list[Record]:
+    """Runs of everything beside the recogniser, asked for now or before: of each mode the seeds that have every split."""
     records: list[Record] = []
-    for variant in (other for other in OTHERS if other not in request.others):
-        try:
-            jobs = plan([variant], modes=request.modes, splits=splits, seeds=request.seeds)
-            found = [record for job in jobs if (record := setting.finished(job)) is not None]
-        except PanError:
-            continue
-        records += found if len(found) == len(jobs) else []
+    for variant in OTHERS:
+        for seed, mode in product(range(seeds), variant.modes):
+            found = [setting.finished(Job(variant, mode, split, seed)) for split in splits]
+            records += [record for record in found if record is not None] if None not in found else []
     return records
 
 

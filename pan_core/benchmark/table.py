@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pan_core.benchmark.methods import JOINTS_LOSS, SWITCHES
 from pan_core.evaluation.table1 import MEASURED, MODE_TITLES, published
 from pan_core.files import atomic_path, read_json
 
@@ -59,11 +60,17 @@ def _other_rows(result: Mapping) -> Iterator[Sequence[str]]:
     for section in ("ablations", "comparators", "controls"):
         for variant in result[section]:
             name = variant["method"]
-            title = f"PAN without {name.replace('_', ' ')}" if section == "ablations" else METHODS.get(name, name)
+            title = _switched(name, result["recipe"]) if section == "ablations" else METHODS.get(name, name)
             for mode, prefix in (("clip", ""), ("online", "online_")):
                 if variant[f"{prefix}mean_accuracy"] is not None:
                     note = "random split of the same sizes: not a result" if section == "controls" else ""
                     yield _row(f"{title}, {MODE_TITLES[mode]}", variant, prefix, note)
+
+
+def _switched(part: str, recipe: Mapping) -> str:
+    """Name of an ablation: the recipe has most parts of the paper, and does without some."""
+    had = part == JOINTS_LOSS or recipe["network"][SWITCHES[part]]
+    return f"PAN {'without' if had else 'with'} {part.replace('_', ' ')}"
 
 
 def _row(title: str, figures: Mapping, prefix: str, note: str) -> Sequence[str]:

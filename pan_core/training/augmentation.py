@@ -23,6 +23,7 @@ class AugmentationSettings:
         shear: Largest slant of either axis against the other; with rotation and stretch, what another view does.
         jitter: Standard deviation of joint noise, as a share of the person's spread.
         joint_dropout: Probability that a joint goes missing for a span of the clip.
+        cut: Probability that an edge of the picture cuts off a part of the person, at most half of where joints are.
         crop: Largest share of a clip that is cut off at its ends.
         warp: Largest share by which time runs faster or slower: within a clip in clip mode, over a clip in online mode.
         mixup: Parameter of the Beta distribution of mixing weights; 0 for none.
@@ -34,6 +35,7 @@ class AugmentationSettings:
     shear: float = 0.2
     jitter: float = 0.02
     joint_dropout: float = 0.15
+    cut: float = 0.0
     crop: float = 0.3
     warp: float = 0.3
     mixup: float = 0.2
@@ -41,7 +43,7 @@ class AugmentationSettings:
     def __post_init__(self) -> None:
         faults = [
             f"{name}: expected 0 <= {name} <= 1, but got {getattr(self, name)}"
-            for name in ("flip", "joint_dropout")
+            for name in ("flip", "joint_dropout", "cut")
             if not 0 <= getattr(self, name) <= 1
         ]
         faults += [
@@ -76,7 +78,7 @@ def augment(
     places = joints[..., :2] @ _transforms(len(joints), settings, rng)[:, None]
     if settings.jitter > 0:
         places += _noise(places, joints[..., 2] > 0, settings.jitter, rng)
-    varied = np.concatenate([places, joints[..., 2:]], axis=-1)
+    varied = cut_off(np.concatenate([places, joints[..., 2:]], axis=-1), settings.cut, rng)
     return lose_joints(varied, settings.joint_dropout, rng)
 
 
@@ -90,6 +92,28 @@ def mirror(joints: np.ndarray, layout: SkeletonLayout, chosen: np.ndarray) -> np
     """
     flipped = joints[:, :, layout.mirror()] * np.array([-1, 1, 1], dtype=joints.dtype)
     return np.where(chosen[:, None, None, None], flipped, joints)
+
+
+def cut_off(joints: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
+    """Make joints missing beyond an edge of the picture, as of people who are partly outside it.
+
+    Args:
+        joints: Shape (B, T, V, 3); changed and returned.
+        probability: That a clip has such an edge: above, below, left or right.
+        rng: Source of all chance.
+    """
+    batch = len(joints)
+    side, axis = rng.choice([-1, 1], batch), rng.integers(0, 2, batch)
+    depth, chosen = rng.uniform(0, 0.5, batch), rng.random(batch) < probability
+    if not chosen.any():
+        return joints
+    along = joints[np.arange(batch), ..., axis] * side[:, None, None]
+    seen = (joints[..., 2] > 0) & np.isfinite(along)
+    low = np.where(seen, along, np.inf).min(axis=(1, 2))
+    high = np.where(seen, along, -np.inf).max(axis=(1, 2))
+    edge = np.where(chosen & seen.any(axis=(1, 2)), high - depth * (high - low), np.inf)
+    joints[seen & (along > edge[:, None, None])] = np.array([np.nan, np.nan, 0], dtype=joints.dtype)
+    return joints
 
 
 def lose_joints(joints: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:

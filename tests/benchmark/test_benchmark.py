@@ -131,9 +131,23 @@ def test_comparators_and_control_stand_apart(start):
     assert result["controls"][0]["method"] == "leakage"
     kept, _ = start(Request(seeds=1, modes=BOTH, splits=(1,)), epochs=1)
     assert kept["comparators"] == result["comparators"]
+    assert kept["controls"] == result["controls"]
     table = write_table_of_results(Path("results")).read_text()
     assert "| Plain GRU on joint places, online mode |" in table
     assert "not a result" in table
+
+
+def test_what_runs_beside_it_may_have_fewer_seeds_and_modes(start):
+    parts = tuple(Variant("ablation", part) for part in ("pooling", "pose_attention"))
+    request = Request(seeds=2, modes=BOTH, splits=(1,), others=parts, other_seeds=1, other_modes=("clip",))
+    result, _ = start(request, epochs=1)
+    assert len(result["runs"]) == 4
+    assert [[(r["mode"], r["seed"]) for r in own["runs"]] for own in result["ablations"]] == [[("clip", 0)]] * 2
+    table = write_table_of_results(Path("results")).read_text()
+    assert "| PAN with pooling, clip mode |" in table
+    assert "| PAN without pose attention, clip mode |" in table
+    again, _ = start(Request(seeds=1, modes=("clip",), splits=(1,)), epochs=1)
+    assert [own["runs"] for own in again["ablations"]] == [own["runs"] for own in result["ablations"]]
 
 
 def test_a_random_split_ignores_groups_and_keeps_sizes(start):

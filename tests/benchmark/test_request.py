@@ -9,7 +9,7 @@ from pan_core.errors import ConfigError
 
 PLAIN = {
     "seeds": 5, "modes": "clip,online", "splits": "all", "comparators": False, "without": [], "control": [],
-    "workers": 1,
+    "other_seeds": None, "other_modes": "", "workers": 1,
 }  # fmt: skip
 
 
@@ -20,7 +20,9 @@ def test_plain_request():
 
 def test_everything_beside_the_recogniser():
     request = parse_request(
-        **PLAIN | {"without": ["all"], "comparators": True, "control": ["leakage"], "splits": "1,3"}
+        **PLAIN
+        | {"without": ["all"], "comparators": True, "control": ["leakage"], "splits": "1,3"}
+        | {"other_seeds": 2, "other_modes": "clip"}
     )
     assert [(other.kind, other.name) for other in request.others] == [
         ("ablation", "pooling"), ("ablation", "joints_attention"), ("ablation", "pose_attention"),
@@ -28,12 +30,15 @@ def test_everything_beside_the_recogniser():
         ("control", "leakage"),
     ]  # fmt: skip
     assert request.splits == (1, 3)
+    assert (request.other_seeds, request.other_modes) == (2, ("clip",))
 
 
 def test_every_unknown_word_is_named():
     with pytest.raises(ConfigError) as caught:
-        parse_request(**PLAIN | {"modes": "film", "splits": "one", "without": ["gru"], "control": ["luck"]})
-    assert len(caught.value.faults) == 4
+        parse_request(
+            **PLAIN | {"modes": "film", "splits": "one", "without": ["gru"], "control": ["luck"], "other_modes": "b"}
+        )
+    assert len(caught.value.faults) == 5
 
 
 def test_recipe_is_the_projects():

@@ -8,6 +8,7 @@ from pan_core.skeletons import PENN13
 from pan_core.training.augmentation import (
     AugmentationSettings,
     augment,
+    change_pace,
     crop_frames,
     crop_time,
     lose_joints,
@@ -130,6 +131,49 @@ def test_warped_time_runs_from_start_to_end_within_its_bounds():
     assert (steps >= 0.7 - 1e-3).all()
     assert (steps <= 1.3 + 1e-3).all()
     assert np.ptp(steps, axis=1).max() > 0.3
+
+
+def test_each_clip_has_one_pace_and_runs_to_its_end():
+    """x is the frame number, so that it tells the time at which a pose was taken."""
+    joints, lengths = clips(40, 30), np.tile([30, 12, 2, 1], 10)
+    joints[..., 0] = np.arange(30)[:, None]
+    targets = np.zeros((40, 30, 1), dtype=np.float32)
+    settings = dataclasses.replace(NONE, warp=0.5)
+    paced, _, kept = change_pace(joints, targets, lengths, settings, np.random.default_rng(5))
+    assert paced.shape == (40, kept.max(), 13, 3)
+    paces = []
+    for at, length, count in zip(paced[:, :, 0, 0], lengths, kept, strict=True):
+        steps = np.diff(at[:count])
+        assert at[0] == 0
+        assert length - 1 - 1.5 <= at[count - 1] <= length - 1
+        assert (at[count:] == at[count - 1]).all()
+        if length > 2:
+            np.testing.assert_allclose(steps, steps[0], atol=1e-4)
+            paces.append(steps[0])
+    assert 1 / 1.5 <= min(paces) < 0.8
+    assert 1.25 < max(paces) <= 1.5
+
+
+def test_no_warp_is_the_pace_of_the_clip():
+    joints, targets = clips(), np.zeros((4, 6, 1), dtype=np.float32)
+    lengths = np.array([6, 6, 6, 6])
+    paced, _, kept = change_pace(joints, targets, lengths, NONE, np.random.default_rng(5))
+    np.testing.assert_array_equal(paced, joints)
+    np.testing.assert_array_equal(kept, lengths)
+
+
+def test_between_two_frames_a_joint_that_one_of_them_lacks_is_as_in_the_nearest():
+    """Joint 5 is lost in frame 0; x of joint 0 is the frame number."""
+    joints, targets = clips()[[0] * 40], np.zeros((40, 6, 1), dtype=np.float32)
+    joints[..., 0, 0] = np.arange(6)
+    settings = dataclasses.replace(NONE, warp=0.99)
+    paced, _, _ = change_pace(joints, targets, np.full(40, 6), settings, np.random.default_rng(1))
+    at, joint = paced[:, :, 0, 0], paced[:, :, 5]
+    between = (at > 0.5) & (at < 1)
+    assert between.sum() > 5
+    np.testing.assert_array_equal(np.isnan(joint[..., 0]), at < 0.5)
+    np.testing.assert_array_equal(joint[..., 2] == 0, at < 0.5)
+    np.testing.assert_array_equal(joint[between], joints[[0], 1, 5].repeat(between.sum(), axis=0))
 
 
 def test_mixing_keeps_the_larger_part_of_each_clip():
