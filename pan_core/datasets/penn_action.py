@@ -1,8 +1,9 @@
 """Penn Action: 2,326 sequences of 15 actions with 13 hand-annotated joints (Zhang et al., ICCV 2013).
 
 Read from the official archive's layout, `Penn_Action/labels/NNNN.mat`; an archive of the labels alone serves too,
-because nothing here needs the frames. Facts of the format: the train flag is 1 or -1; a joint at x, y <= 1 is
-missing; the visibility flag is separate; a few files have a bounding box too few, which is not read.
+because nothing here needs the frames. Facts of the format: the train flag is 1 or -1; a joint in the top left corner
+is missing (`MISSING_WITHIN`); the visibility flag is separate; a few files have a bounding box too few, which is not
+read.
 """
 
 import struct
@@ -30,6 +31,9 @@ URL = "https://www.cis.upenn.edu/~kostas/Penn_Action.tar.gz"
 SIZE = 3_235_203_923
 FPS = 30.0
 HIDDEN_SCORE = 0.5
+MISSING_WITHIN = 2.0
+"""Pixels from the corner within which a joint is missing. Its mark (1, 1) was scaled together with the joints of frames
+that were resized, up to (1.52, 1.52): 17,571 joints of 1.96 million. The nearest real joint is more than 5 pixels away."""
 LABELS = "labels"
 VALUES = ("action", "train", "x", "y", "visibility", "nframes", "dimensions")
 LARGEST_SIDE, LARGEST_PLACE = 100_000, 1e6
@@ -92,7 +96,7 @@ class PennAction(Dataset):
         for clip in clips.itertuples(index=False):
             place, visible = _joints(folder / LABELS / f"{clip.clip_id}.mat")
             score = np.where(visible, 1.0, HIDDEN_SCORE).astype(np.float32)  # T V
-            missing = (place <= 1).all(axis=-1)
+            missing = (place <= MISSING_WITHIN).all(axis=-1)
             score[missing] = 0.0
             place[missing] = np.nan
             joints = np.concatenate([place, score[..., None]], axis=-1)[None]  # 1 T V 3

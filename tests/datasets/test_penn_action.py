@@ -138,6 +138,18 @@ def test_an_odd_label_file_goes_to_quarantine_and_the_rest_goes_on(tmp_path, mir
     assert reason in row.reason
 
 
+@pytest.mark.parametrize("mark", [0.0, 1.0, 1.5])
+def test_the_mark_of_a_missing_joint_is_known_in_frames_that_were_resized(tmp_path, mirror, mark):
+    dataset, folder = dataset_by_name("penn_action"), fetched(tmp_path, mirror)
+    x = np.full((4, 13), 90.0)
+    x[2, 7] = mark
+    sequence(folder / "labels" / "0001.mat", x=x, y=x)
+    clips = dataset.catalogue(folder, Context(cache=tmp_path)).clips
+    joints = next(iter(dataset.poses(folder, clips))).joints[0]
+    assert np.argwhere(joints[..., 2] == 0).tolist() == [[2, 7]]
+    assert np.isnan(joints[2, 7, :2]).all()
+
+
 @pytest.mark.parametrize("size", [0, 100, 130, 200, 500])
 def test_a_label_file_cut_short_goes_to_quarantine(tmp_path, mirror, size):
     dataset, folder = dataset_by_name("penn_action"), fetched(tmp_path, mirror)
@@ -163,3 +175,12 @@ def test_the_real_archive_has_the_official_split(tmp_path, real_data):
     assert set(clips["group"]) == {""}
     assert clips["label"].nunique() == 15
     assert clips["split1"].value_counts().to_dict() == {"train": 1258, "test": 1068}
+
+
+def test_no_joint_of_the_real_archive_that_counts_as_seen_lies_in_the_corner(tmp_path, real_data):
+    dataset, folder = dataset_by_name("penn_action"), fetched(tmp_path, real_data)
+    clips = dataset.catalogue(folder, Context(cache=tmp_path)).clips
+    joints = np.concatenate([clip.joints[0].reshape(-1, 3) for clip in dataset.poses(folder, clips)])
+    missing = np.isnan(joints[:, 0])
+    assert 0.05 < missing.mean() < 0.12  # 8 % by the notes on the data
+    assert (joints[~missing, :2].max(axis=1) > 5).all()
