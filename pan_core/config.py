@@ -141,6 +141,7 @@ class AugmentationParams(Section):
     shear: Below1 = 0.2
     jitter: NotNegative = 0.02
     joint_dropout: Share = 0.15
+    cut: Share = 0.3
     crop: Below1 = 0.3
     warp: Below1 = 0.3
     mixup: NotNegative = 0.2

@@ -35,7 +35,7 @@ class AugmentationSettings:
     shear: float = 0.2
     jitter: float = 0.02
     joint_dropout: float = 0.15
-    cut: float = 0.0
+    cut: float = 0.3
     crop: float = 0.3
     warp: float = 0.3
     mixup: float = 0.2

@@ -11,13 +11,14 @@ from pan_core.training.augmentation import (
     change_pace,
     crop_frames,
     crop_time,
+    cut_off,
     lose_joints,
     mirror,
     mixing,
 )
 
 NONE = AugmentationSettings(
-    flip=0, rotation=0, stretch=0, shear=0, jitter=0, joint_dropout=0, crop=0, warp=0, mixup=0
+    flip=0, rotation=0, stretch=0, shear=0, jitter=0, joint_dropout=0, cut=0, crop=0, warp=0, mixup=0
 )  # fmt: skip
 
 
@@ -96,6 +97,38 @@ def test_lost_joints_are_missing_for_one_span_of_frames():
     assert lost.any(axis=1).mean() == pytest.approx(0.5, abs=0.1)
     joints = lose_joints(clips(50, 20)[1:], 1.0, np.random.default_rng(3))
     assert np.isnan(joints[joints[..., 2] == 0][:, :2]).all()
+
+
+def test_an_edge_takes_all_joints_beyond_it_in_every_frame_and_no_other():
+    """Each clip has lost joints to one side of a line, at most half of the way across."""
+    joints = clips(200, 8)[1:]
+    cut = cut_off(joints.copy(), 1.0, np.random.default_rng(3))
+    lost = cut[..., 2] == 0
+    np.testing.assert_array_equal(cut[~lost], joints[~lost])
+    assert np.isnan(cut[lost][:, :2]).all()
+    sides = set()
+    for before, gone in zip(joints[..., :2], lost, strict=True):
+        low, high = before.min(axis=(0, 1)), before.max(axis=(0, 1))
+        place = (before - low) / (high - low)  # 0..1 over the clip
+        beyond = {
+            (axis, side): (place[gone][:, axis] * side).min() > (place[~gone][:, axis] * side).max()
+            for axis in (0, 1)
+            for side in (-1, 1)
+        }
+        (found,) = [name for name, holds in beyond.items() if holds]
+        sides.add(found)
+        reached = place[~gone][:, found[0]]
+        assert reached.max() >= 0.45 if found[1] > 0 else reached.min() <= 0.55
+    assert len(sides) == 4
+    kept = cut_off(joints.copy(), 0.25, np.random.default_rng(3))
+    assert (kept[..., 2] == 0).any(axis=(1, 2)).mean() == pytest.approx(0.25, abs=0.1)
+
+
+def test_nobody_is_cut_off_to_nobody():
+    joints = clips(3, 4)
+    joints[1] = [np.nan, np.nan, 0]
+    cut = cut_off(joints.copy(), 1.0, np.random.default_rng(0))
+    np.testing.assert_array_equal(cut[1], joints[1])
 
 
 def test_parts_of_clips_lie_within_them():
