@@ -64,7 +64,7 @@ def project_recipe(epochs: int | None = None) -> Recipe:
     """
     model, train = ModelParams(), TrainParams()
     if epochs is not None:
-        train = train.model_copy(update={"epochs": epochs})
+        train = train.model_copy(update={"epochs": epochs, "least_steps": 0})
     return Recipe(network_settings(model), train_settings(train), model.frames, model.rate)
 
 

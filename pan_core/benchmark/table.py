@@ -37,7 +37,7 @@ def _section(result: Mapping) -> str:
             f"## {result['title']}",
             "",
             f"{result['clips']} clips, {result['classes']} classes, splits {', '.join(map(str, result['splits']))}; "
-            f"{result['recipe']['training']['epochs']} epochs; "
+            f"{result['recipe']['training']['epochs']} epochs, {result['recipe']['training']['least_steps']} steps at least; "
             f"`pan benchmark {result['dataset']} --seeds {seeds}`.",
             "",
             *_markdown(COLUMNS, rows),

@@ -64,7 +64,7 @@ class _Objective:
             result = fit(
                 self.train,
                 self.val,
-                settings=replace(settings, epochs=params.tune.epochs),
+                settings=replace(settings, epochs=params.tune.epochs, least_steps=0),
                 model_settings=network_settings(network),
                 checkpoint=checkpoint,
                 seed=params.seed,

@@ -24,7 +24,14 @@ from pan_core.training.checkpoint import fingerprint, load_checkpoint, save_chec
 from pan_core.training.distributed import Replicas, joined
 from pan_core.training.predict import length_batches, run_in_parts
 from pan_core.training.samples import Batch, Samples
-from pan_core.training.schedule import WeightAverage, batches_per_epoch, epoch_batches, epoch_rng, one_cycle
+from pan_core.training.schedule import (
+    WeightAverage,
+    batches_per_epoch,
+    epoch_batches,
+    epoch_rng,
+    epochs_needed,
+    one_cycle,
+)
 from pan_core.training.settings import TrainSettings
 
 Log = Callable[[int, dict[str, float]], None]
@@ -106,7 +113,7 @@ def fit(
         torch.manual_seed(seed)
         training = _Training(train, val, settings, model_settings, seed, build, device, replicas)
         training.restore(load_checkpoint(checkpoint, identity))
-        epochs: Iterable[int] = range(len(training.history), settings.epochs)
+        epochs: Iterable[int] = range(len(training.history), training.epochs)
         for epoch in progress(epochs) if progress and replicas.leads else epochs:
             training.run_epoch(epoch)
             if replicas.leads:
@@ -139,7 +146,10 @@ class _Training:
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
-        self.total = settings.epochs * batches_per_epoch(len(train), settings.batch)
+        self.epochs = epochs_needed(
+            len(train), settings.batch, epochs=settings.epochs, least_steps=settings.least_steps
+        )
+        self.total = self.epochs * batches_per_epoch(len(train), settings.batch)
         self.average = WeightAverage(self.network, horizon=settings.average * self.total)
         self.history: list[dict[str, float]] = []
         self.steps = 0

@@ -41,6 +41,11 @@ def batches_per_epoch(clips: int, size: int) -> int:
     return max(1, clips // size)
 
 
+def epochs_needed(clips: int, size: int, *, epochs: int, least_steps: int) -> int:
+    """Passes over the clips: `epochs`, or as many more as `least_steps` steps take."""
+    return max(epochs, math.ceil(least_steps / batches_per_epoch(clips, size)))
+
+
 def one_cycle(step: int, total: int, *, peak: float, warm_up: float) -> float:
     """Learning rate that rises to `peak` and falls to almost nothing, by cosines (Smith and Topin, 2018).
 

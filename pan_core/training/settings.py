@@ -12,6 +12,7 @@ class TrainSettings:
 
     Attributes:
         epochs: Passes over the training clips.
+        least_steps: Steps at least; where clips are few, there are as many more epochs.
         batch: Clips a step.
         learning_rate: Peak of the one-cycle schedule.
         warm_up: Share of the steps before the peak.
@@ -28,6 +29,7 @@ class TrainSettings:
     """
 
     epochs: int = 60
+    least_steps: int = 0
     batch: int = 16
     learning_rate: float = 2e-3
     warm_up: float = 0.2
@@ -45,6 +47,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         bounds = {
             "epochs": self.epochs >= 1,
+            "least_steps": self.least_steps >= 0,
             "batch": self.batch >= 2,
             "learning_rate": self.learning_rate > 0,
             "warm_up": 0 <= self.warm_up < 1,

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from pan_core.training.schedule import WeightAverage, batches_per_epoch, epoch_batches, epoch_rng, one_cycle
+from pan_core.training.schedule import (
+    WeightAverage,
+    batches_per_epoch,
+    epoch_batches,
+    epoch_rng,
+    epochs_needed,
+    one_cycle,
+)
 
 
 @pytest.mark.parametrize(("clips", "size"), [(100, 32), (5, 32), (33, 32), (64, 32), (257, 16)])
@@ -27,6 +34,14 @@ def test_order_depends_on_seed_and_epoch_only():
 
     assert order(1, 2) == order(1, 2)
     assert order(1, 2) != order(1, 3) != order(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("clips", "least", "expected"), [(160, 0, 5), (160, 50, 5), (160, 51, 6), (160, 95, 10), (3, 7, 7)]
+)
+def test_few_clips_get_more_epochs(clips, least, expected):
+    """160 clips are 10 batches of 16, so 5 epochs are 50 steps; 3 clips are one batch."""
+    assert epochs_needed(clips, 16, epochs=5, least_steps=least) == expected
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_nothing():
