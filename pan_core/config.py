@@ -151,8 +151,8 @@ class TrainParams(Section):
     """Optimisation; see `pan_core.training.settings.TrainSettings`."""
 
     modes: Annotated[list[Mode], Field(min_length=1)] = ["clip", "online"]
-    epochs: Positive = 45
-    least_steps: Count = 2400
+    epochs: Positive = 60
+    least_steps: Count = 0
     batch: Annotated[int, Field(ge=2)] = 16
     learning_rate: PositiveFloat = 2e-3
     weight_decay: NotNegative = 0.02

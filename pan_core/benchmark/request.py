@@ -9,6 +9,9 @@ from pan_core.errors import ConfigError
 from pan_core.model.features import MODES
 from pan_core.stages.learning import network_settings, train_settings
 
+LENGTH = {"epochs": 45, "least_steps": 2400}
+"""Of a training: Penn Action's 1,258 clips take 3,510 steps, the 433 of a split of JHMDB-14 get 89 epochs."""
+
 
 def parse_request(
     *,
@@ -57,15 +60,14 @@ def parse_request(
 
 
 def project_recipe(epochs: int | None = None) -> Recipe:
-    """The project's own recipe: the defaults of params.yaml, whatever the workspace at hand says.
+    """The project's own recipe: the defaults of params.yaml, whatever the workspace at hand says, and `LENGTH`.
 
     Args:
         epochs: Instead of the recipe's.
     """
     model, train = ModelParams(), TrainParams()
-    if epochs is not None:
-        train = train.model_copy(update={"epochs": epochs, "least_steps": 0})
-    return Recipe(network_settings(model), train_settings(train), model.frames, model.rate)
+    length = LENGTH if epochs is None else {"epochs": epochs, "least_steps": 0}
+    return Recipe(network_settings(model), train_settings(train.model_copy(update=length)), model.frames, model.rate)
 
 
 def _unknown(option: str, words: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -54,7 +54,7 @@ def without_time(history):
 
 
 def test_two_plain_actions_are_learnt(samples, tmp_path):
-    result = train(samples, tmp_path, settings=dataclasses.replace(QUICK, epochs=20))
+    result = train(samples, tmp_path, settings=dataclasses.replace(QUICK, epochs=60))
     assert result.val_accuracy == 1.0
     assert result.history[-1]["train_loss"] < result.history[0]["train_loss"]
     predictions = predict(result.model, samples[1])
