@@ -65,7 +65,7 @@ def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, cont
         The result, as written.
 
     Raises:
-        ConfigError: Where a split is unknown, or a leakage control is asked for on a dataset without groups.
+        ConfigError: Where a split is unknown, or a leakage control is asked for where every clip is a group of its own.
         DataError: Where the dataset cannot be had.
     """
     material = prepare(name, folder, context)
@@ -94,7 +94,7 @@ def _checked_splits(name: str, material: Material, request: Request) -> list[int
     faults = []
     if unknown := sorted(set(request.splits) - set(material.splits)):
         faults.append(f"--splits: {name} has splits {material.splits}, but got {unknown}")
-    if Variant("control", LEAKAGE) in request.others and not material.grouped:
+    if Variant("control", LEAKAGE) in request.others and not material.may_leak:
         faults.append(f"--control leakage: every clip of {name} is a group of its own, so no split of it can leak")
     if faults:
         raise ConfigError("pan benchmark", faults)

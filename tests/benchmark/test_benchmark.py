@@ -178,16 +178,27 @@ def test_what_cannot_be_run_is_refused(start):
         start(Request(seeds=1, modes=BOTH, splits=(4,)))
 
 
-def test_a_leak_cannot_be_shown_where_groups_are_not_known(start, stage, monkeypatch):
+def with_groups(stage, monkeypatch, groups):
+    """The dataset with other groups of its clips."""
     listed = type(stage).catalogue
 
-    def without_groups(self, folder, context):
+    def changed(self, folder, context):
         found = listed(self, folder, context)
-        return replace(found, clips=found.clips.assign(group=""))
+        return replace(found, clips=found.clips.assign(group=groups(found.clips)))
 
-    monkeypatch.setattr(type(stage), "catalogue", without_groups)
+    monkeypatch.setattr(type(stage), "catalogue", changed)
+
+
+def test_a_leak_cannot_be_shown_where_every_clip_is_a_group(start, stage, monkeypatch):
+    with_groups(stage, monkeypatch, lambda clips: clips["clip_id"])
     with pytest.raises(ConfigError, match="no split of it can leak"):
         start(Request(seeds=1, modes=BOTH, others=(LEAKAGE,)))
+
+
+def test_a_leak_may_show_groups_that_nobody_named(start, stage, monkeypatch):
+    with_groups(stage, monkeypatch, lambda clips: "")
+    result, _ = start(Request(seeds=1, modes=("clip",), splits=(1,), others=(LEAKAGE,)), epochs=1)
+    assert result["controls"][0]["mean_accuracy"] is not None
 
 
 def test_videos_are_refused_with_what_to_use_instead(start, stage, monkeypatch):
