@@ -1,0 +1,115 @@
+"""How a change of the recipe fares on clips that are never test: cross-validation inside the training parts.
+
+    PAN_MIRROR=... python benchmarks/recipe_folds.py penn_action --folds 2
+    PAN_MIRROR=... python benchmarks/recipe_folds.py jhmdb14 --folds 4 --mode online --set epochs=120 --set cut=0
+
+Takes the clips that are in the training part of every official split. A fold is a run of neighbours in each class, because
+neighbours often come from one film, which no group names in these datasets. Prints accuracy and log loss over all clips,
+each scored by the network that did not see it. `--set` takes any setting of the network, the training or the augmentation.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from pan_core.benchmark.material import Material, prepare
+from pan_core.benchmark.protocol import Recipe
+from pan_core.benchmark.request import project_recipe
+from pan_core.config import Params
+from pan_core.model.features import MODES
+from pan_core.stages import paths
+from pan_core.stages.runner import dataset_context
+from pan_core.training.fit import fit
+from pan_core.training.predict import predict
+from pan_core.training.samples import Samples
+
+
+def never_test(material: Material, recipe: Recipe, mode: str) -> Samples:
+    """Samples of the clips that every split trains on."""
+    parts = material.parts(material.splits[0]).copy()
+    for split in material.splits:
+        parts[material.parts(split) != "train"] = "unused"
+    return material.samples(parts, "train", mode=mode, frames=recipe.frames, rate=recipe.rate)
+
+
+def neighbours(samples: Samples, folds: int) -> np.ndarray:
+    """Fold of each clip, (N,): equal runs of each class in the order of the clip ids."""
+    fold = np.zeros(len(samples), dtype=int)
+    for label in np.unique(samples.labels):
+        rows = np.flatnonzero(samples.labels == label)
+        fold[rows[np.argsort(samples.clip_ids[rows])]] = np.arange(len(rows)) * folds // len(rows)
+    return fold
+
+
+def changed(recipe: Recipe, values: dict[str, Any]) -> Recipe:
+    """The recipe with other settings, each by its name in network, training or augmentation."""
+    own = {"frames": recipe.frames, "rate": recipe.rate}
+    parts = {"network": recipe.network, "training": recipe.training, "augmentation": recipe.training.augmentation}
+    known = {name: {field.name for field in fields(part)} - {"augmentation"} for name, part in parts.items()}
+    if unknown := values.keys() - own.keys() - set().union(*known.values()):
+        sys.exit(
+            f"--set: unknown {', '.join(sorted(unknown))}; known: {', '.join(sorted(set().union(own, *known.values())))}"
+        )
+    chosen = {name: {key: value for key, value in values.items() if key in keys} for name, keys in known.items()}
+    training = replace(
+        recipe.training,
+        **chosen["training"],
+        augmentation=replace(recipe.training.augmentation, **chosen["augmentation"]),
+    )
+    return Recipe(
+        replace(recipe.network, **chosen["network"]), training,
+        frames=values.get("frames", recipe.frames), rate=values.get("rate", recipe.rate),
+    )  # fmt: skip
+
+
+def score(samples: Samples, recipe: Recipe, folds: int, seed: int) -> dict[str, float]:
+    """Accuracy and log loss of clips by networks that did not see them."""
+    fold, stated = neighbours(samples, folds), np.zeros((len(samples), len(samples.classes)))
+    for number in tqdm(range(folds), desc="folds", unit="fold"):
+        held = np.flatnonzero(fold == number)
+        with tempfile.TemporaryDirectory() as folder:
+            found = fit(
+                samples.select(np.flatnonzero(fold != number)), None, settings=recipe.training,
+                model_settings=recipe.network, checkpoint=Path(folder) / "c.pt", seed=seed,
+            )  # fmt: skip
+        stated[held] = predict(found.model, samples.select(held)).probabilities
+    right = stated[np.arange(len(samples)), samples.labels]
+    return {
+        "clips": len(samples),
+        "accuracy": float((stated.argmax(axis=1) == samples.labels).mean()),
+        "log_loss": float(-np.log(np.maximum(right, 1e-9)).mean()),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset")
+    parser.add_argument("--mode", choices=MODES, default="clip")
+    parser.add_argument("--folds", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another setting")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    values = {name: json.loads(value) for name, value in (item.split("=", 1) for item in arguments.set)}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    recipe = changed(project_recipe(), values)
+    context = dataset_context(Params(dataset=arguments.dataset))
+    material = prepare(arguments.dataset, paths.cache() / "benchmark" / arguments.dataset, context)
+    found = score(never_test(material, recipe, arguments.mode), recipe, arguments.folds, arguments.seed)
+    print(json.dumps({"dataset": arguments.dataset, "mode": arguments.mode, **values, **found}))
+
+
+if __name__ == "__main__":
+    main()
