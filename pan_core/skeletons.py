@@ -140,16 +140,19 @@ COCO17 = SkeletonLayout(
 PENN13 = SkeletonLayout(
     name="penn13",
     joints=(
-        "head", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
-        "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+        "head", "right_shoulder", "left_shoulder", "right_elbow", "left_elbow", "right_wrist", "left_wrist",
+        "right_hip", "left_hip", "right_knee", "left_knee", "right_ankle", "left_ankle",
     ),
     bones=(
         (0, 1), (0, 2), (1, 3), (3, 5), (2, 4), (4, 6), (1, 7), (2, 8), (7, 9), (9, 11), (8, 10), (10, 12),
     ),
-    pairs=((2, 1), (4, 3), (6, 5), (8, 7), (10, 9), (12, 11)),
+    pairs=((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12)),
     root=(7, 8),
     torso=((1, 2), (7, 8)),
 )  # fmt: skip
+"""Penn Action's own list names "left" first, but its columns are the other way round: of people who face the camera the
+first shoulder is to the left in the picture (all who strum a guitar, 98 % of those who do jumping jacks), and of those who
+pitch, bowl and serve the first wrist is the fast one."""
 
 JHMDB15 = SkeletonLayout(
     name="jhmdb15",

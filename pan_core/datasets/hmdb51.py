@@ -63,6 +63,7 @@ PARTS = {"0": "unused", "1": "train", "2": "test"}
 _NAME = re.compile(
     rf"(?P<film>.+?)_(?P<label>{'|'.join(CLASSES)})_[hulf]_[cn]m_np\d+_(?:fr|ba|le|ri)_(?:goo|med|bad)_\d+"
 )
+_PART = re.compile(r"_\d+$")
 _LIST = re.compile(r"(?P<label>.+)_test_split(?P<number>[0-9]+)")
 _FOLDERS = {label: label for label in CLASSES}
 
@@ -91,11 +92,12 @@ class Hmdb51(Dataset):
         return read_catalogue(folder, splits, source=self.name, name_of=read_name, context=context)
 
 
-def source_film(name: str) -> str:
-    """Film that a clip was cut from, as its name says.
+def clip_name(name: str) -> ClipName:
+    """What a clip's name says; its group is the film that it was cut from, in small letters, all parts together.
 
-    Some names number the parts of a film (`Return_of_the_King_1`, `Return_of_the_King_4`) and some number the videos
-    of a series; the official lists keep the numbered names apart as different films, and so does this.
+    `Return_of_the_King_1` and `Return_of_the_King_11` are of one film. The official lists keep such names apart as
+    different films, so they share films between training and test even within a class. Some numbers may tell the videos
+    of a series apart; then a group is larger than it need be, which costs little and leaks nothing.
 
     Args:
         name: Name of the clip, with or without `.avi`.
@@ -103,7 +105,9 @@ def source_film(name: str) -> str:
     Raises:
         DataError: Where the name is against HMDB51's rule.
     """
-    return _match(name)["film"]
+    match = _match(name)
+    film = _PART.sub("", match["film"]).casefold()
+    return ClipName(clip_id=name.removesuffix(".avi"), label=match["label"], group=film)
 
 
 def read_name(path: Path) -> ClipName:
@@ -112,9 +116,9 @@ def read_name(path: Path) -> ClipName:
     Raises:
         DataError: Where the name is against HMDB51's rule, or the folder is that of another class.
     """
-    match = _match(path.name)
-    require_folder(path, match["label"], _FOLDERS)
-    return ClipName(clip_id=path.stem, label=match["label"], group=match["film"])
+    said = clip_name(path.name)
+    require_folder(path, said.label, _FOLDERS)
+    return said
 
 
 def read_splits(folder: Path, classes: Sequence[str] = CLASSES) -> dict[str, dict[str, str]]:

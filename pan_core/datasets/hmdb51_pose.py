@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from pan_core.datasets.base import RemoteFile
-from pan_core.datasets.hmdb51 import CLASSES, FACTS, source_film
+from pan_core.datasets.hmdb51 import CLASSES, FACTS, clip_name
 from pan_core.datasets.pyskl import PysklDataset
 from pan_core.errors import DataError
 
@@ -32,7 +32,7 @@ class Hmdb51Pose(PysklDataset):
 
     def group(self, clip_id: str, label: str) -> str:
         """The source film; the class in the name, which stands between film and camera, must be that of the label."""
-        film = source_film(clip_id)
-        if not clip_id.removeprefix(film).startswith(f"_{label}_"):
-            raise DataError(f"the name says {clip_id.removeprefix(film).strip('_')}, but the label says {label}")
-        return film
+        said = clip_name(clip_id)
+        if said.label != label:
+            raise DataError(f"the name says {said.label}, but the label says {label}")
+        return said.group

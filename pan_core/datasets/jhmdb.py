@@ -19,7 +19,7 @@ from scipy.io.matlab import MatReadError
 from pan_core.datasets.archives import unpack
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, RemoteFile
 from pan_core.datasets.download import obtain, reading
-from pan_core.datasets.hmdb51 import source_film
+from pan_core.datasets.hmdb51 import clip_name
 from pan_core.errors import DataError
 from pan_core.files import atomic_path
 from pan_core.pose.store import ClipPoses
@@ -176,7 +176,7 @@ def _read_list(path: Path, split: dict[str, str]) -> None:
 def _row(path: Path, *, frames: int) -> dict[str, object]:
     clip_id = path.parent.name
     try:
-        film = source_film(clip_id)
+        film = clip_name(clip_id).group
     except DataError:
         film = ""
     return {

@@ -81,8 +81,8 @@ def test_clip_table_and_poses_say_what_the_files_say(made):
     clips = check_table(catalogue.clips, "clips", "here")
     columns = ["clip_id", "label", "group", "n_frames", "width", "height", "split1", "split2"]
     assert clips[columns].to_numpy().tolist() == [
-        [BRUSH, "brush_hair", "April_09", 5, 320, 240, "train", "train"],
-        [RACE, "wave", "RATRACE", 1, 320, 240, "test", "train"],
+        [BRUSH, "brush_hair", "april", 5, 320, 240, "train", "train"],
+        [RACE, "wave", "ratrace", 1, 320, 240, "test", "train"],
         [KING, "wave", "Return_of_the_King_4", 3, 320, 240, "train", "test"],
     ]
     assert catalogue.quarantine.empty

@@ -184,3 +184,26 @@ def test_no_joint_of_the_real_archive_that_counts_as_seen_lies_in_the_corner(tmp
     missing = np.isnan(joints[:, 0])
     assert 0.05 < missing.mean() < 0.12  # 8 % by the notes on the data
     assert (joints[~missing, :2].max(axis=1) > 5).all()
+
+
+def test_left_and_right_of_the_real_archive_are_those_of_the_person(tmp_path, real_data):
+    """Who faces the camera has the left shoulder on the right of the picture; most people throw with the right hand."""
+    dataset, folder = dataset_by_name("penn_action"), fetched(tmp_path, real_data)
+    clips = dataset.catalogue(folder, Context(cache=tmp_path)).clips
+    right_shoulder, left_shoulder = PENN13.index("right_shoulder"), PENN13.index("left_shoulder")
+    wrists = [PENN13.index("right_wrist"), PENN13.index("left_wrist")]
+    faces, throws = [], []
+    for clip in dataset.poses(folder, clips[clips["label"].isin(["strum_guitar", "bowl", "baseball_pitch"])]):
+        label = clips.loc[clips["clip_id"] == clip.clip_id, "label"].iloc[0]
+        places = clip.joints[0, ..., :2]
+        if label == "strum_guitar":
+            across = places[:, left_shoulder, 0] - places[:, right_shoulder, 0]
+            if not np.isnan(across).all():
+                faces.append(np.nanmedian(across) > 0)
+        elif not np.isnan(places[:, wrists]).any():
+            speed = np.linalg.norm(np.diff(places[:, wrists], axis=0), axis=-1)
+            throws.append(np.percentile(speed[:, 0], 95) > np.percentile(speed[:, 1], 95))
+    assert len(faces) > 70
+    assert np.mean(faces) > 0.95
+    assert len(throws) > 100
+    assert np.mean(throws) > 0.65

@@ -31,7 +31,7 @@ def outcome() -> Outcome:
     joints = np.concatenate([rng.uniform(20, 200, (6, 6, 13, 2)), np.full((6, 6, 13, 1), 0.9)], axis=-1)
     joints[0, 2] = np.nan, np.nan, 0
     attention = np.full((6, 6, 13), 0.5 / 12)
-    attention[:, :, 5] = 0.5
+    attention[:, :, PENN13.index("left_wrist")] = 0.5
     return Outcome(
         mode="online",
         split=1,
