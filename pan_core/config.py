@@ -199,7 +199,7 @@ class Params(Section):
     """The whole of params.yaml."""
 
     dataset: str
-    seed: Count = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     workers: Count = 0
     actors: ActorsParams = ActorsParams()
     surveillance: SurveillanceParams = SurveillanceParams()
@@ -249,6 +249,8 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         data = YAML(typ="safe").load(path.read_text())
     except FileNotFoundError:
         raise ConfigError(str(path), ["no such file; run from the project's root, where params.yaml lies"]) from None
+    except OSError as error:
+        raise ConfigError(str(path), [f"cannot be read ({error.strerror}); expected a file of parameters"]) from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"not YAML: {' '.join(str(error).split())}"]) from error
     if not isinstance(data, dict):

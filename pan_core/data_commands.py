@@ -82,6 +82,11 @@ def check(
     context = dataset_context(params, name)
     if folder is not None:
         context = replace(context, options={**context.options, "folder": str(folder), "path": str(folder)})
+        if dataset.configured(context) is None:
+            raise DataError(
+                f"--folder: {name} is read from the mirror and the downloads, not from a folder of one's own; "
+                "put it into the folder that PAN_MIRROR names, or leave --folder out"
+            )
     with (
         _cache_faults(context.cache),
         scratch_folder(context.cache, "check") as scratch,
@@ -118,4 +123,8 @@ def manifest(
         typer.echo(f"left out: {row.clip_id}: {row.reason}")
     if found.missing:
         typer.echo(f"{len(found.missing)} listed videos are not in {folder}: {', '.join(found.missing)}")
+    if found.unlisted:
+        typer.echo(f"{len(found.unlisted)} videos have no usable label and are left out: {', '.join(found.unlisted)}")
+    for note in found.notes:
+        typer.echo(f"note: {note}")
     typer.echo(f"{len(found.rows)} rows in {out}")

@@ -81,6 +81,26 @@ def probe(path: Path, *, seconds: float = DECODE_SECONDS) -> VideoInfo:
     return VideoInfo(width, height, fps, sum(1 for _ in read_frames(path, step=None, seconds=seconds)))
 
 
+def require_all_frames(path: Path, decoded: int) -> None:
+    """Refuse a video of which frames in its middle cannot be decoded: those after them are not at their time.
+
+    One frame in a hundred may be lost, and one more: labels in seconds are not surer than that.
+
+    Args:
+        path: The video.
+        decoded: Frames that `read_frames` gave.
+
+    Raises:
+        VideoError: Where the video has more frames than that.
+    """
+    stated = probe(path).n_frames
+    if stated - decoded > 1 + stated // 100:
+        raise VideoError(
+            f"{path}: {decoded} of its {stated} frames can be decoded, it is damaged in the middle; "
+            "fetch or record it again, or keep the part before the damage"
+        )
+
+
 def read_frames(path: Path, *, step: int | None = 1, seconds: float = DECODE_SECONDS) -> Iterator[np.ndarray]:
     """Frames of a video in order, at a constant rate.
 

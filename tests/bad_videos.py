@@ -27,6 +27,7 @@ class Case:
         error: What the message must contain; empty where the file can be read.
         size: Width and height, None for those of the frames.
         n_frames: Frames that can be read, None for all that are given; at least one where -1.
+        damaged: Whether frames in its middle are lost, so that it has fewer than its last one says.
     """
 
     make: Callable[[Path, np.ndarray], None]
@@ -34,6 +35,7 @@ class Case:
     error: str = ""
     size: tuple[int, int] | None = None
     n_frames: int | None = None
+    damaged: bool = False
 
 
 def encode(
@@ -112,6 +114,18 @@ def hole(path: Path, frames: np.ndarray) -> None:
     encode(path, frames, options={"movflags": "faststart"}, gop=4)
     content = bytearray(path.read_bytes())
     middle, length = len(content) // 2, len(content) // 10
+    content[middle : middle + length] = bytes(length)
+    path.write_bytes(content)
+
+
+def lost_frames(path: Path, frames: np.ndarray) -> None:
+    """Every frame stands by itself, and those of a fifth of the file, in its middle, are overwritten by zeros.
+
+    It is long enough that a player jumps over the damage to reach the last frame.
+    """
+    _mjpg(path, np.resize(frames, (120, *frames.shape[1:])))
+    content = bytearray(path.read_bytes())
+    middle, length = 2 * len(content) // 5, len(content) // 5
     content[middle : middle + length] = bytes(length)
     path.write_bytes(content)
 
@@ -231,6 +245,7 @@ CASES = {
     "dangling": Case(lambda path, _: path.symlink_to(path.parent / "gone"), "dangling.mp4", error="no such video"),
     "missing": Case(lambda path, _: None, "missing.mp4", error="no such video"),
     "hole": Case(hole, "hole.mp4", n_frames=-1),
+    "lost_frames": Case(lost_frames, "lost_frames.avi", n_frames=-1, damaged=True),
     "billion": Case(billion, "billion.avi"),
     "turned_90": Case(turned(90), "turned_90.mp4"),
     "turned_180": Case(turned(180), "turned_180.mp4"),

@@ -106,3 +106,12 @@ def test_defaults_are_those_of_the_library():
         shared = set(type(section).model_fields) & {field.name for field in fields(settings)} - {"augmentation"}
         assert shared
         assert {name: getattr(section, name) for name in shared} == {name: getattr(settings, name) for name in shared}
+
+
+def test_a_seed_that_no_library_takes_and_a_folder_for_a_file_are_said(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("dataset: actors\nseed: 5000000000\n")
+    with pytest.raises(ConfigError, match="seed"):
+        load_params(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_params(tmp_path)

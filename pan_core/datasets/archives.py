@@ -150,10 +150,14 @@ def _write_members(
     archive: Path, folder: Path, budget: _Budget, wanted: Wanted | None, progress: Progress | None
 ) -> None:
     size = archive.stat().st_size
+    # What nobody wants is not written, but a compressed tar has to be decompressed to get past it.
+    skipped = replace(budget)
     with open_members(archive, kind_of(archive)) as found:
         for member in found:
             budget.take_member()
             target = _target(archive, folder, member, wanted)
+            if target is None:
+                skipped.take(member.size or 0)
             if target and member.kind == "folder":
                 target.mkdir(parents=True, exist_ok=True)
             elif target:

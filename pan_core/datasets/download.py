@@ -210,7 +210,8 @@ def _not_at_hand(dataset: str, file: RemoteFile, context: Context, places: list[
 
 def _link(source: str, target: str) -> str:
     try:
-        Path(target).hardlink_to(source)
+        # A link to a link would be broken in another folder where that one is relative.
+        Path(target).hardlink_to(Path(source).resolve())
     except OSError:
         shutil.copy2(source, target)
     return target

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,12 @@ from pan_core.datasets.splits import SHARED, check_counts, group_splits, leakage
 from pan_core.datasets.transfer import announced_size
 from pan_core.errors import DataError, PanError, VideoError
 from pan_core.files import SCRATCH_SUFFIX
+from pan_core.pose.store import ClipPoses
 from pan_core.tables import check_table, splits_of
 
 SHOWN = 5
+# Share of a clip's joints outside its picture beyond which they are hardly of that picture.
+OUTSIDE = 0.1
 UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
@@ -196,14 +199,16 @@ def _decoded(
     folder: Path, clips: pd.DataFrame, decode: int, seed: int, progress: Progress | None
 ) -> tuple[list[tuple[str, str]], list[str]]:
     """Decode some videos to their end."""
-    from pan_core.video import read_frames
+    from pan_core.video import read_frames, require_all_frames
 
     videos = clips["path"].drop_duplicates().to_numpy()
     drawn = np.random.default_rng(seed).permutation(videos)[:decode]
     faults, frames = [], 0
     for done, name in enumerate(drawn, start=1):
         try:
-            frames += sum(1 for _ in read_frames(folder / name))
+            decoded = sum(1 for _ in read_frames(folder / name))
+            frames += decoded
+            require_all_frames(folder / name, decoded)
         except VideoError as error:
             faults.append(str(error))
         if progress:
@@ -212,19 +217,41 @@ def _decoded(
     return [("videos", figure)], faults
 
 
+_ODD = (
+    "clips with more than a tenth of the joints outside their picture",
+    "clips in which nobody moves at all",
+)
+
+
 def _posed(
     dataset: Dataset, folder: Path, clips: pd.DataFrame, progress: Progress | None
 ) -> tuple[list[tuple[str, str]], list[str]]:
     """Read the poses of every clip."""
     seen = joints = frames = people = 0
-    empty = []
+    empty: list[str] = []
+    odd: dict[str, list[str]] = {what: [] for what in _ODD}
     for done, poses in enumerate(dataset.poses(folder, clips), start=1):
         found = poses.joints[..., 2] > 0
         seen, joints = seen + int(found.sum()), joints + found.size
         frames, people = frames + poses.joints.shape[1], max(people, len(poses.joints))
         if not found.any():
             empty.append(poses.clip_id)
+        for what in _oddities(poses, found):
+            odd[what].append(poses.clip_id)
         if progress:
             progress(done, len(clips))
     figure = f"{frames:,} frames, {seen / max(joints, 1):.1%} of the joints, up to {people} people ({dataset.pose_layout(folder).name})"
-    return [("poses", figure)], [f"{len(empty)} clips without any joint: {_some(empty)}"] if empty else []
+    found_odd = [f"{len(names)} {what}: {_some(names)}" for what, names in odd.items() if names]
+    figures = [("poses", figure)] + ([("odd, as published", "; ".join(found_odd))] if found_odd else [])
+    return figures, [f"{len(empty)} clips without any joint: {_some(empty)}"] if empty else []
+
+
+def _oddities(poses: ClipPoses, found: np.ndarray) -> Iterator[str]:
+    """What is odd about the poses of a clip, in the words of `_ODD`; `found` says which joints are there, (M, T, V)."""
+    places = poses.joints[..., :2]
+    outside = (places < 0) | (places > np.array([poses.width, poses.height]))
+    if found.any() and outside.any(axis=-1)[found].mean() > OUTSIDE:
+        yield _ODD[0]
+    both = found[:, 1:] & found[:, :-1]
+    if both.any() and (places[:, 1:] == places[:, :-1])[both].all():
+        yield _ODD[1]

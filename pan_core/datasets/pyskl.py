@@ -16,7 +16,7 @@ import pandas as pd
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, Progress
 from pan_core.datasets.download import obtain, reading
 from pan_core.datasets.manifests.manifest import printable
-from pan_core.datasets.pyskl_format import PysklFile, annotation_faults, joints_of, read_pyskl
+from pan_core.datasets.pyskl_format import PysklFile, annotation_faults, joints_of, read_pyskl, require_pixels
 from pan_core.errors import DataError
 from pan_core.files import atomic_path, read_json, require_space, write_json
 from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
@@ -234,6 +234,8 @@ class _Conversion:
         label = self.settings.label(int(annotation["label"]))
         group = self.dataset.group(clip_id, label)
         height, width = (int(side) for side in annotation["img_shape"])
+        joints = self.dataset.pixels(joints_of(annotation), width, height)
+        require_pixels(joints, width, height)
         self.rows.append(
             {"clip_id": clip_id, "path": "", "source": self.dataset.name, "label": label, "group": group,
              "subject": "", "camera": "", "fps": self.settings.fps, "n_frames": int(annotation["total_frames"]),
@@ -242,7 +244,7 @@ class _Conversion:
         )  # fmt: skip
         return ClipPoses(
             clip_id=clip_id,
-            joints=self.dataset.pixels(joints_of(annotation), width, height),
+            joints=joints,
             fps=self.settings.fps,
             width=width,
             height=height,

@@ -22,6 +22,7 @@ FIELDS = ("frame_dir", "total_frames", "img_shape", "label", "keypoint")
 _PART = re.compile(r"(?<![a-z])(train|validation|val|test)(?![a-z])", re.IGNORECASE)
 _LARGEST = 1 << 62
 LARGEST_SIDE = 100_000
+UNITS = 4.0
 LARGEST_SCORE = 1.5
 FAR = 10
 _PARTS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
@@ -162,6 +163,25 @@ def _far_outside(place: np.ndarray, score: np.ndarray | None, shape: Any) -> int
     size = np.array(shape[::-1], dtype=float)  # width, height
     inside = ((place >= -FAR * size) & (place <= (FAR + 1) * size)).all(axis=-1)
     return int(np.count_nonzero(~inside & (score is None or np.greater(score, 0))))
+
+
+def require_pixels(joints: np.ndarray, width: int, height: int) -> None:
+    """Refuse places in units of the picture or of the person, which would pass for people in the corner.
+
+    Args:
+        joints: Shape (M, T, V, 3); NaN for the place of a missing joint.
+        width: Of the picture, pixels.
+        height: Likewise.
+
+    Raises:
+        DataError: Where all places lie within `UNITS` of 0 in a picture that is much larger.
+    """
+    places = joints[..., :2][np.isfinite(joints[..., :2])]
+    if places.size and np.abs(places).max() <= UNITS < min(width, height) / 8:
+        raise DataError(
+            f"all places lie within {UNITS:g} of 0 in a picture of {width} x {height}: they are normalised, expected pixels; "
+            "write them in pixels, or add an adapter with `pixels` as datasets/jhmdb14.py has it"
+        )
 
 
 def joints_of(annotation: Mapping) -> np.ndarray:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 18
 MAGIC = {".zip": b"PK", ".rar": b"Rar!", ".gz": b"\x1f\x8b", ".tgz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ"}
 PAGE = re.compile(rb"\s*<(!doctype|html|\?xml|head|body)", re.IGNORECASE)
+NUMBER = re.compile(r"\d{1,18}")
 TOO_MANY_REQUESTS, REQUEST_TIMEOUT, RANGE_NOT_SATISFIABLE, PARTIAL_CONTENT = 429, 408, 416, 206
 
 
@@ -216,8 +217,8 @@ def _extent(response: "Response", have: int, state: dict, partial: Path) -> tupl
     if response.status_code != PARTIAL_CONTENT:
         chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
         stated = response.headers.get("Content-Length", "")
-        return 0, int(stated) if stated.isdigit() and not chunked else None
-    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
+        return 0, int(stated) if NUMBER.fullmatch(stated) and not chunked else None
+    match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", response.headers.get("Content-Range", ""))
     known = state.get("total")
     total = known if not match or match[3] == "*" else int(match[3])
     same_version = have and _validator(response) == state["validator"] and total == (known or total)
@@ -230,6 +231,8 @@ def _extent(response: "Response", have: int, state: dict, partial: Path) -> tupl
 def _check_offer(response: "Response", name: str, size: int | None, total: int | None, checked: bool) -> None:
     if "text/html" in response.headers.get("Content-Type", ""):
         raise TransferError(f"answers with a web page instead of {name}")
+    if (coding := response.headers.get("Content-Encoding", "identity")).lower() not in ("", "identity"):
+        raise TransferError(f"gives {name} in the coding {coding!r} although asked for the file as it is")
     if size is not None and total is not None and total != size:
         raise TransferError(f"offers {total} bytes, expected {size}")
     if total == 0:
@@ -251,7 +254,7 @@ def _retry_after(response: "Response") -> float:
 
     try:
         return Retry().get_retry_after(response.raw) or 0.0
-    except InvalidHeader:
+    except (InvalidHeader, ValueError, OverflowError):
         return 0.0
 
 
@@ -291,5 +294,5 @@ def _network_errors() -> Iterator[None]:
         raise TransferError(f"has no certificate that can be trusted ({error})") from error
     except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
         raise _InterruptedTransferError(f"breaks off or cannot be reached ({error})") from error
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:
         raise TransferError(f"cannot be asked for it ({error})") from error

@@ -160,9 +160,17 @@ class _PlainUnpickler(_PythonUnpickler):
             raise Refused("it claims more memory than it has bytes")
 
 
+LARGEST_KEY = 2**53
+"""Numbers up to it are their own hash and do not collide; larger ones can be made to, all of them."""
+
+
 def _check_keys(keys: Sequence[object]) -> None:
     if any(isinstance(key, tuple | frozenset) for key in keys):
         raise Refused("it has a tuple or a set for a key or in a set, whose hash may take for ever")
+    if any(isinstance(key, int | float) and not abs(key) <= LARGEST_KEY for key in keys):
+        raise Refused(
+            "it has a number for a key or in a set that is larger than any name or index, and may collide with others"
+        )
 
 
 class _Callable:

@@ -14,7 +14,7 @@ from pan_core.pose.estimation import PoseEstimator
 from pan_core.pose.maps import MAX_STAGES, STRIDE
 from pan_core.pose.tracking import PersonTracker
 from pan_core.skeletons import OPENPOSE18
-from pan_core.video import DECODE_SECONDS, FrameReader
+from pan_core.video import DECODE_SECONDS, FrameReader, require_all_frames
 
 # Part of the identity: to be raised whenever grouping, tracking or decoding changes what comes out.
 METHOD = 2
@@ -135,7 +135,7 @@ class PoseExtractor:
             beat: Called before the video is opened and after each frame, as a sign of life.
 
         Raises:
-            VideoError: Where the video cannot be decoded.
+            VideoError: Where the video cannot be decoded, or is damaged in its middle.
         """
         beat()
         tracker, seen = self.tracker(), []
@@ -144,6 +144,7 @@ class PoseExtractor:
             for frame in reader.frames(step=step):
                 seen.append(tracker.update(frame))
                 beat()
+        require_all_frames(video, reader.n_frames)
         tracks = believable_tracks(
             collect_tracks(seen, joints=self.layout.size), min_person_score=self.settings.min_person_score
         )

@@ -204,6 +204,13 @@ def test_links_in_zip_and_rar_are_refused(tmp_path, place):
     refused(place(rar4({"link": b"/etc/passwd"}, mode=0o120777)), tmp_path, "'link'", "link")
 
 
+def test_a_bomb_that_nobody_wants_is_refused(tmp_path, place):
+    """Only by decompressing it could what stands behind it be reached."""
+    archive = place(tarred({"bomb": bytes(20_000_000), "wanted": b"1"}, "w:gz"))
+    limits = {"max_bytes": 1_000_000, "members": lambda name: name == "wanted"}
+    refused(archive, tmp_path, "more than the 1000000 bytes", **limits)
+
+
 @pytest.mark.parametrize("kind", ["zip", "tar.gz", "tar.xz"])
 def test_a_bomb_is_refused_before_it_goes_off(kind, tmp_path, place):
     archive = place(MAKERS[kind]({"bomb": bytes(20_000_000)}))

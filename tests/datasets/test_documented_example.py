@@ -27,7 +27,7 @@ def gestures(tmp_path, monkeypatch, write_video):
     for label in ("wave", "nod"):
         for person in ("ann", "bob", "cy"):
             for number in (1, 2):
-                write_video(tmp_path / "mirror" / "gestures" / "gestures" / label / f"{person}_{number}.mp4")
+                write_video(tmp_path / "mirror" / "gestures" / "videos" / label / f"{person}_{number}.mp4")
     (tmp_path / "params.yaml").write_text("dataset: actors\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PAN_MIRROR", str(tmp_path / "mirror"))

@@ -282,6 +282,21 @@ def test_a_server_that_says_when_is_asked_then(code, site, context):
     assert time.monotonic() - started >= 1.0
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        status(302, Location="http://[::bad"),
+        whole(DATA, Content_Length="9" * 5000),
+        status(503, Retry_After="9" * 4400),
+        whole(DATA, Content_Encoding="gzip"),
+    ],
+    ids=["redirect", "length", "retry", "coding"],
+)
+def test_headers_without_sense_are_left_for_the_next_address(site, context, script):
+    bad, good = site.offer("/a", script), site.offer("/b", whole(DATA))
+    assert got(context, bad, good).read_bytes() == DATA
+
+
 def test_a_server_that_wants_an_hour_is_not_waited_for(site, context):
     fails(context, site.offer("/a", status(429, Retry_After=3600)), words=["wait for 3600 s"])
     assert len(site.requests) == 1

@@ -1,6 +1,7 @@
 """What `pan data list` and `pan data check` find, on a dataset whose faults are known."""
 
 import errno
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -80,6 +81,39 @@ def test_a_video_that_ends_early_is_found_by_decoding(tmp_path, write_video):
 
     found = inspect(Cut(write_video), tmp_path / "raw", Context(cache=tmp_path))
     assert any("b.avi" in line for line in found.findings)
+
+
+def test_a_video_that_is_damaged_in_its_middle_is_found_by_decoding(tmp_path, write_video, bad_video_files):
+    class Damaged(Toy):
+        def fetch(self, folder, context):
+            super().fetch(folder, context)
+            shutil.copy(bad_video_files["lost_frames"], folder / "b.avi")
+
+    found = inspect(Damaged(write_video), tmp_path / "raw", Context(cache=tmp_path))
+    assert any("b.avi" in line and "damaged in the middle" in line for line in found.findings)
+
+
+def test_poses_outside_the_picture_or_without_motion_are_named(tmp_path):
+    """Of a nobody moves; of b a fifth of the joints is beyond the picture of 64 x 48; c moves within it."""
+
+    class Odd(Posed):
+        rows = (clip("a"), clip("b"), clip("c"))
+
+        def poses(self, folder, clips):
+            rng = np.random.default_rng(0)
+            for row in clips.itertuples(index=False):
+                joints = rng.uniform(5, 45, (1, 20, 17, 3)).astype(np.float32)
+                joints[..., 2] = 1
+                if row.clip_id == "a":
+                    joints[:] = joints[:, :1]
+                if row.clip_id == "b":
+                    joints[:, :4, :, 0] += 100
+                yield ClipPoses(row.clip_id, joints, 10, 64, 48, "annotated")
+
+    figures = dict(inspect(Odd(), tmp_path / "raw", Context(cache=tmp_path)).figures)
+    assert figures["odd, as published"] == (
+        "1 clips with more than a tenth of the joints outside their picture: b; 1 clips in which nobody moves at all: a"
+    )
 
 
 def test_poses_are_read_to_the_last_clip(tmp_path):
@@ -301,3 +335,16 @@ def test_parts_of_real_datasets_are_not_taken_for_the_whole(workspace, real_data
     assert result.exit_code == 1, result.output
     assert f"{missing} listed clips are not on disk" in result.output
     assert "2 of 2 decoded to the end" in result.output
+
+
+def test_a_folder_that_a_dataset_does_not_read_is_refused(workspace, tmp_path):
+    assert "--folder" in invoked("check", "ucf101", "--folder", tmp_path)
+
+
+def test_a_conversion_says_what_was_assumed(workspace, footage, tmp_path):
+    (footage / "two.avi").write_bytes((footage / "one.avi").read_bytes())
+    (footage / "manifest.csv").write_text("video,start_s,end_s,label,weather\none.avi,0,0.5,walk,dry\n")
+    result = CliRunner().invoke(app, ["data", "manifest", str(footage), "--out", str(tmp_path / "m.csv")])
+    assert result.exit_code == 0, result.output
+    assert "columns ignored: weather" in result.output
+    assert "two.avi" in result.output

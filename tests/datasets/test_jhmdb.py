@@ -83,7 +83,7 @@ def test_clip_table_and_poses_say_what_the_files_say(made):
     assert clips[columns].to_numpy().tolist() == [
         [BRUSH, "brush_hair", "april", 5, 320, 240, "train", "train"],
         [RACE, "wave", "ratrace", 1, 320, 240, "test", "train"],
-        [KING, "wave", "Return_of_the_King_4", 3, 320, 240, "train", "test"],
+        [KING, "wave", "return_of_the_king", 3, 320, 240, "train", "test"],
     ]
     assert catalogue.quarantine.empty
     assert catalogue.missing == ()

@@ -116,6 +116,16 @@ def test_a_checksum_in_the_mirror_is_the_users(context):
     assert path.with_name(f"{NAME}.sha256").read_text() == "theirs"
 
 
+def test_what_a_relative_link_names_is_linked(tmp_path):
+    """As in a mirror that git-annex or DVC keeps."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "a").write_bytes(b"a")
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "a").symlink_to("../store/a")
+    link_tree(tmp_path / "from", tmp_path / "deep" / "er" / "to")
+    assert (tmp_path / "deep" / "er" / "to" / "a").read_bytes() == b"a"
+
+
 def test_a_tree_is_linked_whole(tmp_path):
     (tmp_path / "from" / "deep").mkdir(parents=True)
     (tmp_path / "from" / "deep" / "a").write_bytes(b"a")

@@ -54,6 +54,13 @@ def published(tmp_path, name, file, annotations, split):
     return dataset, folder, dataset.catalogue(folder, context)
 
 
+def test_normalised_places_do_not_pass_for_pixels(tmp_path):
+    small = annotation("small", keypoint=np.linspace(-1, 1, 4 * 17 * 2, dtype=np.float32).reshape(1, 4, 17, 2))
+    _, _, catalogue = fetched(tmp_path, [small, annotation("good")])
+    assert catalogue.clips["clip_id"].tolist() == ["good"]
+    assert "normalised, expected pixels" in catalogue.quarantine["reason"].iloc[0]
+
+
 def test_a_pickle_becomes_a_clip_table_and_poses(tmp_path):
     (tmp_path / "classes.txt").write_text("sit\nrun\n")
     dataset, folder, catalogue = fetched(

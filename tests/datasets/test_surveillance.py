@@ -222,3 +222,13 @@ def test_ids_of_rows_that_look_alike_differ():
     assert ids[4] == "a-b_0-1000-Pick-up"
     assert ids[5] == "x_0-1000-Ü_ber"
     assert not any("/" in name for name in ids)
+
+
+def test_times_go_to_the_nearest_border_of_frames(tmp_path, run):
+    """At 10 frames a second 0.24 s is nearer to frame 2, 0.26 to 3, and 2.05, half way, to 21."""
+    make_video(tmp_path / "in" / "a.avi", 40)
+    write_manifest(tmp_path / "in", "a.avi,0.24,1,Walking,,,", "a.avi,0.26,2.05,Sitting,,,")
+    _, _, catalogue = run(tmp_path / "in")
+    clips = catalogue.clips.set_index("label")
+    assert clips.loc["Walking", ["start_frame", "n_frames"]].tolist() == [2, 8]
+    assert clips.loc["Sitting", ["start_frame", "n_frames"]].tolist() == [3, 18]

@@ -259,6 +259,21 @@ def test_a_key_whose_hash_takes_for_ever_is_refused(tmp_path, content):
     refused(tmp_path, b"\x80\x04" + content + b".", "whose hash may take for ever")
 
 
+@pytest.mark.parametrize("keys", [[k * (2**61 - 1) for k in range(1, 4)], [2**53 + 2], [float("nan")], [1e300]])
+def test_numbers_that_can_be_made_to_collide_are_no_keys(tmp_path, keys):
+    refused(tmp_path, pickle.dumps(dict.fromkeys(keys)), "may collide")
+    refused(tmp_path, pickle.dumps(set(keys)), "may collide")
+
+
+def test_indices_are_keys(tmp_path):
+    assert read(tmp_path, pickle.dumps({0: "a", -7: "b", 2**53: "c", 0.5: "d"})) == {
+        0: "a",
+        -7: "b",
+        2**53: "c",
+        0.5: "d",
+    }
+
+
 def test_shared_tuples_are_read_where_they_are_no_keys(tmp_path):
     got = read(tmp_path, b"\x80\x04" + shared_tuples() + b".")
     assert got[0] is got[1]

@@ -15,8 +15,8 @@ from pan_core.pose.store import ClipPoses
 
 SETTINGS = ExtractionSettings(stages=2, search_stages=2)
 QUICK = ExtractionSettings(stages=1, search_stages=1, search_size=(128, 96))
-# Nobody is on these; the others show somebody who waves, but without colours, or with a hole, he may not be found, and in a ribbon
-# of grey anything may.
+# Nobody is on these; the others show somebody who waves, but without colours, with a hole or in a ribbon of grey, he may not
+# be found.
 EMPTY = {"huge", "odd", "one_pixel"}
 UNSURE = {"gif", "grey", "hole", "flat", "narrow"}
 
@@ -61,7 +61,9 @@ def test_pictures_of_any_size_without_people(key: str, results: Results) -> None
     assert results[key] == Failure(key, NO_PERSON)
 
 
-@pytest.mark.parametrize("key", [key for key, case in CASES.items() if not case.error and key not in EMPTY | UNSURE])
+@pytest.mark.parametrize(
+    "key", [key for key, case in CASES.items() if not case.error and key not in EMPTY | UNSURE | {"lost_frames"}]
+)
 def test_what_can_be_read_has_its_poses_in_upright_pixels(
     key: str, results: Results, waving: tuple[np.ndarray, np.ndarray]
 ) -> None:
@@ -70,6 +72,12 @@ def test_what_can_be_read_has_its_poses_in_upright_pixels(
     assert (result.width, result.height) == (320, 240)
     # The first frame is the same in all; it is compared with where the joints were drawn.
     assert _error(result, waving[1], frames=1) < 8
+
+
+def test_a_video_damaged_in_its_middle_is_no_shorter_video(results: Results) -> None:
+    result = results["lost_frames"]
+    assert isinstance(result, Failure)
+    assert "damaged in the middle" in result.reason
 
 
 @pytest.mark.parametrize("key", sorted(UNSURE))
