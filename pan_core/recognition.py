@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from pan_core.errors import DataError
-from pan_core.model.missing import seen_joints
+from pan_core.model.missing import between, seen_joints
 from pan_core.model.online import OnlineFeatures
 from pan_core.model.store import LoadedModel
 from pan_core.viewer.captions import Caption, holding
@@ -81,7 +81,8 @@ class PersonStream:
             else:
                 if at > self._poses + 1e-6:
                     return
-                yield _between(self._previous, joints, share=at - self._poses + 1)
+                share = min(at - self._poses + 1, 1.0)
+                yield joints if self._previous is None else between(self._previous, joints, share)
             self._steps += 1
 
     @torch.inference_mode()
@@ -103,7 +104,7 @@ class StreamRecogniser:
         pose_fps: Poses a second.
 
     Raises:
-        DataError: Where the recogniser is of clip mode.
+        DataError: Where the recogniser is of clip mode, or the rate is none.
     """
 
     def __init__(self, recogniser: LoadedModel, *, pose_fps: float) -> None:
@@ -112,6 +113,8 @@ class StreamRecogniser:
                 f"Expected a recogniser of online mode, but got one of {recogniser.mode} mode, which must know the "
                 "whole clip; give the folder of the online one"
             )
+        if not 0 < pose_fps < math.inf:
+            raise DataError(f"Expected pose_fps to be poses a second, above 0, but got {pose_fps}")
         self._recogniser = recogniser
         self._features = OnlineFeatures(recogniser.layout)
         self._pose_fps = pose_fps
@@ -140,18 +143,6 @@ class StreamRecogniser:
     def _now(self, person: int, joints: np.ndarray) -> Recognised:
         stream = self._people[person]
         return Recognised(person, joints, stream.caption, stream.clip, stream.attention)
-
-
-def _between(before: np.ndarray | None, after: np.ndarray, *, share: float) -> np.ndarray:
-    """Pose on the line between two, at `share` of the way; a joint missing in one stays at its place in the other."""
-    if before is None or share >= 1:
-        return after
-    pose = (1 - share) * before + share * after
-    seen_before, seen_after = seen_joints(before), seen_joints(after)
-    pose[~seen_after] = before[~seen_after]
-    pose[~seen_before] = after[~seen_before]
-    pose[:, 2] = (1 - share) * np.where(seen_before, before[:, 2], 0) + share * np.where(seen_after, after[:, 2], 0)
-    return pose
 
 
 def _probabilities(logits: torch.Tensor) -> np.ndarray:

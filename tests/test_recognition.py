@@ -45,15 +45,24 @@ def whole_clip(recogniser: LoadedModel, poses: np.ndarray, fps: float) -> tuple[
     hold, at = fps >= 15, [0.0]
     while (np.floor(len(at) / 15 * fps + 1e-6) if hold else len(at) / 15 * fps - 1e-6) <= len(poses) - 1:
         at.append(len(at) / 15 * fps)
-    features = torch.from_numpy(PoseFeatures(PENN13, mode="online")(resample(poses, np.array(at), hold=hold)[None]))
+    features = torch.from_numpy(
+        PoseFeatures(PENN13, mode="online")(resample(poses, np.array(at), how="hold" if hold else "follow")[None])
+    )
     with torch.no_grad():
         output = recogniser.model(features)
     return tuple(torch.softmax(part[0, -1].double(), dim=-1).numpy() for part in (output.logits, output.action_logits))
 
 
+def with_gaps(poses: np.ndarray, share: float) -> np.ndarray:
+    """The poses with a share of their joints missing, each by itself."""
+    lost = np.random.default_rng(9).random(poses.shape[:2]) < share
+    return np.where(lost[..., None], np.array([np.nan, np.nan, 0], dtype=poses.dtype), poses)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.15])
 @pytest.mark.parametrize("fps", [15.0, 30.0, 22.0, 14.985, 12.5, 8.0])
-def test_stream_agrees_with_the_whole_clip_at_every_frame(recogniser, fps):
-    poses = walk(31)
+def test_stream_agrees_with_the_whole_clip_at_every_frame(recogniser, fps, missing):
+    poses = with_gaps(walk(31), missing)
     stream = StreamRecogniser(recogniser, pose_fps=fps)
     labels = set()
     for number in range(len(poses)):
@@ -98,3 +107,9 @@ def test_a_recogniser_of_clip_mode_is_refused(recogniser):
     clip = LoadedModel(recogniser.model, CLASSES, ACTIONS, PENN13, "clip", 32, 15.0, {})
     with pytest.raises(DataError, match="online"):
         StreamRecogniser(clip, pose_fps=15)
+
+
+@pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_refused(recogniser, fps):
+    with pytest.raises(DataError, match="poses a second"):
+        StreamRecogniser(recogniser, pose_fps=fps)

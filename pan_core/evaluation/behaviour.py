@@ -62,7 +62,7 @@ def slowed(samples: Samples, *, factor: float = 1.5) -> Samples:
         rows = slice(samples.offsets[number], samples.offsets[number + 1])
         count = length if samples.mode == "clip" else int((length - 1) * factor) + 1
         at = np.arange(count) / factor
-        blocks.append(resample(samples.joints[rows], at, hold=False))
+        blocks.append(resample(samples.joints[rows], at, how="bridge"))
         holds.append(samples.holds[rows][np.minimum(np.rint(at).astype(int), length - 1)])
     offsets = np.concatenate([[0], np.cumsum([len(block) for block in blocks])])
     return replace(samples, joints=np.concatenate(blocks), holds=np.concatenate(holds), offsets=offsets)

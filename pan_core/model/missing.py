@@ -15,6 +15,9 @@ import numpy as np
 
 from pan_core.skeletons import SkeletonLayout
 
+ROUNDING = 1e-5
+"""Share of the time between two poses that is nothing."""
+
 
 def seen_joints(joints: np.ndarray) -> np.ndarray:
     """Which joints were found: score above 0 and a finite place; (..., V, 3) -> bool (..., V)."""
@@ -36,6 +39,30 @@ def hold_last(places: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndar
     known = last >= 0
     held = np.take_along_axis(places, np.maximum(last, 0)[..., None], axis=1)
     return np.where(known[..., None], held, 0), known
+
+
+def between(before: np.ndarray, after: np.ndarray, share: np.ndarray | float) -> np.ndarray:
+    """Poses on the lines between pairs of poses; a joint that one of the two lacks is at its place in the other.
+
+    Nothing but the two is read, so a live stream can do it as soon as the second one is there.
+
+    Args:
+        before: Shape (..., V, 3).
+        after: Shape (..., V, 3).
+        share: How far on the way from the first to the second, 0..1, (...); at the ends, but for rounding, the other
+            pose is not read.
+
+    Returns:
+        Shape (..., V, 3); scores are on the line too, a missing joint's counting as 0.
+    """
+    way = np.asarray(share, dtype=before.dtype)[..., None]
+    way = np.where(way < ROUNDING, 0, np.where(way > 1 - ROUNDING, 1, way)).astype(before.dtype)
+    in_before, in_after = seen_joints(before) & (way < 1), seen_joints(after) & (way > 0)
+    first = np.where(in_before[..., None], before[..., :2], after[..., :2])
+    second = np.where(in_after[..., None], after[..., :2], before[..., :2])
+    place = (1 - way[..., None]) * first + way[..., None] * second
+    score = (1 - way) * np.where(in_before, before[..., 2], 0) + way * np.where(in_after, after[..., 2], 0)
+    return np.concatenate([place, score[..., None]], axis=-1)
 
 
 def bridge_gaps(places: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from pan_core.errors import DataError
 from pan_core.model.features import MODES
-from pan_core.model.missing import bridge_gaps, seen_joints
+from pan_core.model.missing import between, bridge_gaps, seen_joints
 from pan_core.pose.store import ClipPoses
 from pan_core.skeletons import SkeletonLayout
 
@@ -161,7 +161,8 @@ def build_samples(
     for row in clips.itertuples(index=False):
         person = _main_track(poses.clip(row.clip_id))
         times = _sample_times(person.joints.shape[1], person.fps, mode=mode, frames=frames, rate=rate)
-        joints.append(resample(person.joints[0], times * person.fps, hold=mode == "online" and person.fps >= rate))
+        how = "bridge" if mode == "clip" else "hold" if person.fps >= rate else "follow"
+        joints.append(resample(person.joints[0], times * person.fps, how=how))
         own = spans.get(row.clip_id, []) if spans else [(0.0, np.inf, str(row.label))]
         holds.append(_holding(own, times * row.fps, names))
         rates.append(rate if mode == "online" else len(times) * person.fps / person.joints.shape[1])
@@ -198,14 +199,15 @@ def main_person(joints: np.ndarray) -> int:
     return int(np.argmax(scores * (motion + 0.1)))
 
 
-def resample(joints: np.ndarray, at: np.ndarray, *, hold: bool) -> np.ndarray:
+def resample(joints: np.ndarray, at: np.ndarray, *, how: str) -> np.ndarray:
     """Poses at other times.
 
     Args:
         joints: Poses of one person, (T, V, 3).
         at: Wanted times in frames of `joints`, (S,).
-        hold: True: the last pose at or before the time, which is all that a live stream has. False: on the line
-            between the poses around it, with gaps of a joint bridged; the score is interpolated too.
+        how: "hold": the last pose at or before the time, as a live stream has it. "follow": on the line between the
+            poses around it, as a live stream that is slower than the times has it. "bridge": the same with gaps of
+            a joint bridged, for which the whole clip must be known.
 
     Returns:
         Shape (S, V, 3), float32; a joint without any place in the clip keeps NaN and score 0.
@@ -213,16 +215,18 @@ def resample(joints: np.ndarray, at: np.ndarray, *, hold: bool) -> np.ndarray:
     joints = np.asarray(joints, dtype=np.float32)
     last = len(joints) - 1
     before = np.clip(np.floor(at + 1e-6).astype(int), 0, last)
-    if hold:
+    if how == "hold":
         return joints[before]
     after = np.minimum(before + 1, last)
-    share = np.clip(at - before, 0, 1)[:, None].astype(np.float32)
+    share = np.clip(at - before, 0, 1).astype(np.float32)
+    if how == "follow":
+        return between(joints[before], joints[after], share)
     seen = seen_joints(joints)
     places, known = bridge_gaps(joints[None, ..., :2], seen[None])
     places = np.where(known[0, ..., None], places[0], np.nan)
     scores = np.where(seen, joints[..., 2], 0)
-    score = (1 - share) * scores[before] + share * scores[after]
-    place = (1 - share[..., None]) * places[before] + share[..., None] * places[after]
+    score = (1 - share[:, None]) * scores[before] + share[:, None] * scores[after]
+    place = (1 - share[:, None, None]) * places[before] + share[:, None, None] * places[after]
     return np.concatenate([place, score[..., None]], axis=-1)
 
 

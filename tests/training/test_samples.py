@@ -78,11 +78,21 @@ def test_lines_bridge_a_gap_and_never_seen_joints_stay_missing():
     joints = ramp(5)[0]
     joints[2, 0] = [np.nan, np.nan, 0]
     joints[:, 1] = [np.nan, np.nan, 0]
-    result = resample(joints, np.array([1.5, 2.0, 4.0]), hold=False)
+    result = resample(joints, np.array([1.5, 2.0, 4.0]), how="bridge")
     np.testing.assert_allclose(result[:, 0, 0], [1.5, 2, 4], atol=1e-6)
     np.testing.assert_allclose(result[:, 0, 2], [0.5, 0, 1], atol=1e-6)
     assert np.isnan(result[:, 1, :2]).all()
     assert (result[:, 1, 2] == 0).all()
+
+
+def test_following_reads_no_pose_beyond_the_two_around_a_time():
+    """Joint 0 is lost in pose 2: between 1 and 2 it stays where it was in 1, between 2 and 3 it is where 3 has it."""
+    joints = ramp(5)[0]
+    joints[2, 0] = [np.nan, np.nan, 0]
+    result = resample(joints, np.array([1.5, 2.0, 2.25, 3.5]), how="follow")
+    np.testing.assert_allclose(result[[0, 2, 3], 0, 0], [1, 3, 3.5], atol=1e-6)
+    np.testing.assert_allclose(result[:, 0, 2], [0.5, 0, 0.25, 1], atol=1e-6)
+    np.testing.assert_array_equal(resample(joints[:4], np.array([1.5, 2.0, 2.25]), how="follow"), result[:3])
 
 
 def test_without_segments_every_frame_has_the_class_of_the_clip():
