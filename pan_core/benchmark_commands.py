@@ -27,7 +27,13 @@ def run(
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 to SEEDS - 1.")] = 5,
     modes: Annotated[str, typer.Option(help="Input modes, with commas.")] = "clip,online",
     splits: Annotated[str, typer.Option(help="Official splits, with commas, or 'all'.")] = "all",
-    out: Annotated[Path, typer.Option(help="Folder of the result files.")] = Path("docs/results"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the result files; if left out, docs/results for all splits, both modes, the recipe's epochs "
+            "and 5 seeds or more, else reports/benchmark."
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's, to try things out.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes of one thread; 0: the free cores, two at most.")] = 0,
     comparators: Annotated[bool, typer.Option("--comparators", help="A plain GRU and an ST-GCN beside it.")] = False,
@@ -41,6 +47,7 @@ def run(
     other_modes: Annotated[str, typer.Option(help="Input modes of what runs beside PAN; PAN's if left out.")] = "",
 ) -> None:
     """Train and score the recogniser over seeds, splits and modes; goes on where it was ended."""
+    from pan_core.benchmark.material import posed_dataset
     from pan_core.benchmark.request import parse_request, project_recipe
     from pan_core.benchmark.session import benchmark
     from pan_core.benchmark.table import write_table_of_results
@@ -50,8 +57,12 @@ def run(
 
     request = parse_request(
         seeds=seeds, modes=modes, splits=splits, comparators=comparators, without=without or [],
-        control=control or [], other_seeds=other_seeds, other_modes=other_modes, workers=workers or free_cores(),
+        control=control or [], other_seeds=other_seeds, other_modes=other_modes, epochs=epochs,
+        workers=workers or free_cores(),
     )  # fmt: skip
+    for name in names:
+        posed_dataset(name)
+    out = out or Path("docs/results" if request.whole else "reports/benchmark")
     chosen = [(name, dataset_context(Params(dataset=name))) for name in names]
     for name, context in chosen:
         folder = paths.cache() / "benchmark" / name

@@ -102,6 +102,22 @@ class Material:
         )
 
 
+def posed_dataset(name: str) -> Dataset:
+    """A dataset of poses.
+
+    Raises:
+        DataError: Where it is unknown or gives videos only.
+    """
+    dataset = datasets.dataset_by_name(name)
+    if dataset.has_video:
+        known = [other for other in datasets.REGISTRY if other.startswith(f"{name}_")]
+        raise DataError(
+            f"{name}: gives videos, and the benchmark compares recognisers on poses that everybody has; "
+            f"{f'use {known[0]}, or ' if known else ''}run the pipeline on it: pan run --dataset {name}"
+        )
+    return dataset
+
+
 def prepare(name: str, folder: Path, context: Context) -> Material:
     """Fetch a dataset and lay out its clips and poses, unless that is done.
 
@@ -115,16 +131,13 @@ def prepare(name: str, folder: Path, context: Context) -> Material:
     Raises:
         DataError: Where the dataset is unknown, cannot be had, gives videos only or has no official split.
     """
-    dataset = datasets.dataset_by_name(name)
-    if dataset.has_video:
-        known = [other for other in datasets.REGISTRY if other.startswith(f"{name}_")]
-        raise DataError(
-            f"{name}: gives videos, and the benchmark compares recognisers on poses that everybody has; "
-            f"{f'use {known[0]}, or ' if known else ''}run the pipeline on it: pan run --dataset {name}"
-        )
+    dataset = posed_dataset(name)
     if not (folder / "raw").is_dir():
         dataset.fetch(folder / "raw", context)
-    made_by = code_hash([*Path(datasets.__file__).parent.rglob("*.py"), Path(__file__)])
+    package = Path(datasets.__file__).parents[1]
+    folders = [package / name for name in ("datasets", "segments")]
+    files = [path for folder in folders for path in folder.rglob("*.*") if path.suffix in (".py", ".yaml")]
+    made_by = code_hash([*files, package / "skeletons.py", Path(__file__)])
     done = read_json(folder / "data.json") if (folder / "data.json").is_file() else {}
     if done.get("made_by") != made_by:
         _lay_out(dataset, folder, replace(context, progress=None), made_by)

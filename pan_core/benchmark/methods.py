@@ -65,10 +65,19 @@ def comparator(name: str) -> ModuleType:
     return sys.modules[key]
 
 
+def comparators_at_hand() -> bool:
+    """Whether the package lies in a checkout of the project, which has the comparators."""
+    return COMPARATORS_FOLDER.is_dir()
+
+
 def code_of(variant: Variant) -> str:
-    """Hash of the code that a variant's figures rest on: network and training."""
+    """Hash of the code that a variant's figures rest on: network, training and scoring."""
     package = Path(pan_core.__file__).parent
-    files = [*(package / "model").glob("*.py"), *(package / "training").glob("*.py")]
+    files = [path for folder in ("model", "training") for path in (package / folder).glob("*.py")]
+    files += [
+        package / name
+        for name in ("skeletons.py", "benchmark/runs.py", "evaluation/metrics.py", "evaluation/behaviour.py")
+    ]
     files += [_comparator_file(variant.name)] if variant.kind == "comparator" else []
     return code_hash(files)
 

@@ -24,6 +24,7 @@ def parse_request(
     other_seeds: int | None,
     other_modes: str,
     workers: int,
+    epochs: int | None = None,
 ) -> Request:
     """A request out of the words of the command line.
 
@@ -37,7 +38,7 @@ def parse_request(
     faults = [
         *_unknown("--modes", chosen_modes, MODES),
         *_unknown("--other-modes", others_modes, MODES),
-        *[f"--splits: expected numbers or 'all', but got {number!r}" for number in numbers if not number.isdigit()],
+        *[f"--splits: expected numbers or 'all', but got {number!r}" for number in numbers if not number.isdecimal()],
         *_unknown("--without", left_out, PARTS_OF_THE_PAPER),
         *_unknown("--control", control, (LEAKAGE,)),
     ]
@@ -51,10 +52,11 @@ def parse_request(
     return Request(
         seeds=seeds,
         modes=tuple(mode for mode in MODES if mode in chosen_modes),
-        splits=tuple(int(number) for number in numbers),
+        splits=tuple(dict.fromkeys(int(number) for number in numbers)),
         others=tuple(dict.fromkeys(others)),
         other_seeds=other_seeds,
         other_modes=tuple(mode for mode in MODES if mode in others_modes),
+        epochs=epochs,
         workers=workers,
     )
 

@@ -1,5 +1,6 @@
 """The figures of a benchmark: means over seeds and splits, as docs/results/<dataset>.json holds them."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -7,16 +8,16 @@ import numpy as np
 
 from pan_core.benchmark.runs import Record
 from pan_core.benchmark.statistics import Comparison, compare, mean_interval
-from pan_core.errors import DataError
+from pan_core.errors import ConfigError, DataError
 from pan_core.evaluation.metrics import OBSERVED_SHARES
-from pan_core.files import read_json
 from pan_core.model.features import MODES
 
 SECTIONS = {"ablation": "ablations", "comparator": "comparators", "control": "controls"}
 KEPT = (
     "seed", "split", "mode", "accuracy", "mean_class_accuracy", "train_seconds", "test_clips", "nobody_found",
-    "params", "git_commit", "data_hash", "predictions",
+    "params", "git_commit", "data_hash",
 )  # fmt: skip
+"""Figures of a run that a result file holds, beside its hits."""
 
 
 def summarise(records: Sequence[Record]) -> dict:
@@ -39,7 +40,14 @@ def summarise(records: Sequence[Record]) -> dict:
             f"{share:.0%}": float(value) for share, value in zip(OBSERVED_SHARES, np.mean(curves, axis=0), strict=True)
         }
     ordered = sorted(records, key=lambda r: (r["mode"], r["seed"], r["split"]))
-    return figures | {"runs": [{name: record[name] for name in KEPT} for record in ordered]}
+    return figures | {"runs": [_kept(record) for record in ordered]}
+
+
+def _kept(record: Record) -> dict:
+    """What a result file holds of a run; its hits as a 1 or a 0 for each test clip, in the order of their ids."""
+    return {name: record[name] for name in KEPT} | {
+        "hits": "".join(str(int(hit)) for _, hit in sorted(record["hits"].items()))
+    }
 
 
 def _mode(records: Sequence[Record], mode: str) -> dict:
@@ -49,11 +57,10 @@ def _mode(records: Sequence[Record], mode: str) -> dict:
         return dict.fromkeys(names)
     seeds = sorted({record["seed"] for record in own})
     by_seed = [np.mean([r["accuracy"] for r in own if r["seed"] == seed]) for seed in seeds]
-    hits = [hits_by_clip([r for r in own if r["split"] == split]) for split in sorted({r["split"] for r in own})]
     values = (
         float(np.mean(by_seed)),
         float(np.std(by_seed, ddof=1)) if len(seeds) > 1 else None,
-        list(mean_interval([np.array(list(split.values())) for split in hits])),
+        list(mean_interval(list(hits_by_split(own).values()))),
         float(np.mean([r["mean_class_accuracy"] for r in own])),
         len(seeds),
     )
@@ -70,22 +77,15 @@ def _reactions(records: Sequence[Record]) -> dict:
     }
 
 
-def hits_by_clip(records: Iterable[Record]) -> dict[str, float]:
-    """Share of the runs in which each clip was recognised, by clip id.
-
-    Raises:
-        DataError: Where the predictions of a run are no longer there.
-    """
-    hits: dict[str, list[bool]] = {}
+def hits_by_split(records: Iterable[Record]) -> dict[int, dict[str, float]]:
+    """Share of the runs in which each test clip was recognised, by split and clip id."""
+    found: dict[int, dict[str, list[bool]]] = {}
     for record in records:
-        path = Path(record["predictions"])
-        if not path.is_file():
-            raise DataError(f"{path}: the predictions of a run are gone; run `pan benchmark` again to make them")
-        with np.load(path, allow_pickle=False) as stored:
-            right = stored["predictions"] == stored["labels"]
-            for clip_id, hit in zip(stored["clip_ids"], right, strict=True):
-                hits.setdefault(str(clip_id), []).append(bool(hit))
-    return {clip_id: float(np.mean(own)) for clip_id, own in hits.items()}
+        for clip_id, hit in record["hits"].items():
+            found.setdefault(record["split"], {}).setdefault(clip_id, []).append(hit)
+    return {
+        split: {clip_id: float(np.mean(hits)) for clip_id, hits in own.items()} for split, own in sorted(found.items())
+    }
 
 
 def build_results(head: Mapping[str, object], records: Sequence[Record]) -> dict:
@@ -95,7 +95,9 @@ def build_results(head: Mapping[str, object], records: Sequence[Record]) -> dict
         head: What stands before the figures: dataset, title, hashes, settings.
         records: Runs of every variant; those of the recogniser itself are among them.
     """
-    result = dict(head) | summarise([record for record in records if record["kind"] == "model"])
+    own = [record for record in records if record["kind"] == "model"]
+    result = dict(head) | summarise(own)
+    result["test_clips"] = {str(record["split"]): sorted(record["hits"]) for record in own}
     result["behaviour"] = {mode: _reactions([r for r in records if r["mode"] == mode]) for mode in MODES}
     for kind, section in SECTIONS.items():
         methods = dict.fromkeys(record["method"] for record in records if record["kind"] == kind)
@@ -110,18 +112,32 @@ def compare_results(first: Path, second: Path, *, mode: str = "clip") -> Compari
     """Paired test between the recognisers of two result files, on the runs that both have.
 
     Raises:
-        DataError: Where the files are of different data, or have no run in common.
+        ConfigError: Where the mode is unknown.
+        DataError: Where a file is no result, the files are of different data, or have no run in common.
     """
-    one, other = (
-        {(r["split"], r["seed"]): r for r in read_json(path)["runs"] if r["mode"] == mode} for path in (first, second)
-    )
+    if mode not in MODES:
+        raise ConfigError("pan benchmark compare", [f"--mode: unknown {mode!r}; known: {', '.join(MODES)}"])
+    one, other = (_stored_runs(path, mode) for path in (first, second))
     common = sorted(one.keys() & other.keys())
     if not common:
         raise DataError(f"{first} and {second}: no split and seed of {mode} mode that both have been run on")
     if {one[key]["data_hash"] for key in common} != {other[key]["data_hash"] for key in common}:
         raise DataError(f"{first} and {second}: were measured on different data, so their clips cannot be paired")
-    hits = [hits_by_clip([runs[key] for key in common]) for runs in (one, other)]
-    if hits[0].keys() != hits[1].keys():
-        raise DataError(f"{first} and {second}: have different test clips, so they cannot be paired")
-    clips = sorted(hits[0])
-    return compare(*(np.array([own[clip_id] for clip_id in clips]) for own in hits))
+    hits = [hits_by_split([runs[key] for key in common]) for runs in (one, other)]
+    return compare(*(list(own.values()) for own in hits))
+
+
+def _stored_runs(path: Path, mode: str) -> dict[tuple[int, int], Record]:
+    """Runs of a result file by split and seed, with their hits by clip id."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such result; `pan benchmark NAME` writes docs/results/NAME.json")
+    try:
+        result = json.loads(path.read_text())
+        runs = [run for run in result["runs"] if run["mode"] == mode]
+        return {
+            (run["split"], run["seed"]): run
+            | {"hits": dict(zip(result["test_clips"][str(run["split"])], map(int, run["hits"]), strict=True))}
+            for run in runs
+        }
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path}: not a result file of `pan benchmark` ({type(error).__name__}: {error})") from error

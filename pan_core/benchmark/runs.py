@@ -1,7 +1,7 @@
 """Running the jobs of a benchmark: each finished one is a file, so that a benchmark that was ended goes on."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,6 +13,7 @@ import torch
 from pan_core.benchmark.material import Material
 from pan_core.benchmark.methods import build_of, code_of, recipe_of
 from pan_core.benchmark.protocol import LEAKAGE, MODEL, Job, Recipe, identity
+from pan_core.errors import PanError
 from pan_core.evaluation.behaviour import reactions, standard_changes, without_joint
 from pan_core.evaluation.metrics import OBSERVED_SHARES, observed_ends
 from pan_core.files import atomic_path, read_json, write_json
@@ -39,6 +40,7 @@ class Setting:
         data_hash: Hash of the material.
         recipe: How networks are trained.
         commit: Git commit, for the record.
+        code: Hash of the code behind each variant's figures, by its kind and name, as it was when the benchmark began.
     """
 
     dataset: str
@@ -46,6 +48,7 @@ class Setting:
     data_hash: str
     recipe: Recipe
     commit: str
+    code: Mapping[str, str]
 
     def path(self, job: Job) -> Path:
         """File of a finished run; every choice behind its figures is in the name."""
@@ -53,12 +56,17 @@ class Setting:
 
     def identity(self, job: Job) -> str:
         """Hash of data, settings and code."""
-        return identity(recipe_of(job.variant, self.recipe), self.data_hash, code_of(job.variant))
+        return identity(recipe_of(job.variant, self.recipe), self.data_hash, self.code[job.variant.name])
 
     def finished(self, job: Job) -> Record | None:
-        """Figures of a run that is done."""
+        """Figures of a run that is done, and as `hits` which test clips it recognised."""
         path = self.path(job)
-        return read_json(path) if path.is_file() and path.with_suffix(".npz").is_file() else None
+        if not path.is_file() or not path.with_suffix(".npz").is_file():
+            return None
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:
+            right = stored["predictions"] == stored["labels"]
+            hits = dict(zip(stored["clip_ids"].tolist(), right.tolist(), strict=True))
+        return read_json(path) | {"hits": hits}
 
 
 def execute(
@@ -92,7 +100,15 @@ def execute(
 
 
 def run(setting: Setting, job: Job) -> Record:
-    """Train on the training part, score the test part, and write both files of the run."""
+    """Train on the training part, score the test part, and write both files of the run.
+
+    Raises:
+        PanError: Where the code has changed since the benchmark began: its figures would be filed under other code.
+    """
+    if code_of(job.variant) != setting.code[job.variant.name]:
+        raise PanError(
+            "the project's code has changed since this benchmark began; start it again, finished runs are kept"
+        )
     torch.set_num_threads(1)
     recipe, material = recipe_of(job.variant, setting.recipe), Material(setting.folder)
     parts = material.parts(job.split, shuffled=job.seed if job.variant.name == LEAKAGE else None)
@@ -124,7 +140,6 @@ def run(setting: Setting, job: Job) -> Record:
         "git_commit": setting.commit,
         "data_hash": setting.data_hash,
         "identity": setting.identity(job),
-        "predictions": str(path.with_suffix(".npz")),
         "history": result.history,
         **({"behaviour": _behaviour(result.model, test)} if job.variant == MODEL and job.seed == 0 else {}),
     }
@@ -132,7 +147,9 @@ def run(setting: Setting, job: Job) -> Record:
         np.savez_compressed(file, clip_ids=listed["clip_id"].to_numpy(dtype=str), labels=labels, **scores)  # type: ignore[arg-type]
     write_json(path, record)
     checkpoint.unlink(missing_ok=True)
-    return record
+    found = setting.finished(job)
+    assert found is not None
+    return found
 
 
 def _score(model: PAN, test: Samples, listed: np.ndarray) -> dict[str, np.ndarray]:

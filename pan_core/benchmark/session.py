@@ -1,5 +1,6 @@
 """A benchmark as a user starts it: data, runs, MLflow rows, result files."""
 
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pan_core.benchmark.material import Material, prepare
-from pan_core.benchmark.methods import PROJECT
+from pan_core.benchmark.methods import PROJECT, code_of, comparators_at_hand
 from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, MODEL, PARTS_OF_THE_PAPER, Job, Recipe, Variant, plan
 from pan_core.benchmark.results import build_results
 from pan_core.benchmark.runs import Record, Setting, execute
@@ -18,6 +19,7 @@ from pan_core.datasets.base import Context
 from pan_core.errors import ConfigError
 from pan_core.evaluation.table1 import COLUMN_OF, DATASET_TITLES
 from pan_core.files import read_json, write_json
+from pan_core.model.features import MODES
 from pan_core.tracking import Tracker, git_commit
 
 OTHERS = (
@@ -25,6 +27,10 @@ OTHERS = (
     *(Variant("comparator", name) for name in COMPARATORS),
     Variant("control", LEAKAGE),
 )
+
+
+SEEDS = 5
+"""Of the whole protocol; with fewer the spread of the seeds is hardly known."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class Request:
         others: What to run beside the recogniser itself.
         other_seeds: Seeds of the others; those of the recogniser where None.
         other_modes: Their input modes; those of the recogniser where empty.
+        epochs: Instead of the recipe's, to try things out; for the record.
         workers: Processes.
     """
 
@@ -47,7 +54,13 @@ class Request:
     others: tuple[Variant, ...] = ()
     other_seeds: int | None = None
     other_modes: tuple[str, ...] = ()
+    epochs: int | None = None
     workers: int = 1
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the whole protocol, whose figures may stand beside published ones."""
+        return self.seeds >= SEEDS and self.modes == MODES and not self.splits and self.epochs is None
 
 
 def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, context: Context, out: Path) -> dict:
@@ -70,7 +83,9 @@ def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, cont
     """
     material = prepare(name, folder, context)
     splits = _checked_splits(name, material, request)
-    setting = Setting(name, folder, material.data_hash, recipe, git_commit(PROJECT))
+    code = {variant.name: code_of(variant) for variant in (MODEL, *request.others)}
+    code |= {other.name: code_of(other) for other in OTHERS if other.kind != "comparator" or comparators_at_hand()}
+    setting = Setting(name, folder, material.data_hash, recipe, _commit(), code)
     own = plan((MODEL,), modes=request.modes, splits=splits, seeds=request.seeds)
     jobs = own + plan(
         request.others,
@@ -82,8 +97,9 @@ def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, cont
     finished = {job: record for job in jobs if (record := setting.finished(job)) is not None}
     tracker = _Rows(setting, jobs) if pending else None
     _run(setting, pending, finished, tracker, request.workers)
-    records = [*(finished[job] for job in own), *_complete(setting, request.seeds, splits)]
-    result = build_results(_head(name, material, setting, splits), records)
+    seeds = max(request.seeds, request.other_seeds or 0)
+    records = [*(finished[job] for job in own), *_complete(setting, seeds, splits)]
+    result = build_results(_head(name, material, setting, splits, request), records)
     write_json(out / f"{name}.json", result)
     if tracker:
         tracker.close(result)
@@ -129,16 +145,35 @@ def _running_mean(finished: dict[Job, Record]) -> str:
 def _complete(setting: Setting, seeds: int, splits: Sequence[int]) -> list[Record]:
     """Runs of everything beside the recogniser, asked for now or before: of each mode the seeds that have every split."""
     records: list[Record] = []
-    for variant in OTHERS:
+    for variant in (other for other in OTHERS if other.name in setting.code):
         for seed, mode in product(range(seeds), variant.modes):
             found = [setting.finished(Job(variant, mode, split, seed)) for split in splits]
             records += [record for record in found if record is not None] if None not in found else []
     return records
 
 
-def _head(name: str, material: Material, setting: Setting, splits: Sequence[int]) -> dict:
+def _commit() -> str:
+    """The commit, for the record; marked where the work tree is not it."""
+    changed = subprocess.run(
+        ["git", "status", "--porcelain", "--untracked-files=no", "pan_core", "benchmarks"],
+        cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return git_commit(PROJECT) + ("-dirty" if changed.stdout.strip() else "")
+
+
+def _command(name: str, request: Request) -> str:
+    """The command line that gives the recogniser's figures again."""
+    words = [f"pan benchmark {name} --seeds {request.seeds}"]
+    words += [f"--modes {','.join(request.modes)}"] if request.modes != MODES else []
+    words += [f"--splits {','.join(map(str, request.splits))}"] if request.splits else []
+    words += [f"--epochs {request.epochs}"] if request.epochs else []
+    return " ".join(words)
+
+
+def _head(name: str, material: Material, setting: Setting, splits: Sequence[int], request: Request) -> dict:
     return {
         "dataset": name,
+        "command": _command(name, request),
         "title": DATASET_TITLES.get(COLUMN_OF.get(name, name), material.title),
         "clips": len(material.clips),
         "classes": len(material.classes),

@@ -1,10 +1,11 @@
 """How sure a benchmark's figures are, by resampling clips.
 
-Clips count as independent. Where several clips come from one film, the true uncertainty is larger; and neither the
-interval nor the test knows of training seeds beyond those that were run.
+A clip that is test in several splits is drawn for all of them at once: it is one clip, and as hard in each. Clips count
+as independent. Where several come from one film, the true uncertainty is larger; and neither the interval nor the test
+knows of training seeds beyond those that were run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +15,16 @@ RESAMPLES = 2_000
 BATCH = 100
 """Resamples at once: the index array of more would not fit the memory of a small machine with thousands of clips."""
 
+Hits = Sequence[Mapping[str, float]]
+"""For each split, how often each test clip was right over the seeds, in 0..1, by clip id."""
+
 
 @dataclass(frozen=True)
 class Comparison:
     """Accuracy of A minus that of B on the same clips.
 
     Attributes:
-        difference: In 0..1.
+        difference: Mean over splits, in -1..1.
         low: Lower bound of its 95 % bootstrap interval over clips.
         high: Upper bound.
         p_value: Of the hypothesis that both are right equally often, two-sided.
@@ -36,43 +40,47 @@ class Comparison:
     clips: int
 
 
-def mean_interval(hits: Sequence[np.ndarray]) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the mean over splits of the mean over clips.
+def mean_interval(hits: Hits) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the mean over splits of the mean over clips."""
+    values, counted = _by_clip(hits)
+    clips, rng = values.shape[1], np.random.default_rng(0)
+    means = []
+    for _ in range(RESAMPLES // BATCH):
+        drawn = rng.multinomial(clips, np.full(clips, 1 / clips), size=BATCH)  # how often each clip, (BATCH, C)
+        # A resample without any clip of a split, which only tiny splits have, says nothing about that split.
+        with np.errstate(invalid="ignore"):
+            means.append(np.nanmean((drawn @ values.T) / (drawn @ counted.T), axis=1))
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def compare(first: Hits, second: Hits) -> Comparison:
+    """Paired comparison of two recognisers on the same splits.
+
+    With one run each on one split, a clip is right or wrong, and the test is McNemar's, exact. Otherwise a clip is
+    right in a share of the runs, and the test is a permutation test that swaps the two at random, clip by clip.
 
     Args:
-        hits: For each split, how often each test clip was right over the seeds, in 0..1, (N,).
+        first: Hits of A.
+        second: Hits of B, of the same clips in each split.
     """
-    if all(np.ptp(split) == 0 for split in hits):
-        value = float(np.mean([split[0] for split in hits]))
-        return value, value
-    found = stats.bootstrap(
-        tuple(hits), _mean_of_means, n_resamples=RESAMPLES, batch=BATCH, method="percentile", vectorized=True,
-        rng=np.random.default_rng(0),
-    )  # fmt: skip
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
-
-
-def compare(first: np.ndarray, second: np.ndarray) -> Comparison:
-    """Paired comparison of two recognisers.
-
-    With one run each, a clip is right or wrong, and the test is McNemar's, exact. With several, a clip is right in a
-    share of the runs, and the test is a permutation test that swaps the two at random, clip by clip.
-
-    Args:
-        first: How often A was right on each clip, in 0..1, (N,).
-        second: The same for B, on the same clips.
-    """
-    gain = first - second
-    low, high = mean_interval([gain])
-    if np.isin(np.concatenate([first, second]), [0, 1]).all():
-        test, p_value = "McNemar, exact", _mcnemar(gain)
+    gains = [{clip: one[clip] - other[clip] for clip in one} for one, other in zip(first, second, strict=True)]
+    values, counted = _by_clip(gains)
+    # What each clip adds to the mean over splits, times the number of clips.
+    shares = (values / counted.sum(axis=1, keepdims=True)).mean(axis=0) * values.shape[1]
+    low, high = mean_interval(gains)
+    if len(gains) == 1 and np.isin([*first[0].values(), *second[0].values()], [0, 1]).all():
+        test, p_value = "McNemar, exact", _mcnemar(values[0])
     else:
-        test, p_value = "paired permutation", _permutation(gain)
-    return Comparison(float(gain.mean()), low, high, p_value, test, len(gain))
+        test, p_value = "paired permutation", _permutation(shares)
+    return Comparison(float(shares.mean()), low, high, p_value, test, values.shape[1])
 
 
-def _mean_of_means(*splits: np.ndarray, axis: int = -1) -> np.ndarray:
-    return np.mean([split.mean(axis=axis) for split in splits], axis=0)
+def _by_clip(hits: Hits) -> tuple[np.ndarray, np.ndarray]:
+    """Values of every clip in every split, and whether the clip is in it, both (S, C); 0 where it is not."""
+    clips = sorted({clip for split in hits for clip in split})
+    values = np.array([[split.get(clip, 0.0) for clip in clips] for split in hits], dtype=float)
+    return values, np.array([[clip in split for clip in clips] for split in hits])
 
 
 def _mcnemar(gain: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from pan_core.evaluation.table1 import MEASURED, MODE_TITLES, published
 from pan_core.files import atomic_path, read_json
 
 METHODS = {"gru": "Plain GRU on joint places", "stgcn": "ST-GCN (Yan et al., 2018)", "leakage": "PAN, leakage control"}
+NOTES = {"controls": "random split of the same sizes: not a result", "comparators": "reads the places of joints only"}
 COLUMNS = ("method", "accuracy", "sd of seeds", "95 % interval", "parameters", "kind", "note")
 
 INTRODUCTION = """# Results
@@ -29,7 +30,6 @@ def write_table_of_results(folder: Path) -> Path:
 
 
 def _section(result: Mapping) -> str:
-    seeds = max(result["seeds"] or 0, result["online_seeds"] or 0)
     rows = [*_model_rows(result), *_other_rows(result), *_published_rows(result["dataset"])]
     curve = result.get("online_accuracy_by_observed_share")
     return "\n".join(
@@ -38,7 +38,7 @@ def _section(result: Mapping) -> str:
             "",
             f"{result['clips']} clips, {result['classes']} classes, splits {', '.join(map(str, result['splits']))}; "
             f"{result['recipe']['training']['epochs']} epochs, {result['recipe']['training']['least_steps']} steps at least; "
-            f"`pan benchmark {result['dataset']} --seeds {seeds}`.",
+            f"`{result['command']}`.",
             "",
             *_markdown(COLUMNS, rows),
             "",
@@ -63,7 +63,7 @@ def _other_rows(result: Mapping) -> Iterator[Sequence[str]]:
             title = _switched(name, result["recipe"]) if section == "ablations" else METHODS.get(name, name)
             for mode, prefix in (("clip", ""), ("online", "online_")):
                 if variant[f"{prefix}mean_accuracy"] is not None:
-                    note = "random split of the same sizes: not a result" if section == "controls" else ""
+                    note = NOTES.get(section, "")
                     yield _row(f"{title}, {MODE_TITLES[mode]}", variant, prefix, note)
 
 

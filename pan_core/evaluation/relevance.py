@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from pan_core.errors import DataError
 from pan_core.model.features import PoseFeatures
 from pan_core.model.pan import PAN, frame_weights
 from pan_core.model.store import LoadedModel
@@ -91,7 +92,14 @@ def relevance_of(network: PAN, features: torch.Tensor) -> tuple[np.ndarray, np.n
 
     Returns:
         Logits at the end (K,), joints attention (T, V), pose attention (T,), relevance (T, V).
+
+    Raises:
+        DataError: Where the network was made without joints attention, which is what relevance is drawn from.
     """
+    if not network.settings.joints_attention:
+        raise DataError(
+            "this recogniser was made without joints attention (model.joints_attention), so it says nothing about joints"
+        )
     seen: list[torch.Tensor] = []
 
     def keep(_module: object, _inputs: object, output: tuple[torch.Tensor, torch.Tensor]) -> None:

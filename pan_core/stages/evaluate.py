@@ -197,6 +197,8 @@ def _decided(material: Material, outcomes: Sequence[Outcome]) -> list[Explanatio
     """What decided an ordinary success and the surest mistake, in the mode that runs on a device."""
     shown = next((outcome for outcome in outcomes if outcome.mode == "online"), outcomes[0])
     recogniser = load_model(paths.model_folder(shown.mode, shown.split))
+    if not recogniser.model.settings.joints_attention:
+        return []
     clips = [shown.clip_ids[clip] for clip in example_clips(shown, 2)]
     return [explain_clip(recogniser, material.clips, material.poses, clip) for clip in clips]
 

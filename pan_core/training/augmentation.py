@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pan_core.errors import ConfigError
+from pan_core.model.missing import seen_joints
 from pan_core.skeletons import SkeletonLayout
 
 
@@ -77,7 +78,7 @@ def augment(
     joints = mirror(joints, layout, rng.random(len(joints)) < settings.flip)
     places = joints[..., :2] @ _transforms(len(joints), settings, rng)[:, None]
     if settings.jitter > 0:
-        places += _noise(places, joints[..., 2] > 0, settings.jitter, rng)
+        places += _noise(places, seen_joints(joints), settings.jitter, rng)
     varied = cut_off(np.concatenate([places, joints[..., 2:]], axis=-1), settings.cut, rng)
     return lose_joints(varied, settings.joint_dropout, rng)
 
@@ -111,7 +112,9 @@ def cut_off(joints: np.ndarray, probability: float, rng: np.random.Generator) ->
     seen = (joints[..., 2] > 0) & np.isfinite(along)
     low = np.where(seen, along, np.inf).min(axis=(1, 2))
     high = np.where(seen, along, -np.inf).max(axis=(1, 2))
-    edge = np.where(chosen & seen.any(axis=(1, 2)), high - depth * (high - low), np.inf)
+    cut = chosen & seen.any(axis=(1, 2))
+    span = np.where(cut, high, 0) - np.where(cut, low, 0)
+    edge = np.where(cut, high - depth * span, np.inf)
     joints[seen & (along > edge[:, None, None])] = np.array([np.nan, np.nan, 0], dtype=joints.dtype)
     return joints
 

@@ -22,7 +22,7 @@ class TrainSettings:
         lambda_joints: Weight of L_joints.
         prefix_share: Share of L_pose that is spread over all frames of a clip.
         average: Reach of the weight average, as a share of all steps.
-        longest: Frames of a clip in one step at most; longer ones are seen in random parts.
+        longest: Frames of a clip in one step at most, before its pace is changed; longer ones are seen in random parts.
         device: "cpu", "cuda" or "auto".
         precision: "full", "mixed" (bfloat16 products) or "auto": mixed on a GPU that can, full elsewhere.
         augmentation: How clips are varied.

@@ -1,6 +1,7 @@
 """A benchmark of a small dataset, from its files to its figures."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,14 +9,14 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from pan_core.benchmark import session
+from pan_core.benchmark import methods, runs, session
 from pan_core.benchmark.material import prepare
 from pan_core.benchmark.protocol import Variant
 from pan_core.benchmark.results import compare_results
 from pan_core.benchmark.session import Request, benchmark
 from pan_core.benchmark.table import write_table_of_results
 from pan_core.datasets.base import Context
-from pan_core.errors import ConfigError, DataError
+from pan_core.errors import ConfigError, DataError, PanError
 from pan_core.tracking import store_uri
 
 BOTH = ("clip", "online")
@@ -67,8 +68,8 @@ def test_a_test_clip_without_anybody_counts_as_a_mistake(start):
     assert (first["test_clips"], first["nobody_found"]) == (12, 1)
     assert (second["test_clips"], second["nobody_found"]) == (12, 0)
     assert first["accuracy"] <= 11 / 12
-    with np.load(first["predictions"]) as stored:
-        assert first["accuracy"] == np.mean(stored["predictions"] == stored["labels"])
+    assert first["accuracy"] == first["hits"].count("1") / 12
+    assert len(result["test_clips"]["1"]) == 12
     assert result["online_mean_accuracy"] is None
 
 
@@ -76,8 +77,7 @@ def test_workers_change_nothing(start):
     request = Request(seeds=1, modes=BOTH, splits=(2,))
     one, _ = start(request, folder="a")
     two, _ = start(replace(request, workers=2), folder="b")
-    strip = ("train_seconds", "predictions")
-    plain = [[{k: v for k, v in r.items() if k not in strip} for r in result["runs"]] for result in (one, two)]
+    plain = [[{k: v for k, v in r.items() if k != "train_seconds"} for r in result["runs"]] for result in (one, two)]
     assert plain[0] == plain[1]
     assert one["data_hash"] == two["data_hash"]
 
@@ -143,6 +143,8 @@ def test_what_runs_beside_it_may_have_fewer_seeds_and_modes(start):
     result, _ = start(request, epochs=1)
     assert len(result["runs"]) == 4
     assert [[(r["mode"], r["seed"]) for r in own["runs"]] for own in result["ablations"]] == [[("clip", 0)]] * 2
+    more, _ = start(replace(request, seeds=1, modes=("clip",), others=parts[:1], other_seeds=2), epochs=1)
+    assert [r["seed"] for r in more["ablations"][0]["runs"]] == [0, 1]
     table = write_table_of_results(Path("results")).read_text()
     assert "| PAN with pooling, clip mode |" in table
     assert "| PAN without pose attention, clip mode |" in table
@@ -171,6 +173,34 @@ def test_two_results_are_compared_clip_by_clip(start):
     assert found.difference == pytest.approx(one["mean_accuracy"] - other["mean_accuracy"])
     with pytest.raises(DataError, match="online"):
         compare_results(first, second, mode="online")
+    shutil.rmtree("cache")
+    assert compare_results(first, second) == found
+
+
+def test_other_code_is_another_run(start, monkeypatch):
+    request = Request(seeds=1, modes=("clip",), splits=(1,))
+    one, _ = start(request, epochs=1)
+    monkeypatch.setattr(session, "code_of", lambda variant: "other code")
+    monkeypatch.setattr(runs, "code_of", lambda variant: "other code")
+    two, _ = start(request, epochs=1)
+    assert one["identity"] != two["identity"]
+    assert len(list(Path("cache/runs").glob("*.json"))) == 2
+
+
+def test_code_that_changes_during_a_benchmark_ends_it(start, monkeypatch):
+    monkeypatch.setattr(runs, "code_of", lambda variant: "edited")
+    with pytest.raises(PanError, match="has changed since"):
+        start(Request(seeds=1, modes=("clip",), splits=(1,)), epochs=1)
+
+
+@pytest.mark.parametrize("name", ["skeletons.py", "training/fit.py", "benchmark/runs.py", "evaluation/metrics.py"])
+def test_figures_rest_on_the_code_that_makes_them(tmp_path, monkeypatch, name):
+    package = tmp_path / "pan_core"
+    shutil.copytree(Path(methods.pan_core.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(methods.pan_core, "__file__", str(package / "__init__.py"))
+    before = methods.code_of(Variant())
+    (package / name).write_text((package / name).read_text() + "\n# changed\n")
+    assert methods.code_of(Variant()) != before
 
 
 def test_what_cannot_be_run_is_refused(start):

@@ -46,7 +46,37 @@ def test_recipe_is_the_projects():
     assert project_recipe().training.augmentation == project_recipe(3).training.augmentation
 
 
-def test_names_need_no_subcommand():
-    shown = CliRunner().invoke(app, ["benchmark", "no_such_dataset"])
-    assert "no_such_dataset" in str(shown.exception) + shown.output
-    assert "compare" in CliRunner().invoke(app, ["benchmark", "--help"]).output
+def test_splits_are_numbers_each_once():
+    assert parse_request(**PLAIN | {"splits": "1,1,3"}).splits == (1, 3)
+    with pytest.raises(ConfigError):
+        parse_request(**PLAIN | {"splits": "\N{SUPERSCRIPT TWO}"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "whole"),
+    [({}, True), ({"seeds": 4}, False), ({"modes": "online"}, False), ({"splits": "1"}, False), ({"epochs": 3}, False)],
+)
+def test_only_the_whole_protocol_may_stand_beside_published_figures(changes, whole):
+    assert parse_request(**PLAIN | changes).whole is whole
+
+
+def said(*words):
+    """The one line of an error."""
+    result = CliRunner().invoke(app, ["benchmark", *map(str, words)])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit), result.exception
+    return result.output
+
+
+def test_every_dataset_is_checked_before_the_first_run():
+    assert "no_such_dataset" in said("no_such_dataset")
+    assert "ucf101: gives videos" in said("jhmdb14", "ucf101")
+
+
+def test_what_is_compared_must_be_results(tmp_path):
+    (tmp_path / "README.md").write_text("# no result")
+    (tmp_path / "other.json").write_text('{"runs": [{}]}')
+    assert "no such result" in said("compare", tmp_path / "a.json", tmp_path / "b.json")
+    for name in ("README.md", "other.json"):
+        assert "not a result file" in said("compare", tmp_path / name, tmp_path / name)
+    assert "known: clip, online" in said("compare", tmp_path / "a", tmp_path / "b", "--mode", "film")

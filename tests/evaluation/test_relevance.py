@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pan_core.errors import DataError
 from pan_core.evaluation.explanation import explanation_picture
 from pan_core.evaluation.relevance import relevance_of
 from pan_core.model.pan import PAN, PanSettings
@@ -71,3 +72,10 @@ def test_the_picture_says_who_decided(explanation):
 def test_a_clip_that_nothing_speaks_for_is_drawn(explanation):
     empty = dataclasses.replace(explanation, relevance=np.zeros((12, 13)))
     assert "Wave" in explanation_picture(empty).alt
+
+
+def test_without_joints_attention_there_is_nothing_to_explain(features):
+    without = dataclasses.replace(SMALL, joints_attention=False)
+    network = PAN(adjacency=PENN13.adjacency(), features=FEATURES, classes=CLASSES, actions=2, settings=without).eval()
+    with pytest.raises(DataError, match="without joints attention"):
+        relevance_of(network, features)

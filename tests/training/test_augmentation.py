@@ -131,6 +131,17 @@ def test_nobody_is_cut_off_to_nobody():
     np.testing.assert_array_equal(cut[1], joints[1])
 
 
+def test_a_joint_without_a_place_spoils_no_other(recwarn):
+    """Whatever its score says, and also where nobody is there at all."""
+    joints = clips(4, 6)
+    joints[1, :, 3, :2] = np.nan
+    joints[2] = [np.nan, np.nan, 0]
+    varied = augment(joints, PENN13, AugmentationSettings(joint_dropout=0, cut=0, flip=0), np.random.default_rng(0))
+    assert np.isnan(varied[1, ..., 0]).sum() == 6
+    cut_off(joints, 1.0, np.random.default_rng(0))
+    assert not recwarn.list
+
+
 def test_parts_of_clips_lie_within_them():
     lengths = np.array([1, 2, 30, 400] * 20)
     starts, kept = crop_frames(lengths, AugmentationSettings(crop=0.3), np.random.default_rng(4), longest=100)
