@@ -250,7 +250,7 @@ def _oddities(poses: ClipPoses, found: np.ndarray) -> Iterator[str]:
     """What is odd about the poses of a clip, in the words of `_ODD`; `found` says which joints are there, (M, T, V)."""
     places = poses.joints[..., :2]
     outside = (places < 0) | (places > np.array([poses.width, poses.height]))
-    beyond: np.ndarray = outside.any(axis=-1)
+    beyond = outside[..., 0] | outside[..., 1]
     if found.any() and beyond[found].mean() > OUTSIDE:
         yield _ODD[0]
     both = found[:, 1:] & found[:, :-1]
