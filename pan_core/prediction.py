@@ -8,6 +8,7 @@ import numpy as np
 
 from pan_core.files import sha256_of, write_json
 from pan_core.model.store import LoadedModel
+from pan_core.model.streaming import combine_people
 from pan_core.pose.extraction import PoseExtractor, believable_tracks, collect_tracks, frame_step
 from pan_core.recognition import Recognised, StreamRecogniser
 from pan_core.skeletons import SkeletonLayout, convert
@@ -54,6 +55,9 @@ class Timeline:
         pose_fps: Frames a second that were looked at; drawings hold between them.
         model: The recogniser.
         annotated: File name of the annotated video.
+        label: Class of the video as a whole: the classes of its people, each weighted by the quality of the track
+            (`pan_core.model.streaming.combine_people`); None where there is nobody.
+        confidence: Its probability; 0 where there is nobody.
         people: In the order of first sight.
         reason: Why there is nobody in `people`; None where there is somebody.
     """
@@ -65,6 +69,8 @@ class Timeline:
     pose_fps: float
     model: str
     annotated: str
+    label: str | None
+    confidence: float
     people: tuple[Person, ...]
     reason: str | None
 
@@ -119,6 +125,7 @@ def predict_video(
 
     copy = write_video(out / f"{video.stem}_annotated.mp4", annotated(), fps=info.fps)
     people = _people(history, layout, min_person_score=extractor.settings.min_person_score, step=step, info=info)
+    label, confidence = _together([person.id for person in people], history, recogniser.labels)
     timeline = Timeline(
         video=video.name,
         sha256=sha256_of(video),
@@ -127,6 +134,8 @@ def predict_video(
         pose_fps=info.fps / step,
         model=model_name,
         annotated=copy.name,
+        label=label,
+        confidence=confidence,
         people=people,
         reason=None if people else f"no person found in {info.n_frames} frames",
     )
@@ -162,6 +171,20 @@ def _people(
     return tuple(
         _person(person, history, seconds=step / info.fps, end_s=info.n_frames / info.fps) for person in believed
     )
+
+
+def _together(
+    people: Sequence[int], history: list[list[Recognised]], labels: Sequence[str]
+) -> tuple[str | None, float]:
+    """Class and probability of a video by all of its people, as each was known when last seen."""
+    if not people:
+        return None, 0.0
+    latest = {one.person: one.probabilities for frame in history for one in frame}
+    quality = dict.fromkeys(people, 0.0)
+    for one in (one for frame in history for one in frame if one.person in quality):
+        quality[one.person] += float(one.joints[:, 2].sum())
+    combined = combine_people(np.stack([latest[person] for person in people]), np.array([*quality.values()]))
+    return labels[int(combined.argmax())], round(float(combined.max()), 4)
 
 
 def _person(person: int, history: list[list[Recognised]], *, seconds: float, end_s: float) -> Person:

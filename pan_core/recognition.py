@@ -26,6 +26,7 @@ class Recognised:
         joints: Shape (V, 3): x, y in pixels, score.
         caption: Atomic actions that hold at this frame.
         clip: Class of everything that this person has done so far.
+        probabilities: Of all clip classes, (K,).
         attention: Weight of each joint at this frame, shape (V,).
     """
 
@@ -33,6 +34,7 @@ class Recognised:
     joints: np.ndarray
     caption: Caption
     clip: Caption
+    probabilities: np.ndarray
     attention: np.ndarray
 
 
@@ -60,6 +62,7 @@ class PersonStream:
         self.unseen = 0
         self.caption = Caption("", 0.0)
         self.clip = Caption("", 0.0)
+        self.probabilities = np.zeros(len(recogniser.labels))
         self.attention = np.zeros(recogniser.layout.size)
 
     def update(self, joints: np.ndarray) -> None:
@@ -91,8 +94,9 @@ class PersonStream:
         output = self._recogniser.model.step(torch.from_numpy(described), self._memory)
         self._memory = output.state
         self.caption = holding(_probabilities(output.action_logits), self._recogniser.actions)
-        classes = _probabilities(output.logits)
-        self.clip = Caption(self._recogniser.labels[int(classes.argmax())], float(classes.max()))
+        self.probabilities = _probabilities(output.logits)
+        best = int(self.probabilities.argmax())
+        self.clip = Caption(self._recogniser.labels[best], float(self.probabilities[best]))
         self.attention = output.joints_attention[0].numpy()
 
 
@@ -142,7 +146,7 @@ class StreamRecogniser:
 
     def _now(self, person: int, joints: np.ndarray) -> Recognised:
         stream = self._people[person]
-        return Recognised(person, joints, stream.caption, stream.clip, stream.attention)
+        return Recognised(person, joints, stream.caption, stream.clip, stream.probabilities, stream.attention)
 
 
 def _probabilities(logits: torch.Tensor) -> np.ndarray:

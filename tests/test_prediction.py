@@ -15,8 +15,10 @@ from pan_core.model.features import feature_count
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import LoadedModel
 from pan_core.pose.extraction import ExtractionSettings
-from pan_core.prediction import predict_video
+from pan_core.prediction import _together, predict_video
+from pan_core.recognition import Recognised
 from pan_core.skeletons import OPENPOSE18, PENN13, SkeletonLayout
+from pan_core.viewer.captions import Caption
 
 STANDING = np.array(
     [
@@ -98,6 +100,7 @@ def test_one_person_from_the_second_second_on(recogniser, tmp_path):
     assert extractor.followed.calls == 60
     assert done == [(n, 120) for n in range(1, 121)]
     assert timeline.reason is None
+    assert (timeline.label, timeline.confidence) == ("Wave", pytest.approx(np.exp(3) / (np.exp(3) + 2), abs=1e-3))
     (one,) = timeline.people
     assert (one.id, one.start_s, one.end_s) == (0, pytest.approx(1.0), pytest.approx(3.0))
     # Softmax by hand: e^3 / (e^3 + 2) for three classes, e^3 / (e^3 + 1) for two actions.
@@ -148,6 +151,7 @@ def test_nobody_is_a_result_with_a_reason(recogniser, tmp_path):
         video, extractor=ScriptedExtractor(lambda k: []), recogniser=recogniser, out=tmp_path, model_name="m"
     )
     assert timeline.people == ()
+    assert (timeline.label, timeline.confidence) == (None, 0.0)
     assert timeline.reason == "no person found in 20 frames"
     assert json.loads((tmp_path / "empty_timeline.json").read_text())["people"] == []
     assert len(frames_of(tmp_path / "empty_annotated.mp4")) == 20
@@ -169,3 +173,16 @@ def test_poses_that_lack_joints_of_the_recogniser_are_refused(recogniser, tmp_pa
     other.layout = PENN13
     with pytest.raises(DataError, match="has no 'nose'"):
         predict_video(video, extractor=other, recogniser=recogniser, out=tmp_path, model_name="m")
+
+
+def test_a_video_has_the_class_of_its_people_together():
+    """The first says 0.6 Walk with a track of quality 3, the second 0.9 Wave with quality 1 and earlier something else."""
+
+    def seen(number: int, score: float, *probabilities: float) -> Recognised:
+        joints = np.array([[0, 0, score]])
+        return Recognised(number, joints, Caption("", 0), Caption("", 0), np.array(probabilities), np.ones(1))
+
+    history = [[seen(4, 1.5, 0.1, 0.9), seen(9, 1.0, 0.1, 0.9)], [seen(4, 1.5, 0.6, 0.4)], [seen(7, 99.0, 0, 1)]]
+    assert _together([4, 9], history, ("Walk", "Wave")) == ("Wave", pytest.approx((3 * 0.4 + 0.9) / 4))
+    assert _together([4], history, ("Walk", "Wave")) == ("Walk", 0.6)
+    assert _together([], history, ("Walk", "Wave")) == (None, 0.0)
