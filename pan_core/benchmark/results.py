@@ -15,7 +15,7 @@ from pan_core.model.features import MODES
 SECTIONS = {"ablation": "ablations", "comparator": "comparators", "control": "controls"}
 KEPT = (
     "seed", "split", "mode", "accuracy", "mean_class_accuracy", "train_seconds", "test_clips", "nobody_found",
-    "params", "git_commit", "data_hash",
+    "params", "git_commit", "data_hash", "identity", "accuracy_by_observed_share",
 )  # fmt: skip
 """Figures of a run that a result file holds, beside its hits."""
 
@@ -45,9 +45,9 @@ def summarise(records: Sequence[Record]) -> dict:
 
 def _kept(record: Record) -> dict:
     """What a result file holds of a run; its hits as a 1 or a 0 for each test clip, in the order of their ids."""
-    return {name: record[name] for name in KEPT} | {
-        "hits": "".join(str(int(hit)) for _, hit in sorted(record["hits"].items()))
-    }
+    measured = {"behaviour": record["behaviour"]} if "behaviour" in record else {}
+    hits = "".join(str(int(hit)) for _, hit in sorted(record["hits"].items()))
+    return {name: record[name] for name in KEPT} | measured | {"hits": hits}
 
 
 def _mode(records: Sequence[Record], mode: str) -> dict:
@@ -108,6 +108,29 @@ def build_results(head: Mapping[str, object], records: Sequence[Record]) -> dict
     return result
 
 
+def stored_runs(path: Path) -> list[Record]:
+    """Every run of a result file, with its kind, its method and its hits by clip id.
+
+    Raises:
+        DataError: Where the file is no result.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such result; `pan benchmark NAME` writes docs/results/NAME.json")
+    try:
+        result = json.loads(path.read_text())
+        named = [("model", "pan", result)]
+        named += [(kind, own["method"], own) for kind, section in SECTIONS.items() for own in result[section]]
+        return [
+            run
+            | {"kind": kind, "method": method}
+            | {"hits": dict(zip(result["test_clips"][str(run["split"])], map(int, run["hits"]), strict=True))}
+            for kind, method, own in named
+            for run in own["runs"]
+        ]
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path}: not a result file of `pan benchmark` ({type(error).__name__}: {error})") from error
+
+
 def compare_results(first: Path, second: Path, *, mode: str = "clip") -> Comparison:
     """Paired test between the recognisers of two result files, on the runs that both have.
 
@@ -117,7 +140,10 @@ def compare_results(first: Path, second: Path, *, mode: str = "clip") -> Compari
     """
     if mode not in MODES:
         raise ConfigError("pan benchmark compare", [f"--mode: unknown {mode!r}; known: {', '.join(MODES)}"])
-    one, other = (_stored_runs(path, mode) for path in (first, second))
+    one, other = (
+        {(r["split"], r["seed"]): r for r in stored_runs(path) if (r["kind"], r["mode"]) == ("model", mode)}
+        for path in (first, second)
+    )
     common = sorted(one.keys() & other.keys())
     if not common:
         raise DataError(f"{first} and {second}: no split and seed of {mode} mode that both have been run on")
@@ -125,19 +151,3 @@ def compare_results(first: Path, second: Path, *, mode: str = "clip") -> Compari
         raise DataError(f"{first} and {second}: were measured on different data, so their clips cannot be paired")
     hits = [hits_by_split([runs[key] for key in common]) for runs in (one, other)]
     return compare(*(list(own.values()) for own in hits))
-
-
-def _stored_runs(path: Path, mode: str) -> dict[tuple[int, int], Record]:
-    """Runs of a result file by split and seed, with their hits by clip id."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such result; `pan benchmark NAME` writes docs/results/NAME.json")
-    try:
-        result = json.loads(path.read_text())
-        runs = [run for run in result["runs"] if run["mode"] == mode]
-        return {
-            (run["split"], run["seed"]): run
-            | {"hits": dict(zip(result["test_clips"][str(run["split"])], map(int, run["hits"]), strict=True))}
-            for run in runs
-        }
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path}: not a result file of `pan benchmark` ({type(error).__name__}: {error})") from error

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -13,10 +14,10 @@ from tqdm import tqdm
 from pan_core.benchmark.material import Material, prepare
 from pan_core.benchmark.methods import PROJECT, code_of, comparators_at_hand
 from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, MODEL, PARTS_OF_THE_PAPER, Job, Recipe, Variant, plan
-from pan_core.benchmark.results import build_results
+from pan_core.benchmark.results import build_results, stored_runs
 from pan_core.benchmark.runs import Record, Setting, execute
 from pan_core.datasets.base import Context
-from pan_core.errors import ConfigError
+from pan_core.errors import ConfigError, DataError
 from pan_core.evaluation.table1 import COLUMN_OF, DATASET_TITLES
 from pan_core.files import read_json, write_json
 from pan_core.model.features import MODES
@@ -93,12 +94,13 @@ def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, cont
         splits=splits,
         seeds=request.other_seeds or request.seeds,
     )
-    pending = [job for job in jobs if setting.finished(job) is None]
-    finished = {job: record for job in jobs if (record := setting.finished(job)) is not None}
+    done = _Done(setting, out / f"{name}.json")
+    finished = {job: record for job in jobs if (record := done(job)) is not None}
+    pending = [job for job in jobs if job not in finished]
     tracker = _Rows(setting, jobs) if pending else None
     _run(setting, pending, finished, tracker, request.workers)
     seeds = max(request.seeds, request.other_seeds or 0)
-    records = [*(finished[job] for job in own), *_complete(setting, seeds, splits)]
+    records = [*(finished[job] for job in own), *_complete(done, seeds, splits)]
     result = build_results(_head(name, material, setting, splits, request), records)
     write_json(out / f"{name}.json", result)
     if tracker:
@@ -142,12 +144,33 @@ def _running_mean(finished: dict[Job, Record]) -> str:
     return ", ".join(means)
 
 
-def _complete(setting: Setting, seeds: int, splits: Sequence[int]) -> list[Record]:
+class _Done:
+    """Finished runs: those of this machine, and those of a result file that came with the project.
+
+    Args:
+        setting: What the runs must rest on.
+        published: The result file; it may be absent, or be of other code, data or settings.
+    """
+
+    def __init__(self, setting: Setting, published: Path) -> None:
+        self.setting = setting
+        self._published: dict[tuple[str, str, int, int, str], Record] = {}
+        with suppress(DataError):
+            for run in stored_runs(published):
+                self._published[run["method"], run["mode"], run["split"], run["seed"], run["identity"]] = run
+
+    def __call__(self, job: Job) -> Record | None:
+        """The figures of a run that is done."""
+        key = (job.variant.name, job.mode, job.split, job.seed, self.setting.identity(job))
+        return self.setting.finished(job) or self._published.get(key)
+
+
+def _complete(done: _Done, seeds: int, splits: Sequence[int]) -> list[Record]:
     """Runs of everything beside the recogniser, asked for now or before: of each mode the seeds that have every split."""
     records: list[Record] = []
-    for variant in (other for other in OTHERS if other.name in setting.code):
+    for variant in (other for other in OTHERS if other.name in done.setting.code):
         for seed, mode in product(range(seeds), variant.modes):
-            found = [setting.finished(Job(variant, mode, split, seed)) for split in splits]
+            found = [done(Job(variant, mode, split, seed)) for split in splits]
             records += [record for record in found if record is not None] if None not in found else []
     return records
 

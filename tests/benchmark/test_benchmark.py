@@ -110,6 +110,30 @@ def test_a_killed_benchmark_goes_on(start, monkeypatch):
     assert all("train_loss" in run.data.metrics for run in nested)
 
 
+def test_a_benchmark_goes_on_from_a_result_file_that_came_with_the_project(start, monkeypatch):
+    parts = (Variant("ablation", "pose_attention"),)
+    request = Request(seeds=1, modes=BOTH, splits=(1,), others=parts, other_modes=("clip",))
+    first, _ = start(request, epochs=1)
+    shutil.rmtree("cache/runs")
+    run_again = []
+    original = session.execute
+
+    def noted(setting, jobs, **options):
+        run_again.extend(jobs)
+        return original(setting, jobs, **options)
+
+    monkeypatch.setattr(session, "execute", noted)
+    second, _ = start(replace(request, seeds=2), epochs=1)
+    assert {(job.variant.name, job.mode, job.seed) for job in run_again} == {
+        ("pan", "clip", 1), ("pan", "online", 1), ("pose_attention", "clip", 1)
+    }  # fmt: skip
+    assert [run for run in second["runs"] if run["seed"] == 0] == first["runs"]
+    assert second["behaviour"] == first["behaviour"]
+    run_again.clear()
+    start(replace(request, seeds=2), epochs=2)
+    assert len(run_again) == 6
+
+
 def test_other_epochs_are_another_run(start):
     request = Request(seeds=1, modes=("clip",), splits=(1,))
     one, _ = start(request)
