@@ -33,7 +33,7 @@ Boundaries = Mapping[str, Sequence[int]]
 LEAST_PROBABILITY = 1e-6
 
 MILD = AugmentationSettings(
-    rotation=15.0, stretch=0.2, shear=0.0, jitter=0.01, joint_dropout=0.05, cut=0.0, crop=0.15, mixup=0.0
+    rotation=15.0, stretch=0.2, shear=0.0, jitter=0.01, joint_dropout=0.05, cut=0.0, crop=0.15, warp=0.0, mixup=0.0
 )
 """Weaker than for recognition: the networks shall say when an action changes, on the very clips at hand."""
 
