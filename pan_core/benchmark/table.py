@@ -16,7 +16,8 @@ INTRODUCTION = """# Results
 Written by `pan benchmark`; do not edit. Accuracy in percent on the official test part: mean over seeds of the mean over
 splits. *sd of seeds*: standard deviation of the seeds' means. *95 % interval*: bootstrap over test clips. *Kind*:
 **measured** by the command below, **cited** from a publication, **rerun**: another method's own code and recipe on the
-same data. One recipe for all datasets, chosen without test clips; training is on the whole official training part.
+same data. One recipe for all datasets; training is on the whole official training part. How the recipe was chosen, and which choices
+have seen clips that another split tests, stands in [decisions](../decisions.md).
 """
 
 
