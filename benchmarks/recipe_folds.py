@@ -101,6 +101,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another setting")
     arguments = parser.parse_args()
+    if arguments.folds < 2:
+        parser.error(f"--folds: expected 2 or more, but got {arguments.folds}")
     torch.set_num_threads(1)
     values = {name: json.loads(value) for name, value in (item.split("=", 1) for item in arguments.set)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

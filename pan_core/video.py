@@ -84,7 +84,9 @@ def probe(path: Path, *, seconds: float = DECODE_SECONDS) -> VideoInfo:
 def require_all_frames(path: Path, decoded: int) -> None:
     """Refuse a video of which frames in its middle cannot be decoded: those after them are not at their time.
 
-    One frame in a hundred may be lost, and one more: labels in seconds are not surer than that.
+    One frame in a hundred may be lost, and one more: labels in seconds are not surer than that. Nothing is decoded for
+    it but the last frame; where that is not where the header says, as in a video that breaks off, there is nothing to
+    compare with.
 
     Args:
         path: The video.
@@ -93,7 +95,7 @@ def require_all_frames(path: Path, decoded: int) -> None:
     Raises:
         VideoError: Where the video has more frames than that.
     """
-    stated = probe(path).n_frames
+    stated = _last_frame(path)
     if stated - decoded > 1 + stated // 100:
         raise VideoError(
             f"{path}: {decoded} of its {stated} frames can be decoded, it is damaged in the middle; "
@@ -281,6 +283,15 @@ def _require_file(path: Path) -> None:
         raise VideoError(f"{path}: cannot be read ({error.strerror}); expected a video") from error
     if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(PLAYLISTS):
         raise VideoError(f"{path}: a playlist that names other files, expected the video itself")
+
+
+def _last_frame(path: Path) -> int:
+    """Frames by a header that can be believed; 0 where it cannot."""
+    with _opened(path) as capture:
+        found, _ = capture.read()
+        fps, first = usable_fps(capture.get(cv2.CAP_PROP_FPS)), capture.get(cv2.CAP_PROP_POS_MSEC)
+        stated = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        return int(stated) if found and _is_last(capture, stated, fps, first) else 0
 
 
 def _is_last(capture: cv2.VideoCapture, stated: float, fps: float, first: float) -> bool:

@@ -47,7 +47,9 @@ def _kept(record: Record) -> dict:
     """What a result file holds of a run; its hits as a 1 or a 0 for each test clip, in the order of their ids."""
     measured = {"behaviour": record["behaviour"]} if "behaviour" in record else {}
     hits = "".join(str(int(hit)) for _, hit in sorted(record["hits"].items()))
-    return {name: record[name] for name in KEPT} | measured | {"hits": hits}
+    # A control has a test part of its own in every run.
+    clips = {"clips": sorted(record["hits"])} if record["kind"] == "control" else {}
+    return {name: record[name] for name in KEPT} | measured | {"hits": hits} | clips
 
 
 def _mode(records: Sequence[Record], mode: str) -> dict:
@@ -123,12 +125,17 @@ def stored_runs(path: Path) -> list[Record]:
         return [
             run
             | {"kind": kind, "method": method}
-            | {"hits": dict(zip(result["test_clips"][str(run["split"])], map(int, run["hits"]), strict=True))}
+            | {"hits": dict(zip(_tested(run, result), map(int, run["hits"]), strict=True))}
             for kind, method, own in named
             for run in own["runs"]
         ]
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path}: not a result file of `pan benchmark` ({type(error).__name__}: {error})") from error
+
+
+def _tested(run: Record, result: Mapping) -> list[str]:
+    """Test clips of a stored run, in the order of its hits."""
+    return run["clips"] if "clips" in run else result["test_clips"][str(run["split"])]
 
 
 def compare_results(first: Path, second: Path, *, mode: str = "clip") -> Comparison:

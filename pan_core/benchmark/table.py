@@ -1,11 +1,14 @@
 """docs/results/README.md: the figures of every result file beside published ones."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pan_core.benchmark.methods import JOINTS_LOSS, SWITCHES
 from pan_core.evaluation.table1 import MEASURED, MODE_TITLES, published
 from pan_core.files import atomic_path, read_json
+
+_log = logging.getLogger(__name__)
 
 METHODS = {"gru": "Plain GRU on joint places", "stgcn": "ST-GCN (Yan et al., 2018)", "leakage": "PAN, leakage control"}
 NOTES = {"controls": "random split of the same sizes: not a result", "comparators": "reads the places of joints only"}
@@ -23,7 +26,11 @@ have seen clips that another split tests, stands in [decisions](../decisions.md)
 
 def write_table_of_results(folder: Path) -> Path:
     """Write README.md over all result files of a folder, and return its path."""
-    sections = [_section(read_json(path)) for path in sorted(folder.glob("*.json"))]
+    results = {path: read_json(path) for path in sorted(folder.glob("*.json"))}
+    for path in [path for path, result in results.items() if not result.keys() >= {"command", "runs", "recipe"}]:
+        _log.warning("%s: not a result file of `pan benchmark`, left out of the table", path)
+        del results[path]
+    sections = [_section(result) for result in results.values()]
     path = folder / "README.md"
     with atomic_path(path) as partial:
         partial.write_text("\n".join([INTRODUCTION, *sections]))

@@ -63,7 +63,7 @@ PARTS = {"0": "unused", "1": "train", "2": "test"}
 _NAME = re.compile(
     rf"(?P<film>.+?)_(?P<label>{'|'.join(CLASSES)})_[hulf]_[cn]m_np\d+_(?:fr|ba|le|ri)_(?:goo|med|bad)_\d+"
 )
-_PART = re.compile(r"_\d+$")
+_PART = re.compile(r"([\W_]*_\d+)+$")
 _LIST = re.compile(r"(?P<label>.+)_test_split(?P<number>[0-9]+)")
 _FOLDERS = {label: label for label in CLASSES}
 
@@ -93,9 +93,9 @@ class Hmdb51(Dataset):
 
 
 def clip_name(name: str) -> ClipName:
-    """What a clip's name says; its group is the film that it was cut from, in small letters, all parts together.
+    """What a clip's name says; its group is the film that it was cut from, in small letters, without the numbers at its end.
 
-    `Return_of_the_King_1` and `Return_of_the_King_11` are of one film. The official lists keep such names apart as
+    `Return_of_the_King_1` and `Return_of_the_King_11` are of one film, as are `Final_Battle_1_3` and `Final_Battle_2_3`. The official lists keep such names apart as
     different films, so they share films between training and test even within a class. Some numbers may tell the videos
     of a series apart; then a group is larger than it need be, which costs little and leaks nothing.
 

@@ -231,7 +231,9 @@ def _extent(response: "Response", have: int, state: dict, partial: Path) -> tupl
 def _check_offer(response: "Response", name: str, size: int | None, total: int | None, checked: bool) -> None:
     if "text/html" in response.headers.get("Content-Type", ""):
         raise TransferError(f"answers with a web page instead of {name}")
-    if (coding := response.headers.get("Content-Encoding", "identity")).lower() not in ("", "identity"):
+    # Some servers call a .gz file gzip-coded, and send it as it is; it is never decoded here.
+    harmless = ("", "identity", *(("gzip", "x-gzip") if name.endswith((".gz", ".tgz")) else ()))
+    if (coding := response.headers.get("Content-Encoding", "")).lower() not in harmless:
         raise TransferError(f"gives {name} in the coding {coding!r} although asked for the file as it is")
     if size is not None and total is not None and total != size:
         raise TransferError(f"offers {total} bytes, expected {size}")

@@ -160,16 +160,18 @@ class _PlainUnpickler(_PythonUnpickler):
             raise Refused("it claims more memory than it has bytes")
 
 
-LARGEST_KEY = 2**53
-"""Numbers up to it are their own hash and do not collide; larger ones can be made to, all of them."""
+LARGEST_KEY = 1_000_000
+"""An index is a key; of larger numbers, many can be found that all collide."""
 
 
 def _check_keys(keys: Sequence[object]) -> None:
     if any(isinstance(key, tuple | frozenset) for key in keys):
         raise Refused("it has a tuple or a set for a key or in a set, whose hash may take for ever")
-    if any(isinstance(key, int | float) and not abs(key) <= LARGEST_KEY for key in keys):
+    if not all(
+        isinstance(key, str | bytes | None) or (isinstance(key, int) and abs(key) <= LARGEST_KEY) for key in keys
+    ):
         raise Refused(
-            "it has a number for a key or in a set that is larger than any name or index, and may collide with others"
+            "it has a key, or a member of a set, that is neither text nor an index and may collide with others"
         )
 
 

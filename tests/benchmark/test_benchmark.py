@@ -134,6 +134,16 @@ def test_a_benchmark_goes_on_from_a_result_file_that_came_with_the_project(start
     assert len(run_again) == 6
 
 
+def test_a_control_that_is_read_back_has_its_own_test_clips(start):
+    request = Request(seeds=2, modes=("clip",), splits=(1,), others=(LEAKAGE,))
+    first, path = start(request, epochs=1)
+    text = path.read_text()
+    shutil.rmtree("cache/runs")
+    second, _ = start(request, epochs=1)
+    assert second["controls"] == first["controls"]
+    assert path.read_text() == text
+
+
 def test_other_epochs_are_another_run(start):
     request = Request(seeds=1, modes=("clip",), splits=(1,))
     one, _ = start(request)

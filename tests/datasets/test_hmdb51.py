@@ -70,7 +70,12 @@ def mirror(lists, clip):
         ("RATRACE_wave_f_nm_np1_fr_goo_37", "ratrace"),
         ("Return_of_the_King_1_draw_sword_u_cm_np1_fr_med_0.avi", "return_of_the_king"),
         ("return_of_the_king_11_draw_sword_u_cm_np1_fr_med_0.avi", "return_of_the_king"),
-        ("Goalkeeper_Training_Day_#_2_catch_f_cm_np1_ba_bad_3.avi", "goalkeeper_training_day_#"),
+        ("Goalkeeper_Training_Day_#_2_catch_f_cm_np1_ba_bad_3.avi", "goalkeeper_training_day"),
+        (
+            "The_Three_Musketeers_(1993)_Final_Battle_1_3_fencing_f_cm_np2_ba_med_0.avi",
+            "the_three_musketeers_(1993)_final_battle",
+        ),
+        ("Dhan_Dhana_-_3_16_kick_ball_f_cm_np1_ba_bad_3", "dhan_dhana"),
         ("how_to_kick_kick_ball_f_cm_np1_ba_bad_3.avi", "how_to_kick"),
         ("a wave in (b) & c_wave_l_nm_np10_ri_goo_12.avi", "a wave in (b) & c"),
     ],

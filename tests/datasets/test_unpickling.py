@@ -259,19 +259,19 @@ def test_a_key_whose_hash_takes_for_ever_is_refused(tmp_path, content):
     refused(tmp_path, b"\x80\x04" + content + b".", "whose hash may take for ever")
 
 
-@pytest.mark.parametrize("keys", [[k * (2**61 - 1) for k in range(1, 4)], [2**53 + 2], [float("nan")], [1e300]])
+@pytest.mark.parametrize("keys", [[k * (2**61 - 1) for k in range(1, 4)], [-1_000_001], [float("nan")], [0.5]])
 def test_numbers_that_can_be_made_to_collide_are_no_keys(tmp_path, keys):
     refused(tmp_path, pickle.dumps(dict.fromkeys(keys)), "may collide")
     refused(tmp_path, pickle.dumps(set(keys)), "may collide")
 
 
-def test_indices_are_keys(tmp_path):
-    assert read(tmp_path, pickle.dumps({0: "a", -7: "b", 2**53: "c", 0.5: "d"})) == {
-        0: "a",
-        -7: "b",
-        2**53: "c",
-        0.5: "d",
-    }
+def test_text_and_indices_are_keys(tmp_path):
+    held = {0: "a", -7: "b", 1_000_000: "c", None: "d", True: "e", "name": "f", b"bytes": "g"}
+    assert read(tmp_path, pickle.dumps(held)) == held
+
+
+def test_numpy_numbers_are_no_keys(tmp_path):
+    refused(tmp_path, pickle.dumps({np.complex128(1): "a"}), "may collide")
 
 
 def test_shared_tuples_are_read_where_they_are_no_keys(tmp_path):
