@@ -261,7 +261,7 @@ def _decisions(data: ReportData) -> Section | None:
     intro = (
         "Attention says where the network looks; here, what that adds to the class that was recognised: attention times "
         "the change of the class's score with it, joint by joint and frame by frame. A first-order estimate; "
-        "`pan explain CLIP` draws it for any clip."
+        "the command pan explain draws it for any clip."
     )
     return Section("decisions", "What decided", intro, [explanation_picture(one) for one in data.explanations])
 
