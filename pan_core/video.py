@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -69,16 +69,10 @@ def probe(path: Path, *, seconds: float = DECODE_SECONDS) -> VideoInfo:
     Raises:
         VideoError: Where the file is no video with at least one frame, or decoding takes longer than allowed.
     """
-    with _opened(path) as capture:
-        found, frame = capture.read()
-        if not found:
-            raise _without_frames(path)
-        height, width = frame.shape[:2]
-        fps, first = usable_fps(capture.get(cv2.CAP_PROP_FPS)), capture.get(cv2.CAP_PROP_POS_MSEC)
-        stated = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        if _is_last(capture, stated, fps, first):
-            return VideoInfo(width, height, fps, int(stated))
-    return VideoInfo(width, height, fps, sum(1 for _ in read_frames(path, step=None, seconds=seconds)))
+    info = _by_header(path)
+    if info.n_frames:
+        return info
+    return replace(info, n_frames=sum(1 for _ in read_frames(path, step=None, seconds=seconds)))
 
 
 def require_all_frames(path: Path, decoded: int) -> None:
@@ -95,7 +89,7 @@ def require_all_frames(path: Path, decoded: int) -> None:
     Raises:
         VideoError: Where the video has more frames than that.
     """
-    stated = _last_frame(path)
+    stated = _by_header(path).n_frames
     if stated - decoded > 1 + stated // 100:
         raise VideoError(
             f"{path}: {decoded} of its {stated} frames can be decoded, it is damaged in the middle; "
@@ -285,13 +279,17 @@ def _require_file(path: Path) -> None:
         raise VideoError(f"{path}: a playlist that names other files, expected the video itself")
 
 
-def _last_frame(path: Path) -> int:
-    """Frames by a header that can be believed; 0 where it cannot."""
+def _by_header(path: Path) -> VideoInfo:
+    """Size, rate and length without decoding more than the first and the last frame; length 0 where the header lies."""
     with _opened(path) as capture:
-        found, _ = capture.read()
+        found, frame = capture.read()
+        if not found:
+            raise _without_frames(path)
+        height, width = frame.shape[:2]
         fps, first = usable_fps(capture.get(cv2.CAP_PROP_FPS)), capture.get(cv2.CAP_PROP_POS_MSEC)
         stated = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        return int(stated) if found and _is_last(capture, stated, fps, first) else 0
+        believed = _is_last(capture, stated, fps, first)
+        return VideoInfo(width, height, fps, int(stated) if believed else 0)
 
 
 def _is_last(capture: cv2.VideoCapture, stated: float, fps: float, first: float) -> bool:

@@ -1,8 +1,8 @@
 """What a benchmark runs: every variant of the recogniser in every input mode, on every official split, per seed.
 
 A run trains on the whole official training part. No choice is made in it: the averaged weights of the last epoch are
-scored, and the recipe was chosen before (docs/decisions.md). So validation clips would measure
-what nobody asks for, and are left where published protocols have them: in training.
+scored, and the recipe was chosen before (docs/decisions.md). So validation clips would measure what nobody asks for, and
+are left where published protocols have them: in training.
 """
 
 import hashlib

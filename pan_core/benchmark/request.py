@@ -31,9 +31,8 @@ def parse_request(
     Raises:
         ConfigError: With every word that is not known.
     """
-    chosen_modes = [mode.strip() for mode in modes.split(",")]
-    others_modes = [mode.strip() for mode in other_modes.split(",")] if other_modes else []
-    numbers = [] if splits == "all" else [number.strip() for number in splits.split(",")]
+    chosen_modes, others_modes = _words(modes), _words(other_modes) if other_modes else []
+    numbers = [] if splits == "all" else _words(splits)
     left_out = list(PARTS_OF_THE_PAPER) if "all" in without else list(without)
     faults = [
         *_unknown("--modes", chosen_modes, MODES),
@@ -70,6 +69,10 @@ def project_recipe(epochs: int | None = None) -> Recipe:
     model, train = ModelParams(), TrainParams()
     length = LENGTH if epochs is None else {"epochs": epochs, "least_steps": 0}
     return Recipe(network_settings(model), train_settings(train.model_copy(update=length)), model.frames, model.rate)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
 
 
 def _unknown(option: str, words: Sequence[str], known: Sequence[str]) -> list[str]:

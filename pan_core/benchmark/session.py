@@ -84,8 +84,11 @@ def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, cont
     """
     material = prepare(name, folder, context)
     splits = _checked_splits(name, material, request)
-    code = {variant.name: code_of(variant) for variant in (MODEL, *request.others)}
-    code |= {other.name: code_of(other) for other in OTHERS if other.kind != "comparator" or comparators_at_hand()}
+    # A comparator that was asked for but is not there is refused by `code_of`.
+    known = [
+        other for other in OTHERS if other.kind != "comparator" or other in request.others or comparators_at_hand()
+    ]
+    code = {variant.name: code_of(variant) for variant in (MODEL, *known)}
     setting = Setting(name, folder, material.data_hash, recipe, _commit(), code)
     own = plan((MODEL,), modes=request.modes, splits=splits, seeds=request.seeds)
     jobs = own + plan(

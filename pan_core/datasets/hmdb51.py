@@ -93,11 +93,12 @@ class Hmdb51(Dataset):
 
 
 def clip_name(name: str) -> ClipName:
-    """What a clip's name says; its group is the film that it was cut from, in small letters, without the numbers at its end.
+    """What a clip's name says; its group is the film that it was cut from, in small letters, without numbers at its end.
 
-    `Return_of_the_King_1` and `Return_of_the_King_11` are of one film, as are `Final_Battle_1_3` and `Final_Battle_2_3`. The official lists keep such names apart as
-    different films, so they share films between training and test even within a class. Some numbers may tell the videos
-    of a series apart; then a group is larger than it need be, which costs little and leaks nothing.
+    `Return_of_the_King_1` and `Return_of_the_King_11` are of one film, as are `Final_Battle_1_3` and `Final_Battle_2_3`.
+    The official lists keep such names apart as different films, so they share films between training and test even
+    within a class. Some numbers may tell the videos of a series apart; then a group is larger than it need be, which
+    costs little and leaks nothing.
 
     Args:
         name: Name of the clip, with or without `.avi`.
