@@ -2,6 +2,7 @@
 
     PAN_MIRROR=... python benchmarks/recipe_folds.py penn_action --folds 2
     PAN_MIRROR=... python benchmarks/recipe_folds.py jhmdb14 --folds 4 --mode online --set epochs=120 --set cut=0
+    PAN_MIRROR=... python benchmarks/recipe_folds.py jhmdb14 --folds 4 --set 'pretrained_on=""'
 
 Takes the clips that are in the training part of every official split. A fold is a run of neighbours in each class, because
 neighbours often come from one film, which no group names in these datasets. Prints accuracy and log loss over all clips,
@@ -27,11 +28,12 @@ from tqdm import tqdm
 from pan_core.benchmark.material import Material, prepare
 from pan_core.benchmark.protocol import Recipe
 from pan_core.benchmark.request import project_recipe
+from pan_core.benchmark.runs import pretrain
 from pan_core.config import Params
 from pan_core.model.features import MODES
 from pan_core.stages import paths
 from pan_core.stages.runner import dataset_context
-from pan_core.training.fit import fit
+from pan_core.training.fit import body, fit
 from pan_core.training.predict import predict
 from pan_core.training.samples import Samples
 
@@ -55,7 +57,7 @@ def neighbours(samples: Samples, folds: int) -> np.ndarray:
 
 def changed(recipe: Recipe, values: dict[str, Any]) -> Recipe:
     """The recipe with other settings, each by its name in network, training or augmentation."""
-    own = {"frames": recipe.frames, "rate": recipe.rate}
+    own = {"frames": recipe.frames, "rate": recipe.rate, "pretrained_on": recipe.pretrained_on}
     parts = {"network": recipe.network, "training": recipe.training, "augmentation": recipe.training.augmentation}
     known = {name: {field.name for field in fields(part)} - {"augmentation"} for name, part in parts.items()}
     if unknown := values.keys() - own.keys() - set().union(*known.values()):
@@ -71,11 +73,19 @@ def changed(recipe: Recipe, values: dict[str, Any]) -> Recipe:
     return Recipe(
         replace(recipe.network, **chosen["network"]), training,
         frames=values.get("frames", recipe.frames), rate=values.get("rate", recipe.rate),
+        pretrained_on=values.get("pretrained_on", recipe.pretrained_on),
     )  # fmt: skip
 
 
-def score(samples: Samples, recipe: Recipe, folds: int, seed: int) -> dict[str, float]:
+def score(samples: Samples, recipe: Recipe, folds: int, seed: int, source: Material | None) -> dict[str, float]:
     """Accuracy and log loss of clips by networks that did not see them."""
+    start = None
+    if source:
+        with tempfile.TemporaryDirectory() as folder:
+            found = pretrain(
+                source, recipe, layout=samples.layout, mode=samples.mode, seed=seed, checkpoint=Path(folder) / "c.pt"
+            )
+        start = body(found.model)
     fold, stated = neighbours(samples, folds), np.zeros((len(samples), len(samples.classes)))
     for number in tqdm(range(folds), desc="folds", unit="fold"):
         held = np.flatnonzero(fold == number)
@@ -83,6 +93,7 @@ def score(samples: Samples, recipe: Recipe, folds: int, seed: int) -> dict[str, 
             found = fit(
                 samples.select(np.flatnonzero(fold != number)), None, settings=recipe.training,
                 model_settings=recipe.network, checkpoint=Path(folder) / "c.pt", seed=seed,
+                start=start,
             )  # fmt: skip
         stated[held] = predict(found.model, samples.select(held)).probabilities
     right = stated[np.arange(len(samples)), samples.labels]
@@ -106,10 +117,15 @@ def main() -> None:
     torch.set_num_threads(1)
     values = {name: json.loads(value) for name, value in (item.split("=", 1) for item in arguments.set)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    recipe = changed(project_recipe(), values)
+    recipe = changed(project_recipe(arguments.dataset), values)
     context = dataset_context(Params(dataset=arguments.dataset))
-    material = prepare(arguments.dataset, paths.cache() / "benchmark" / arguments.dataset, context)
-    found = score(never_test(material, recipe, arguments.mode), recipe, arguments.folds, arguments.seed)
+    material, *sources = (
+        prepare(name, paths.cache() / "benchmark" / name, context)
+        for name in (arguments.dataset, recipe.pretrained_on)
+        if name
+    )
+    samples = never_test(material, recipe, arguments.mode)
+    found = score(samples, recipe, arguments.folds, arguments.seed, sources[0] if sources else None)
     print(json.dumps({"dataset": arguments.dataset, "mode": arguments.mode, **values, **found}))
 
 

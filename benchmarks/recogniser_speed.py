@@ -78,7 +78,7 @@ def seconds(call: Callable[[], object], *, repeats: int) -> float:
 def throughput(repeats: int) -> dict[str, float]:
     """Clips a second of every network, features included, and how many times PAN is faster; turns are interleaved."""
     samples = drawn_samples(BATCH, "clip", np.random.default_rng(0))
-    settings = project_recipe().network
+    settings = project_recipe("penn_action").network
     networks = {
         "pan": build_network(samples, settings),
         "gru": comparator("gru").build(samples, settings),
@@ -104,7 +104,7 @@ def _run(network: torch.nn.Module, describe: PoseFeatures, joints: np.ndarray) -
 def streaming(last: int) -> dict[str, float]:
     """Milliseconds of a step of a stream in ONNX Runtime around each milestone, and the memory in use there."""
     samples = drawn_samples(2, "online", np.random.default_rng(0))
-    step = StepModel(build_network(samples, project_recipe().network))
+    step = StepModel(build_network(samples, project_recipe("penn_action").network))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "step.onnx"
         write_onnx(step, step.example(), path, inputs=STEP_INPUTS, outputs=STEP_OUTPUTS, opset=17)
@@ -136,7 +136,7 @@ def streaming(last: int) -> dict[str, float]:
 
 def training(clips: int) -> dict[str, float]:
     """Seconds of an epoch over Penn Action's number of training clips, and of the recipe's epochs, in each mode."""
-    recipe, figures = project_recipe(), {}
+    recipe, figures = project_recipe("penn_action"), {}
     torch.set_num_threads(1)
     for mode in ("clip", "online"):
         samples = drawn_samples(clips, mode, np.random.default_rng(1))
@@ -154,7 +154,7 @@ def training(clips: int) -> dict[str, float]:
 
 def input_seconds(samples: Samples) -> float:
     """Seconds that batches, augmentation and features of one epoch take, without the network."""
-    recipe, rng = project_recipe(), np.random.default_rng(0)
+    recipe, rng = project_recipe("penn_action"), np.random.default_rng(0)
     describe = PoseFeatures(samples.layout, mode=samples.mode)
     order = np.argsort(samples.lengths, kind="stable")
     batches = np.array_split(order, max(1, len(order) // recipe.training.batch))

@@ -66,7 +66,7 @@ def run(
     chosen = [(name, dataset_context(Params(dataset=name))) for name in names]
     for name, context in chosen:
         folder = paths.cache() / "benchmark" / name
-        result = benchmark(name, request, project_recipe(epochs), folder=folder, context=context, out=out)
+        result = benchmark(name, request, project_recipe(name, epochs), folder=folder, context=context, out=out)
         typer.echo(_summary(result))
     typer.echo(f"written: {write_table_of_results(out)}")
 

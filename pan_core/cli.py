@@ -60,6 +60,21 @@ def run(
 
 
 @app.command()
+def tune(
+    worker: Annotated[
+        bool, typer.Option("--worker", help="Work on the study that is going on, as one more process.")
+    ] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the front and what mattered, also while it goes on.")
+    ] = False,
+) -> None:
+    """Search hyperparameters (`dvc repro tune`); `tune` in params.yaml says how many trials, and of what."""
+    from pan_core.pipeline import tune_here
+
+    typer.echo(tune_here(worker=worker, show=show))
+
+
+@app.command()
 def summary() -> None:
     """Show the figures of the last finished run."""
     from pan_core.pipeline import summary_table

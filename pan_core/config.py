@@ -6,17 +6,31 @@ Stages read it here and hand plain values to the library. Every fault is reporte
 import difflib
 import hashlib
 import json
+import math
 import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pan_core.datasets import check_name
 from pan_core.errors import ConfigError, DataError
 from pan_core.files import atomic_path
+from pan_core.tuning.space import Choice, Range, Space, read_entry
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -103,13 +117,6 @@ class ValidateParams(Section):
     on_failure: Literal["warn", "stop"] = "warn"
 
 
-class TuneParams(Section):
-    """Search of hyperparameters; no trials means the values of `model` and `train`."""
-
-    trials: Count = 0
-    epochs: Positive = 20
-
-
 class ModelParams(Section):
     """Pose-Attention Network: its input, and widths as in `pan_core.model.pan.PanSettings`."""
 
@@ -117,7 +124,8 @@ class ModelParams(Section):
     rate: PositiveFloat = 15.0
     joint_heads: Positive = 8
     pose_heads: Positive = 8
-    attention_units: Positive = 48
+    joint_units: Positive = 48
+    pose_units: Positive = 48
     hidden: Positive = 192
     dropout: Below1 = 0.3
     pooling: bool = False
@@ -170,6 +178,55 @@ class TrainParams(Section):
         if "online" not in modes:
             raise ValueError("'online' must be among the modes, it is the one that is exported to devices")
         return modes
+
+
+Entry = Annotated[Range | Choice, PlainValidator(read_entry), PlainSerializer(lambda entry: entry.written())]
+
+
+Searched = Literal["model", "train", "augmentation"]
+
+
+def _space() -> dict[Searched, dict[str, Range | Choice]]:
+    return {
+        "model": {
+            "hidden": Choice((96, 128, 192)),
+            "joint_heads": Choice((4, 8)),
+            "joint_units": Choice((24, 48, 64)),
+            "pose_units": Choice((24, 48, 64)),
+            "dropout": Range(0.1, 0.5),
+        },
+        "train": {
+            "lambda_pose": Range(0.3, 3.0, log=True),
+            "lambda_joints": Range(0.05, 2.0, log=True),
+            "learning_rate": Range(5e-4, 8e-3, log=True),
+            "weight_decay": Range(1e-3, 0.1, log=True),
+        },
+    }
+
+
+class TuneParams(Section):
+    """Search of hyperparameters; no trials means the values of `model` and `train`. See `pan_core.tuning.study.Plan`.
+
+    The budget of a step is `latency.budget_step_ms`.
+    """
+
+    trials: Count = 0
+    epochs: Positive = 7
+    mode: Mode = "online"
+    study: Annotated[str, Field(pattern=r"^[\w.-]*$")] = ""
+    objectives: Annotated[list[Literal["accuracy", "step_ms"]], Field(min_length=1)] = ["accuracy", "step_ms"]
+    sampler: Literal["tpe", "random", "nsga2"] = "tpe"
+    pruner: Literal["median", "quarter", "halving", "none"] = "median"
+    leaders: Positive = 3
+    repeats: Positive = 3
+    space: dict[Searched, dict[str, Entry]] = Field(default_factory=_space)
+
+    @field_validator("objectives")
+    @classmethod
+    def _accuracy_counts(cls, objectives: list[str]) -> list[str]:
+        if objectives not in (["accuracy"], ["accuracy", "step_ms"]):
+            raise ValueError("expected [accuracy] or [accuracy, step_ms]")
+        return objectives
 
 
 class EvaluateParams(Section):
@@ -229,6 +286,29 @@ class Params(Section):
     def _empty_sections_are_defaults(cls, data: Any) -> Any:
         return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
 
+    def search_space(self) -> Space:
+        """What `tune.space` varies, by full name such as "train.learning_rate" or "train.augmentation.cut"."""
+        return Space(
+            {
+                _full_name(part, name): replace(entry, whole=_holds_whole_numbers(part, name))
+                if isinstance(entry, Range)
+                else entry
+                for part, entries in self.tune.space.items()
+                for name, entry in entries.items()
+            }
+        )
+
+    def varied(self, values: Mapping[str, Any]) -> tuple[ModelParams, TrainParams]:
+        """Sections `model` and `train` with other values, by full name."""
+        parts: dict[str, dict[str, Any]] = {"model": self.model.model_dump(), "train": self.train.model_dump()}
+        for full_name, value in values.items():
+            *path, name = full_name.split(".")
+            target: dict[str, Any] = parts
+            for step in path:
+                target = target[step]
+            target[name] = value
+        return ModelParams.model_validate(parts["model"]), TrainParams.model_validate(parts["train"])
+
     def fingerprint(self) -> str:
         """Hash of every value; equal for two files that mean the same."""
         text = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
@@ -237,6 +317,69 @@ class Params(Section):
     def flat(self) -> dict[str, object]:
         """Values as `section.name`, the form in which MLflow shows them."""
         return _flat(self.model_dump(mode="json", by_alias=True))
+
+
+_SEARCHED: dict[str, type[Section]] = {"model": ModelParams, "train": TrainParams, "augmentation": AugmentationParams}
+# They change what is compared, or where, and not how good it is.
+_FIXED = {"frames", "rate", "modes", "epochs", "least_steps", "device", "precision", "threads", "augmentation"}
+
+
+def _full_name(part: str, name: str) -> str:
+    return f"train.augmentation.{name}" if part == "augmentation" else f"{part}.{name}"
+
+
+def _holds_whole_numbers(part: str, name: str) -> bool:
+    return isinstance(_SEARCHED[part].model_fields[name].default, int)
+
+
+def _space_faults(params: Params) -> Iterator[str]:
+    """What is wrong with the space: unknown names, and values that params.yaml itself would refuse."""
+    for part, entries in params.tune.space.items():
+        known = sorted(set(_SEARCHED[part].model_fields) - _FIXED)
+        for name in entries.keys() - set(known):
+            near = difflib.get_close_matches(name, known, n=1)
+            yield f"tune.space.{part}: unknown name {name!r}; " + (
+                f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            )
+        for name in entries.keys() & set(known):
+            if isinstance(entries[name], Range) and isinstance(_SEARCHED[part].model_fields[name].default, bool):
+                yield f"tune.space.{part}.{name}: expected a list of true and false"
+                continue
+            yield from _refused(params, part, name)
+    yield from _heads_that_do_not_fit(params)
+    if params.tune.trials and not any(params.tune.space.values()):
+        yield "tune.space: empty, nothing to search; name a parameter, or set tune.trials to 0"
+
+
+def _refused(params: Params, part: str, name: str) -> Iterator[str]:
+    entry = params.search_space().entries[_full_name(part, name)]
+    base = {"model": params.model, "train": params.train, "augmentation": params.train.augmentation}[part]
+    for value in entry.ends:
+        # Whether the heads share the units is asked of all pairs, below.
+        own = base.model_dump() | ({"pose_heads": 1} if part == "model" else {}) | {name: value}
+        own |= {"hidden": value} if name == "pose_heads" else {}
+        try:
+            _SEARCHED[part].model_validate(own)
+        except ValidationError as error:
+            yield f"tune.space.{part}.{name}: {value!r} cannot be used: {error.errors()[0]['msg']}"
+
+
+def _heads_that_do_not_fit(params: Params) -> Iterator[str]:
+    entries = params.tune.space.get("model", {})
+    hidden, heads = (
+        _numbers(entries[name]) if name in entries else [getattr(params.model, name)]
+        for name in ("hidden", "pose_heads")
+    )
+    for units, number in product(hidden, heads):
+        if number >= 1 and units % number:
+            yield f"tune.space.model: hidden {units} is no multiple of pose_heads {number}; leave one of them out"
+            return
+
+
+def _numbers(entry: Range | Choice) -> list[int]:
+    if isinstance(entry, Choice):
+        return [int(value) for value in entry.values if isinstance(value, int)]
+    return list(range(math.ceil(entry.low), math.floor(entry.high) + 1))
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
@@ -265,9 +408,12 @@ def parse_params(data: dict, source: str) -> Params:
         ConfigError: As for `load_params`.
     """
     try:
-        return Params.model_validate(data)
+        params = Params.model_validate(data)
     except ValidationError as error:
         raise ConfigError(source, [_fault(item) for item in error.errors()]) from error
+    if faults := list(_space_faults(params)):
+        raise ConfigError(source, faults)
+    return params
 
 
 def set_dataset(name: str, path: Path = PARAMS_FILE) -> bool:
@@ -305,7 +451,8 @@ def _fault(item: Any) -> str:
         return f"{name}: unknown name; {hint}"
     if item["type"] == "missing":
         return f"{name}: missing, a value is needed"
-    return f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}, but got {item['input']!r}"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{name}: {message[0].lower()}{message[1:]}, but got {item['input']!r}"
 
 
 def _known_names(location: list[str]) -> list[str]:

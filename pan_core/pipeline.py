@@ -15,11 +15,12 @@ from pan_core.files import atomic_path, read_json
 from pan_core.stages import paths
 
 
-def repro(dataset: str | None = None) -> None:
+def repro(dataset: str | None = None, *, target: str | None = None) -> None:
     """Run every stage that is out of date.
 
     Args:
         dataset: Written into params.yaml first, as `dvc exp run --set-param` would.
+        target: Only this stage and what it rests on.
 
     Raises:
         PanError: Where parameters are wrong, another run is going on, or a stage failed.
@@ -35,13 +36,43 @@ def repro(dataset: str | None = None) -> None:
             environment = os.environ | {
                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
             }
-            done = subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False, env=environment)
+            done = subprocess.run(
+                [sys.executable, "-m", "dvc", "repro", *([target] if target else [])], check=False, env=environment
+            )
     except Timeout:
         raise PanError(
             "another run is going on in this folder; wait for it, or stop it, then run again: finished stages are kept"
         ) from None
     if done.returncode:
         raise PanError("the run stopped, see the message above; finished work is kept, run again to go on from there")
+
+
+def tune_here(*, worker: bool, show: bool) -> str:
+    """Search hyperparameters, help with a search, or show how it stands.
+
+    Args:
+        worker: Work on the study of this workspace beside other processes, instead of leading it.
+        show: Show only.
+
+    Returns:
+        How the study stands.
+
+    Raises:
+        PanError: Where no trials are asked for, or what the study rests on is missing.
+    """
+    if worker and show:
+        raise PanError("pan tune: --worker works and --show only shows; choose one of them")
+    params = load_params()
+    if params.tune.trials == 0:
+        raise PanError(
+            f"{PARAMS_FILE}: tune.trials is 0, so nothing is searched; set how many complete trials are wanted"
+        )
+    if not worker and not show:
+        repro(target="tune")
+    from pan_core.stages import tune
+    from pan_core.tuning.terminal import describe
+
+    return tune.join(params) if worker else describe(tune.open_study(params))
 
 
 def predict(video: Path, *, out: Path, model: Path | None = None) -> str:

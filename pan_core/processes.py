@@ -3,12 +3,17 @@
 import os
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
 import cv2
 
+from pan_core.errors import PanError
+
 PARENT_CHECK_S = 1.0
+MOST_DEATHS = 5
 
 
 def process_pool(workers: int) -> ProcessPoolExecutor:
@@ -19,6 +24,46 @@ def process_pool(workers: int) -> ProcessPoolExecutor:
     is started again has the cores and the files to itself.
     """
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),))
+
+
+def run_jobs(jobs: Sequence[Callable[[], object]], *, workers: int, tick: Callable[[], object]) -> None:
+    """Run jobs that find their own place to go on from, each in a process of its own; one that is killed starts again.
+
+    Args:
+        jobs: What can be sent to another process.
+        workers: How many run at a time.
+        tick: Called about once a second.
+
+    Raises:
+        PanError: Where processes are killed again and again; memory that does not suffice looks like that.
+    """
+    waiting, deaths = list(jobs), 0
+    running: dict[Future[object], tuple[Callable[[], object], ProcessPoolExecutor]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                job, pool = waiting.pop(0), process_pool(1)
+                running[pool.submit(job)] = job, pool
+            done, _ = wait(running, timeout=1.0)
+            tick()
+            for future in done:
+                job, pool = running.pop(future)
+                pool.shutdown()
+                try:
+                    future.result()
+                except BrokenProcessPool:
+                    deaths += 1
+                    if deaths > MOST_DEATHS:
+                        raise PanError(
+                            f"{deaths} worker processes were killed one after another, by lack of memory or by hand; "
+                            "set workers in params.yaml lower and run again: finished work is kept"
+                        ) from None
+                    waiting.append(job)
+    finally:
+        for _, pool in running.values():
+            for process in list((pool._processes or {}).values()):
+                process.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _begin(parent: int) -> None:

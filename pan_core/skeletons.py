@@ -179,12 +179,12 @@ def layout_by_name(name: str) -> SkeletonLayout:
     return LAYOUTS[name]
 
 
-# Joints that one layout has and another has not: the mean of these, where they are seen.
+# Joints that one layout has and another has not: the mean of these, where they are seen; the first group that the other has.
 _DERIVED = {
-    "head": ("nose",),
-    "face": ("nose",),
-    "neck": ("left_shoulder", "right_shoulder"),
-    "belly": ("left_shoulder", "right_shoulder", "left_hip", "right_hip"),
+    "head": (("nose",), ("face",)),
+    "face": (("nose",), ("head",)),
+    "neck": (("left_shoulder", "right_shoulder"),),
+    "belly": (("left_shoulder", "right_shoulder", "left_hip", "right_hip"),),
 }
 
 
@@ -207,8 +207,9 @@ def convert(joints: np.ndarray, source: SkeletonLayout, target: SkeletonLayout) 
         raise DataError(f"Expected joints to have shape (..., {source.size}, 3), but got {joints.shape}")
     columns = []
     for name in target.joints:
-        names = (name,) if name in source.joints else _DERIVED.get(name, ())
-        if not names or not set(names) <= set(source.joints):
+        groups = ((name,), *_DERIVED.get(name, ()))
+        names = next((group for group in groups if set(group) <= set(source.joints)), None)
+        if names is None:
             raise DataError(f"skeleton layout {source.name!r} has no {name!r} and nothing to derive it from")
         columns.append(joints[..., [source.index(n) for n in names], :].mean(axis=-2))
         columns[-1][..., 2] = joints[..., [source.index(n) for n in names], 2].min(axis=-1)

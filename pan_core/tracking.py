@@ -112,12 +112,32 @@ class Tracker:
 
         A stage that was killed goes on in the run that it had.
         """
-        from mlflow.exceptions import MlflowException
+        with self._closing(self.open_stage(name, fingerprint=fingerprint, params=params)) as run:
+            yield run
 
+    def open_stage(self, name: str, *, fingerprint: str, params: Mapping[str, object]) -> Run:
+        """A stage's run as `stage` has it, left open for others who work on the same stage."""
         parent = self.pipeline(fingerprint, params)
         tags = {"pan.kind": STAGE, "pan.stage": name, "mlflow.parentRunId": parent.run_id}
         query = f"tags.`pan.stage` = '{name}' and tags.`mlflow.parentRunId` = '{parent.run_id}'"
-        run = self._find(query) or self._create(name, tags)
+        return self._find(query) or self._create(name, tags)
+
+    @contextmanager
+    def nested(self, parent: str, name: str, *, params: Mapping[str, object]) -> Iterator[Run]:
+        """A run nested in the run with the id `parent`."""
+        with self._closing(self._create(name, {"mlflow.parentRunId": parent})) as run:
+            run.params(params)
+            yield run
+
+    def give_up(self, run_id: str) -> None:
+        """Close the run of a process that died."""
+        self._client.set_terminated(run_id, "KILLED")
+
+    @contextmanager
+    def _closing(self, run: Run) -> Iterator[Run]:
+        """Close a run with the state in which its block ends."""
+        from mlflow.exceptions import MlflowException
+
         status = "FAILED"
         try:
             yield run

@@ -61,7 +61,9 @@ class ScriptedExtractor:
 @pytest.fixture(scope="module")
 def recogniser() -> LoadedModel:
     """A network that answers Wave with certainty: only the biases of its heads are not 0."""
-    settings = PanSettings(graph_channels=(4,), pooled_channels=2, frame_channels=8, hidden=8, attention_units=4)
+    settings = PanSettings(
+        graph_channels=(4,), pooled_channels=2, frame_channels=8, hidden=8, joint_units=4, pose_units=4
+    )
     network = PAN(
         adjacency=OPENPOSE18.adjacency(), features=feature_count(OPENPOSE18), classes=3, actions=2, settings=settings
     ).eval()

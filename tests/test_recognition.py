@@ -19,7 +19,9 @@ CLASSES, ACTIONS = ("Walk", "Wave", "Both"), ("Walk", "Wave")
 def recogniser() -> LoadedModel:
     """An untrained network whose weights are large enough for its answers to differ from frame to frame."""
     torch.manual_seed(3)
-    settings = PanSettings(graph_channels=(8,), pooled_channels=4, frame_channels=16, hidden=16, attention_units=8)
+    settings = PanSettings(
+        graph_channels=(8,), pooled_channels=4, frame_channels=16, hidden=16, joint_units=8, pose_units=8
+    )
     network = PAN(
         adjacency=PENN13.adjacency(), features=feature_count(PENN13), classes=3, actions=2, settings=settings
     ).eval()

@@ -30,6 +30,17 @@ def test_layout_survives_plain_data(layout):
     assert SkeletonLayout.from_dict(layout.as_dict()) == layout
 
 
+def test_penn_action_gives_every_joint_of_jhmdb():
+    """The head stands for the face; the belly lies amid shoulders and hips."""
+    joints = np.random.default_rng(0).uniform(1, 9, (4, 13, 3)).astype(np.float32)
+    joints[2, PENN13.index("left_hip")] = (np.nan, np.nan, 0)
+    found = convert(joints, PENN13, JHMDB15)
+    np.testing.assert_array_equal(found[:, JHMDB15.index("face")], joints[:, PENN13.index("head")])
+    trunk = [PENN13.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]
+    np.testing.assert_allclose(found[0, JHMDB15.index("belly"), :2], joints[0, trunk, :2].mean(axis=0), rtol=1e-5)
+    assert found[2, JHMDB15.index("belly"), 2] == 0
+
+
 def test_a_layout_with_faults_is_refused():
     with pytest.raises(DataError, match="outside"):
         SkeletonLayout("bad", ("a", "b"), ((0, 2),), (), (0,), ((0,), (1,)))

@@ -20,19 +20,22 @@ LEAKAGE = "leakage"
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is fed and trained; one for all datasets.
+    """How a network is fed and trained; the settings are one for all datasets.
 
     Attributes:
         network: Widths of the network.
         training: Optimisation.
         frames: Frames of a clip in clip mode.
         rate: Frames a second in online mode.
+        pretrained_on: Dataset whose training part each network learns first, by the same recipe and in the layout of the
+            dataset at hand; its heads are then thrown away. Empty for none.
     """
 
     network: PanSettings
     training: TrainSettings
     frames: int
     rate: float
+    pretrained_on: str = ""
 
 
 @dataclass(frozen=True)

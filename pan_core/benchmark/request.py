@@ -13,6 +13,10 @@ LENGTH = {"epochs": 45, "least_steps": 2400}
 """Of a training: Penn Action's 1,258 clips take 3,510 steps, the 433 of a split of JHMDB-14 get 89 epochs."""
 
 
+PRETRAINED_ON = {"jhmdb14": "penn_action"}
+"""Where a dataset of few clips begins; measured on clips that no split tests (docs/decisions.md)."""
+
+
 def parse_request(
     *,
     seeds: int,
@@ -60,15 +64,19 @@ def parse_request(
     )
 
 
-def project_recipe(epochs: int | None = None) -> Recipe:
+def project_recipe(dataset: str, epochs: int | None = None) -> Recipe:
     """The project's own recipe: the defaults of params.yaml, whatever the workspace at hand says, and `LENGTH`.
 
     Args:
+        dataset: Name in the registry; some begin with what was learnt on another.
         epochs: Instead of the recipe's.
     """
     model, train = ModelParams(), TrainParams()
     length = LENGTH if epochs is None else {"epochs": epochs, "least_steps": 0}
-    return Recipe(network_settings(model), train_settings(train.model_copy(update=length)), model.frames, model.rate)
+    return Recipe(
+        network_settings(model), train_settings(train.model_copy(update=length)), model.frames, model.rate,
+        pretrained_on=PRETRAINED_ON.get(dataset, ""),
+    )  # fmt: skip
 
 
 def _words(text: str) -> list[str]:

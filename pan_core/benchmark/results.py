@@ -14,7 +14,7 @@ from pan_core.model.features import MODES
 
 SECTIONS = {"ablation": "ablations", "comparator": "comparators", "control": "controls"}
 KEPT = (
-    "seed", "split", "mode", "accuracy", "mean_class_accuracy", "train_seconds", "test_clips", "nobody_found",
+    "seed", "split", "mode", "accuracy", "mean_class_accuracy", "pretrain_seconds", "train_seconds", "test_clips", "nobody_found",
     "params", "git_commit", "data_hash", "identity", "accuracy_by_observed_share",
 )  # fmt: skip
 """Figures of a run that a result file holds, beside its hits."""
@@ -49,7 +49,7 @@ def _kept(record: Record) -> dict:
     hits = "".join(str(int(hit)) for _, hit in sorted(record["hits"].items()))
     # A control has a test part of its own in every run.
     clips = {"clips": sorted(record["hits"])} if record["kind"] == "control" else {}
-    return {name: record[name] for name in KEPT} | measured | {"hits": hits} | clips
+    return {name: record[name] for name in KEPT if name in record} | measured | {"hits": hits} | clips
 
 
 def _mode(records: Sequence[Record], mode: str) -> dict:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 
 from pan_core.benchmark.material import Material
 from pan_core.benchmark.methods import build_of, code_of, recipe_of
@@ -19,7 +20,8 @@ from pan_core.evaluation.metrics import OBSERVED_SHARES, observed_ends
 from pan_core.files import atomic_path, read_json, write_json
 from pan_core.model.pan import PAN
 from pan_core.processes import process_pool
-from pan_core.training.fit import fit
+from pan_core.skeletons import SkeletonLayout
+from pan_core.training.fit import Build, FitResult, Weights, body, build_network, fit
 from pan_core.training.predict import length_batches, predict
 from pan_core.training.samples import Samples
 
@@ -40,6 +42,8 @@ class Setting:
         data_hash: Hash of the material.
         recipe: How networks are trained.
         commit: Git commit, for the record.
+        source: Prepared material that the recipe's networks learn first; None for none.
+        source_hash: Hash of that material.
         code: Hash of the code behind each variant's figures, by its kind and name, as it was when the benchmark began.
     """
 
@@ -49,6 +53,8 @@ class Setting:
     recipe: Recipe
     commit: str
     code: Mapping[str, str]
+    source: Path | None = None
+    source_hash: str = ""
 
     def path(self, job: Job) -> Path:
         """File of a finished run; every choice behind its figures is in the name."""
@@ -56,7 +62,9 @@ class Setting:
 
     def identity(self, job: Job) -> str:
         """Hash of data, settings and code."""
-        return identity(recipe_of(job.variant, self.recipe), self.data_hash, self.code[job.variant.name])
+        return identity(
+            recipe_of(job.variant, self.recipe), self.data_hash + self.source_hash, self.code[job.variant.name]
+        )
 
     def finished(self, job: Job) -> Record | None:
         """Figures of a run that is done, and as `hits` which test clips it recognised."""
@@ -116,13 +124,14 @@ def run(setting: Setting, job: Job) -> Record:
         material.samples(parts, part, mode=job.mode, frames=recipe.frames, rate=recipe.rate)
         for part in ("train", "test")
     )
+    start, spent = _pretrained(setting, job, recipe, train.layout) if setting.source else (None, 0.0)
     path = setting.path(job)
     checkpoint = path.with_suffix(".pt")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*checkpoint.*")
         result = fit(
             train, None, settings=recipe.training, model_settings=recipe.network, checkpoint=checkpoint,
-            seed=job.seed, build=build_of(job.variant),
+            seed=job.seed, build=build_of(job.variant), start=start,
         )  # fmt: skip
     listed = material.clips[parts == "test"]
     scores = _score(result.model, test, listed["clip_id"].to_numpy(dtype=str))
@@ -136,6 +145,7 @@ def run(setting: Setting, job: Job) -> Record:
         "seed": job.seed,
         **figures,
         "params": sum(weights.numel() for weights in result.model.parameters()),
+        "pretrain_seconds": spent,
         "train_seconds": round(sum(row["seconds"] for row in result.history), 1),
         "git_commit": setting.commit,
         "data_hash": setting.data_hash,
@@ -150,6 +160,48 @@ def run(setting: Setting, job: Job) -> Record:
     found = setting.finished(job)
     assert found is not None
     return found
+
+
+def _pretrained(setting: Setting, job: Job, recipe: Recipe, layout: SkeletonLayout) -> tuple[Weights, float]:
+    """The body of a network of this seed that learnt the source's training part, and the seconds that took.
+
+    Made once for all splits; of two runs that need it at the same time one waits for the other.
+    """
+    assert setting.source is not None
+    own = f"pretrained-{job.variant.name}-{job.mode}-seed{job.seed}-{setting.identity(job)}.pt"
+    path = setting.folder / "runs" / own
+    with FileLock(path.with_suffix(".lock")):
+        if not path.is_file():
+            checkpoint = path.with_suffix(".checkpoint")
+            found = pretrain(
+                Material(setting.source), recipe, layout=layout, mode=job.mode, seed=job.seed, checkpoint=checkpoint,
+                build=build_of(job.variant),
+            )  # fmt: skip
+            spent = round(sum(row["seconds"] for row in found.history), 1)
+            with atomic_path(path) as partial:
+                torch.save({"weights": body(found.model), "seconds": spent}, partial)
+            checkpoint.unlink(missing_ok=True)
+    stored = torch.load(path, weights_only=True)
+    return stored["weights"], stored["seconds"]
+
+
+def pretrain(
+    source: Material, recipe: Recipe, *, layout: SkeletonLayout, mode: str, seed: int, checkpoint: Path,
+    build: Build = build_network,
+) -> FitResult:  # fmt: skip
+    """Train on the training part of another dataset's first split, its joints brought into the layout."""
+    train = source.samples(
+        source.parts(source.splits[0]), "train", mode=mode, frames=recipe.frames, rate=recipe.rate
+    ).in_layout(layout)
+    return fit(
+        train,
+        None,
+        settings=recipe.training,
+        model_settings=recipe.network,
+        checkpoint=checkpoint,
+        seed=seed,
+        build=build,
+    )
 
 
 def _score(model: PAN, test: Samples, listed: np.ndarray) -> dict[str, np.ndarray]:

@@ -89,7 +89,9 @@ def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, cont
         other for other in OTHERS if other.kind != "comparator" or other in request.others or comparators_at_hand()
     ]
     code = {variant.name: code_of(variant) for variant in (MODEL, *known)}
-    setting = Setting(name, folder, material.data_hash, recipe, _commit(), code)
+    setting = Setting(
+        name, folder, material.data_hash, recipe, _commit(), code, *_source(name, recipe, folder, context)
+    )
     own = plan((MODEL,), modes=request.modes, splits=splits, seeds=request.seeds)
     jobs = own + plan(
         request.others,
@@ -109,6 +111,16 @@ def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, cont
     if tracker:
         tracker.close(result)
     return read_json(out / f"{name}.json")
+
+
+def _source(name: str, recipe: Recipe, folder: Path, context: Context) -> tuple[Path | None, str]:
+    """Folder and hash of the material that networks learn first."""
+    if not recipe.pretrained_on:
+        return None, ""
+    if recipe.pretrained_on == name:
+        raise ConfigError("pan benchmark", [f"{name}: a network cannot be pretrained on what it is tested on"])
+    source = folder.parent / recipe.pretrained_on
+    return source, prepare(recipe.pretrained_on, source, context).data_hash
 
 
 def _checked_splits(name: str, material: Material, request: Request) -> list[int]:

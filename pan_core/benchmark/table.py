@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pan_core.benchmark.methods import JOINTS_LOSS, SWITCHES
-from pan_core.evaluation.table1 import MEASURED, MODE_TITLES, published
+from pan_core.evaluation.table1 import DATASET_TITLES, MEASURED, MODE_TITLES, published
 from pan_core.files import atomic_path, read_json
 
 _log = logging.getLogger(__name__)
@@ -46,13 +46,22 @@ def _section(result: Mapping) -> str:
             "",
             f"{result['clips']} clips, {result['classes']} classes, splits {', '.join(map(str, result['splits']))}; "
             f"{result['recipe']['training']['epochs']} epochs, {result['recipe']['training']['least_steps']} steps at least; "
-            f"`{result['command']}`.",
+            f"{_pretraining(result['recipe'])}`{result['command']}`.",
             "",
             *_markdown(COLUMNS, rows),
             "",
             *([*_curve(curve), ""] if curve else []),
             *_behaviour(result["behaviour"]),
         ]
+    )
+
+
+def _pretraining(recipe: Mapping) -> str:
+    source = recipe.get("pretrained_on")
+    return (
+        f"each network first learnt the training part of {DATASET_TITLES.get(source, source)}, by the same recipe; "
+        if source
+        else ""
     )
 
 

@@ -27,10 +27,11 @@ class PanSettings:
         pools: Body parts of the pooled graph.
         pooled_channels: Channels of a body part.
         joint_heads: Heads of joints attention.
+        joint_units: Rows of its W.
         frame_channels: Channels of a frame vector, which the GRU reads.
         hidden: Units of the GRU.
         pose_heads: Heads of pose attention; divides `hidden`.
-        attention_units: Rows of W in both attentions.
+        pose_units: Rows of its W.
         dropout: Share of channels dropped from frame vectors and before the heads, in training.
         pooling: Whether joints are also gathered into body parts, equations (2) to (5).
         joints_attention: Whether joints are weighed, equations (13) to (15); otherwise their mean stands for a frame.
@@ -42,10 +43,11 @@ class PanSettings:
     pools: int = 5
     pooled_channels: int = 16
     joint_heads: int = 8
+    joint_units: int = 48
     frame_channels: int = 160
     hidden: int = 192
     pose_heads: int = 8
-    attention_units: int = 48
+    pose_units: int = 48
     dropout: float = 0.3
     pooling: bool = False
     joints_attention: bool = True
@@ -55,8 +57,8 @@ class PanSettings:
     def __post_init__(self) -> None:
         faults = [
             f"{name}: expected at least 1, but got {getattr(self, name)}"
-            for name in ("pools", "pooled_channels", "joint_heads", "frame_channels", "hidden", "pose_heads",
-                         "attention_units")
+            for name in ("pools", "pooled_channels", "joint_heads", "joint_units", "frame_channels", "hidden",
+                         "pose_heads", "pose_units")
             if getattr(self, name) < 1
         ]  # fmt: skip
         if not self.graph_channels or min(self.graph_channels) < 1:
@@ -150,9 +152,9 @@ class PAN(nn.Module):
             pooled_channels=settings.pooled_channels,
             pooling=settings.pooling,
         )
-        units, inputs = settings.attention_units, self.graph.outputs
+        inputs = self.graph.outputs
         self.joints_attention = (
-            JointsAttention(inputs=inputs, units=units, heads=settings.joint_heads)
+            JointsAttention(inputs=inputs, units=settings.joint_units, heads=settings.joint_heads)
             if settings.joints_attention
             else JointsMean(inputs=inputs)
         )
@@ -161,7 +163,10 @@ class PAN(nn.Module):
         memory = Recurrent if settings.recurrent else Memoryless
         self.recurrent = memory(inputs=settings.frame_channels, hidden=settings.hidden)
         self.pose_attention = PoseAttention(
-            hidden=settings.hidden, units=units, heads=settings.pose_heads, learned=settings.pose_attention
+            hidden=settings.hidden,
+            units=settings.pose_units,
+            heads=settings.pose_heads,
+            learned=settings.pose_attention,
         )
         self.dropout = ClipDropout(settings.dropout)
         self.class_head = nn.Linear(2 * settings.hidden, classes)

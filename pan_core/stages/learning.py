@@ -58,11 +58,7 @@ def read_material() -> Material:
 
 def tuned(params: Params) -> tuple[ModelParams, TrainParams]:
     """Parameters of network and training, with what the study found in the place of params.yaml's values."""
-    found = read_json(paths.TUNED)
-    return (
-        ModelParams.model_validate(params.model.model_dump() | found["model"]),
-        TrainParams.model_validate(params.train.model_dump() | found["train"]),
-    )
+    return params.varied(read_json(paths.TUNED)["values"])
 
 
 def network_settings(model: ModelParams) -> PanSettings:

@@ -1,76 +1,260 @@
-"""Stage tune: hyperparameters by Optuna on the validation part; no trials means the values of params.yaml."""
+"""Stage tune: hyperparameters by Optuna on the validation part; no trials means the values of params.yaml.
 
-from collections.abc import Callable
-from dataclasses import replace
+Test is never read: material of the test part is left out before anything is made of it.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
+from optuna.trial import FrozenTrial, TrialState
+from tqdm import tqdm
 
-from pan_core.config import ModelParams, Params, TrainParams
-from pan_core.files import sha256_of, write_json
-from pan_core.progress import progress_bar
+from pan_core.config import Params, load_params
+from pan_core.files import write_json
+from pan_core.processes import run_jobs
 from pan_core.stages import paths
-from pan_core.stages.learning import network_settings, read_material, train_settings
-from pan_core.tracking import Run
-from pan_core.training.fit import fit
-from pan_core.training.search import Report, Values, search
+from pan_core.stages.learning import Material, network_settings, read_material, train_settings
+from pan_core.stages.runner import workers
+from pan_core.tracking import Run, Tracker
+from pan_core.training.checkpoint import fingerprint
+from pan_core.training.samples import Samples
+from pan_core.tuning.objective import Settings, Trainer
+from pan_core.tuning.pictures import importance, study_pictures
+from pan_core.tuning.search import Tools, repeat, search
+from pan_core.tuning.space import Values
+from pan_core.tuning.storage import open_storage, place, readable_errors
+from pan_core.tuning.study import CURVE, Leader, Plan, Study, step_of
+from pan_core.tuning.workers import Worker
+
+ROW = "mlflow_run_id"
 
 
 def run(params: Params, tracked: Run) -> dict:
     """Write models/tuned.json: what takes the place of params.yaml's values in `train`."""
     if params.tune.trials == 0:
-        write_json(paths.TUNED, {"source": "params.yaml", "model": {}, "train": {}})
-        return {"trials": 0, "source": "params.yaml"}
-    torch.set_num_threads(params.train.threads)
-    study = f"{params.fingerprint()}-{sha256_of(paths.VALID / 'clips.parquet')[:8]}"
-    with progress_bar("tune", "trial") as update:
-        found = search(
-            _Objective(params, update),
-            trials=params.tune.trials,
-            defaults=params.model.model_dump() | params.train.model_dump(),
-            storage=paths.cache() / "tune" / "journal.log",
-            name=study,
-            seed=params.seed,
+        write_json(paths.TUNED, {"source": "params.yaml", "values": {}})
+        return {"trials": 0, "source": "params.yaml", "values": _origins(params, {}, "")}
+    with readable_errors(journal()):
+        study = _bench(params).study
+        study.optuna.set_user_attr(ROW, tracked.run_id)
+        _work_together(params, study)
+        winner, *others = study.judged()
+        source = f"study {study.plan.name}, trial {winner.number}"
+        found = study.plan.space.inside(study.optuna.trials[winner.number].params)
+        write_json(paths.TUNED, {"source": source, "values": found})
+        for name, picture in study_pictures(study).items():
+            tracked.text(picture.svg, f"{name}.svg")
+        tracked.tag("pan.study", study.plan.name)
+        return {
+            "trials": len(study.complete),
+            "pruned": len(study.trials(TrialState.PRUNED)),
+            "failed": len(study.trials(TrialState.FAIL)),
+            "source": source,
+            "storage": place(journal()),
+            "val_accuracy": winner.accuracy,
+            "step_ms": winner.step_ms,
+            "leaders": [_leader(leader) for leader in (winner, *others)],
+            "front": [trial.number for trial in study.front()],
+            "importance": importance(study),
+            "values": _origins(params, found, source),
+            "history": [_row(study, trial) for trial in study.trials(TrialState.COMPLETE, TrialState.PRUNED)],
+        }
+
+
+def join(params: Params) -> str:
+    """Work on the study of this workspace as one more process, until no more trials are wanted.
+
+    Returns:
+        What was done, in a line.
+    """
+    with readable_errors(journal()):
+        study = _search(params)
+        return (
+            f"study {study.plan.name}: {len(study.complete)} trials are complete; "
+            "`pan tune` or `dvc repro` trains the leaders again and names the winner"
         )
-    write_json(paths.TUNED, {"source": f"study {study}", "model": found.model, "train": found.train})
-    for row in found.trials:
-        tracked.metrics({"trial_val_accuracy": row["val_accuracy"]}, step=row["number"])
+
+
+def journal() -> Path:
+    """The file of studies, where PAN_OPTUNA_STORAGE names no database."""
+    return paths.cache() / "tune" / "journal.log"
+
+
+def open_study(params: Params) -> Study:
+    """The study of the workspace as it stands."""
+    with readable_errors(journal()):
+        return _bench(params).study
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """A study and the clips that it rests on."""
+
+    study: Study
+    train: Samples
+    val: Samples
+
+
+def _bench(params: Params) -> _Bench:
+    split = params.split.splits[0]
+    material = without_test(read_material(), split)
+    train, val = (
+        material.samples(params.model, mode=params.tune.mode, split=split, part=part) for part in ("train", "val")
+    )
+    return _Bench(Study(_plan(params, train, val), open_storage(journal())), train, val)
+
+
+def without_test(material: Material, split: int) -> Material:
+    """The clips that a split trains and validates on, with their segments."""
+    clips = material.clips[material.clips[f"split{split}"].isin(["train", "val"])]
+    return replace(
+        material, clips=clips, segments=material.segments[material.segments["clip_id"].isin(clips["clip_id"])]
+    )
+
+
+def _plan(params: Params, train: Samples, val: Samples) -> Plan:
+    space = params.search_space()
+    flat = params.flat()
+    # What a trial rests on besides the values that are searched.
+    fixed = {
+        name: value
+        for name, value in flat.items()
+        if name.startswith(("model.", "train.")) and name not in space.entries and not name.startswith("train.modes")
+    }
+    length = {"tune.epochs": params.tune.epochs, "tune.mode": params.tune.mode, "seed": params.seed}
+    rests_on = {
+        "data": fingerprint(train, val)[:16],
+        "settings": ", ".join(f"{name}: {value}" for name, value in {**fixed, **length}.items()),
+    }
+    plan = Plan(
+        name=params.tune.study,
+        space=space,
+        defaults={name: flat[name] for name in space},  # type: ignore[misc]
+        trials=params.tune.trials,
+        objectives=params.tune.objectives,
+        budget_ms=params.latency.budget_step_ms,
+        sampler=params.tune.sampler,
+        pruner=params.tune.pruner,
+        leaders=params.tune.leaders,
+        repeats=params.tune.repeats,
+        seed=params.seed,
+        rests_on=rests_on,
+    )
+    own = fingerprint(plan.stored, plan.sampler, plan.pruner)[:8]
+    return plan if plan.name else replace(plan, name=f"{params.dataset}-{own}")
+
+
+def _work_together(params: Params, study: Study) -> None:
+    """Workers on the trials, then on the leaders' repeats; both go on where they were."""
+    with tqdm(total=study.plan.trials, desc="tune", unit="trial", dynamic_ncols=True) as bar:
+        run_jobs([_search_here] * workers(params), workers=workers(params), tick=lambda: _show(study, bar))
+    missing = [
+        (trial.number, seed)
+        for trial in study.leaders()
+        for seed in study.repeat_seeds()
+        if study.repeated(trial.number, seed) is None
+    ]
+    if not missing:
+        return
+    with tqdm(total=len(missing), desc="leaders again", unit="training", dynamic_ncols=True) as bar:
+        run_jobs(
+            [partial(_repeat_here, number, seed) for number, seed in missing],
+            workers=workers(params),
+            tick=lambda: _count(bar, sum(study.repeated(*item) is not None for item in missing)),
+        )
+
+
+def _show(study: Study, bar: tqdm) -> None:
+    done = study.complete
+    if done:
+        best = max(study.accuracy(trial) for trial in done)
+        given_up = len(study.trials(TrialState.PRUNED))
+        bar.set_postfix_str(f"best {100 * best:.1f} %, {given_up} given up", refresh=False)
+    _count(bar, len(done))
+
+
+def _count(bar: tqdm, done: int) -> None:
+    if done != bar.n:
+        bar.update(done - bar.n)
+
+
+def _search_here() -> None:
+    _search(load_params())
+
+
+def _search(params: Params) -> Study:
+    bench = _bench(params)
+    with tempfile.TemporaryDirectory() as scratch, Worker(journal().parent / "workers") as worker:
+        search(bench.study, worker, _tools(params, bench, Path(scratch)))
+    return bench.study
+
+
+def _repeat_here(number: int, seed: int) -> None:
+    params = load_params()
+    bench = _bench(params)
+    with tempfile.TemporaryDirectory() as scratch:
+        repeat(bench.study, number, seed, _tools(params, bench, Path(scratch)))
+
+
+def _tools(params: Params, bench: _Bench, scratch: Path) -> Tools:
+    torch.set_num_threads(params.train.threads)
+    tracker = Tracker(params.dataset)
+    parent = bench.study.optuna.user_attrs.get(ROW)
+    if parent is None:
+        parent = tracker.open_stage("tune", fingerprint=params.fingerprint(), params=params.flat()).run_id
+        bench.study.optuna.set_user_attr(ROW, parent)
+
+    def open_row(name: str, values: Values) -> AbstractContextManager[Run]:
+        return tracker.nested(parent, name, params=values)
+
+    trainer = Trainer(bench.train, bench.val, partial(_settings, params), scratch)
+    return Tools(trainer, open_row, tracker.give_up)
+
+
+def _settings(params: Params, values: Values) -> Settings:
+    model, train = params.varied(values)
+    training = replace(train_settings(train), epochs=params.tune.epochs, least_steps=0)
+    return Settings(network_settings(model), training)
+
+
+def _origins(params: Params, found: Mapping[str, Any], source: str) -> dict[str, dict[str, Any]]:
+    """Every value of network and training, and where it came from."""
+    written = {
+        f"{part}.{name}"
+        for part, section in (("model", params.model), ("train", params.train), ("train.augmentation", params.train.augmentation))
+        for name in section.model_fields_set
+    }  # fmt: skip
     return {
-        "trials": len(found.trials),
-        "pruned": found.pruned,
-        "source": f"study {study}",
-        "val_accuracy": found.accuracy,
-        "winner": found.model | found.train,
-        "history": found.trials,
+        name: {"value": found.get(name, value), "from": source if name in found else "params.yaml" if name in written else "default"}
+        for name, value in params.flat().items()
+        if name.startswith(("model.", "train."))
+    }  # fmt: skip
+
+
+def _leader(leader: Leader) -> dict[str, Any]:
+    return {
+        "trial": leader.number,
+        "val_accuracy": leader.accuracy,
+        "val_accuracies": list(leader.accuracies),
+        "step_ms": leader.step_ms,
+        "is_default": leader.is_default,
     }
 
 
-class _Objective:
-    """Validation accuracy of the first mode on the first split."""
-
-    def __init__(self, params: Params, update: Callable[[int, int], None]) -> None:
-        self.params, self.update, self.done = params, update, 0
-        material = read_material()
-        mode, split = params.train.modes[0], params.split.splits[0]
-        self.train = material.samples(params.model, mode=mode, split=split, part="train")
-        self.val = material.samples(params.model, mode=mode, split=split, part="val")
-
-    def __call__(self, model: Values, train: Values, report: Report) -> float:
-        params = self.params
-        network = ModelParams.model_validate(params.model.model_dump() | model)
-        settings = train_settings(TrainParams.model_validate(params.train.model_dump() | train))
-        checkpoint = paths.cache() / "tune" / "trial.pt"
-        checkpoint.unlink(missing_ok=True)
-        try:
-            result = fit(
-                self.train,
-                self.val,
-                settings=replace(settings, epochs=params.tune.epochs, least_steps=0),
-                model_settings=network_settings(network),
-                checkpoint=checkpoint,
-                seed=params.seed,
-                log=lambda epoch, row: report(epoch, row["val_accuracy"]),
-            )
-        finally:
-            self.done += 1
-            self.update(self.done, max(self.done, params.tune.trials))
-        return result.val_accuracy
+def _row(study: Study, trial: FrozenTrial) -> dict[str, Any]:
+    complete = trial.state == TrialState.COMPLETE
+    curve = trial.user_attrs.get(CURVE, [])
+    return {
+        "trial": trial.number,
+        "state": trial.state.name,
+        "val_accuracy": study.accuracy(trial) if complete else (curve[-1] if curve else None),
+        "epochs": len(curve),
+        "step_ms": step_of(trial),
+        **trial.params,
+    }

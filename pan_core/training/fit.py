@@ -6,7 +6,7 @@ number of threads, also when the training was interrupted and continued from its
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +36,12 @@ from pan_core.training.settings import TrainSettings
 
 Log = Callable[[int, dict[str, float]], None]
 Progress = Callable[[Iterable[int]], Iterable[int]]
+Weights = Mapping[str, torch.Tensor]
 Build = Callable[[Samples, PanSettings], Any]
 """Makes an untrained network with PAN's `forward` and `start` and its attributes `classes`, `actions`, `joints`."""
+
+
+HEADS = ("class_head.", "action_head.", "head.")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,11 @@ def build_network(samples: Samples, settings: PanSettings) -> PAN:
     )
 
 
+def body(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Weights of a trained network without its heads, which belong to its own classes and actions."""
+    return {name: value for name, value in network.state_dict().items() if not name.startswith(HEADS)}
+
+
 def fit(
     train: Samples,
     val: Samples | None,
@@ -81,6 +90,7 @@ def fit(
     log: Log | None = None,
     progress: Progress | None = None,
     build: Build = build_network,
+    start: Weights | None = None,
 ) -> FitResult:
     """Train a network.
 
@@ -101,17 +111,19 @@ def fit(
             training, which can be continued.
         progress: Wraps the epochs to be done, for a progress bar.
         build: Makes the network; another one than PAN is compared under the same conditions.
+        start: Weights by name to begin with, such as those of `body`; what is not among them begins at random.
 
     Raises:
-        DataError: Where the samples do not fit each other or hold no clip of any class.
+        DataError: Where the samples do not fit each other or hold no clip of any class, or weights to begin with do not
+            fit the network.
     """
     _check(train, val)
     made_by = f"{build.__module__}.{build.__qualname__}"
-    identity = fingerprint(train, val, settings, model_settings, seed, made_by)
+    identity = fingerprint(train, val, settings, model_settings, seed, made_by, *_hashable(start))
     device = _device(settings.device)
     with torch.random.fork_rng(), joined(device) as replicas:
         torch.manual_seed(seed)
-        training = _Training(train, val, settings, model_settings, seed, build, device, replicas)
+        training = _Training(train, val, settings, model_settings, seed, _begun(build, start), device, replicas)
         training.restore(load_checkpoint(checkpoint, identity))
         epochs: Iterable[int] = range(len(training.history), training.epochs)
         for epoch in progress(epochs) if progress and replicas.leads else epochs:
@@ -121,6 +133,28 @@ def fit(
                     log(epoch, dict(training.history[-1]))
                 save_checkpoint(checkpoint, training.state(), identity)
     return training.result()
+
+
+def _begun(build: Build, start: Weights | None) -> Build:
+    """`build` with weights to begin with."""
+    if start is None:
+        return build
+
+    def begun(samples: Samples, settings: PanSettings) -> Any:
+        network = build(samples, settings)
+        try:
+            unknown = network.load_state_dict(dict(start), strict=False).unexpected_keys
+        except RuntimeError as error:
+            raise DataError(f"weights to begin with do not fit the network: {error}") from error
+        if unknown:
+            raise DataError(f"weights to begin with do not fit the network, which has no {', '.join(unknown)}")
+        return network
+
+    return begun
+
+
+def _hashable(start: Weights | None) -> list[np.ndarray]:
+    return [] if start is None else [value.numpy() for _, value in sorted(start.items())]
 
 
 class _Training:

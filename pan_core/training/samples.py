@@ -5,7 +5,7 @@ out. Shapes: N clips, R frames of all clips, M people, T frames, V joints, K cla
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ from pan_core.errors import DataError
 from pan_core.model.features import MODES
 from pan_core.model.missing import between, bridge_gaps, seen_joints
 from pan_core.pose.store import ClipPoses
-from pan_core.skeletons import SkeletonLayout
+from pan_core.skeletons import SkeletonLayout, convert
 
 
 class Poses(Protocol):
@@ -84,6 +84,14 @@ class Samples:
     def lengths(self) -> np.ndarray:
         """Frames of each clip, (N,)."""
         return np.diff(self.offsets)
+
+    def in_layout(self, layout: SkeletonLayout) -> "Samples":
+        """The same clips with the joints of another layout.
+
+        Raises:
+            DataError: Where a joint cannot be had.
+        """
+        return replace(self, joints=convert(self.joints, self.layout, layout).astype(np.float32), layout=layout)
 
     def select(self, indices: np.ndarray) -> "Samples":
         """The samples of some clips, in the order given."""

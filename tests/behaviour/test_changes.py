@@ -19,7 +19,7 @@ CLASSES = ("kick", "nod", "wave")
 MOVED = {"kick": ("left_ankle", "right_ankle"), "nod": ("head",), "wave": ("left_wrist", "right_wrist")}
 NETWORK = PanSettings(
     graph_channels=(16,), pools=3, pooled_channels=8, joint_heads=2, frame_channels=32, hidden=32, pose_heads=2,
-    attention_units=16,
+    joint_units=16, pose_units=16,
 )  # fmt: skip
 STANDING = np.array(
     [[0, -60], [15, -40], [-15, -40], [22, -20], [-22, -20], [25, 0], [-25, 0], [10, 0], [-10, 0], [10, 30], [-10, 30],

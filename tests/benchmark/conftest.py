@@ -59,7 +59,7 @@ class Stage(Dataset):
 RECIPE = Recipe(
     network=PanSettings(
         graph_channels=(8,), pools=2, pooled_channels=4, joint_heads=2, frame_channels=16, hidden=16, pose_heads=2,
-        attention_units=8, dropout=0.1,
+        joint_units=8, pose_units=8, dropout=0.1,
     ),
     training=TrainSettings(epochs=2, batch=8, device="cpu"),
     frames=12,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mlflow import MlflowClient
 
 from pan_core.benchmark import methods, runs, session
@@ -269,3 +270,30 @@ def test_videos_are_refused_with_what_to_use_instead(start, stage, monkeypatch):
     monkeypatch.setattr(type(stage), "has_video", True)
     with pytest.raises(DataError, match="pan run --dataset stage"):
         start(Request(seeds=1, modes=BOTH))
+
+
+def test_networks_begin_with_what_they_learnt_on_another_dataset(start, recipe, tmp_path):
+    """The pretraining of a seed is made once for both splits, and a second benchmark finds it."""
+    request = Request(seeds=1, modes=("clip",))
+    plain, _ = start(request, folder="plain/stage", out="a")
+    changed = replace(recipe, pretrained_on="larger")
+    arguments = {"folder": Path("cache/stage"), "context": Context(cache=Path("downloads")), "out": Path("b")}
+    result = benchmark("stage", request, changed, **arguments)
+    made = list(Path("cache/stage/runs").glob("pretrained-*.pt"))
+    assert len(made) == 1
+    assert result["identity"] != plain["identity"]
+    assert {run["pretrain_seconds"] > 0 for run in result["runs"]} == {True}
+    stored = torch.load(made[0], weights_only=True)["weights"]
+    assert not [name for name in stored if "head" in name.split(".")[0]]
+    before = made[0].stat().st_mtime_ns
+    benchmark("stage", replace(request, seeds=2), changed, **arguments)
+    assert made[0].stat().st_mtime_ns == before
+    write_table_of_results(Path("b"))
+
+
+def test_a_dataset_is_not_pretrained_on_itself(recipe, stage, tmp_path):
+    with pytest.raises(ConfigError, match="pretrained on what it is tested on"):
+        benchmark(
+            "stage", Request(seeds=1, modes=("clip",)), replace(recipe, pretrained_on="stage"),
+            folder=tmp_path / "stage", context=Context(cache=tmp_path), out=tmp_path,
+        )  # fmt: skip

@@ -42,8 +42,8 @@ def test_every_unknown_word_is_named():
 
 
 def test_recipe_is_the_projects():
-    assert project_recipe(3).training.epochs == 3
-    assert project_recipe().training.augmentation == project_recipe(3).training.augmentation
+    assert project_recipe("penn_action", 3).training.epochs == 3
+    assert project_recipe("penn_action").training.augmentation == project_recipe("penn_action", 3).training.augmentation
 
 
 def test_splits_are_numbers_each_once():

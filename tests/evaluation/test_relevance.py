@@ -14,7 +14,7 @@ from pan_core.skeletons import PENN13
 
 SMALL = PanSettings(
     graph_channels=(8,), pools=2, pooled_channels=4, joint_heads=2, frame_channels=16, hidden=16, pose_heads=2,
-    attention_units=8,
+    joint_units=8, pose_units=8,
 )  # fmt: skip
 FRAMES, FEATURES, CLASSES = 6, 5, 4
 

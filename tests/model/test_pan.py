@@ -10,7 +10,7 @@ from pan_core.skeletons import COCO17, LAYOUTS, OPENPOSE18, PENN13, SkeletonLayo
 
 SMALL = PanSettings(
     graph_channels=(8, 8), pools=3, pooled_channels=4, joint_heads=2, frame_channels=12, hidden=16, pose_heads=4,
-    attention_units=6, pooling=True,
+    joint_units=6, pose_units=6, pooling=True,
 )  # fmt: skip
 
 

@@ -46,7 +46,7 @@ SETTINGS = RefinementSettings(
     ),
     network=PanSettings(
         graph_channels=(8,), pools=2, pooled_channels=4, joint_heads=2, frame_channels=24, hidden=24, pose_heads=2,
-        attention_units=8, pooling=True,
+        joint_units=8, pose_units=8, pooling=True,
     ),
 )  # fmt: skip
 

@@ -21,7 +21,7 @@ from pan_core.training.settings import TrainSettings
 
 SMALL = PanSettings(
     graph_channels=(8,), pools=2, pooled_channels=4, joint_heads=2, frame_channels=16, hidden=16, pose_heads=2,
-    attention_units=8, dropout=0.3,
+    joint_units=8, pose_units=8, dropout=0.3,
 )  # fmt: skip
 SETTINGS = TrainSettings(epochs=3, batch=7, device="cpu")
 SCRIPT = Path(__file__).with_name("two_processes.py")

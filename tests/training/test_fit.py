@@ -8,14 +8,14 @@ import torch
 from pan_core.errors import ConfigError, DataError
 from pan_core.model.pan import PanSettings
 from pan_core.training.augmentation import AugmentationSettings
-from pan_core.training.fit import build_network, fit
+from pan_core.training.fit import body, build_network, fit
 from pan_core.training.predict import length_batches, predict
 from pan_core.training.samples import build_samples
 from pan_core.training.settings import TrainSettings
 
 SMALL = PanSettings(
     graph_channels=(8,), pools=2, pooled_channels=4, joint_heads=2, frame_channels=16, hidden=16, pose_heads=2,
-    attention_units=8, dropout=0.1, pooling=True,
+    joint_units=8, pose_units=8, dropout=0.1, pooling=True,
 )  # fmt: skip
 QUICK = TrainSettings(epochs=4, batch=8, learning_rate=3e-3, device="cpu")
 
@@ -38,6 +38,27 @@ def samples(request, sticks):
 def train(samples, path, **changes):
     arguments = {"settings": QUICK, "model_settings": SMALL, "checkpoint": path / "c.pt", "seed": 3, **changes}
     return fit(*samples, **arguments)
+
+
+def test_a_training_can_begin_with_weights_of_another(samples, tmp_path):
+    """Without a step of any size the body stays what it began with, and the heads are drawn anew."""
+    first = train(samples, tmp_path)
+    still = dataclasses.replace(QUICK, epochs=1, learning_rate=1e-12)
+    begun = train(samples, tmp_path / "b", settings=still, start=body(first.model), seed=4)
+    for name, value in first.model.state_dict().items():
+        same = torch.allclose(value.float(), begun.model.state_dict()[name].float(), atol=1e-6)
+        if name.startswith(("class_head", "action_head")):
+            assert not same, name
+        elif "running" not in name and "batches" not in name:
+            assert same, name
+
+
+def test_weights_of_another_network_are_refused(samples, tmp_path):
+    first = train(samples, tmp_path)
+    with pytest.raises(DataError, match="do not fit the network"):
+        train(samples, tmp_path / "b", model_settings=dataclasses.replace(SMALL, hidden=8), start=body(first.model))
+    with pytest.raises(DataError, match=r"which has no ear\.weight"):
+        train(samples, tmp_path / "b", start=body(first.model) | {"ear.weight": torch.zeros(1)})
 
 
 def weights(result) -> dict[str, np.ndarray]:

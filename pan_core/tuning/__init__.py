@@ -1,0 +1,1 @@
+"""Search of hyperparameters: accuracy on validation groups against the time of one frame, with Optuna."""

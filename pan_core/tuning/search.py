@@ -1,0 +1,196 @@
+"""The work of one process on a study: trials until enough are complete, then the leaders again with fresh seeds."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from pan_core.errors import PanError
+from pan_core.tuning.space import Values
+from pan_core.tuning.study import ACCURACY, CURVE, DEFAULTS, STEP_MS, WHY, Study, step_of
+from pan_core.tuning.workers import Worker, bury
+
+POLL_S = 1.0
+LEAST_GIVEN_UP, MOST_GIVEN_UP = 20, 4
+"""Trials given up before a search is, and how many more for each complete trial wanted."""
+
+Report = Callable[[int, dict[str, float]], None]
+
+
+class Objective(Protocol):
+    """What a study measures."""
+
+    def step_ms(self, values: Values) -> float:
+        """Time of one frame, in ms."""
+
+    def accuracy(self, values: Values, seed: int, report: Report) -> float:
+        """Validation accuracy at the end of a training; calls `report` with every epoch and its figures."""
+
+
+class Row(Protocol):
+    """A trial's row in MLflow, open while the trial runs."""
+
+    run_id: str
+
+    def metrics(self, values: dict[str, float], step: int = 0) -> None:
+        """Log figures of an epoch."""
+
+    def tag(self, name: str, value: object) -> None:
+        """Say what became of the trial."""
+
+
+OpenRow = Callable[[str, Values], AbstractContextManager[Row]]
+"""Opens the row of a trial or of a repeat, by its name and values."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a worker needs besides the study.
+
+    Attributes:
+        objective: What is measured.
+        open_row: Opens a row in MLflow.
+        close_row: Closes the row of a worker that died, by its run id.
+    """
+
+    objective: Objective
+    open_row: OpenRow
+    close_row: Callable[[str], None]
+
+
+class Hopeless(Exception):
+    """Ends a training that the pruner gave up; its text says why."""
+
+
+class Surplus(Exception):
+    """Ends a trial that another worker's makes needless, or whose worker was taken for dead."""
+
+
+def search(study: Study, worker: Worker, tools: Tools) -> None:
+    """Run trials until enough are complete, counting those of all workers.
+
+    Whatever a trial raises ends the search, with the trial marked as failed; started again, it goes on.
+    """
+    while True:
+        for dead in worker.dead(study.optuna):
+            if bury(study.optuna, dead) and (run_id := dead.user_attrs.get("mlflow_run_id")):
+                tools.close_row(run_id)
+        wanted = study.plan.trials - len(study.complete)
+        if wanted <= 0:
+            return
+        if len(study.trials(TrialState.RUNNING)) >= wanted:
+            time.sleep(POLL_S)
+            continue
+        _require_hope(study)
+        study.seeded()
+        _offer_defaults(study)
+        _run(study, worker, tools, study.optuna.ask())
+
+
+def repeat(study: Study, number: int, seed: int, tools: Tools) -> None:
+    """Train a leader again with another seed, unless that is done."""
+    if study.repeated(number, seed) is not None:
+        return
+    trial = study.optuna.get_trials(deepcopy=False)[number]
+    values = study.plan.defaults | trial.params
+    with tools.open_row(f"leader {number}, seed {seed}", values) as row:
+        accuracy = tools.objective.accuracy(values, seed, lambda epoch, figures: row.metrics(figures, step=epoch))
+        row.metrics({ACCURACY: accuracy})
+        row.tag("pan.repeats_trial", number)
+    study.keep_repeat(number, seed, accuracy)
+
+
+def _require_hope(study: Study) -> None:
+    """Refuse to go on where almost every trial is given up."""
+    given_up = study.trials(TrialState.PRUNED)
+    if len(given_up) < LEAST_GIVEN_UP + MOST_GIVEN_UP * study.plan.trials:
+        return
+    steps = [step_of(trial) for trial in given_up]
+    raise PanError(
+        f"study {study.plan.name}: {len(given_up)} trials were given up and {len(study.complete)} are complete; the fastest "
+        f"step took {min(steps):.3f} ms and the budget is {study.plan.budget_ms:g} ms: raise latency.budget_step_ms, widen "
+        "tune.space, or choose a milder tune.pruner"
+    )
+
+
+def _offer_defaults(study: Study) -> None:
+    """The defaults are the first trial, and again where the worker that had them died."""
+    if any(DEFAULTS in trial.user_attrs and trial.state != TrialState.FAIL for trial in study.trials()):
+        return
+    space = study.plan.space
+    inside = space.inside(study.plan.defaults)
+    study.optuna.enqueue_trial(inside, user_attrs={DEFAULTS: len(inside) == len(space.entries)})
+
+
+def _run(study: Study, worker: Worker, tools: Tools, trial: Trial) -> None:
+    """One trial to its end, whatever that is."""
+    with worker.take(trial):
+        try:
+            if _enough_without(study, trial.number):
+                raise Surplus("enough trials are complete or running")
+            values = study.plan.space.suggest(trial)
+            with tools.open_row(f"trial {trial.number}", values) as row:
+                trial.set_user_attr("mlflow_run_id", row.run_id)
+                with _told(study, trial, row):
+                    found = _measure(study, tools.objective, trial, values, row)
+                    row.metrics(found)
+                    study.optuna.tell(trial, [found[name] for name in study.plan.objectives])
+        except Surplus:
+            bury(study.optuna, _frozen(study, trial.number))
+        except UpdateFinishedTrialError:
+            return  # the others took this worker for dead and have buried the trial
+        except BaseException:
+            # A storage that is gone is told of by the error itself; the others bury the trial then.
+            with suppress(Exception):
+                bury(study.optuna, _frozen(study, trial.number))
+            raise
+
+
+def _measure(study: Study, objective: Objective, trial: Trial, values: Values, row: Row) -> dict[str, float]:
+    step_ms = objective.step_ms(study.plan.defaults | values)
+    trial.set_user_attr(STEP_MS, step_ms)
+    trial.set_constraint(STEP_MS, step_ms - study.plan.budget_ms)
+    row.metrics({STEP_MS: step_ms})
+    if step_ms > study.plan.budget_ms:
+        raise Hopeless(f"a step takes {step_ms:.3f} ms, the budget is {study.plan.budget_ms:g} ms")
+    curve: list[float] = []
+
+    def report(epoch: int, figures: dict[str, float]) -> None:
+        row.metrics(figures, step=epoch)
+        # A training that goes on from its checkpoint tells its last epoch again.
+        curve[epoch:] = [figures["val_accuracy"]]
+        trial.set_user_attr(CURVE, curve)
+        if study.hopeless(trial.number):
+            raise Hopeless(f"{100 * curve[-1]:.1f} % after {epoch + 1} epochs")
+
+    accuracy = objective.accuracy(study.plan.defaults | values, study.plan.seed, report)
+    return {ACCURACY: accuracy, STEP_MS: step_ms}
+
+
+@contextmanager
+def _told(study: Study, trial: Trial, row: Row) -> Iterator[None]:
+    """Tell the study and the row what became of a trial."""
+    try:
+        yield
+        row.tag("pan.trial_state", "COMPLETE")
+    except Hopeless as reason:
+        trial.set_user_attr(WHY, str(reason))
+        row.tag("pan.trial_state", f"PRUNED: {reason}")
+        study.optuna.tell(trial, state=TrialState.PRUNED)
+    except BaseException as error:
+        row.tag("pan.trial_state", f"FAIL: {type(error).__name__}: {error}"[:250])
+        raise
+
+
+def _enough_without(study: Study, number: int) -> bool:
+    """Whether trials before this one fill the budget: several workers may have asked at the same moment."""
+    before = [t for t in study.trials(TrialState.COMPLETE, TrialState.RUNNING) if t.number < number]
+    return len(before) >= study.plan.trials
+
+
+def _frozen(study: Study, number: int) -> FrozenTrial:
+    return study.optuna.get_trials(deepcopy=False)[number]

@@ -1,0 +1,131 @@
+"""Where studies are kept: a journal file, or a database for workers on several machines."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from pan_core.errors import PanError
+
+STORAGE_VARIABLE = "PAN_OPTUNA_STORAGE"
+
+
+class _Lock:
+    """A lock for the journal that the system gives up when its process dies; Optuna's own would hold all for 30 s."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path)
+
+    def acquire(self) -> bool:
+        self._lock.acquire()
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+class WholeLines(JournalFileBackend):
+    """A journal file that a writer who was killed, or a disk that was full, cannot spoil.
+
+    Either leaves half a line. Optuna reads over it while it is the last, but would write the next line onto its end, and
+    the file could never be read again. Half a line was never acknowledged, so it is cut off before anything is added.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._mutex = _Lock(path.with_name(path.name + ".lock"))
+        super().__init__(str(path), lock_obj=self._mutex)  # type: ignore[arg-type]
+        self._path = path
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Add lines after the last whole one."""
+        self._mutex.acquire()
+        try:
+            _cut_half_line(self._path)
+            super().append_logs(logs)
+        finally:
+            self._mutex.release()
+
+
+def _cut_half_line(path: Path) -> None:
+    with path.open("rb+") as file:
+        size = end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - 4096)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                end = start + found + 1
+                break
+            end = start
+        if end < size:
+            file.truncate(end)
+
+
+def open_storage(journal: Path) -> BaseStorage:
+    """The storage named by PAN_OPTUNA_STORAGE, such as postgresql://user@host/database, else a journal file.
+
+    Args:
+        journal: The file; made where it is missing.
+
+    Raises:
+        PanError: Where the address is none, or its server cannot be reached.
+    """
+    address = os.environ.get(STORAGE_VARIABLE)
+    with readable_errors(journal):
+        if address:
+            return RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(WholeLines(journal))
+
+
+def place(journal: Path) -> str:
+    """Where studies are kept, for messages and for optuna-dashboard; without a password."""
+    address = os.environ.get(STORAGE_VARIABLE)
+    if not address:
+        return str(journal)
+    try:
+        return make_url(address).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "an address that cannot be read"
+
+
+@contextmanager
+def readable_errors(journal: Path) -> Iterator[None]:
+    """Turn what a storage raises into a message that says which storage, and what to do.
+
+    Raises:
+        PanError: Instead of the database's own error.
+    """
+    where = place(journal)
+    try:
+        yield
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise PanError(
+            f"{STORAGE_VARIABLE}: {where} is not an address of a database that can be used here "
+            f"({_first_line(error)}); expected such as postgresql://user@host/database"
+        ) from None
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+        raise PanError(
+            f"{STORAGE_VARIABLE}: {where} cannot be used ({_first_line(cause)}); start its server or correct the address, "
+            "then run again: finished trials are kept"
+        ) from None
+    except ValueError as error:
+        if "log format" not in str(error) and "JSON" not in type(error).__name__:
+            raise
+        raise PanError(
+            f"{journal}: not a journal of studies, or damaged ({error}); move it away, then run again"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    original = getattr(error, "orig", None) or error
+    return str(original).strip().splitlines()[0] if str(original).strip() else type(original).__name__

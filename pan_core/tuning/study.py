@@ -1,0 +1,229 @@
+"""A study: its plan, its trials, its front, its leaders and its winner."""
+
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import optuna
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from pan_core.errors import ConfigError
+from pan_core.tuning.space import Space, Values
+
+ACCURACY, STEP_MS = "accuracy", "step_ms"
+OBJECTIVES = {ACCURACY: StudyDirection.MAXIMIZE, STEP_MS: StudyDirection.MINIMIZE}
+SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, multivariate=True, group=True),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=12),
+}
+PRUNERS: dict[str, Callable[[], BasePruner]] = {
+    "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+    "quarter": lambda: optuna.pruners.PercentilePruner(25.0, n_startup_trials=4, n_warmup_steps=1),
+    "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=2, reduction_factor=2),
+    "none": optuna.pruners.NopPruner,
+}
+CURVE, WHY, DEFAULTS = "curve", "why", "defaults"
+_PLAN = "plan"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study searches, and how.
+
+    Attributes:
+        name: Name of the study in its storage.
+        space: What is varied.
+        defaults: Values of params.yaml by full name; the first trial, as far as the space holds them.
+        trials: Complete trials wanted; pruned and dead ones do not count.
+        objectives: "accuracy", or with "step_ms" beside it.
+        budget_ms: Slowest step that may win; slower trials are not trained.
+        sampler: One of `SAMPLERS`.
+        pruner: One of `PRUNERS`.
+        leaders: Best trials that are trained again before one is named.
+        repeats: Fresh seeds for each of them.
+        seed: Of the sampler, and of every trial's training.
+        rests_on: What must not change within a study besides the space and the objectives: data, settings.
+    """
+
+    name: str
+    space: Space
+    defaults: Values
+    trials: int
+    objectives: Sequence[str]
+    budget_ms: float
+    sampler: str
+    pruner: str
+    leaders: int
+    repeats: int
+    seed: int
+    rests_on: Mapping[str, str]
+
+    @property
+    def stored(self) -> dict[str, str]:
+        """What is kept with the study, to tell whether it is this plan's."""
+        return {
+            "space": json.dumps(self.space.as_dict(), sort_keys=True),
+            "objectives": ", ".join(self.objectives),
+            **self.rests_on,
+        }
+
+
+@dataclass(frozen=True)
+class Leader:
+    """A trial that was trained again with fresh seeds.
+
+    Attributes:
+        number: The trial.
+        accuracies: Validation accuracy with each seed.
+        step_ms: Time of one frame.
+        is_default: Whether it has the values of params.yaml.
+    """
+
+    number: int
+    accuracies: tuple[float, ...]
+    step_ms: float
+    is_default: bool
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over the seeds."""
+        return float(np.mean(self.accuracies))
+
+
+class Study:
+    """A study in its storage.
+
+    Args:
+        plan: What it searches.
+        storage: Where it lies.
+
+    Raises:
+        ConfigError: Where a study of that name searches another space, or rests on other data or settings.
+    """
+
+    def __init__(self, plan: Plan, storage: BaseStorage) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        warnings.filterwarnings("ignore", category=ExperimentalWarning)
+        self.plan = plan
+        directions = [OBJECTIVES[name] for name in plan.objectives]
+        try:
+            # Made and looked up apart: whoever makes it writes down what it is.
+            self.optuna = optuna.create_study(study_name=plan.name, storage=storage, directions=directions)
+            self.optuna.set_metric_names(list(plan.objectives))
+            self.optuna.set_user_attr(_PLAN, plan.stored)
+        except DuplicatedStudyError:
+            self.optuna = optuna.load_study(study_name=plan.name, storage=storage)
+        _require_same(plan, self.optuna.user_attrs.get(_PLAN, plan.stored))
+
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """Trials in some states, all where none is named."""
+        return self.optuna.get_trials(deepcopy=False, states=states or None)
+
+    @property
+    def complete(self) -> list[FrozenTrial]:
+        """Trials that ran to their end."""
+        return self.trials(TrialState.COMPLETE)
+
+    def accuracy(self, trial: FrozenTrial) -> float:
+        """Validation accuracy at the end of a complete trial."""
+        return float(trial.values[list(self.plan.objectives).index(ACCURACY)])
+
+    def front(self) -> list[FrozenTrial]:
+        """Complete trials that no other beats in accuracy and step time at once, the most accurate first."""
+        best: list[FrozenTrial] = []
+        for trial in sorted(self.complete, key=lambda trial: (-self.accuracy(trial), step_of(trial), trial.number)):
+            if all(step_of(trial) < step_of(other) for other in best):
+                best.append(trial)
+        return best
+
+    def leaders(self) -> list[FrozenTrial]:
+        """The most accurate trials within the budget, and the defaults, which any winner has to beat."""
+        within = [trial for trial in self.complete if step_of(trial) <= self.plan.budget_ms]
+        ranked = sorted(within, key=lambda trial: (-self.accuracy(trial), step_of(trial), trial.number))
+        chosen: list[FrozenTrial] = []
+        for trial in ranked:
+            if len(chosen) < self.plan.leaders and all(trial.params != other.params for other in chosen):
+                chosen.append(trial)
+        return chosen + [trial for trial in ranked if trial.user_attrs.get(DEFAULTS) and trial not in chosen]
+
+    def repeat_seeds(self) -> list[int]:
+        """Seeds of the leaders' repeats; that of the search is not among them, since its luck chose them."""
+        return [self.plan.seed + 1 + number for number in range(self.plan.repeats)]
+
+    def repeated(self, number: int, seed: int) -> float | None:
+        """Accuracy of a leader's repeat, None while it has not run."""
+        return self.optuna.user_attrs.get(f"repeat-{number}-{seed}")
+
+    def keep_repeat(self, number: int, seed: int, accuracy: float) -> None:
+        """Write down a leader's repeat."""
+        self.optuna.set_user_attr(f"repeat-{number}-{seed}", accuracy)
+
+    def judged(self) -> list[Leader]:
+        """Leaders with all their repeats, the winner first: most accurate on average, then the faster one."""
+        judged = []
+        for trial in self.leaders():
+            found = [self.repeated(trial.number, seed) for seed in self.repeat_seeds()]
+            accuracies = tuple(value for value in found if value is not None) or (self.accuracy(trial),)
+            if None not in found:
+                is_default = bool(trial.user_attrs.get(DEFAULTS))
+                judged.append(Leader(trial.number, accuracies, step_of(trial), is_default))
+        return sorted(judged, key=lambda leader: (-leader.accuracy, leader.step_ms, leader.number))
+
+    def seeded(self) -> None:
+        """Give the sampler a seed that depends on what is finished, so that a study that was killed goes on alike."""
+        finished = len(self.trials(TrialState.COMPLETE, TrialState.PRUNED))
+        seed = np.random.SeedSequence([self.plan.seed, finished]).generate_state(1)[0]
+        self.optuna.sampler = SAMPLERS[self.plan.sampler](int(seed))
+
+    @cached_property
+    def _pruner(self) -> BasePruner:
+        return PRUNERS[self.plan.pruner]()
+
+    def hopeless(self, number: int) -> bool:
+        """Whether the pruner gives a running trial up, by its validation accuracy so far."""
+        by_accuracy = self.by_accuracy()
+        return self._pruner.prune(by_accuracy, by_accuracy.trials[number])
+
+    def by_accuracy(self) -> optuna.Study:
+        """A copy with accuracy as the one objective and its curve as intermediate values.
+
+        Optuna prunes studies of one objective only, and draws curves and histories of them only.
+        """
+        copy = optuna.create_study(direction=OBJECTIVES[ACCURACY], study_name=self.plan.name)
+        for trial in self.trials():
+            curve = dict(enumerate(trial.user_attrs.get(CURVE, ())))
+            value = self.accuracy(trial) if trial.state == TrialState.COMPLETE else None
+            copy.add_trial(
+                create_trial(
+                    state=trial.state, value=value, params=trial.params, distributions=trial.distributions,
+                    intermediate_values=curve, user_attrs=trial.user_attrs,
+                )
+            )  # fmt: skip
+        return copy
+
+
+def step_of(trial: FrozenTrial) -> float:
+    """Time of one frame with a trial's network, in ms."""
+    return float(trial.user_attrs[STEP_MS])
+
+
+def _require_same(plan: Plan, stored: Mapping[str, str]) -> None:
+    changed = [name for name in {**plan.stored, **stored} if plan.stored.get(name) != stored.get(name)]
+    if changed:
+        raise ConfigError(
+            f"tune.study {plan.name!r}",
+            [
+                *(f"{name}: the study has {stored.get(name)}, but params.yaml now says {plan.stored.get(name)}"
+                  for name in changed),
+                "give the new study another name, or leave tune.study empty for a name of its own",
+            ],
+        )  # fmt: skip
