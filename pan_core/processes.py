@@ -3,8 +3,8 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
@@ -13,6 +13,7 @@ import cv2
 from pan_core.errors import PanError
 
 PARENT_CHECK_S = 1.0
+POLL_S = 1.0
 MOST_DEATHS = 5
 
 
@@ -26,44 +27,57 @@ def process_pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),))
 
 
-def run_jobs(jobs: Sequence[Callable[[], object]], *, workers: int, tick: Callable[[], object]) -> None:
-    """Run jobs that find their own place to go on from, each in a process of its own; one that is killed starts again.
+def run_jobs(
+    rounds: Iterable[Callable[[], Sequence[Callable[[], object]]]], *, workers: int, tick: Callable[[], object]
+) -> None:
+    """Run jobs in worker processes; one whose process is killed starts again, and must find its own place to go on from.
 
     Args:
-        jobs: What can be sent to another process.
+        rounds: Each gives its jobs, which can be sent to another process, when the round before is finished.
         workers: How many run at a time.
         tick: Called about once a second.
 
     Raises:
         PanError: Where processes are killed again and again; memory that does not suffice looks like that.
     """
-    waiting, deaths = list(jobs), 0
+    deaths = 0
+    # A pool of one for each worker: the death of a process breaks its whole pool.
+    idle = [process_pool(1) for _ in range(workers)]
     running: dict[Future[object], tuple[Callable[[], object], ProcessPoolExecutor]] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                job, pool = waiting.pop(0), process_pool(1)
-                running[pool.submit(job)] = job, pool
-            done, _ = wait(running, timeout=1.0)
-            tick()
-            for future in done:
-                job, pool = running.pop(future)
-                pool.shutdown()
-                try:
-                    future.result()
-                except BrokenProcessPool:
-                    deaths += 1
-                    if deaths > MOST_DEATHS:
-                        raise PanError(
-                            f"{deaths} worker processes were killed one after another, by lack of memory or by hand; "
-                            "set workers in params.yaml lower and run again: finished work is kept"
-                        ) from None
-                    waiting.append(job)
+        for jobs in rounds:
+            waiting = list(jobs())
+            while waiting or running:
+                while waiting and idle:
+                    job, pool = waiting.pop(0), idle.pop()
+                    running[pool.submit(job)] = job, pool
+                done, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
+                tick()
+                for future in done:
+                    job, pool = running.pop(future)
+                    try:
+                        future.result()
+                    except BrokenProcessPool:
+                        deaths += 1
+                        _require_life(deaths)
+                        pool, waiting = process_pool(1), [job, *waiting]
+                    idle.append(pool)
     finally:
+        for pool in idle:
+            pool.shutdown()
         for _, pool in running.values():
+            # Whoever called is about to hear of an error; what still runs would go on for long.
             for process in list((pool._processes or {}).values()):
                 process.kill()
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _require_life(deaths: int) -> None:
+    if deaths > MOST_DEATHS:
+        raise PanError(
+            f"{deaths} worker processes were killed one after another, by lack of memory or by hand; set workers in "
+            "params.yaml lower and run again: finished work is kept"
+        )
 
 
 def _begin(parent: int) -> None:

@@ -4,10 +4,10 @@ Test is never read: material of the test part is left out before anything is mad
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def join(params: Params) -> str:
         What was done, in a line.
     """
     with readable_errors(journal()):
-        study = _search(params)
+        study = _search(params, _bench(params))
         return (
             f"study {study.plan.name}: {len(study.complete)} trials are complete; "
             "`pan tune` or `dvc repro` trains the leaders again and names the winner"
@@ -152,25 +152,31 @@ def _plan(params: Params, train: Samples, val: Samples) -> Plan:
 
 def _work_together(params: Params, study: Study) -> None:
     """Workers on the trials, then on the leaders' repeats; both go on where they were."""
+    missing: list[tuple[int, int]] = []
     with tqdm(total=study.plan.trials, desc="tune", unit="trial", dynamic_ncols=True) as bar:
-        run_jobs([_search_here] * workers(params), workers=workers(params), tick=lambda: _show(study, bar))
-    missing = [
-        (trial.number, seed)
-        for trial in study.leaders()
-        for seed in study.repeat_seeds()
-        if study.repeated(trial.number, seed) is None
-    ]
-    if not missing:
-        return
-    with tqdm(total=len(missing), desc="leaders again", unit="training", dynamic_ncols=True) as bar:
-        run_jobs(
-            [partial(_repeat_here, number, seed) for number, seed in missing],
-            workers=workers(params),
-            tick=lambda: _count(bar, sum(study.repeated(*item) is not None for item in missing)),
-        )
+
+        def trials() -> list[Callable[[], object]]:
+            return [_search_here] * workers(params)
+
+        def repeats() -> list[Callable[[], object]]:
+            _show_trials(study, bar)
+            missing.extend(study.missing_repeats())
+            bar.set_description("leaders again", refresh=False)
+            bar.set_postfix_str("", refresh=False)
+            bar.unit = "training"
+            bar.reset(total=len(missing))
+            return [partial(_repeat_here, number, seed) for number, seed in missing]
+
+        def tick() -> None:
+            if missing:
+                _count(bar, len(missing) - len(study.missing_repeats()))
+            else:
+                _show_trials(study, bar)
+
+        run_jobs((trials, repeats), workers=workers(params), tick=tick)
 
 
-def _show(study: Study, bar: tqdm) -> None:
+def _show_trials(study: Study, bar: tqdm) -> None:
     done = study.complete
     if done:
         best = max(study.accuracy(trial) for trial in done)
@@ -184,21 +190,27 @@ def _count(bar: tqdm, done: int) -> None:
         bar.update(done - bar.n)
 
 
+@cache
+def _here() -> tuple[Params, _Bench]:
+    """Parameters and study of a worker process, read once."""
+    params = load_params()
+    return params, _bench(params)
+
+
 def _search_here() -> None:
-    _search(load_params())
+    with readable_errors(journal()):
+        _search(*_here())
 
 
-def _search(params: Params) -> Study:
-    bench = _bench(params)
+def _search(params: Params, bench: _Bench) -> Study:
     with tempfile.TemporaryDirectory() as scratch, Worker(journal().parent / "workers") as worker:
         search(bench.study, worker, _tools(params, bench, Path(scratch)))
     return bench.study
 
 
 def _repeat_here(number: int, seed: int) -> None:
-    params = load_params()
-    bench = _bench(params)
-    with tempfile.TemporaryDirectory() as scratch:
+    params, bench = _here()
+    with readable_errors(journal()), tempfile.TemporaryDirectory() as scratch:
         repeat(bench.study, number, seed, _tools(params, bench, Path(scratch)))
 
 

@@ -167,6 +167,15 @@ class Study:
         """Write down a leader's repeat."""
         self.optuna.set_user_attr(f"repeat-{number}-{seed}", accuracy)
 
+    def missing_repeats(self) -> list[tuple[int, int]]:
+        """Trial and seed of each repeat of a leader that has not run."""
+        return [
+            (trial.number, seed)
+            for trial in self.leaders()
+            for seed in self.repeat_seeds()
+            if self.repeated(trial.number, seed) is None
+        ]
+
     def judged(self) -> list[Leader]:
         """Leaders with all their repeats, the winner first: most accurate on average, then the faster one."""
         judged = []

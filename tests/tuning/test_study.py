@@ -1,0 +1,162 @@
+"""What a study counts, remembers, refuses and names as its winner."""
+
+import dataclasses
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from synthetic import EPOCHS, Hill, Rows, plan, truth, work
+
+from pan_core.errors import ConfigError, PanError
+from pan_core.tuning.search import Tools, repeat
+from pan_core.tuning.space import Choice, Space
+from pan_core.tuning.storage import open_storage
+from pan_core.tuning.study import SAMPLERS, Study, step_of
+
+
+def test_the_budget_counts_complete_trials_only(journal, tmp_path):
+    study = Study(plan(pruner="median", trials=8), open_storage(journal))
+    rows = work(study, tmp_path)
+    states = [trial.state for trial in study.trials()]
+    assert states.count(TrialState.COMPLETE) == 8
+    assert states.count(TrialState.PRUNED) == len(states) - 8 > 0
+    given_up = [row for row in rows.rows if row.tags["pan.trial_state"].startswith("PRUNED")]
+    assert len(given_up) == states.count(TrialState.PRUNED)
+    assert all(max(step for step, _ in row.logged) < EPOCHS - 1 for row in given_up)
+
+
+def test_median_pruner_decides_as_optunas_own_study_of_one_objective_would(journal, tmp_path):
+    """The same trials in the same order, told to a study of accuracy alone by Optuna's own report and should_prune."""
+    study = Study(plan(pruner="median", sampler="random", trials=10), open_storage(journal))
+    work(study, tmp_path)
+    reference = optuna.create_study(
+        direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1)
+    )
+    expected = []
+    for trial in study.trials():
+        other = reference.ask()
+        end = truth(trial.params)
+        state = TrialState.COMPLETE
+        for epoch in range(EPOCHS):
+            other.report(end * (epoch + 1) / EPOCHS, epoch)
+            if other.should_prune():
+                state = TrialState.PRUNED
+                break
+        reference.tell(other, end if state == TrialState.COMPLETE else None, state=state)
+        expected.append(state)
+    assert TrialState.PRUNED in expected
+    assert [trial.state for trial in study.trials()] == expected
+
+
+def test_defaults_are_the_first_trial(journal, tmp_path):
+    study = Study(plan(), open_storage(journal))
+    work(study, tmp_path)
+    assert study.trials()[0].params == study.plan.defaults
+    assert [trial.number for trial in study.trials() if trial.user_attrs.get("defaults")] == [0]
+
+
+def test_defaults_outside_the_space_are_taken_as_far_as_they_lie_in_it(journal, tmp_path):
+    study = Study(plan(defaults={"net.width": 64, "train.rate": 0.5}, trials=2), open_storage(journal))
+    work(study, tmp_path)
+    first = study.trials()[0]
+    assert first.params["train.rate"] == 0.5
+    assert first.user_attrs["defaults"] is False
+
+
+def test_a_network_over_the_budget_is_not_trained(journal, tmp_path):
+    hill, study = Hill(), Study(plan(budget_ms=2.0, trials=10), open_storage(journal))
+    work(study, tmp_path, hill)
+    assert any(values["net.width"] == 32 for values in hill.measured)
+    assert all(values["net.width"] < 32 for values, _ in hill.trained)
+    assert all(step_of(trial) <= 2.0 for trial in study.leaders())
+
+
+def test_a_budget_that_nothing_meets_ends_the_search(journal, tmp_path):
+    study = Study(plan(budget_ms=0.1), open_storage(journal))
+    with pytest.raises(PanError, match=r"0 are complete; the fastest step took 0\.800 ms and the budget is 0\.1 ms"):
+        work(study, tmp_path)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_front_is_optunas(journal, tmp_path, sampler):
+    study = Study(plan(sampler=sampler, trials=14), open_storage(journal))
+    work(study, tmp_path)
+    own = {(study.accuracy(trial), step_of(trial)) for trial in study.front()}
+    assert own == {tuple(trial.values) for trial in study.optuna.best_trials}
+
+
+def test_one_objective_will_do(journal, tmp_path):
+    study = Study(plan(objectives=("accuracy",), pruner="median"), open_storage(journal))
+    work(study, tmp_path)
+    assert study.accuracy(study.leaders()[0]) == max(trial.value for trial in study.complete)
+
+
+def test_search_finds_the_hill(journal, tmp_path):
+    """Chance has the rate within a factor of 3 of the best, and the widest network, in one trial of twelve."""
+    study = Study(plan(objectives=("accuracy",), trials=30), open_storage(journal))
+    work(study, tmp_path)
+    best = study.leaders()[0].params
+    assert best["net.width"] == 32
+    assert 0.003 < best["train.rate"] < 0.03
+
+
+def test_a_study_that_was_stopped_goes_on_as_if_undisturbed(tmp_path):
+    whole = Study(plan(trials=9), open_storage(tmp_path / "a" / "journal.log"))
+    work(whole, tmp_path)
+    for trials in (3, 9):
+        parts = Study(plan(trials=trials), open_storage(tmp_path / "b" / "journal.log"))
+        work(parts, tmp_path)
+    assert [trial.params for trial in parts.trials()] == [trial.params for trial in whole.trials()]
+
+
+def test_a_trial_that_fails_is_marked_and_the_study_goes_on(journal, tmp_path):
+    class Breaks(Hill):
+        def accuracy(self, values, seed, report):
+            if len(self.trained) == 2:
+                raise MemoryError("no more")
+            return super().accuracy(values, seed, report)
+
+    study, rows = Study(plan(), open_storage(journal)), Rows()
+    with pytest.raises(MemoryError):
+        work(study, tmp_path, Breaks(), rows)
+    assert [trial.state for trial in study.trials()] == [TrialState.COMPLETE] * 2 + [TrialState.FAIL]
+    assert rows.rows[-1].tags["pan.trial_state"] == "FAIL: MemoryError: no more"
+    again = Study(plan(), open_storage(journal))
+    work(again, tmp_path)
+    assert len(again.complete) == 6
+
+
+def test_winner_is_the_mean_over_fresh_seeds(journal, tmp_path):
+    """The defaults are judged, too: a search that found nothing better must not win by luck."""
+    study, hill, rows = Study(plan(trials=8), open_storage(journal)), Hill(), Rows()
+    work(study, tmp_path)
+    tools = Tools(hill, rows.open, rows.closed.append)
+    assert study.judged() == []
+    for number, seed in study.missing_repeats():
+        repeat(study, number, seed, tools)
+    assert study.missing_repeats() == []
+    judged = study.judged()
+    assert {seed for _, seed in hill.trained} == {1, 2}
+    assert len(judged) == 3
+    assert [leader.number for leader in judged if leader.is_default] == [0]
+    for leader in judged:
+        values = study.trials()[leader.number].params
+        assert leader.accuracies == pytest.approx([truth(values, 1), truth(values, 2)])
+    assert judged[0].accuracy == max(leader.accuracy for leader in judged)
+    trained = len(hill.trained)
+    repeat(study, judged[0].number, 1, tools)
+    assert len(hill.trained) == trained
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"space": Space({"net.width": Choice((8, 64))})}, "space: the study has"),
+        ({"rests_on": {"data": "d2"}}, "data: the study has d1, but params.yaml now says d2"),
+        ({"objectives": ("accuracy",)}, "objectives: the study has accuracy, step_ms"),
+    ],
+)
+def test_another_study_under_the_same_name_is_refused_before_any_trial(journal, tmp_path, change, said):
+    work(Study(plan(trials=1), open_storage(journal)), tmp_path)
+    with pytest.raises(ConfigError, match=said):
+        Study(dataclasses.replace(plan(), **change), open_storage(journal))
