@@ -7,9 +7,11 @@ import optuna
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from optuna.trial import FrozenTrial, TrialState
 
 from pan_core.evaluation.plots import BLUE, FAINT, GREEN, VERMILLION, Picture, canvas, drawn
+from pan_core.tuning.space import Choice, Range
 from pan_core.tuning.study import CURVE, Study, step_of
 
 FEWEST = 4
@@ -134,20 +136,32 @@ def slices(study: Study) -> tuple[Figure, str]:
         axes.set_visible(False)
     for name, axes in zip(names, grid.flat, strict=False):
         _slice(study, name, axes)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("accuracy (%)")
     return figure, f"Validation accuracy against the values of {', '.join(names)}."
+
+
+def _scale(axes: Axes, entry: Range) -> None:
+    """The whole range, with plain numbers; matplotlib's own would write over each other on so small axes."""
+    if entry.log:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlim(entry.low, entry.high)
 
 
 def _slice(study: Study, name: str, axes: Axes) -> None:
     done = [trial for trial in study.complete if name in trial.params]
     entry = study.plan.space.entries[name]
     values = [trial.params[name] for trial in done]
-    if getattr(entry, "values", None):
-        labels = [str(value) for value in entry.values]  # type: ignore[union-attr]
+    if isinstance(entry, Choice):
+        labels = [str(value) for value in entry.values]
         axes.set_xticks(range(len(labels)), labels)
         axes.set_xlim(-0.5, len(labels) - 0.5)
         values = [labels.index(str(value)) for value in values]
-    elif getattr(entry, "log", False):
-        axes.set_xscale("log")
+    elif isinstance(entry, Range):
+        _scale(axes, entry)
     shades = [to_rgba(GREEN, 0.3 + 0.7 * place / max(1, len(done) - 1)) for place in range(len(done))]
     axes.scatter(values, [study.accuracy(trial) for trial in done], s=24, color=shades)
     axes.set_xlabel(name.split(".", 1)[1])
