@@ -225,11 +225,12 @@ def _tools(params: Params, bench: _Bench, scratch: Path) -> Tools:
     def open_row(name: str, values: Values) -> AbstractContextManager[Run]:
         return tracker.nested(parent, name, params=values)
 
-    trainer = Trainer(bench.train, bench.val, partial(_settings, params), scratch)
+    trainer = Trainer(bench.train, bench.val, partial(trial_settings, params), scratch)
     return Tools(trainer, open_row, tracker.give_up)
 
 
-def _settings(params: Params, values: Values) -> Settings:
+def trial_settings(params: Params, values: Values) -> Settings:
+    """Network and training of a trial: params.yaml's, with the values of the trial, at the length of a trial."""
     model, train = params.varied(values)
     training = replace(train_settings(train), epochs=params.tune.epochs, least_steps=0)
     return Settings(network_settings(model), training)
