@@ -15,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from pan_core.benchmark_commands import app as benchmark_commands
 from pan_core.data_commands import app as data_commands
 from pan_core.errors import PanError
+from pan_core.registry_commands import app as registry_commands
 
 app = typer.Typer(
     help="From videos to a validated skeleton action recogniser.",
@@ -38,6 +39,7 @@ class _Commands(typer.core.TyperGroup):
 app.info.cls = _Commands
 app.add_typer(benchmark_commands, name="benchmark")
 app.add_typer(data_commands, name="data")
+app.add_typer(registry_commands, name="registry")
 
 
 @app.command()
@@ -106,7 +108,9 @@ def explain(
 def predict(
     video: Annotated[Path, typer.Argument(help="Video file.")],
     out: Annotated[Path, typer.Option(help="Folder for the annotated video and the timeline.")] = Path("predictions"),
-    model: Annotated[Path | None, typer.Option(help="Folder of a trained online recogniser.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of a trained online recogniser; the champion where left out.")
+    ] = None,
 ) -> None:
     """Recognise the actions in a video: writes an annotated video and a JSON timeline."""
     from pan_core.pipeline import predict as predict_video

@@ -252,6 +252,13 @@ class LatencyParams(Section):
     budget_frame_ms: PositiveFloat = 300.0
 
 
+class PromoteParams(Section):
+    """How much worse than the champion a challenger may be; see `pan_core.registry.decision.Margins`."""
+
+    accuracy_margin: Share = 0.02
+    class_margin: Share = 0.2
+
+
 class Params(Section):
     """The whole of params.yaml."""
 
@@ -271,6 +278,7 @@ class Params(Section):
     evaluate: EvaluateParams = EvaluateParams()
     export: ExportParams = ExportParams()
     latency: LatencyParams = LatencyParams()
+    promote: PromoteParams = PromoteParams()
 
     @field_validator("dataset")
     @classmethod

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pan_core.config import PARAMS_FILE, load_params, set_dataset
+from pan_core.config import PARAMS_FILE, Params, load_params, set_dataset
 from pan_core.datasets import dataset_by_name
 from pan_core.errors import DataError, PanError
 from pan_core.files import atomic_path, read_json
@@ -81,7 +81,7 @@ def predict(video: Path, *, out: Path, model: Path | None = None) -> str:
     Args:
         video: Video file.
         out: Folder to write to.
-        model: Folder of an online recogniser; the one that the last run trained where None.
+        model: Folder of an online recogniser. Where None the champion, or what the last run trained while there is none.
 
     Returns:
         What was found, in a few lines.
@@ -95,25 +95,39 @@ def predict(video: Path, *, out: Path, model: Path | None = None) -> str:
     from pan_core.progress import progress_bar
 
     params = load_params()
-    folder = model or paths.model_folder("online", params.split.splits[0])
+    folder, name = (model, str(model)) if model else _in_use(params)
     extractor = PoseExtractor(
         paths.POSE_MODEL / "pose.onnx", settings=ExtractionSettings(**params.pose.model_dump()), threads=2
     )
     recogniser = load_model(folder)
     with progress_bar("predict", "frame") as update:
         found = predict_video(
-            video, extractor=extractor, recogniser=recogniser, out=out, model_name=str(folder), progress=update
+            video, extractor=extractor, recogniser=recogniser, out=out, model_name=name, progress=update
         )
     lines = [
         f"person {p.id}: {p.label} ({p.confidence:.0%}), {p.start_s:.1f} s to {p.end_s:.1f} s" for p in found.people
     ]
     return "\n".join(
         [
+            f"recogniser: {name}",
             *(lines or [str(found.reason)]),
             f"written: {out / found.annotated}",
             f"written: {out / (video.stem + '_timeline.json')}",
         ]
     )
+
+
+def _in_use(params: Params) -> tuple[Path, str]:
+    """Folder and name of the recogniser that is in use."""
+    from pan_core.registry.models import Registry
+    from pan_core.stages.promote import registry_name
+
+    registry = Registry(registry_name(params.dataset))
+    champion = registry.champion()
+    if champion is None:
+        folder = paths.model_folder("online", params.split.splits[0])
+        return folder, str(folder)
+    return registry.fetch(champion, paths.cache() / "registry"), f"{registry.name} version {champion.number} (champion)"
 
 
 def explain(clip_id: str, *, out: Path, model: Path | None = None) -> str:

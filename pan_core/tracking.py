@@ -68,6 +68,10 @@ class Run:
         log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
         log(self.run_id, str(path), folder)
 
+    def artifact_uri(self, folder: str) -> str:
+        """Where a folder of the run's artifacts lies."""
+        return f"{self._client.get_run(self.run_id).info.artifact_uri}/{folder}"
+
     def text(self, text: str, name: str) -> None:
         """Attach text, such as an SVG picture, as a file of that name."""
         self._client.log_text(self.run_id, text, name)

@@ -16,4 +16,5 @@ STAGES = (
     "evaluate",
     "export",
     "latency",
+    "promote",
 )

@@ -1,4 +1,4 @@
-"""Stage latency: time of one frame on this machine against its budget, and the summary of the whole run."""
+"""Stage latency: time of one frame on this machine against its budget."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -9,14 +9,12 @@ from pan_core.config import Params
 from pan_core.datasets.actors import Performer, render_scene
 from pan_core.edge.latency import Latency, measure, require_budget
 from pan_core.edge.recogniser import StepRecogniser, StreamState
-from pan_core.files import write_json
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
 from pan_core.progress import progress_bar
 from pan_core.skeletons import convert
 from pan_core.stages import paths
 from pan_core.stages.learning import read_material
-from pan_core.stages.runner import result_of
-from pan_core.tracking import Run, Tracker
+from pan_core.tracking import Run
 
 Count = Callable[[int, int], None]
 
@@ -40,7 +38,6 @@ def run(params: Params, tracked: Run) -> dict:
     tracked.metrics(figures)
     require_budget("one PAN step, features included", step.p90_ms, params.latency.budget_step_ms)
     require_budget("one frame, from picture to action", frame.p90_ms, params.latency.budget_frame_ms)
-    _write_summary(params, figures)
     return {"kind": "measured on this host", **figures}
 
 
@@ -89,32 +86,3 @@ def _counted(items: Iterator[np.ndarray] | np.ndarray, total: int, count: Count)
     for done, item in enumerate(items, start=1):
         yield item
         count(done, total)
-
-
-def _write_summary(params: Params, latency: dict[str, float]) -> None:
-    """The figures of the closing table, which are also the pipeline's one row in MLflow."""
-    split, pose, evaluate, export = (result_of(stage) for stage in ("split", "pose", "evaluate", "export"))
-    summary = {
-        "dataset": params.dataset,
-        "clips": split["clips"],
-        "classes": split["classes"],
-        "pose_pck": pose["pck"],
-        "test_accuracy": evaluate["test_accuracy"],
-        "test_accuracy_clip": evaluate.get("test_accuracy_clip"),
-        "test_accuracy_online": evaluate["test_accuracy_online"],
-        "test_accuracy_mode": evaluate["test_accuracy_mode"],
-        "test_clips": evaluate["test_clips"],
-        "test_clips_listed": evaluate["test_clips_listed"],
-        "latency_p90_ms": latency["frame_p90_ms"],
-        "latency_p50_ms": latency["frame_p50_ms"],
-        "latency_p99_ms": latency["frame_p99_ms"],
-        "latency_step_p90_ms": latency["step_p90_ms"],
-        "latency_kind": "measured on this host",
-        "params": export["online_params"],
-        "model_bytes": export["online_bytes"],
-        "model_sha256": export["online_sha256"],
-    }
-    row = {key: value for key, value in summary.items() if isinstance(value, int | float)}
-    tags = {"model_sha256": summary["model_sha256"], "report": paths.REPORT}
-    run_id = Tracker(params.dataset).close_pipeline(params.fingerprint(), row, tags)
-    write_json(paths.SUMMARY, summary | {"mlflow_run_id": run_id})

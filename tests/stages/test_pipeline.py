@@ -133,6 +133,47 @@ def test_other_training_parameters_train_again_and_nothing_before(finished):
     assert {name: len(history) for name, history in histories.items()} == {"clip-split1": 3, "online-split1": 3}
 
 
+def test_the_first_model_is_the_champion(finished):
+    workspace, _ = finished
+    decided = json.loads((workspace.folder / "reports" / "promote.json").read_text())
+    status, output = workspace.run("pan", "registry", "list")
+    assert status == 0, output
+    if decided["promoted"]:
+        assert "pan-penn_action version 1 (champion)" in output
+        assert decided["reason"].startswith("promoted; all")
+    else:  # the expectations on so small a dataset need not be met, and are a condition
+        assert decided["reason"].startswith("refused; expectations on the data")
+        assert workspace.run("pan", "registry", "promote", "1")[0] == 0
+    page = (workspace.folder / "reports" / "promotion.html").read_text()
+    assert "latency of a step, this host" in page
+    status, output = workspace.run("pan", "registry", "rollback")
+    assert status == 1
+    assert "version 1 is the only champion so far" in output
+
+
+def test_a_second_model_is_weighed_against_the_champion_and_can_be_taken_back(finished):
+    workspace, _ = finished
+    workspace.set({"train.epochs": 2})
+    status, output = workspace.run("dvc", "repro")
+    assert status == 0, output[-3000:]
+    decided = json.loads((workspace.folder / "reports" / "promote.json").read_text())
+    summary = json.loads((workspace.folder / "reports" / "summary.json").read_text())
+    assert decided["version"] == summary["registered_version"] == 2
+    assert decided["champion"] == "version 1 (champion)"
+    names = [check["name"] for check in decided["checks"]]
+    assert {"classes", "accuracy on the holdout", "each class"} <= set(names)
+    listed = workspace.run("pan", "registry", "list")[1]
+    assert f"version {2 if decided['promoted'] else 1} (champion)" in listed
+    assert decided["reason"] in listed
+    assert workspace.run("pan", "registry", "promote", "2")[0] == 0
+    status, output = workspace.run("pan", "registry", "rollback")
+    assert status == 0
+    assert "version 1 is the champion again, version 2 is not" in output
+    status, output = workspace.run("pan", "registry", "promote", "9")
+    assert status == 1
+    assert "has no version 9; it has 2, 1" in output
+
+
 def test_a_budget_that_does_not_hold_stops_the_run(finished):
     workspace, _ = finished
     workspace.set({"latency.budget_step_ms": 0.0001})

@@ -1,0 +1,1 @@
+"""Which model is in use: versions in the MLflow Model Registry, and who takes the champion's place."""

@@ -1,0 +1,192 @@
+"""Whether a challenger takes the champion's place: every condition with what was found and what was allowed.
+
+Both have judged the same holdout: clips of groups that neither was trained on.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pan_core.benchmark.statistics import compare
+from pan_core.errors import DataError
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition.
+
+    Attributes:
+        name: What is asked.
+        passed: Whether it holds.
+        found: What was found, in words.
+        allowed: What is allowed, in words.
+    """
+
+    name: str
+    passed: bool
+    found: str
+    allowed: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a model made of the holdout, and what it learnt from.
+
+    Attributes:
+        name: Of the model, for people.
+        hits: Whether each holdout clip was recognised, by clip id.
+        labels: Classes that the model knows.
+        groups: Groups that it was trained or validated on.
+    """
+
+    name: str
+    hits: Mapping[str, bool]
+    labels: frozenset[str]
+    groups: frozenset[str]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the holdout that was recognised."""
+        return sum(self.hits.values()) / len(self.hits)
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Clips that decide.
+
+    Attributes:
+        labels: True class by clip id.
+        groups: Group by clip id.
+    """
+
+    labels: Mapping[str, str]
+    groups: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Margins:
+    """How much worse a challenger may be.
+
+    Attributes:
+        accuracy: The lower end of the 95 % interval of its accuracy minus the champion's must not be below minus this.
+        class_accuracy: No class may lose more than this share of its holdout clips.
+    """
+
+    accuracy: float
+    class_accuracy: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided and why.
+
+    Attributes:
+        promoted: Whether every condition holds.
+        checks: The conditions.
+        champion: The model in use before; empty where there was none.
+        challenger: The new model.
+        difference: Accuracy of the challenger minus that of the champion; None without a champion.
+    """
+
+    promoted: bool
+    checks: tuple[Check, ...]
+    champion: str
+    challenger: str
+    difference: float | None
+
+    @property
+    def reason(self) -> str:
+        """In one line."""
+        if refused := [
+            f"{check.name}: {check.found}, allowed {check.allowed}" for check in self.checks if not check.passed
+        ]:
+            return "refused; " + "; ".join(refused)
+        return f"promoted; all {len(self.checks)} conditions hold"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self) | {"reason": self.reason}
+
+
+def decide(
+    challenger: Judged, champion: Judged | None, holdout: Holdout, margins: Margins, others: Iterable[Check] = ()
+) -> Decision:
+    """Weigh a challenger.
+
+    Args:
+        challenger: The new model.
+        champion: The model in use; None at the first time, when only the challenger's own conditions count.
+        holdout: The clips that both judged.
+        margins: How much worse the challenger may be.
+        others: Conditions that were looked at elsewhere: latency, parity, data.
+
+    Raises:
+        DataError: Where there is no holdout, or a model did not judge all of it.
+    """
+    if not holdout.labels:
+        raise DataError("no holdout: the test part of the split is empty, so nothing can be decided")
+    models = [challenger, *([champion] if champion else [])]
+    for model in models:
+        if model.hits.keys() != holdout.labels.keys():
+            absent = sorted(holdout.labels.keys() - model.hits.keys())
+            raise DataError(
+                f"{model.name}: has not judged {len(absent)} of {len(holdout.labels)} holdout clips, such as {absent[:1]}"
+            )
+    checks = [_unseen(model, holdout) for model in models]
+    difference = None
+    if champion:
+        difference = challenger.accuracy - champion.accuracy
+        checks += [
+            _labels(challenger, champion),
+            _accuracy(challenger, champion, margins),
+            _classes(challenger, champion, holdout, margins),
+        ]
+    checks += others
+    promoted = all(check.passed for check in checks)
+    return Decision(promoted, tuple(checks), champion.name if champion else "", challenger.name, difference)
+
+
+def _unseen(model: Judged, holdout: Holdout) -> Check:
+    shared = sorted(set(holdout.groups.values()) & model.groups)
+    found = f"shares {_some(shared)} with its training" if shared else "shares none with its training"
+    return Check(f"groups of the holdout, {model.name}", not shared, found, "none")
+
+
+def _labels(challenger: Judged, champion: Judged) -> Check:
+    lost = sorted(champion.labels - challenger.labels)
+    return Check(
+        "classes", not lost, f"does not know {_some(lost)}" if lost else "knows all of the champion's", "none lost"
+    )
+
+
+def _accuracy(challenger: Judged, champion: Judged, margins: Margins) -> Check:
+    found = compare([_numbers(challenger)], [_numbers(champion)])
+    words = (
+        f"{100 * challenger.accuracy:.1f} % against {100 * champion.accuracy:.1f} %, difference {100 * found.difference:+.1f} points, "
+        f"95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f} over {found.clips} clips"
+    )
+    allowed = f"interval above {-100 * margins.accuracy:+.1f} points"
+    return Check("accuracy on the holdout", found.low >= -margins.accuracy, words, allowed)
+
+
+def _classes(challenger: Judged, champion: Judged, holdout: Holdout, margins: Margins) -> Check:
+    drops = {}
+    for label in sorted(set(holdout.labels.values())):
+        own = [clip for clip, name in holdout.labels.items() if name == label]
+        drops[label] = sum(champion.hits[clip] - challenger.hits[clip] for clip in own) / len(own)
+    worst = max(drops, key=lambda label: drops[label])
+    fallen = [
+        f"{label} by {100 * drop:.0f} points" for label, drop in drops.items() if drop > margins.class_accuracy + 1e-9
+    ]
+    found = (
+        f"fell: {', '.join(fallen)}" if fallen else f"largest fall {100 * max(0, drops[worst]):.0f} points ({worst})"
+    )
+    return Check("each class", not fallen, found, f"at most {100 * margins.class_accuracy:.0f} points each")
+
+
+def _numbers(model: Judged) -> dict[str, float]:
+    return {clip: float(hit) for clip, hit in model.hits.items()}
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,167 @@
+"""Versions of a recogniser in the MLflow Model Registry, with the aliases champion and challenger."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pan_core.errors import PanError
+from pan_core.files import atomic_path
+from pan_core.tracking import store_uri
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+_CHAMPIONS = "pan.champions"
+"""Tag of the registered model: its champions in the order of their promotions, for the way back."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered recogniser.
+
+    Attributes:
+        number: Its version.
+        aliases: Those that point to it.
+        tags: What was written on it, the decision among them.
+        source: Where its files lie.
+        run_id: MLflow run that registered it.
+        created: Milliseconds since 1970.
+    """
+
+    number: int
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str]
+    source: str
+    run_id: str
+    created: int
+
+
+class Registry:
+    """Versions of one recogniser.
+
+    Args:
+        name: Of the registered model, such as "pan-actors".
+
+    Raises:
+        PanError: Where the store cannot be reached.
+    """
+
+    def __init__(self, name: str) -> None:
+        from mlflow import MlflowClient
+
+        self.name = name
+        self._client = MlflowClient(tracking_uri=store_uri(), registry_uri=store_uri())
+
+    def register(self, source: str, run_id: str, tags: Mapping[str, str]) -> Version:
+        """Add a version, which becomes the challenger."""
+        self._model() or self._client.create_registered_model(self.name)
+        made = self._client.create_model_version(self.name, source=source, run_id=run_id, tags=dict(tags))
+        self._client.set_registered_model_alias(self.name, CHALLENGER, str(made.version))
+        return self.version(int(made.version))
+
+    def versions(self) -> list[Version]:
+        """All versions, the newest first; empty where nothing was registered."""
+        model = self._model()
+        if model is None:
+            return []
+        found = self._client.search_model_versions(f"name = '{self.name}'")
+        return sorted((_version(each, model.aliases) for each in found), key=lambda each: -each.number)
+
+    def version(self, number: int) -> Version:
+        """One version.
+
+        Raises:
+            PanError: Where there is none of that number.
+        """
+        known = self.versions()
+        for each in known:
+            if each.number == number:
+                return each
+        raise PanError(
+            f"{self.name}: has no version {number}; it has {', '.join(str(each.number) for each in known) or 'none'}"
+        )
+
+    def champion(self) -> Version | None:
+        """The version in use, None before the first promotion."""
+        return next((each for each in self.versions() if CHAMPION in each.aliases), None)
+
+    def promote(self, number: int) -> None:
+        """Make a version the champion; it stops being the challenger."""
+        version = self.version(number)
+        if CHAMPION in version.aliases:
+            return
+        self._remember([*self._champions(), number])
+        self._client.set_registered_model_alias(self.name, CHAMPION, str(number))
+        if CHALLENGER in version.aliases:
+            self._client.delete_registered_model_alias(self.name, CHALLENGER)
+
+    def rollback(self) -> tuple[int, int]:
+        """Give the place back to the champion before; returns the versions that left and that came.
+
+        Raises:
+            PanError: Where there was no champion before.
+        """
+        champions = self._champions()
+        if len(champions) < 2:
+            now = f"version {champions[0]} is the only champion so far" if champions else "there is no champion"
+            raise PanError(f"{self.name}: {now}, so there is none to go back to; see `pan registry list`")
+        self._client.set_registered_model_alias(self.name, CHAMPION, str(champions[-2]))
+        self._remember(champions[:-1])
+        return champions[-1], champions[-2]
+
+    def tag(self, number: int, name: str, value: str) -> None:
+        """Write something on a version."""
+        self._client.set_model_version_tag(self.name, str(number), name, value[:5000])
+
+    def fetch(self, version: Version, cache: Path) -> Path:
+        """Folder with the files of a version, copied into the cache once.
+
+        Raises:
+            PanError: Where they are gone.
+        """
+        import mlflow
+
+        folder = cache / self.name / f"{version.number}-{version.run_id[:8]}"
+        if not folder.is_dir():
+            try:
+                with atomic_path(folder) as partial:
+                    mlflow.artifacts.download_artifacts(
+                        artifact_uri=version.source, dst_path=str(partial.parent), tracking_uri=store_uri()
+                    )
+                    (partial.parent / Path(version.source).name).rename(partial)
+            except (mlflow.exceptions.MlflowException, OSError) as error:
+                raise PanError(
+                    f"{self.name}: the files of version {version.number} cannot be had from {version.source} ({error}); "
+                    "choose another with `pan registry promote`"
+                ) from error
+        return folder
+
+    def _model(self) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_registered_model(self.name)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise PanError(f"MLflow registry {store_uri()}: cannot be read ({error})") from error
+
+    def _champions(self) -> list[int]:
+        model = self._model()
+        if model is None:
+            return []
+        current = model.aliases.get(CHAMPION)
+        told = list(json.loads(model.tags.get(_CHAMPIONS, "[]")))
+        # An alias that was moved by hand, in MLflow's own UI, counts: it is what everybody uses.
+        if current is not None and (not told or told[-1] != int(current)):
+            told.append(int(current))
+        return told
+
+    def _remember(self, champions: list[int]) -> None:
+        self._client.set_registered_model_tag(self.name, _CHAMPIONS, json.dumps(champions))
+
+
+def _version(found: Any, aliases: Mapping[str, object]) -> Version:
+    number = int(found.version)
+    own = tuple(sorted(alias for alias, version in aliases.items() if int(str(version)) == number))
+    return Version(number, own, dict(found.tags), found.source, found.run_id or "", int(found.creation_timestamp))

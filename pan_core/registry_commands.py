@@ -1,0 +1,55 @@
+"""`pan registry`: the versions of the recogniser, and which of them is in use."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pan_core.registry.models import Registry
+
+app = typer.Typer(help="Versions of the recogniser: which is the champion, and why.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_versions() -> None:
+    """Show every version with its figures and what was decided, the newest first."""
+    registry = _registry()
+    versions = registry.versions()
+    if not versions:
+        typer.echo(f"{registry.name}: nothing is registered yet; `pan run` registers what it trains")
+    for version in versions:
+        made = datetime.fromtimestamp(version.created / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+        role = f" ({', '.join(version.aliases)})" if version.aliases else ""
+        accuracy = float(version.tags.get("test_accuracy_online", "nan"))
+        typer.echo(
+            f"{registry.name} version {version.number}{role}: {100 * accuracy:.1f} % online, "
+            f"step p90 {version.tags.get('step_p90_ms', '?')} ms, data {version.tags.get('data', '?')}, {made}"
+        )
+        typer.echo(f"    {version.tags.get('pan.decision', 'not decided')}")
+
+
+@app.command()
+def promote(number: Annotated[int, typer.Argument(metavar="VERSION", help="Number of the version.")]) -> None:
+    """Make a version the champion by hand, whatever was decided."""
+    registry = _registry()
+    registry.promote(number)
+    registry.tag(number, "pan.decision", "promoted by hand")
+    typer.echo(f"{registry.name}: version {number} is the champion")
+
+
+@app.command()
+def rollback() -> None:
+    """Go back to the champion before."""
+    registry = _registry()
+    left, came = registry.rollback()
+    registry.tag(left, "pan.decision", f"rolled back to version {came}")
+    typer.echo(f"{registry.name}: version {came} is the champion again, version {left} is not")
+
+
+def _registry() -> "Registry":
+    from pan_core.config import load_params
+    from pan_core.registry.models import Registry
+    from pan_core.stages.promote import registry_name
+
+    return Registry(registry_name(load_params().dataset))

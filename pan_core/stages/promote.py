@@ -1,0 +1,177 @@
+"""Stage promote: the trained recogniser becomes the challenger, and takes the champion's place if it may; the summary."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pan_core.config import Params
+from pan_core.datasets.splits import groups_of
+from pan_core.files import read_json, sha256_of, write_json
+from pan_core.model.store import LoadedModel, load_model
+from pan_core.registry.decision import Check, Decision, Holdout, Judged, Margins, decide
+from pan_core.registry.models import Registry, Version
+from pan_core.registry.page import write_page
+from pan_core.stages import paths
+from pan_core.stages.learning import Material, read_material
+from pan_core.stages.runner import result_of
+from pan_core.tracking import Run, Tracker, git_commit
+from pan_core.training.predict import predict
+from pan_core.training.samples import build_samples
+
+LINEAGE = "lineage.json"
+SHA256 = "model_sha256"
+
+
+def run(params: Params, tracked: Run) -> dict:
+    """Register the online recogniser of the first split, decide on its test part, and write the summary.
+
+    A refusal is a result, not an error: the champion stays.
+    """
+    material, registry = read_material(), Registry(registry_name(params.dataset))
+    model = paths.model_folder("online", params.split.splits[0])
+    version = _registered(params, material, registry, model, tracked)
+    champion = registry.champion()
+    if champion and champion.number == version.number:
+        outcome = {"version": version.number, "promoted": True, "reason": "this very model is the champion already"}
+    else:
+        decision = _decision(params, material, registry, model, version, champion)
+        if decision.promoted:
+            registry.promote(version.number)
+        registry.tag(version.number, "pan.decision", decision.reason)
+        write_page(paths.PROMOTION, decision)
+        tracked.artifact(paths.PROMOTION)
+        outcome = {"version": version.number, **decision.as_dict()}
+    if not paths.PROMOTION.is_file():
+        write_page(paths.PROMOTION, Decision(True, (), "", f"version {version.number}", None))
+    tracked.tag("pan.decision", outcome["reason"])
+    print(f"{registry.name} version {version.number}: {outcome['reason']}", flush=True)
+    _write_summary(params, registry, outcome)
+    return outcome
+
+
+def registry_name(dataset: str) -> str:
+    """Name of a dataset's recognisers in the registry."""
+    return f"pan-{dataset}"
+
+
+def _registered(params: Params, material: Material, registry: Registry, model: Path, tracked: Run) -> Version:
+    """The version of these very weights, made where there is none."""
+    digest = sha256_of(model / "model.safetensors")
+    for version in registry.versions():
+        if version.tags.get(SHA256) == digest:
+            return version
+    tracked.artifact(model, "model")
+    learnt = material.clips[f"split{params.split.splits[0]}"].isin(["train", "val"])
+    tracked.text(json.dumps({"groups": sorted(set(groups_of(material.clips)[learnt]))}, indent=0), f"model/{LINEAGE}")
+    evaluate, latency = result_of("evaluate"), result_of("latency")
+    tags = {
+        SHA256: digest,
+        "dataset": params.dataset,
+        "test_accuracy_online": f"{evaluate['test_accuracy_online']:.4f}",
+        "step_p90_ms": f"{latency['step_p90_ms']:.3f}",
+        "data": sha256_of(paths.VALID / "clips.parquet")[:16],
+        "git_commit": git_commit(),
+    }
+    return registry.register(tracked.artifact_uri("model"), tracked.run_id, tags)
+
+
+def _decision(
+    params: Params, material: Material, registry: Registry, model: Path, version: Version, champion: Version | None
+) -> Decision:
+    holdout = _Test.of(params, material)
+    groups = groups_of(material.clips)
+    learnt = material.clips[f"split{params.split.splits[0]}"].isin(["train", "val"])
+    challenger = holdout.judged(f"version {version.number}", load_model(model), frozenset(groups[learnt]))
+    present = None
+    if champion:
+        folder = registry.fetch(champion, paths.cache() / "registry")
+        known = frozenset(read_json(folder / LINEAGE)["groups"]) if (folder / LINEAGE).is_file() else frozenset()
+        present = holdout.judged(f"version {champion.number} (champion)", load_model(folder), known)
+    margins = Margins(params.promote.accuracy_margin, params.promote.class_margin)
+    return decide(challenger, present, holdout.holdout, margins, _own_conditions(params))
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The test part of the first split, which decides."""
+
+    params: Params
+    material: Material
+    holdout: Holdout
+
+    @classmethod
+    def of(cls, params: Params, material: Material) -> "_Test":
+        clips = material.clips[material.clips[f"split{params.split.splits[0]}"] == "test"]
+        labels = dict(zip(clips["clip_id"], clips["label"], strict=True))
+        return cls(params, material, Holdout(labels, dict(zip(clips["clip_id"], groups_of(clips), strict=True))))
+
+    def judged(self, name: str, loaded: LoadedModel, groups: frozenset[str]) -> Judged:
+        """What a model makes of the test clips; a class that it does not know is a mistake."""
+        clips = self.material.clips[self.material.clips["clip_id"].isin(self.holdout.labels)]
+        samples = build_samples(
+            clips, self.material.poses, None, classes=loaded.labels, actions=loaded.actions, mode=loaded.mode,
+            frames=loaded.frames, rate=loaded.rate,
+        )  # fmt: skip
+        if samples.layout != loaded.layout:
+            samples = samples.in_layout(loaded.layout)
+        said = predict(loaded.model, samples)
+        right = said.probabilities.argmax(axis=1) == samples.labels
+        return Judged(
+            name, dict(zip(said.clip_ids.tolist(), right.tolist(), strict=True)), frozenset(loaded.labels), groups
+        )
+
+
+def _own_conditions(params: Params) -> list[Check]:
+    """What the stages before have measured of the challenger itself."""
+    latency, export, validate = (result_of(stage) for stage in ("latency", "export", "validate"))
+    limits = (("step", params.latency.budget_step_ms), ("frame", params.latency.budget_frame_ms))
+    failed = validate["expectations_failed"]
+    return [
+        *(
+            Check(
+                f"latency of a {what}, this host", latency[f"{what}_p90_ms"] <= budget,
+                f"p90 {latency[f'{what}_p90_ms']:.2f} ms", f"{budget:g} ms",
+            )
+            for what, budget in limits
+        ),
+        Check(
+            "exported model against torch", export["online_difference"] <= params.export.tolerance,
+            f"largest difference {export['online_difference']:.1e}", f"{params.export.tolerance:g}",
+        ),
+        Check("expectations on the data", not failed, f"{len(failed)} failed" if failed else "all met", "none failed"),
+    ]  # fmt: skip
+
+
+def _write_summary(params: Params, registry: Registry, outcome: dict) -> None:
+    """The figures of the closing table, which are also the pipeline's one row in MLflow."""
+    split, pose, evaluate, export, latency = (
+        result_of(stage) for stage in ("split", "pose", "evaluate", "export", "latency")
+    )
+    summary = {
+        "dataset": params.dataset,
+        "clips": split["clips"],
+        "classes": split["classes"],
+        "pose_pck": pose["pck"],
+        "test_accuracy": evaluate["test_accuracy"],
+        "test_accuracy_clip": evaluate.get("test_accuracy_clip"),
+        "test_accuracy_online": evaluate["test_accuracy_online"],
+        "test_accuracy_mode": evaluate["test_accuracy_mode"],
+        "test_clips": evaluate["test_clips"],
+        "test_clips_listed": evaluate["test_clips_listed"],
+        "latency_p90_ms": latency["frame_p90_ms"],
+        "latency_p50_ms": latency["frame_p50_ms"],
+        "latency_p99_ms": latency["frame_p99_ms"],
+        "latency_step_p90_ms": latency["step_p90_ms"],
+        "latency_kind": "measured on this host",
+        "params": export["online_params"],
+        "model_bytes": export["online_bytes"],
+        "model_sha256": export["online_sha256"],
+        "registered_model": registry.name,
+        "registered_version": outcome["version"],
+        "decision": outcome["reason"],
+    }
+    row = {key: value for key, value in summary.items() if isinstance(value, int | float)}
+    names = ("model_sha256", "registered_model", "registered_version", "decision")
+    tags = {name: summary[name] for name in names} | {"report": paths.REPORT}
+    run_id = Tracker(params.dataset).close_pipeline(params.fingerprint(), row, tags)
+    write_json(paths.SUMMARY, summary | {"mlflow_run_id": run_id})

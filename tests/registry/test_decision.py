@@ -1,0 +1,102 @@
+"""A challenger is promoted only where every condition holds, and each refusal says which did not."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pan_core.errors import DataError
+from pan_core.registry.decision import Check, Holdout, Judged, Margins, decide
+
+CLASSES = ("fall", "walk")
+MARGINS = Margins(accuracy=0.05, class_accuracy=0.1)
+
+
+def holdout(clips=200):
+    names = [f"clip{number}" for number in range(clips)]
+    return Holdout(
+        {name: CLASSES[number % 2] for number, name in enumerate(names)},
+        {name: f"day{number // 10}" for number, name in enumerate(names)},
+    )
+
+
+def judged(name, wrong, *, labels=CLASSES, groups=("elsewhere",), of=None):
+    """A model that is wrong on the clips of these numbers."""
+    of = of or holdout()
+    hits = {clip: number not in wrong for number, clip in enumerate(of.labels)}
+    return Judged(name, hits, frozenset(labels), frozenset(groups))
+
+
+def refusals(decision):
+    return [check.name for check in decision.checks if not check.passed]
+
+
+def test_an_equal_challenger_is_promoted():
+    decision = decide(judged("new", range(10)), judged("old", range(10)), holdout(), MARGINS)
+    assert decision.promoted
+    assert decision.difference == 0
+    assert decision.reason == "promoted; all 5 conditions hold"
+
+
+def test_the_first_model_needs_no_champion():
+    decision = decide(judged("new", range(150)), None, holdout(), MARGINS)
+    assert decision.promoted
+    assert decision.difference is None
+
+
+@pytest.mark.parametrize("lost", [0, 2, 4, 8, 12, 20, 30])
+def test_bound_on_accuracy_is_that_of_a_paired_bootstrap(lost):
+    """SciPy's own percentile bootstrap of the paired differences, on the same margin; 14 and 2 clips change sides."""
+    old, new = judged("old", range(100, 110)), judged("new", range(100, 110 + lost))
+    decision = decide(new, old, holdout(), Margins(0.05, 1.0))
+    gains = np.array([new.hits[clip] - float(old.hits[clip]) for clip in old.hits])
+    if lost:
+        low = stats.bootstrap(
+            (gains,), np.mean, method="percentile", rng=np.random.default_rng(1)
+        ).confidence_interval.low
+    else:
+        low = 0.0
+    assert abs(low + 0.05) > 0.004, "too near to the margin for two resamplings to agree"
+    assert ("accuracy on the holdout" not in refusals(decision)) == (low >= -0.05)
+
+
+def test_a_class_that_falls_is_named():
+    """Two falls in ten are lost, and as many walks are won: the accuracy is the same."""
+    falls, walks = range(0, 40, 2), range(1, 41, 2)
+    decision = decide(judged("new", falls), judged("old", walks), holdout(), Margins(1.0, 0.1))
+    assert decision.difference == 0
+    assert refusals(decision) == ["each class"]
+    assert "fall by 20 points" in decision.reason
+
+
+def test_a_fall_of_just_the_margin_is_allowed():
+    decision = decide(judged("new", range(0, 20, 2)), judged("old", ()), holdout(), Margins(1.0, 0.1))
+    assert decision.promoted
+
+
+@pytest.mark.parametrize("which", ["new", "old"])
+def test_a_holdout_that_shares_a_group_with_training_is_refused(which):
+    groups = {"new": ("elsewhere",), "old": ("elsewhere",)} | {which: ("day3", "elsewhere")}
+    decision = decide(
+        judged("new", (), groups=groups["new"]), judged("old", (), groups=groups["old"]), holdout(), MARGINS
+    )
+    assert refusals(decision) == [f"groups of the holdout, {which}"]
+    assert "shares day3 with its training" in decision.reason
+
+
+def test_a_class_that_is_no_longer_known_is_refused():
+    decision = decide(judged("new", (), labels=("walk",)), judged("old", ()), holdout(), MARGINS)
+    assert refusals(decision) == ["classes"]
+
+
+def test_other_conditions_count():
+    slow = Check("latency of a step", False, "p90 9 ms", "5 ms")
+    decision = decide(judged("new", ()), judged("old", ()), holdout(), MARGINS, [slow])
+    assert decision.reason == "refused; latency of a step: p90 9 ms, allowed 5 ms"
+
+
+def test_nothing_is_decided_without_a_holdout_or_on_a_part_of_it():
+    with pytest.raises(DataError, match="no holdout"):
+        decide(Judged("new", {}, frozenset(), frozenset()), None, Holdout({}, {}), MARGINS)
+    part = judged("new", (), of=holdout(150))
+    with pytest.raises(DataError, match="new: has not judged 50 of 200 holdout clips"):
+        decide(part, None, holdout(), MARGINS)
