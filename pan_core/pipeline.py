@@ -179,6 +179,7 @@ def summary_table() -> str:
             f"{figures['latency_p90_ms']:.1f} ms (p50 {figures['latency_p50_ms']:.1f} ms)",
         ),
         ("model size", f"{figures['params']:,} parameters, {figures['model_bytes'] / 1e6:.1f} MB ONNX"),
+        ("registry", f"{figures['registered_model']} version {figures['registered_version']}: {figures['decision']}"),
         ("report", str(paths.REPORT)),
         ("data docs", str(paths.DATA_DOCS / "index.html")),
         ("figures", str(paths.SUMMARY)),

@@ -115,3 +115,44 @@ def test_a_seed_that_no_library_takes_and_a_folder_for_a_file_are_said(tmp_path)
         load_params(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_params(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tune", "said"),
+    [
+        ({"space": {"model": {"hiden": [1, 2]}}}, "tune.space.model: unknown name 'hiden'; did you mean 'hidden'?"),
+        ({"space": {"train": {"epochs": [1, 2]}}}, "unknown name 'epochs'"),
+        ({"space": {"train": {"learning_rate": {"low": 2, "high": 1}}}}, "expected low below high"),
+        ({"space": {"model": {"dropout": {"low": 0.5, "high": 1.5}}}}, "tune.space.model.dropout: 1.5 cannot be used"),
+        ({"space": {"model": {"hidden": [96, 100]}}}, "hidden 100 is no multiple of pose_heads 8"),
+        ({"space": {"model": {"pose_heads": {"low": 5, "high": 6}}}}, "hidden 192 is no multiple of pose_heads 5"),
+        ({"space": {"model": {"hidden": ["a", "b"]}}}, "tune.space.model.hidden: 'a' cannot be used"),
+        ({"space": {"model": {"pooling": {"low": 0, "high": 1}}}}, "expected a list of true and false"),
+        ({"space": {"modle": {}}}, "input should be 'model', 'train' or 'augmentation'"),
+        ({"space": {}, "trials": 3}, "tune.space: empty, nothing to search"),
+        ({"objectives": ["step_ms"]}, "expected [accuracy] or [accuracy, step_ms]"),
+        ({"study": "a/b"}, "tune.study"),
+    ],
+)
+def test_a_space_that_cannot_be_searched_is_refused(tune, said):
+    with pytest.raises(ConfigError) as told:
+        parse_params({"dataset": "actors", "tune": tune}, "params.yaml")
+    assert said in str(told.value)
+
+
+def test_a_space_has_full_names_and_knows_whole_numbers():
+    params = parse_params(
+        {
+            "dataset": "actors",
+            "model": {"pose_heads": 1},
+            "tune": {
+                "space": {"model": {"hidden": {"low": 96, "high": 192}}, "augmentation": {"cut": {"low": 0, "high": 1}}}
+            },
+        },
+        "params.yaml",
+    )
+    found = params.search_space().entries
+    assert (found["model.hidden"].whole, found["train.augmentation.cut"].whole) == (True, False)
+    model, train = params.varied({"model.hidden": 100, "train.augmentation.cut": 0.7, "train.batch": 8})
+    assert (model.hidden, train.augmentation.cut, train.batch) == (100, 0.7, 8)
+    assert (params.model.hidden, params.train.augmentation.cut) == (192, 0.3)

@@ -1,10 +1,17 @@
-"""Workers end with their parent."""
+"""Workers end with their parent, and jobs outlive their workers."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
+
+import pytest
+from killed_jobs import die, fail, write_at_second_try
+
+from pan_core.errors import PanError
+from pan_core.processes import MOST_DEATHS, run_jobs
 
 PARENT = """
 import time
@@ -40,3 +47,30 @@ def test_workers_of_a_killed_parent_do_not_stay(tmp_path):
     while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(alive(pid) for pid in workers)
+
+
+def test_a_job_whose_worker_is_killed_starts_again_and_rounds_wait_for_each_other(tmp_path):
+    seen, ticks = [], []
+
+    def second():
+        seen.append(sorted(path.name for path in tmp_path.glob("?")))
+        return [partial(write_at_second_try, tmp_path, "c")]
+
+    first = [partial(write_at_second_try, tmp_path, name) for name in "ab"]
+    run_jobs([lambda: first, second], workers=2, tick=lambda: ticks.append(1))
+    assert seen == [["a", "b"]]
+    assert (tmp_path / "c").exists()
+    assert ticks
+
+
+def test_workers_that_die_again_and_again_are_told(tmp_path):
+    with pytest.raises(PanError, match="killed one after another"):
+        run_jobs([lambda: [partial(die, tmp_path)]], workers=1, tick=lambda: None)
+    assert len((tmp_path / "deaths").read_text()) == MOST_DEATHS + 1
+
+
+def test_what_a_job_raises_is_raised_and_the_others_are_stopped(tmp_path):
+    started = time.monotonic()
+    with pytest.raises(ValueError, match="a job's own error"):
+        run_jobs([lambda: [fail, partial(time.sleep, 300)]], workers=2, tick=lambda: None)
+    assert time.monotonic() - started < 100

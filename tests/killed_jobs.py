@@ -1,0 +1,25 @@
+"""Jobs for worker processes, which import them by name: jobs that are killed, and one that fails."""
+
+import os
+import signal
+from pathlib import Path
+
+
+def write_at_second_try(folder: Path, name: str) -> None:
+    """Leaves a mark and is killed; with the mark there, does its work."""
+    mark = folder / f"{name}.mark"
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    (folder / name).touch()
+
+
+def die(folder: Path) -> None:
+    """Is killed, every time."""
+    with (folder / "deaths").open("a") as file:
+        file.write("x")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail() -> None:
+    raise ValueError("a job's own error")
