@@ -87,9 +87,13 @@ def journal() -> Path:
 
 
 def open_study(params: Params) -> Study:
-    """The study of the workspace as it stands."""
+    """The study of the workspace as it stands.
+
+    Raises:
+        PanError: Where it has not begun.
+    """
     with readable_errors(journal()):
-        return _bench(params).study
+        return _bench(params, create=False).study
 
 
 @dataclass(frozen=True)
@@ -101,13 +105,13 @@ class _Bench:
     val: Samples
 
 
-def _bench(params: Params) -> _Bench:
+def _bench(params: Params, *, create: bool = True) -> _Bench:
     split = params.split.splits[0]
     material = without_test(read_material(), split)
     train, val = (
         material.samples(params.model, mode=params.tune.mode, split=split, part=part) for part in ("train", "val")
     )
-    return _Bench(Study(_plan(params, train, val), open_storage(journal())), train, val)
+    return _Bench(Study(_plan(params, train, val), open_storage(journal()), create=create), train, val)
 
 
 def without_test(material: Material, split: int) -> Material:

@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +16,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from pan_core.errors import ConfigError
+from pan_core.errors import ConfigError, PanError
 from pan_core.tuning.space import Space, Values
 
 ACCURACY, STEP_MS = "accuracy", "step_ms"
@@ -105,24 +106,29 @@ class Study:
     Args:
         plan: What it searches.
         storage: Where it lies.
+        create: Whether it is made where it does not exist.
 
     Raises:
         ConfigError: Where a study of that name searches another space, or rests on other data or settings.
+        PanError: Where it does not exist and is not to be made.
     """
 
-    def __init__(self, plan: Plan, storage: BaseStorage) -> None:
+    def __init__(self, plan: Plan, storage: BaseStorage, *, create: bool = True) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.filterwarnings("ignore", category=ExperimentalWarning)
         self.plan = plan
         directions = [OBJECTIVES[name] for name in plan.objectives]
-        try:
-            # Made and looked up apart: whoever makes it writes down what it is.
-            self.optuna = optuna.create_study(study_name=plan.name, storage=storage, directions=directions)
+        if not create and plan.name not in optuna.get_all_study_names(storage):
+            raise PanError(f"study {plan.name}: has not begun; `pan tune` or `dvc repro tune` begins it")
+        # Two that begin it at once make one study.
+        with suppress(DuplicatedStudyError):
+            optuna.create_study(study_name=plan.name, storage=storage, directions=directions)
+        self.optuna = optuna.load_study(study_name=plan.name, storage=storage)
+        stored = self.optuna.user_attrs.get(_PLAN)
+        if stored is None:
             self.optuna.set_metric_names(list(plan.objectives))
             self.optuna.set_user_attr(_PLAN, plan.stored)
-        except DuplicatedStudyError:
-            self.optuna = optuna.load_study(study_name=plan.name, storage=storage)
-        _require_same(plan, self.optuna.user_attrs.get(_PLAN, plan.stored))
+        _require_same(plan, stored or plan.stored)
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """Trials in some states, all where none is named."""

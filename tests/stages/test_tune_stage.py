@@ -139,6 +139,7 @@ def test_a_killed_study_goes_on_with_a_second_process_beside_it(tuned):
         ({"tune.sampler": "tpee"}, ("pan", "tune", "--show"), "tune.sampler"),
         ({"tune.study": "again", "seed": 5}, ("pan", "stage", "tune"), "give the new study another name"),
         ({}, ("pan", "tune", "--worker", "--show"), "choose one of them"),
+        ({"tune.study": "unheard-of"}, ("pan", "tune", "--show"), "study unheard-of: has not begun"),
     ],
 )
 def test_a_slip_is_answered_in_one_message_before_the_first_trial(tuned, changes, command, said):
