@@ -2,7 +2,7 @@
 
     PAN_MIRROR=... python benchmarks/recipe_folds.py penn_action --folds 2
     PAN_MIRROR=... python benchmarks/recipe_folds.py jhmdb14 --folds 4 --mode online --set epochs=120 --set cut=0
-    PAN_MIRROR=... python benchmarks/recipe_folds.py jhmdb14 --folds 4 --set 'pretrained_on=""'
+    PAN_MIRROR=... python benchmarks/recipe_folds.py jhmdb14 --folds 4 --set 'pretrained_on="penn_action"'
 
 Takes the clips that are in the training part of every official split. A fold is a run of neighbours in each class, because
 neighbours often come from one film, which no group names in these datasets. Prints accuracy and log loss over all clips,

@@ -13,8 +13,9 @@ LENGTH = {"epochs": 45, "least_steps": 2400}
 """Of a training: Penn Action's 1,258 clips take 3,510 steps, the 433 of a split of JHMDB-14 get 89 epochs."""
 
 
-PRETRAINED_ON = {"jhmdb14": "penn_action"}
-"""Where a dataset of few clips begins; measured on clips that no split tests (docs/decisions.md)."""
+PRETRAINED_ON: dict[str, str] = {}
+"""Where a dataset of few clips begins, by name. Penn Action helps JHMDB-14 on clips that no split tests (docs/decisions.md);
+the official splits have not been run so."""
 
 
 def parse_request(
