@@ -54,8 +54,6 @@ OUT = Path(__file__).parents[1] / "docs" / "results" / "tuning.md"
 class Nowhere:
     """The row of a trial that nobody reads: the study keeps what is needed here."""
 
-    run_id = ""
-
     def metrics(self, values: dict[str, float], step: int = 0) -> None:
         """Nothing is kept."""
 
@@ -119,7 +117,7 @@ def tuned(params: Params, way: str, samples: dict[str, Samples]) -> dict:
     # Counted over interruptions: what a trial took stands in its own times.
     with tempfile.TemporaryDirectory() as scratch, Worker(folder / "workers") as worker:
         trainer = Trainer(samples["train"], samples["val"], partial(trial_settings, params), Path(scratch))
-        tools = Tools(trainer, no_row, lambda run_id: None)
+        tools = Tools(trainer, no_row, lambda name: None)
         search(study, worker, tools)
         for number, again in study.missing_repeats():
             started = time.perf_counter()

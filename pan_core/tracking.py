@@ -133,9 +133,11 @@ class Tracker:
             run.params(params)
             yield run
 
-    def give_up(self, run_id: str) -> None:
-        """Close the run of a process that died."""
-        self._client.set_terminated(run_id, "KILLED")
+    def give_up(self, parent: str, name: str) -> None:
+        """Close the nested run of that name whose process died, where there is one."""
+        run = self._find(f"tags.`mlflow.parentRunId` = '{parent}' and tags.`mlflow.runName` = '{name}'")
+        if run is not None:
+            self._client.set_terminated(run.run_id, "KILLED")
 
     @contextmanager
     def _closing(self, run: Run) -> Iterator[Run]:

@@ -230,7 +230,7 @@ def _tools(params: Params, bench: _Bench, scratch: Path) -> Tools:
         return tracker.nested(parent, name, params=values)
 
     trainer = Trainer(bench.train, bench.val, partial(trial_settings, params), scratch)
-    return Tools(trainer, open_row, tracker.give_up)
+    return Tools(trainer, open_row, partial(tracker.give_up, parent))
 
 
 def trial_settings(params: Params, values: Values) -> Settings:

@@ -34,8 +34,6 @@ class Objective(Protocol):
 class Row(Protocol):
     """A trial's row in MLflow, open while the trial runs."""
 
-    run_id: str
-
     def metrics(self, values: dict[str, float], step: int = 0) -> None:
         """Log figures of an epoch."""
 
@@ -54,7 +52,7 @@ class Tools:
     Attributes:
         objective: What is measured.
         open_row: Opens a row in MLflow.
-        close_row: Closes the row of a worker that died, by its run id.
+        close_row: Closes the row of a trial whose worker died, by its name.
     """
 
     objective: Objective
@@ -77,8 +75,8 @@ def search(study: Study, worker: Worker, tools: Tools) -> None:
     """
     while True:
         for dead in worker.dead(study.optuna):
-            if bury(study.optuna, dead) and (run_id := dead.user_attrs.get("mlflow_run_id")):
-                tools.close_row(run_id)
+            if bury(study.optuna, dead):
+                tools.close_row(f"trial {dead.number}")
         wanted = study.plan.trials - len(study.complete)
         if wanted <= 0:
             return
@@ -133,12 +131,10 @@ def _run(study: Study, worker: Worker, tools: Tools, trial: Trial) -> None:
             if _enough_without(study, trial.number):
                 raise Surplus("enough trials are complete or running")
             values = study.plan.space.suggest(trial)
-            with tools.open_row(f"trial {trial.number}", values) as row:
-                trial.set_user_attr("mlflow_run_id", row.run_id)
-                with _told(study, trial, row):
-                    found = _measure(study, tools.objective, trial, values, row)
-                    row.metrics(found)
-                    study.optuna.tell(trial, [found[name] for name in study.plan.objectives])
+            with tools.open_row(f"trial {trial.number}", values) as row, _told(study, trial, row):
+                found = _measure(study, tools.objective, trial, values, row)
+                row.metrics(found)
+                study.optuna.tell(trial, [found[name] for name in study.plan.objectives])
         except Surplus:
             bury(study.optuna, _frozen(study, trial.number))
         except UpdateFinishedTrialError:

@@ -66,7 +66,7 @@ class Rows:
 
 class Row:
     def __init__(self, name, values):
-        self.name, self.values, self.run_id, self.logged, self.tags = name, values, f"id of {name}", [], {}
+        self.name, self.values, self.logged, self.tags = name, values, [], {}
 
     def metrics(self, values, step=0):
         self.logged.append((step, dict(values)))

@@ -69,7 +69,7 @@ def test_trial_of_a_killed_worker_is_marked_and_the_study_ends_with_all_its_tria
     rows = work(study, tmp_path)
     assert [trial.number for trial in study.trials(TrialState.FAIL)] == killed
     assert len(study.complete) == 5
-    assert rows.closed == [f"id of trial {number}" for number in killed]
+    assert rows.closed == [f"trial {number}" for number in killed]
 
 
 def test_defaults_of_a_killed_worker_are_tried_again(journal, tmp_path):
