@@ -109,21 +109,21 @@ def tuned(params: Params, way: str, samples: dict[str, Samples]) -> dict:
     plan = Plan(
         name=f"{params.dataset}-{way}-{params.seed}", space=space, defaults={name: flat[name] for name in space},
         trials=TRIALS, objectives=("accuracy",), budget_ms=params.latency.budget_step_ms, sampler=way,
-        pruner=params.tune.pruner, leaders=params.tune.leaders, repeats=params.tune.repeats, seed=params.seed,
+        pruner=params.tune.pruner, leaders=params.tune.leaders, repeats=params.tune.repeats, epochs=params.tune.epochs, seed=params.seed,
         rests_on={"epochs": str(params.tune.epochs)},
     )  # fmt: skip
     folder = paths.cache() / "tuning"
     study = Study(plan, open_storage(folder / f"{plan.name}.log"))
-    # Counted over interruptions: what a trial took stands in its own times.
+    # Counted over interruptions: what a trial took stands in its own times. One that was killed has no end of its own.
     with tempfile.TemporaryDirectory() as scratch, Worker(folder / "workers") as worker:
         trainer = Trainer(samples["train"], samples["val"], partial(trial_settings, params), Path(scratch))
         tools = Tools(trainer, no_row, lambda name: None)
-        search(study, worker, tools)
+        search(study, worker, tools, alone=True)
         for number, again in study.missing_repeats():
             started = time.perf_counter()
             repeat(study, number, again, tools)
             study.optuna.set_user_attr(f"seconds-{number}-{again}", time.perf_counter() - started)
-    ended = [trial for trial in study.trials() if trial.state.is_finished()]
+    ended = study.trials(TrialState.COMPLETE, TrialState.PRUNED)
     spent = sum((trial.datetime_complete - trial.datetime_start).total_seconds() for trial in ended)
     spent += sum(value for name, value in study.optuna.user_attrs.items() if name.startswith("seconds-"))
     winner = study.judged()[0]

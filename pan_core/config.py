@@ -298,9 +298,7 @@ class Params(Section):
         """What `tune.space` varies, by full name such as "train.learning_rate" or "train.augmentation.cut"."""
         return Space(
             {
-                _full_name(part, name): replace(entry, whole=_holds_whole_numbers(part, name))
-                if isinstance(entry, Range)
-                else entry
+                _full_name(part, name): _entry(part, name, entry)
                 for part, entries in self.tune.space.items()
                 for name, entry in entries.items()
             }
@@ -336,8 +334,11 @@ def _full_name(part: str, name: str) -> str:
     return f"train.augmentation.{name}" if part == "augmentation" else f"{part}.{name}"
 
 
-def _holds_whole_numbers(part: str, name: str) -> bool:
-    return isinstance(_SEARCHED[part].model_fields[name].default, int)
+def _entry(part: str, name: str, entry: Range | Choice) -> Range | Choice:
+    """An entry that knows whether its parameter takes whole numbers only."""
+    if isinstance(entry, Range):
+        return replace(entry, whole=isinstance(_SEARCHED[part].model_fields[name].default, int))
+    return entry
 
 
 def _space_faults(params: Params) -> Iterator[str]:
@@ -355,12 +356,22 @@ def _space_faults(params: Params) -> Iterator[str]:
                 continue
             yield from _refused(params, part, name)
     yield from _heads_that_do_not_fit(params)
+    if params.tune.trials and params.tune.mode not in params.train.modes:
+        yield f"tune.mode: {params.tune.mode} is not among train.modes {params.train.modes}"
+    if params.tune.trials and len(params.split.splits) > 1:
+        yield (
+            f"tune.trials: with split.splits {params.split.splits} the values would be tuned on clips that another split tests; "
+            "tune on one split, write what it found into params.yaml, or set tune.trials to 0"
+        )
     if params.tune.trials and not any(params.tune.space.values()):
         yield "tune.space: empty, nothing to search; name a parameter, or set tune.trials to 0"
 
 
 def _refused(params: Params, part: str, name: str) -> Iterator[str]:
-    entry = params.search_space().entries[_full_name(part, name)]
+    entry = _entry(part, name, params.tune.space[part][name])  # type: ignore[index]
+    if isinstance(entry, Range) and entry.whole and math.ceil(entry.low) >= math.floor(entry.high):
+        yield f"tune.space.{part}.{name}: holds less than two whole numbers"
+        return
     base = {"model": params.model, "train": params.train, "augmentation": params.train.augmentation}[part]
     for value in entry.ends:
         # Whether the heads share the units is asked of all pairs, below.

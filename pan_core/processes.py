@@ -50,7 +50,10 @@ def run_jobs(
             while waiting or running:
                 while waiting and idle:
                     job, pool = waiting.pop(0), idle.pop()
-                    running[pool.submit(job)] = job, pool
+                    try:
+                        running[pool.submit(job)] = job, pool
+                    except BrokenProcessPool:  # killed while it had nothing to do
+                        running[(pool := process_pool(1)).submit(job)] = job, pool
                 done, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
                 tick()
                 for future in done:

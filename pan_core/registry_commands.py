@@ -35,6 +35,7 @@ def promote(number: Annotated[int, typer.Argument(metavar="VERSION", help="Numbe
     registry = _registry()
     registry.promote(number)
     registry.tag(number, "pan.decision", "promoted by hand")
+    registry.tag(number, "pan.rolled_back", "")
     typer.echo(f"{registry.name}: version {number} is the champion")
 
 
@@ -44,6 +45,7 @@ def rollback() -> None:
     registry = _registry()
     left, came = registry.rollback()
     registry.tag(left, "pan.decision", f"rolled back to version {came}")
+    registry.tag(left, "pan.rolled_back", "yes")
     typer.echo(f"{registry.name}: version {came} is the champion again, version {left} is not")
 
 

@@ -135,9 +135,13 @@ class Tracker:
 
     def give_up(self, parent: str, name: str) -> None:
         """Close the nested run of that name whose process died, where there is one."""
-        run = self._find(f"tags.`mlflow.parentRunId` = '{parent}' and tags.`mlflow.runName` = '{name}'")
-        if run is not None:
-            self._client.set_terminated(run.run_id, "KILLED")
+        from mlflow.exceptions import MlflowException
+
+        # A store that the other process did not share, or that is away, must not end the work of this one.
+        with suppress(MlflowException):
+            run = self._find(f"tags.`mlflow.parentRunId` = '{parent}' and tags.`mlflow.runName` = '{name}'")
+            if run is not None:
+                self._client.set_terminated(run.run_id, "KILLED")
 
     @contextmanager
     def _closing(self, run: Run) -> Iterator[Run]:

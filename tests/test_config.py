@@ -130,6 +130,11 @@ def test_a_seed_that_no_library_takes_and_a_folder_for_a_file_are_said(tmp_path)
         ({"space": {"model": {"pooling": {"low": 0, "high": 1}}}}, "expected a list of true and false"),
         ({"space": {"modle": {}}}, "input should be 'model', 'train' or 'augmentation'"),
         ({"space": {}, "trials": 3}, "tune.space: empty, nothing to search"),
+        (
+            {"space": {"train": {"learning_rat": {"low": 1, "high": 2}, "weight_decay": {"low": 0, "high": 1}}}},
+            "'learning_rat'",
+        ),
+        ({"space": {"model": {"joint_units": {"low": 24.2, "high": 24.8}}}}, "holds less than two whole numbers"),
         ({"objectives": ["step_ms"]}, "expected [accuracy] or [accuracy, step_ms]"),
         ({"study": "a/b"}, "tune.study"),
     ],
@@ -156,3 +161,12 @@ def test_a_space_has_full_names_and_knows_whole_numbers():
     model, train = params.varied({"model.hidden": 100, "train.augmentation.cut": 0.7, "train.batch": 8})
     assert (model.hidden, train.augmentation.cut, train.batch) == (100, 0.7, 8)
     assert (params.model.hidden, params.train.augmentation.cut) == (192, 0.3)
+
+
+def test_tuning_does_not_see_what_another_split_tests():
+    with pytest.raises(ConfigError, match="tuned on clips that another split tests"):
+        parse_params({"dataset": "actors", "tune": {"trials": 2}, "split": {"splits": [1, 2]}}, "params.yaml")
+    with pytest.raises(ConfigError, match=r"tune\.mode: clip is not among train\.modes"):
+        parse_params(
+            {"dataset": "actors", "tune": {"trials": 2, "mode": "clip"}, "train": {"modes": ["online"]}}, "params.yaml"
+        )

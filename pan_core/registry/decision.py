@@ -36,13 +36,13 @@ class Judged:
         name: Of the model, for people.
         hits: Whether each holdout clip was recognised, by clip id.
         labels: Classes that the model knows.
-        groups: Groups that it was trained or validated on.
+        groups: Groups that it was trained or validated on; None where nobody knows.
     """
 
     name: str
     hits: Mapping[str, bool]
     labels: frozenset[str]
-    groups: frozenset[str]
+    groups: frozenset[str] | None
 
     @property
     def accuracy(self) -> float:
@@ -147,6 +147,10 @@ def decide(
 
 
 def _unseen(model: Judged, holdout: Holdout) -> Check:
+    if not model.groups:
+        return Check(
+            f"groups of the holdout, {model.name}", False, "what it was trained on is not known", "none shared"
+        )
     shared = sorted(set(holdout.groups.values()) & model.groups)
     found = f"shares {_some(shared)} with its training" if shared else "shares none with its training"
     return Check(f"groups of the holdout, {model.name}", not shared, found, "none")

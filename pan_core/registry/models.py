@@ -105,9 +105,15 @@ class Registry:
         if len(champions) < 2:
             now = f"version {champions[0]} is the only champion so far" if champions else "there is no champion"
             raise PanError(f"{self.name}: {now}, so there is none to go back to; see `pan registry list`")
-        self._client.set_registered_model_alias(self.name, CHAMPION, str(champions[-2]))
-        self._remember(champions[:-1])
-        return champions[-1], champions[-2]
+        there = {each.number for each in self.versions()}
+        before = [number for number in champions[:-1] if number in there]
+        if not before:
+            raise PanError(
+                f"{self.name}: the champions before version {champions[-1]} were deleted; none to go back to"
+            )
+        self._client.set_registered_model_alias(self.name, CHAMPION, str(before[-1]))
+        self._remember(before)
+        return champions[-1], before[-1]
 
     def tag(self, number: int, name: str, value: str) -> None:
         """Write something on a version."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pan_core.config import Params
 from pan_core.datasets.splits import groups_of
+from pan_core.errors import PanError
 from pan_core.files import read_json, sha256_of, write_json
 from pan_core.model.store import LoadedModel, load_model
 from pan_core.registry.decision import Check, Decision, Holdout, Judged, Margins, decide
@@ -19,7 +20,7 @@ from pan_core.training.predict import predict
 from pan_core.training.samples import build_samples
 
 LINEAGE = "lineage.json"
-SHA256 = "model_sha256"
+SHA256, DECISION, ROLLED_BACK = "model_sha256", "pan.decision", "pan.rolled_back"
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -31,20 +32,18 @@ def run(params: Params, tracked: Run) -> dict:
     model = paths.model_folder("online", params.split.splits[0])
     version = _registered(params, material, registry, model, tracked)
     champion = registry.champion()
-    if champion and champion.number == version.number:
-        outcome = {"version": version.number, "promoted": True, "reason": "this very model is the champion already"}
-    else:
-        decision = _decision(params, material, registry, model, version, champion)
+    already = champion is not None and champion.number == version.number
+    decision = _decision(params, material, registry, model, version, None if already else champion)
+    reason = f"the champion already; its own conditions: {decision.reason}" if already else decision.reason
+    if not already:
+        registry.tag(version.number, DECISION, reason)
         if decision.promoted:
             registry.promote(version.number)
-        registry.tag(version.number, "pan.decision", decision.reason)
-        write_page(paths.PROMOTION, decision)
-        tracked.artifact(paths.PROMOTION)
-        outcome = {"version": version.number, **decision.as_dict()}
-    if not paths.PROMOTION.is_file():
-        write_page(paths.PROMOTION, Decision(True, (), "", f"version {version.number}", None))
-    tracked.tag("pan.decision", outcome["reason"])
-    print(f"{registry.name} version {version.number}: {outcome['reason']}", flush=True)
+    write_page(paths.PROMOTION, decision)
+    tracked.artifact(paths.PROMOTION)
+    tracked.tag(DECISION, reason)
+    outcome = decision.as_dict() | {"version": version.number, "reason": reason}
+    print(f"{registry.name} version {version.number}: {reason}", flush=True)
     _write_summary(params, registry, outcome)
     return outcome
 
@@ -60,9 +59,13 @@ def _registered(params: Params, material: Material, registry: Registry, model: P
     for version in registry.versions():
         if version.tags.get(SHA256) == digest:
             return version
-    tracked.artifact(model, "model")
+    # A folder for these weights alone: a run that goes on after a kill may have logged others before.
+    folder = f"model-{digest[:12]}"
+    tracked.artifact(model, folder)
     learnt = material.clips[f"split{params.split.splits[0]}"].isin(["train", "val"])
-    tracked.text(json.dumps({"groups": sorted(set(groups_of(material.clips)[learnt]))}, indent=0), f"model/{LINEAGE}")
+    tracked.text(
+        json.dumps({"groups": sorted(set(groups_of(material.clips)[learnt]))}, indent=0), f"{folder}/{LINEAGE}"
+    )
     evaluate, latency = result_of("evaluate"), result_of("latency")
     tags = {
         SHA256: digest,
@@ -72,7 +75,7 @@ def _registered(params: Params, material: Material, registry: Registry, model: P
         "data": sha256_of(paths.VALID / "clips.parquet")[:16],
         "git_commit": git_commit(),
     }
-    return registry.register(tracked.artifact_uri("model"), tracked.run_id, tags)
+    return registry.register(tracked.artifact_uri(folder), tracked.run_id, tags)
 
 
 def _decision(
@@ -82,13 +85,26 @@ def _decision(
     groups = groups_of(material.clips)
     learnt = material.clips[f"split{params.split.splits[0]}"].isin(["train", "val"])
     challenger = holdout.judged(f"version {version.number}", load_model(model), frozenset(groups[learnt]))
-    present = None
+    present, others = None, _own_conditions(params)
+    if version.tags.get(ROLLED_BACK):
+        by_hand = f"`pan registry promote {version.number}` decides by hand"
+        others.append(Check("not rolled back before", False, "a person has taken it back", by_hand))
     if champion:
-        folder = registry.fetch(champion, paths.cache() / "registry")
-        known = frozenset(read_json(folder / LINEAGE)["groups"]) if (folder / LINEAGE).is_file() else frozenset()
-        present = holdout.judged(f"version {champion.number} (champion)", load_model(folder), known)
+        try:
+            folder = registry.fetch(champion, paths.cache() / "registry")
+            present = holdout.judged(f"version {champion.number} (champion)", load_model(folder), _learnt(folder))
+        except PanError as error:
+            by_hand = f"`pan registry promote {version.number}` decides by hand"
+            others.append(Check(f"version {champion.number} (champion) can be judged", False, str(error), by_hand))
     margins = Margins(params.promote.accuracy_margin, params.promote.class_margin)
-    return decide(challenger, present, holdout.holdout, margins, _own_conditions(params))
+    return decide(challenger, present, holdout.holdout, margins, others)
+
+
+def _learnt(folder: Path) -> frozenset[str] | None:
+    """Groups that a registered model was trained on; None where its files do not say."""
+    if not (folder / LINEAGE).is_file():
+        return None
+    return frozenset(read_json(folder / LINEAGE).get("groups", ()))
 
 
 @dataclass(frozen=True)
@@ -105,7 +121,7 @@ class _Test:
         labels = dict(zip(clips["clip_id"], clips["label"], strict=True))
         return cls(params, material, Holdout(labels, dict(zip(clips["clip_id"], groups_of(clips), strict=True))))
 
-    def judged(self, name: str, loaded: LoadedModel, groups: frozenset[str]) -> Judged:
+    def judged(self, name: str, loaded: LoadedModel, groups: frozenset[str] | None) -> Judged:
         """What a model makes of the test clips; a class that it does not know is a mistake."""
         clips = self.material.clips[self.material.clips["clip_id"].isin(self.holdout.labels)]
         samples = build_samples(

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from pan_core.config import Params, load_params
+from pan_core.errors import PanError
 from pan_core.files import write_json
 from pan_core.processes import run_jobs
 from pan_core.stages import paths
@@ -33,6 +34,8 @@ from pan_core.tuning.study import CURVE, Leader, Plan, Study, step_of
 from pan_core.tuning.workers import Worker
 
 ROW = "mlflow_run_id"
+# Settings of a full training, or of how it is run; a trial does not depend on them.
+NO_PART = ("train.modes", "train.epochs", "train.least_steps", "train.threads", "train.device")
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -44,7 +47,11 @@ def run(params: Params, tracked: Run) -> dict:
         study = _bench(params).study
         study.optuna.set_user_attr(ROW, tracked.run_id)
         _work_together(params, study)
-        winner, *others = study.judged()
+        if not (judged := study.judged()):
+            raise PanError(
+                f"study {study.plan.name}: no complete trial is within latency.budget_step_ms = {study.plan.budget_ms:g}"
+            )
+        winner, *others = judged
         source = f"study {study.plan.name}, trial {winner.number}"
         found = study.plan.space.inside(study.optuna.trials[winner.number].params)
         write_json(paths.TUNED, {"source": source, "values": found})
@@ -59,6 +66,7 @@ def run(params: Params, tracked: Run) -> dict:
             "storage": place(journal()),
             "val_accuracy": winner.accuracy,
             "step_ms": winner.step_ms,
+            "defaults_compared": any(leader.is_default for leader in judged),
             "leaders": [_leader(leader) for leader in (winner, *others)],
             "front": [trial.number for trial in study.front()],
             "importance": importance(study),
@@ -74,9 +82,9 @@ def join(params: Params) -> str:
         What was done, in a line.
     """
     with readable_errors(journal()):
-        study = _search(params, _bench(params))
+        study = _search(params, _bench(params), alone=False)
         return (
-            f"study {study.plan.name}: {len(study.complete)} trials are complete; "
+            f"study {study.plan.name}: {len(study.counted)} trials are complete; "
             "`pan tune` or `dvc repro` trains the leaders again and names the winner"
         )
 
@@ -129,7 +137,7 @@ def _plan(params: Params, train: Samples, val: Samples) -> Plan:
     fixed = {
         name: value
         for name, value in flat.items()
-        if name.startswith(("model.", "train.")) and name not in space.entries and not name.startswith("train.modes")
+        if name.startswith(("model.", "train.")) and name not in space.entries and name not in NO_PART
     }
     length = {"tune.epochs": params.tune.epochs, "tune.mode": params.tune.mode, "seed": params.seed}
     rests_on = {
@@ -147,6 +155,7 @@ def _plan(params: Params, train: Samples, val: Samples) -> Plan:
         pruner=params.tune.pruner,
         leaders=params.tune.leaders,
         repeats=params.tune.repeats,
+        epochs=params.tune.epochs,
         seed=params.seed,
         rests_on=rests_on,
     )
@@ -181,7 +190,7 @@ def _work_together(params: Params, study: Study) -> None:
 
 
 def _show_trials(study: Study, bar: tqdm) -> None:
-    done = study.complete
+    done = study.counted
     if done:
         best = max(study.accuracy(trial) for trial in done)
         given_up = len(study.trials(TrialState.PRUNED))
@@ -203,12 +212,13 @@ def _here() -> tuple[Params, _Bench]:
 
 def _search_here() -> None:
     with readable_errors(journal()):
-        _search(*_here())
+        params, bench = _here()
+        _search(params, bench, alone=workers(params) == 1)
 
 
-def _search(params: Params, bench: _Bench) -> Study:
+def _search(params: Params, bench: _Bench, *, alone: bool) -> Study:
     with tempfile.TemporaryDirectory() as scratch, Worker(journal().parent / "workers") as worker:
-        search(bench.study, worker, _tools(params, bench, Path(scratch)))
+        search(bench.study, worker, _tools(params, bench, Path(scratch)), alone=alone)
     return bench.study
 
 

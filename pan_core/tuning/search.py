@@ -1,6 +1,7 @@
 """The work of one process on a study: trials until enough are complete, then the leaders again with fresh seeds."""
 
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from pan_core.errors import PanError
 from pan_core.tuning.space import Values
-from pan_core.tuning.study import ACCURACY, CURVE, DEFAULTS, STEP_MS, WHY, Study, step_of
+from pan_core.tuning.study import ACCURACY, CURVE, STEP_MS, WHY, Study, step_of
 from pan_core.tuning.workers import Worker, bury
 
 POLL_S = 1.0
@@ -68,23 +69,32 @@ class Surplus(Exception):
     """Ends a trial that another worker's makes needless, or whose worker was taken for dead."""
 
 
-def search(study: Study, worker: Worker, tools: Tools) -> None:
+def search(study: Study, worker: Worker, tools: Tools, *, alone: bool) -> None:
     """Run trials until enough are complete, counting those of all workers.
 
     Whatever a trial raises ends the search, with the trial marked as failed; started again, it goes on.
+
+    Args:
+        study: The study.
+        worker: This process.
+        tools: What a trial needs.
+        alone: Whether no other process works on the study; then it repeats itself, given the same objective.
     """
     while True:
         for dead in worker.dead(study.optuna):
             if bury(study.optuna, dead):
                 tools.close_row(f"trial {dead.number}")
-        wanted = study.plan.trials - len(study.complete)
+        wanted = study.plan.trials - len(study.counted)
+        # Values of params.yaml that were edited since are tried, too: the winner has to beat today's.
+        if wanted <= 0 and study.untried_defaults() and not study.trials(TrialState.RUNNING):
+            wanted = 1
         if wanted <= 0:
             return
         if len(study.trials(TrialState.RUNNING)) >= wanted:
             time.sleep(POLL_S)
             continue
         _require_hope(study)
-        study.seeded()
+        study.seeded(0 if alone else zlib.crc32(str(worker.file).encode()))
         _offer_defaults(study)
         _run(study, worker, tools, study.optuna.ask())
 
@@ -109,19 +119,16 @@ def _require_hope(study: Study) -> None:
         return
     steps = [step_of(trial) for trial in given_up]
     raise PanError(
-        f"study {study.plan.name}: {len(given_up)} trials were given up and {len(study.complete)} are complete; the fastest "
+        f"study {study.plan.name}: {len(given_up)} trials were given up and {len(study.counted)} are complete; the fastest "
         f"step took {min(steps):.3f} ms and the budget is {study.plan.budget_ms:g} ms: raise latency.budget_step_ms, widen "
         "tune.space, or choose a milder tune.pruner"
     )
 
 
 def _offer_defaults(study: Study) -> None:
-    """The defaults are the first trial, and again where the worker that had them died."""
-    if any(DEFAULTS in trial.user_attrs and trial.state != TrialState.FAIL for trial in study.trials()):
-        return
-    space = study.plan.space
-    inside = space.inside(study.plan.defaults)
-    study.optuna.enqueue_trial(inside, user_attrs={DEFAULTS: len(inside) == len(space.entries)})
+    """The values of params.yaml are the first trial, and again where they changed or the worker that had them died."""
+    if (values := study.untried_defaults()) and not study.trials(TrialState.WAITING):
+        study.optuna.enqueue_trial(values)
 
 
 def _run(study: Study, worker: Worker, tools: Tools, trial: Trial) -> None:
@@ -139,6 +146,11 @@ def _run(study: Study, worker: Worker, tools: Tools, trial: Trial) -> None:
             bury(study.optuna, _frozen(study, trial.number))
         except UpdateFinishedTrialError:
             return  # the others took this worker for dead and have buried the trial
+        except ValueError:
+            if _frozen(study, trial.number).state == TrialState.FAIL:
+                return  # likewise, just before its result could be told
+            bury(study.optuna, _frozen(study, trial.number))
+            raise
         except BaseException:
             # A storage that is gone is told of by the error itself; the others bury the trial then.
             with suppress(Exception):
@@ -184,8 +196,8 @@ def _told(study: Study, trial: Trial, row: Row) -> Iterator[None]:
 
 def _enough_without(study: Study, number: int) -> bool:
     """Whether trials before this one fill the budget: several workers may have asked at the same moment."""
-    before = [t for t in study.trials(TrialState.COMPLETE, TrialState.RUNNING) if t.number < number]
-    return len(before) >= study.plan.trials
+    before = [t for t in (*study.counted, *study.trials(TrialState.RUNNING)) if t.number < number]
+    return len(before) >= study.plan.trials and not study.untried_defaults()
 
 
 def _frozen(study: Study, number: int) -> FrozenTrial:

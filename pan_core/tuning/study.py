@@ -32,7 +32,7 @@ PRUNERS: dict[str, Callable[[], BasePruner]] = {
     "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=2, reduction_factor=2),
     "none": optuna.pruners.NopPruner,
 }
-CURVE, WHY, DEFAULTS = "curve", "why", "defaults"
+CURVE, WHY = "curve", "why"
 _PLAN = "plan"
 
 
@@ -51,6 +51,7 @@ class Plan:
         pruner: One of `PRUNERS`.
         leaders: Best trials that are trained again before one is named.
         repeats: Fresh seeds for each of them.
+        epochs: Length of a trial.
         seed: Of the sampler, and of every trial's training.
         rests_on: What must not change within a study besides the space and the objectives: data, settings.
     """
@@ -65,6 +66,7 @@ class Plan:
     pruner: str
     leaders: int
     repeats: int
+    epochs: int
     seed: int
     rests_on: Mapping[str, str]
 
@@ -139,6 +141,21 @@ class Study:
         """Trials that ran to their end."""
         return self.trials(TrialState.COMPLETE)
 
+    @property
+    def counted(self) -> list[FrozenTrial]:
+        """Complete trials within the budget, which may have been lowered since: those that were asked for."""
+        return [trial for trial in self.complete if step_of(trial) <= self.plan.budget_ms]
+
+    def is_default(self, trial: FrozenTrial) -> bool:
+        """Whether a trial has the values of params.yaml."""
+        return trial.params == self.plan.defaults
+
+    def untried_defaults(self) -> Values:
+        """Values of params.yaml, as far as the space holds them, where no trial has or had them; else nothing."""
+        inside = self.plan.space.inside(self.plan.defaults)
+        tried = self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+        return {} if any(inside.items() <= trial.params.items() for trial in tried) else inside
+
     def accuracy(self, trial: FrozenTrial) -> float:
         """Validation accuracy at the end of a complete trial."""
         return float(trial.values[list(self.plan.objectives).index(ACCURACY)])
@@ -153,13 +170,14 @@ class Study:
 
     def leaders(self) -> list[FrozenTrial]:
         """The most accurate trials within the budget, and the defaults, which any winner has to beat."""
-        within = [trial for trial in self.complete if step_of(trial) <= self.plan.budget_ms]
-        ranked = sorted(within, key=lambda trial: (-self.accuracy(trial), step_of(trial), trial.number))
+        ranked = sorted(self.counted, key=lambda trial: (-self.accuracy(trial), step_of(trial), trial.number))
         chosen: list[FrozenTrial] = []
         for trial in ranked:
             if len(chosen) < self.plan.leaders and all(trial.params != other.params for other in chosen):
                 chosen.append(trial)
-        return chosen + [trial for trial in ranked if trial.user_attrs.get(DEFAULTS) and trial not in chosen]
+        if not any(self.is_default(trial) for trial in chosen):
+            chosen += [trial for trial in ranked if self.is_default(trial)][:1]
+        return chosen
 
     def repeat_seeds(self) -> list[int]:
         """Seeds of the leaders' repeats; that of the search is not among them, since its luck chose them."""
@@ -189,14 +207,16 @@ class Study:
             found = [self.repeated(trial.number, seed) for seed in self.repeat_seeds()]
             accuracies = tuple(value for value in found if value is not None) or (self.accuracy(trial),)
             if None not in found:
-                is_default = bool(trial.user_attrs.get(DEFAULTS))
-                judged.append(Leader(trial.number, accuracies, step_of(trial), is_default))
+                judged.append(Leader(trial.number, accuracies, step_of(trial), self.is_default(trial)))
         return sorted(judged, key=lambda leader: (-leader.accuracy, leader.step_ms, leader.number))
 
-    def seeded(self) -> None:
-        """Give the sampler a seed that depends on what is finished, so that a study that was killed goes on alike."""
-        finished = len(self.trials(TrialState.COMPLETE, TrialState.PRUNED))
-        seed = np.random.SeedSequence([self.plan.seed, finished]).generate_state(1)[0]
+    def seeded(self, mark: int) -> None:
+        """Give the sampler a seed that depends on how many trials there are, so that a study that was stopped goes on alike.
+
+        Args:
+            mark: Tells workers apart, two of which may ask at the same moment; 0 for a worker that is alone.
+        """
+        seed = np.random.SeedSequence([self.plan.seed, len(self.trials()), mark]).generate_state(1)[0]
         self.optuna.sampler = SAMPLERS[self.plan.sampler](int(seed))
 
     @cached_property
@@ -204,22 +224,35 @@ class Study:
         return PRUNERS[self.plan.pruner]()
 
     def hopeless(self, number: int) -> bool:
-        """Whether the pruner gives a running trial up, by its validation accuracy so far."""
-        by_accuracy = self.by_accuracy()
+        """Whether the pruner gives a running trial up, by its validation accuracy so far.
+
+        It is compared with all trials that came as far, given up or not: among complete ones alone, each of which has beaten
+        those before, the bar would only rise. The values of params.yaml are never given up, and nor is a trial at its
+        end, which has cost all it can.
+        """
+        trial = self.trials()[number]
+        if self.is_default(trial) or len(trial.user_attrs.get(CURVE, ())) >= self.plan.epochs:
+            return False
+        by_accuracy = self.by_accuracy(given_up_count=True)
         return self._pruner.prune(by_accuracy, by_accuracy.trials[number])
 
-    def by_accuracy(self) -> optuna.Study:
+    def by_accuracy(self, *, given_up_count: bool = False) -> optuna.Study:
         """A copy with accuracy as the one objective and its curve as intermediate values.
 
-        Optuna prunes studies of one objective only, and draws curves and histories of them only.
+        Optuna prunes studies of one objective only.
+
+        Args:
+            given_up_count: Trials that were given up stand as complete ones, with the accuracy that they had by then.
         """
         copy = optuna.create_study(direction=OBJECTIVES[ACCURACY], study_name=self.plan.name)
         for trial in self.trials():
             curve = dict(enumerate(trial.user_attrs.get(CURVE, ())))
-            value = self.accuracy(trial) if trial.state == TrialState.COMPLETE else None
+            state, value = trial.state, self.accuracy(trial) if trial.state == TrialState.COMPLETE else None
+            if given_up_count and state == TrialState.PRUNED and curve:
+                state, value = TrialState.COMPLETE, curve[max(curve)]
             copy.add_trial(
                 create_trial(
-                    state=trial.state, value=value, params=trial.params, distributions=trial.distributions,
+                    state=state, value=value, params=trial.params, distributions=trial.distributions,
                     intermediate_values=curve, user_attrs=trial.user_attrs,
                 )
             )  # fmt: skip

@@ -83,6 +83,14 @@ def test_a_holdout_that_shares_a_group_with_training_is_refused(which):
     assert "shares day3 with its training" in decision.reason
 
 
+def test_a_champion_of_unknown_training_is_refused():
+    """It may have learnt the very clips that decide."""
+    champion = Judged("old", judged("old", ()).hits, frozenset(CLASSES), None)
+    decision = decide(judged("new", ()), champion, holdout(), MARGINS)
+    assert refusals(decision) == ["groups of the holdout, old"]
+    assert "what it was trained on is not known" in decision.reason
+
+
 def test_a_class_that_is_no_longer_known_is_refused():
     decision = decide(judged("new", (), labels=("walk",)), judged("old", ()), holdout(), MARGINS)
     assert refusals(decision) == ["classes"]

@@ -56,6 +56,17 @@ def test_rollback_goes_back_one_champion_at_a_time(register):
     assert registry.rollback() == (3, 1)
 
 
+def test_rollback_passes_over_versions_that_were_deleted(register):
+    from mlflow import MlflowClient
+
+    registry = Registry("pan-stage")
+    for content in "abc":
+        registry.promote(register(content).number)
+    client = MlflowClient(tracking_uri=store_uri(), registry_uri=store_uri())
+    client.delete_model_version("pan-stage", "2")
+    assert registry.rollback() == (3, 1)
+
+
 def test_an_alias_that_was_moved_by_hand_counts(register):
     from mlflow import MlflowClient
 

@@ -21,7 +21,7 @@ def plan(**changes):
     values = {
         "name": "hill", "space": SPACE, "defaults": {"net.width": 8, "train.rate": 0.5}, "trials": 6,
         "objectives": ("accuracy", "step_ms"), "budget_ms": 10.0, "sampler": "tpe", "pruner": "none", "leaders": 2,
-        "repeats": 2, "seed": 0, "rests_on": {"data": "d1"},
+        "repeats": 2, "epochs": EPOCHS, "seed": 0, "rests_on": {"data": "d1"},
     }  # fmt: skip
     return Plan(**{**values, **changes})
 
@@ -75,17 +75,17 @@ class Row:
         self.tags[name] = value
 
 
-def work(study, folder, objective=None, rows=None):
+def work(study, folder, objective=None, rows=None, *, alone=True):
     rows = rows or Rows()
     with Worker(folder / "workers") as worker:
-        search(study, worker, Tools(objective or Hill(), rows.open, rows.closed.append))
+        search(study, worker, Tools(objective or Hill(), rows.open, rows.closed.append), alone=alone)
     return rows
 
 
 def main():
     """One worker as a process of its own: journal, changes of the plan as JSON, pause."""
     journal, changes, pause = Path(sys.argv[1]), json.loads(sys.argv[2]), float(sys.argv[3])
-    work(Study(plan(**changes), open_storage(journal)), journal.parent, Hill(pause))
+    work(Study(plan(**changes), open_storage(journal)), journal.parent, Hill(pause), alone=False)
 
 
 if __name__ == "__main__":

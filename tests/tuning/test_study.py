@@ -4,6 +4,7 @@ import dataclasses
 
 import optuna
 import pytest
+from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 from synthetic import EPOCHS, Hill, Rows, plan, truth, work
 
@@ -26,7 +27,10 @@ def test_the_budget_counts_complete_trials_only(journal, tmp_path):
 
 
 def test_median_pruner_decides_as_optunas_own_study_of_one_objective_would(journal, tmp_path):
-    """The same trials in the same order, told to a study of accuracy alone by Optuna's own report and should_prune."""
+    """The same trials in the same order, told to a study of accuracy alone by Optuna's own report and should_prune.
+
+    A trial that was given up counts among those that came as far; the defaults and a trial at its end are never given up.
+    """
     study = Study(plan(pruner="median", sampler="random", trials=10), open_storage(journal))
     work(study, tmp_path)
     reference = optuna.create_study(
@@ -39,10 +43,10 @@ def test_median_pruner_decides_as_optunas_own_study_of_one_objective_would(journ
         state = TrialState.COMPLETE
         for epoch in range(EPOCHS):
             other.report(end * (epoch + 1) / EPOCHS, epoch)
-            if other.should_prune():
+            if trial.number > 0 and epoch < EPOCHS - 1 and other.should_prune():
                 state = TrialState.PRUNED
                 break
-        reference.tell(other, end if state == TrialState.COMPLETE else None, state=state)
+        reference.tell(other, end * (epoch + 1) / EPOCHS)
         expected.append(state)
     assert TrialState.PRUNED in expected
     assert [trial.state for trial in study.trials()] == expected
@@ -52,7 +56,7 @@ def test_defaults_are_the_first_trial(journal, tmp_path):
     study = Study(plan(), open_storage(journal))
     work(study, tmp_path)
     assert study.trials()[0].params == study.plan.defaults
-    assert [trial.number for trial in study.trials() if trial.user_attrs.get("defaults")] == [0]
+    assert [trial.number for trial in study.trials() if study.is_default(trial)] == [0]
 
 
 def test_defaults_outside_the_space_are_taken_as_far_as_they_lie_in_it(journal, tmp_path):
@@ -60,7 +64,8 @@ def test_defaults_outside_the_space_are_taken_as_far_as_they_lie_in_it(journal, 
     work(study, tmp_path)
     first = study.trials()[0]
     assert first.params["train.rate"] == 0.5
-    assert first.user_attrs["defaults"] is False
+    assert not study.is_default(first)
+    assert not any(leader.is_default for leader in study.judged())
 
 
 def test_a_network_over_the_budget_is_not_trained(journal, tmp_path):
@@ -124,6 +129,38 @@ def test_a_trial_that_fails_is_marked_and_the_study_goes_on(journal, tmp_path):
     again = Study(plan(), open_storage(journal))
     work(again, tmp_path)
     assert len(again.complete) == 6
+    drawn = [trial.params for trial in again.trials()]
+    assert drawn[3] != drawn[2], "what ended the process would be drawn for ever"
+
+
+def test_workers_that_ask_at_once_draw_different_values(journal, tmp_path):
+    study = Study(plan(), open_storage(journal))
+    drawn = []
+    for mark in (1, 2, 3):
+        study.seeded(mark)
+        drawn.append(study.optuna.sampler.sample_independent(
+            study.optuna, study.optuna.ask(), "rate", FloatDistribution(0, 1)
+        ))  # fmt: skip
+    assert len(set(drawn)) == 3
+
+
+def test_a_budget_that_was_lowered_asks_for_more_trials(journal, tmp_path):
+    work(Study(plan(trials=8, sampler="random"), open_storage(journal)), tmp_path)
+    study = Study(plan(trials=8, sampler="random", budget_ms=1.0), open_storage(journal))
+    work(study, tmp_path)
+    assert len(study.counted) == 8 < len(study.complete)
+    assert all(step_of(trial) <= 1.0 for trial in study.leaders())
+
+
+def test_defaults_that_were_edited_are_tried(journal, tmp_path):
+    work(Study(plan(), open_storage(journal)), tmp_path)
+    edited = {"net.width": 16, "train.rate": 0.02}
+    study = Study(plan(defaults=edited), open_storage(journal))
+    work(study, tmp_path)
+    assert study.trials()[-1].params == edited
+    assert [trial.number for trial in study.leaders() if study.is_default(trial)] == [6]
+    work(study, tmp_path)
+    assert len(study.trials()) == 7
 
 
 def test_winner_is_the_mean_over_fresh_seeds(journal, tmp_path):

@@ -79,7 +79,7 @@ def test_defaults_of_a_killed_worker_are_tried_again(journal, tmp_path):
     process.kill()
     process.wait()
     work(study, tmp_path)
-    assert [trial.number for trial in study.complete if trial.user_attrs.get("defaults")] == [1]
+    assert [trial.number for trial in study.complete if study.is_default(trial)] == [1]
 
 
 def test_a_worker_on_another_machine_is_dead_when_its_beat_stands_still(journal, tmp_path, monkeypatch):
