@@ -32,10 +32,11 @@ from pan_core.datasets.splits import with_validation
 from pan_core.evaluation.table1 import DATASET_TITLES
 from pan_core.files import atomic_path, read_json, write_json
 from pan_core.processes import run_jobs
+from pan_core.sections import TuneParams
 from pan_core.stages import paths
 from pan_core.stages.learning import network_settings, train_settings
 from pan_core.stages.runner import dataset_context
-from pan_core.stages.tune import trial_settings
+from pan_core.stages.tune import make_plan, trial_settings
 from pan_core.training.fit import fit
 from pan_core.training.predict import predict
 from pan_core.training.samples import Samples
@@ -43,7 +44,7 @@ from pan_core.tuning.objective import Trainer
 from pan_core.tuning.search import Tools, repeat, search
 from pan_core.tuning.space import Values
 from pan_core.tuning.storage import open_storage
-from pan_core.tuning.study import Plan, Study
+from pan_core.tuning.study import Study
 from pan_core.tuning.workers import Worker
 
 WAYS = {"defaults": "values of params.yaml", "random": "random draws", "tpe": "TPE"}
@@ -105,13 +106,10 @@ def run(dataset: str, way: str, seed: int) -> None:
 
 def tuned(params: Params, way: str, samples: dict[str, Samples]) -> dict:
     """The winner of a study; its test part is not handed on."""
-    flat, space = params.flat(), params.search_space()
-    plan = Plan(
-        name=f"{params.dataset}-{way}-{params.seed}", space=space, defaults={name: flat[name] for name in space},
-        trials=TRIALS, objectives=("accuracy",), budget_ms=params.latency.budget_step_ms, sampler=way,
-        pruner=params.tune.pruner, leaders=params.tune.leaders, repeats=params.tune.repeats, epochs=params.tune.epochs, seed=params.seed,
-        rests_on={"epochs": str(params.tune.epochs)},
-    )  # fmt: skip
+    asked = TuneParams(trials=TRIALS, objectives=["accuracy"], sampler=way)
+    params = params.model_copy(update={"tune": asked})
+    rests_on = {"epochs": str(asked.epochs)}
+    plan = make_plan(params, name=f"{params.dataset}-{way}-{params.seed}", rests_on=rests_on)
     folder = paths.cache() / "tuning"
     study = Study(plan, open_storage(folder / f"{plan.name}.log"))
     # Counted over interruptions: what a trial took stands in its own times. One that was killed has no end of its own.
@@ -128,7 +126,7 @@ def tuned(params: Params, way: str, samples: dict[str, Samples]) -> dict:
     spent += sum(value for name, value in study.optuna.user_attrs.items() if name.startswith("seconds-"))
     winner = study.judged()[0]
     return {
-        "values": study.trials()[winner.number].params,
+        "values": study.trial(winner.number).params,
         "search_seconds": spent,
         "pruned": len(study.trials(TrialState.PRUNED)),
         "winner_is_default": winner.is_default,

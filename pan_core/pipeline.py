@@ -119,10 +119,9 @@ def predict(video: Path, *, out: Path, model: Path | None = None) -> str:
 
 def _in_use(params: Params) -> tuple[Path, str]:
     """Folder and name of the recogniser that is in use."""
-    from pan_core.registry.models import Registry
-    from pan_core.stages.promote import registry_name
+    from pan_core.registry.models import registry_of
 
-    registry = Registry(registry_name(params.dataset))
+    registry = registry_of(params.dataset)
     champion = registry.champion()
     if champion is None:
         folder = paths.model_folder("online", params.split.splits[0])

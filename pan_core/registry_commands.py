@@ -1,12 +1,11 @@
 """`pan registry`: the versions of the recogniser, and which of them is in use."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from pan_core.registry.models import Registry
+from pan_core.registry.models import DECISION, Registry, registry_of
 
 app = typer.Typer(help="Versions of the recogniser: which is the champion, and why.", no_args_is_help=True)
 
@@ -26,7 +25,7 @@ def list_versions() -> None:
             f"{registry.name} version {version.number}{role}: {100 * accuracy:.1f} % online, "
             f"step p90 {version.tags.get('step_p90_ms', '?')} ms, data {version.tags.get('data', '?')}, {made}"
         )
-        typer.echo(f"    {version.tags.get('pan.decision', 'not decided')}")
+        typer.echo(f"    {version.tags.get(DECISION, 'not decided')}")
 
 
 @app.command()
@@ -34,8 +33,7 @@ def promote(number: Annotated[int, typer.Argument(metavar="VERSION", help="Numbe
     """Make a version the champion by hand, whatever was decided."""
     registry = _registry()
     registry.promote(number)
-    registry.tag(number, "pan.decision", "promoted by hand")
-    registry.tag(number, "pan.rolled_back", "")
+    registry.tag(number, DECISION, "promoted by hand")
     typer.echo(f"{registry.name}: version {number} is the champion")
 
 
@@ -44,14 +42,10 @@ def rollback() -> None:
     """Go back to the champion before."""
     registry = _registry()
     left, came = registry.rollback()
-    registry.tag(left, "pan.decision", f"rolled back to version {came}")
-    registry.tag(left, "pan.rolled_back", "yes")
     typer.echo(f"{registry.name}: version {came} is the champion again, version {left} is not")
 
 
-def _registry() -> "Registry":
+def _registry() -> Registry:
     from pan_core.config import load_params
-    from pan_core.registry.models import Registry
-    from pan_core.stages.promote import registry_name
 
-    return Registry(registry_name(load_params().dataset))
+    return registry_of(load_params().dataset)

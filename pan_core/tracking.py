@@ -85,23 +85,9 @@ class Tracker:
     """
 
     def __init__(self, experiment: str) -> None:
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-
-        # Set after the import, which sets levels of its own: the making of the store is nobody's business.
-        for name in ("alembic", "mlflow"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-
-        uri = store_uri()
-        try:
-            with _store_lock():
-                self._client = MlflowClient(tracking_uri=uri)
-                self._experiment = self._experiment_id(experiment, uri)
-        except (MlflowException, OSError) as error:
-            raise PanError(
-                f"MLflow store {uri}: cannot be opened ({error}); start the server, or unset MLFLOW_TRACKING_URI"
-            ) from error
+        self._client = open_client()
+        with _opening():
+            self._experiment = self._experiment_id(experiment, store_uri())
 
     def _experiment_id(self, name: str, uri: str) -> str:
         found = self._client.get_experiment_by_name(name)
@@ -203,10 +189,34 @@ class Tracker:
         return Run(self._client, run.info.run_id)
 
 
-def _store_lock() -> FileLock:
-    # Two processes that open a new SQLite store at once race its migration.
-    STORE.mkdir(exist_ok=True)
-    return FileLock(STORE / ".lock")
+def open_client() -> Any:
+    """A client of the store and its registry, which are made where they are missing.
+
+    Raises:
+        PanError: Where the store cannot be opened.
+    """
+    from mlflow import MlflowClient
+
+    # Set after the import, which sets levels of its own: the making of the store is nobody's business.
+    for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with _opening():
+        return MlflowClient(tracking_uri=store_uri(), registry_uri=store_uri())
+
+
+@contextmanager
+def _opening() -> Iterator[None]:
+    """The store, for one process at a time: two that open a new SQLite store at once race its migration."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        STORE.mkdir(exist_ok=True)
+        with FileLock(STORE / ".lock"):
+            yield
+    except (MlflowException, OSError) as error:
+        raise PanError(
+            f"MLflow store {store_uri()}: cannot be opened ({error}); start the server, or unset MLFLOW_TRACKING_URI"
+        ) from error
 
 
 def git_commit(folder: Path | None = None) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, PARTS_OF_THE_PAPER, Recipe, Variant
 from pan_core.benchmark.session import Request
-from pan_core.config import ModelParams, TrainParams
 from pan_core.errors import ConfigError
 from pan_core.model.features import MODES
+from pan_core.sections import ModelParams, TrainParams
 from pan_core.stages.learning import network_settings, train_settings
 
 LENGTH = {"epochs": 45, "least_steps": 2400}

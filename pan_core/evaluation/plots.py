@@ -112,7 +112,8 @@ def canvas(width: float, height: float, *, gap: float = 0.02, **grid: Any) -> tu
     return figure, figure.subplots(**grid)
 
 
-def _percent(axes: Axes, which: str) -> None:
+def percent_axis(axes: Axes, which: str) -> None:
+    """Write the shares 0..1 of an axis, "x" or "y", in percent."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
 
@@ -137,7 +138,7 @@ def training_curves(histories: Mapping[str, History]) -> tuple[Figure, str]:
                 axes.plot(np.arange(1, len(values) + 1), values, style, color=colour, label=title, linewidth=1.8)
         loss.set(title=name, ylabel="loss", ylim=(0, None))
         right.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(0, 1.02))
-        _percent(right, "y")
+        percent_axis(right, "y")
         loss.legend()
     ends = ", ".join(f"{name} ends at {100 * h[-1]['val_accuracy']:.1f} %" for name, h in histories.items())
     return figure, f"Loss and accuracy of training and validation by epoch. Validation accuracy: {ends}."
@@ -194,7 +195,7 @@ def class_bars(accuracies: np.ndarray, counts: np.ndarray, classes: Sequence[str
         axes.text(1.05, place, f"{100 * accuracies[k]:.0f}", ha="right", va="center", fontsize=8, color=FAINT)
     axes.set_yticks(places, [f"{classes[k]} ({counts[k]})" for k in order], fontsize=9)
     axes.set(xlabel="accuracy (%)", xlim=(0, 1.06), ylim=(-0.6, len(order) - 0.4))
-    _percent(axes, "x")
+    percent_axis(axes, "x")
     axes.grid(axis="y", visible=False)
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1)
     worst = ", ".join(f"{classes[k]} {100 * accuracies[k]:.0f} %" for k in order[:3])
@@ -215,8 +216,8 @@ def observed_curve(shares: Sequence[float], curves: Mapping[str, np.ndarray], ch
         axes.plot(shares, values, "o-", color=colour, label=name, linewidth=1.8, markersize=5)
     axes.axhline(chance, color=FAINT, linestyle=":", label=f"guess ({100 * chance:.1f} %)")
     axes.set(xlabel="share of the clip seen (%)", ylabel="accuracy (%)", ylim=(0, 1.02), xlim=(0, 1.03))
-    _percent(axes, "x")
-    _percent(axes, "y")
+    percent_axis(axes, "x")
+    percent_axis(axes, "y")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1, ncols=3)
     name, values = next(iter(curves.items()))
     half = float(np.interp(0.5, shares, values))
@@ -236,8 +237,8 @@ def calibration_plot(result: Calibration) -> tuple[Figure, str]:
     axes.plot(result.confidence[filled], result.accuracy[filled], "-", color=BLUE, linewidth=1.2)
     axes.scatter(result.confidence[filled], result.accuracy[filled], s=sizes, color=BLUE, alpha=0.8, clip_on=False)
     axes.set(xlabel="stated confidence (%)", ylabel="accuracy (%)", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    _percent(axes, "x")
-    _percent(axes, "y")
+    percent_axis(axes, "x")
+    percent_axis(axes, "y")
     axes.legend(loc="upper left")
     return figure, f"Accuracy against stated confidence; expected calibration error {100 * result.error:.1f} %."
 
@@ -264,7 +265,7 @@ def joint_bars(joints: Sequence[str], pck: Mapping[str, np.ndarray], threshold: 
         xlim=(0, 1.02),
         ylim=(len(joints) - 0.4, -0.6),
     )
-    _percent(axes, "x")
+    percent_axis(axes, "x")
     axes.grid(axis="y", visible=False)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1, ncols=2)
     name, values = next(iter(pck.items()))
@@ -313,7 +314,7 @@ def clip_class_bars(accuracies: Mapping[str, Mapping[str, float]]) -> tuple[Figu
                 axes.text(value + 0.012, row, f"{100 * value:.1f}", va="center", fontsize=9)
     axes.set_yticks(np.arange(len(accuracies)), list(accuracies))
     axes.set(xlabel="clip-level accuracy (%)", xlim=(0, 1.08), ylim=(len(accuracies) - 0.5, -0.5))
-    _percent(axes, "x")
+    percent_axis(axes, "x")
     axes.grid(axis="y", visible=False)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1, ncols=3)
     words = "; ".join(

@@ -3,11 +3,10 @@
 import base64
 from pathlib import Path
 
-import jinja2
-
 from pan_core.evaluation.report_data import Card, PoseAccuracy, Provenance, Relabelling, ReportData
 from pan_core.evaluation.sections import Section, build_sections, headline
 from pan_core.files import atomic_path
+from pan_core.pages import templates
 
 __all__ = ["Card", "PoseAccuracy", "Provenance", "Relabelling", "ReportData", "write_report"]
 
@@ -21,13 +20,7 @@ def write_report(path: Path, data: ReportData) -> list[Section]:
     Raises:
         DataError: Where an outcome has no clips.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pan_core.evaluation", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates("pan_core.evaluation")
     environment.filters["svg_uri"] = _svg_uri
     sections = build_sections(data)
     page = environment.get_template("report.html.j2").render(

@@ -8,9 +8,12 @@ from typing import Any
 
 from pan_core.errors import PanError
 from pan_core.files import atomic_path
-from pan_core.tracking import store_uri
+from pan_core.tracking import open_client, store_uri
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+SHA256, DECISION, ROLLED_BACK = "model_sha256", "pan.decision", "pan.rolled_back"
+"""Tags of a version: hash of its weights, what was decided of it, and whether a person has taken it back."""
+
 _CHAMPIONS = "pan.champions"
 """Tag of the registered model: its champions in the order of their promotions, for the way back."""
 
@@ -47,10 +50,8 @@ class Registry:
     """
 
     def __init__(self, name: str) -> None:
-        from mlflow import MlflowClient
-
         self.name = name
-        self._client = MlflowClient(tracking_uri=store_uri(), registry_uri=store_uri())
+        self._client = open_client()
 
     def register(self, source: str, run_id: str, tags: Mapping[str, str]) -> Version:
         """Add a version, which becomes the challenger."""
@@ -86,7 +87,7 @@ class Registry:
         return next((each for each in self.versions() if CHAMPION in each.aliases), None)
 
     def promote(self, number: int) -> None:
-        """Make a version the champion; it stops being the challenger."""
+        """Make a version the champion; it stops being the challenger, and what was taken back counts again."""
         version = self.version(number)
         if CHAMPION in version.aliases:
             return
@@ -94,6 +95,8 @@ class Registry:
         self._client.set_registered_model_alias(self.name, CHAMPION, str(number))
         if CHALLENGER in version.aliases:
             self._client.delete_registered_model_alias(self.name, CHALLENGER)
+        if version.tags.get(ROLLED_BACK):
+            self.tag(number, ROLLED_BACK, "")
 
     def rollback(self) -> tuple[int, int]:
         """Give the place back to the champion before; returns the versions that left and that came.
@@ -113,6 +116,8 @@ class Registry:
             )
         self._client.set_registered_model_alias(self.name, CHAMPION, str(before[-1]))
         self._remember(before)
+        self.tag(champions[-1], DECISION, f"rolled back to version {before[-1]}")
+        self.tag(champions[-1], ROLLED_BACK, "yes")
         return champions[-1], before[-1]
 
     def tag(self, number: int, name: str, value: str) -> None:
@@ -165,6 +170,11 @@ class Registry:
 
     def _remember(self, champions: list[int]) -> None:
         self._client.set_registered_model_tag(self.name, _CHAMPIONS, json.dumps(champions))
+
+
+def registry_of(dataset: str) -> Registry:
+    """The registry of a dataset's recognisers."""
+    return Registry(f"pan-{dataset}")
 
 
 def _version(found: Any, aliases: Mapping[str, object]) -> Version:

@@ -4,23 +4,25 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from pan_core.config import Params
 from pan_core.datasets.splits import groups_of
 from pan_core.errors import PanError
 from pan_core.files import read_json, sha256_of, write_json
-from pan_core.model.store import LoadedModel, load_model
+from pan_core.model.store import load_model
+from pan_core.pose.store import PoseSet
 from pan_core.registry.decision import Check, Decision, Holdout, Judged, Margins, decide
-from pan_core.registry.models import Registry, Version
+from pan_core.registry.models import DECISION, ROLLED_BACK, SHA256, Registry, Version, registry_of
 from pan_core.registry.page import write_page
 from pan_core.stages import paths
-from pan_core.stages.learning import Material, read_material
+from pan_core.stages.learning import read_material
 from pan_core.stages.runner import result_of
 from pan_core.tracking import Run, Tracker, git_commit
 from pan_core.training.predict import predict
 from pan_core.training.samples import build_samples
 
 LINEAGE = "lineage.json"
-SHA256, DECISION, ROLLED_BACK = "model_sha256", "pan.decision", "pan.rolled_back"
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -28,12 +30,11 @@ def run(params: Params, tracked: Run) -> dict:
 
     A refusal is a result, not an error: the champion stays.
     """
-    material, registry = read_material(), Registry(registry_name(params.dataset))
-    model = paths.model_folder("online", params.split.splits[0])
-    version = _registered(params, material, registry, model, tracked)
+    workspace, registry = _Workspace.of(params), registry_of(params.dataset)
+    version = _registered(params, workspace, registry, tracked)
     champion = registry.champion()
     already = champion is not None and champion.number == version.number
-    decision = _decision(params, material, registry, model, version, None if already else champion)
+    decision = _decision(params, workspace, registry, version, None if already else champion)
     reason = f"the champion already; its own conditions: {decision.reason}" if already else decision.reason
     if not already:
         registry.tag(version.number, DECISION, reason)
@@ -48,24 +49,66 @@ def run(params: Params, tracked: Run) -> dict:
     return outcome
 
 
-def registry_name(dataset: str) -> str:
-    """Name of a dataset's recognisers in the registry."""
-    return f"pan-{dataset}"
+@dataclass(frozen=True)
+class _Workspace:
+    """The recogniser of the workspace and the clips of its split.
+
+    Attributes:
+        model: Its folder.
+        learnt: Groups that it was trained or validated on.
+        test: Clips that decide.
+        poses: Poses of all clips.
+    """
+
+    model: Path
+    learnt: frozenset[str]
+    test: pd.DataFrame
+    poses: PoseSet
+
+    @classmethod
+    def of(cls, params: Params) -> "_Workspace":
+        """What the stages before have left; the split is the first in use."""
+        split, material = params.split.splits[0], read_material()
+        parts = material.clips[f"split{split}"]
+        learnt = groups_of(material.clips[parts.isin(["train", "val"])])
+        return cls(
+            paths.model_folder("online", split), frozenset(learnt), material.clips[parts == "test"], material.poses
+        )
+
+    @property
+    def holdout(self) -> Holdout:
+        """True classes and groups of the test clips."""
+        ids = self.test["clip_id"]
+        return Holdout(
+            dict(zip(ids, self.test["label"], strict=True)), dict(zip(ids, groups_of(self.test), strict=True))
+        )
+
+    def judged(self, name: str, folder: Path, groups: frozenset[str] | None) -> Judged:
+        """What a model makes of the test clips; a class that it does not know is a mistake."""
+        loaded = load_model(folder)
+        samples = build_samples(
+            self.test, self.poses, None, classes=loaded.labels, actions=loaded.actions, mode=loaded.mode,
+            frames=loaded.frames, rate=loaded.rate,
+        )  # fmt: skip
+        if samples.layout != loaded.layout:
+            samples = samples.in_layout(loaded.layout)
+        said = predict(loaded.model, samples)
+        right = said.probabilities.argmax(axis=1) == samples.labels
+        return Judged(
+            name, dict(zip(said.clip_ids.tolist(), right.tolist(), strict=True)), frozenset(loaded.labels), groups
+        )
 
 
-def _registered(params: Params, material: Material, registry: Registry, model: Path, tracked: Run) -> Version:
+def _registered(params: Params, workspace: _Workspace, registry: Registry, tracked: Run) -> Version:
     """The version of these very weights, made where there is none."""
-    digest = sha256_of(model / "model.safetensors")
+    digest = sha256_of(workspace.model / "model.safetensors")
     for version in registry.versions():
         if version.tags.get(SHA256) == digest:
             return version
     # A folder for these weights alone: a run that goes on after a kill may have logged others before.
     folder = f"model-{digest[:12]}"
-    tracked.artifact(model, folder)
-    learnt = material.clips[f"split{params.split.splits[0]}"].isin(["train", "val"])
-    tracked.text(
-        json.dumps({"groups": sorted(set(groups_of(material.clips)[learnt]))}, indent=0), f"{folder}/{LINEAGE}"
-    )
+    tracked.artifact(workspace.model, folder)
+    tracked.text(json.dumps({"groups": sorted(workspace.learnt)}, indent=0), f"{folder}/{LINEAGE}")
     evaluate, latency = result_of("evaluate"), result_of("latency")
     tags = {
         SHA256: digest,
@@ -79,25 +122,22 @@ def _registered(params: Params, material: Material, registry: Registry, model: P
 
 
 def _decision(
-    params: Params, material: Material, registry: Registry, model: Path, version: Version, champion: Version | None
+    params: Params, workspace: _Workspace, registry: Registry, version: Version, champion: Version | None
 ) -> Decision:
-    holdout = _Test.of(params, material)
-    groups = groups_of(material.clips)
-    learnt = material.clips[f"split{params.split.splits[0]}"].isin(["train", "val"])
-    challenger = holdout.judged(f"version {version.number}", load_model(model), frozenset(groups[learnt]))
+    challenger = workspace.judged(f"version {version.number}", workspace.model, workspace.learnt)
     present, others = None, _own_conditions(params)
+    by_hand = f"`pan registry promote {version.number}` decides by hand"
     if version.tags.get(ROLLED_BACK):
-        by_hand = f"`pan registry promote {version.number}` decides by hand"
         others.append(Check("not rolled back before", False, "a person has taken it back", by_hand))
     if champion:
+        name = f"version {champion.number} (champion)"
         try:
             folder = registry.fetch(champion, paths.cache() / "registry")
-            present = holdout.judged(f"version {champion.number} (champion)", load_model(folder), _learnt(folder))
+            present = workspace.judged(name, folder, _learnt(folder))
         except PanError as error:
-            by_hand = f"`pan registry promote {version.number}` decides by hand"
-            others.append(Check(f"version {champion.number} (champion) can be judged", False, str(error), by_hand))
+            others.append(Check(f"{name} can be judged", False, str(error), by_hand))
     margins = Margins(params.promote.accuracy_margin, params.promote.class_margin)
-    return decide(challenger, present, holdout.holdout, margins, others)
+    return decide(challenger, present, workspace.holdout, margins, others)
 
 
 def _learnt(folder: Path) -> frozenset[str] | None:
@@ -105,36 +145,6 @@ def _learnt(folder: Path) -> frozenset[str] | None:
     if not (folder / LINEAGE).is_file():
         return None
     return frozenset(read_json(folder / LINEAGE).get("groups", ()))
-
-
-@dataclass(frozen=True)
-class _Test:
-    """The test part of the first split, which decides."""
-
-    params: Params
-    material: Material
-    holdout: Holdout
-
-    @classmethod
-    def of(cls, params: Params, material: Material) -> "_Test":
-        clips = material.clips[material.clips[f"split{params.split.splits[0]}"] == "test"]
-        labels = dict(zip(clips["clip_id"], clips["label"], strict=True))
-        return cls(params, material, Holdout(labels, dict(zip(clips["clip_id"], groups_of(clips), strict=True))))
-
-    def judged(self, name: str, loaded: LoadedModel, groups: frozenset[str] | None) -> Judged:
-        """What a model makes of the test clips; a class that it does not know is a mistake."""
-        clips = self.material.clips[self.material.clips["clip_id"].isin(self.holdout.labels)]
-        samples = build_samples(
-            clips, self.material.poses, None, classes=loaded.labels, actions=loaded.actions, mode=loaded.mode,
-            frames=loaded.frames, rate=loaded.rate,
-        )  # fmt: skip
-        if samples.layout != loaded.layout:
-            samples = samples.in_layout(loaded.layout)
-        said = predict(loaded.model, samples)
-        right = said.probabilities.argmax(axis=1) == samples.labels
-        return Judged(
-            name, dict(zip(said.clip_ids.tolist(), right.tolist(), strict=True)), frozenset(loaded.labels), groups
-        )
 
 
 def _own_conditions(params: Params) -> list[Check]:

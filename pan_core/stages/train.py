@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from pan_core.config import ModelParams, Params, TrainParams
+from pan_core.config import Params
 from pan_core.evaluation.plots import training_curves
 from pan_core.files import write_json
 from pan_core.model.store import save_model
+from pan_core.sections import ModelParams, TrainParams
 from pan_core.segments.table import whole_clips
 from pan_core.stages import paths
 from pan_core.stages.learning import Material, network_settings, read_material, train_settings, tuned

@@ -51,9 +51,9 @@ def run(params: Params, tracked: Run) -> dict:
             raise PanError(
                 f"study {study.plan.name}: no complete trial is within latency.budget_step_ms = {study.plan.budget_ms:g}"
             )
-        winner, *others = judged
+        winner = judged[0]
         source = f"study {study.plan.name}, trial {winner.number}"
-        found = study.plan.space.inside(study.optuna.trials[winner.number].params)
+        found = study.trial(winner.number).params
         write_json(paths.TUNED, {"source": source, "values": found})
         for name, picture in study_pictures(study).items():
             tracked.text(picture.svg, f"{name}.svg")
@@ -67,7 +67,7 @@ def run(params: Params, tracked: Run) -> dict:
             "val_accuracy": winner.accuracy,
             "step_ms": winner.step_ms,
             "defaults_compared": any(leader.is_default for leader in judged),
-            "leaders": [_leader(leader) for leader in (winner, *others)],
+            "leaders": [_leader(leader) for leader in judged],
             "front": [trial.number for trial in study.front()],
             "importance": importance(study),
             "values": _origins(params, found, source),
@@ -131,8 +131,7 @@ def without_test(material: Material, split: int) -> Material:
 
 
 def _plan(params: Params, train: Samples, val: Samples) -> Plan:
-    space = params.search_space()
-    flat = params.flat()
+    space, flat = params.search_space(), params.flat()
     # What a trial rests on besides the values that are searched.
     fixed = {
         name: value
@@ -144,8 +143,16 @@ def _plan(params: Params, train: Samples, val: Samples) -> Plan:
         "data": fingerprint(train, val)[:16],
         "settings": ", ".join(f"{name}: {value}" for name, value in {**fixed, **length}.items()),
     }
-    plan = Plan(
-        name=params.tune.study,
+    plan = make_plan(params, name=params.tune.study, rests_on=rests_on)
+    own = fingerprint(plan.stored, plan.sampler, plan.pruner)[:8]
+    return plan if plan.name else replace(plan, name=f"{params.dataset}-{own}")
+
+
+def make_plan(params: Params, *, name: str, rests_on: Mapping[str, str]) -> Plan:
+    """What params.yaml asks to be searched, under a name; `rests_on` as in `Plan`."""
+    space, flat = params.search_space(), params.flat()
+    return Plan(
+        name=name,
         space=space,
         defaults={name: flat[name] for name in space},  # type: ignore[misc]
         trials=params.tune.trials,
@@ -159,8 +166,6 @@ def _plan(params: Params, train: Samples, val: Samples) -> Plan:
         seed=params.seed,
         rests_on=rests_on,
     )
-    own = fingerprint(plan.stored, plan.sampler, plan.pruner)[:8]
-    return plan if plan.name else replace(plan, name=f"{params.dataset}-{own}")
 
 
 def _work_together(params: Params, study: Study) -> None:

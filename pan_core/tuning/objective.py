@@ -1,13 +1,11 @@
 """What a study measures: validation accuracy of a short training, and the time of one frame."""
 
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
+from pan_core.edge.latency import measure
 from pan_core.export.onnx_file import write_onnx
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.streaming import STEP_INPUTS, STEP_OUTPUTS, StepModel
@@ -77,12 +75,5 @@ def step_time(network: PAN) -> float:
         write_onnx(step, step.example(), path, inputs=STEP_INPUTS, outputs=STEP_OUTPUTS, opset=OPSET)
         session = open_session(path.read_bytes())
     feed = {name: value.numpy() for name, value in zip(STEP_INPUTS, step.example(), strict=True)}
-    medians = []
-    for _ in range(ROUNDS):
-        times = []
-        for _ in range(STEPS):
-            started = time.perf_counter_ns()
-            session.run(None, feed)
-            times.append(time.perf_counter_ns() - started)
-        medians.append(np.median(times) / 1e6)
-    return float(min(medians))
+    rounds = (measure(lambda _: session.run(None, feed), range(STEPS), warmup=0) for _ in range(ROUNDS))
+    return min(found.p50_ms for found in rounds)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from optuna.trial import FrozenTrial, TrialState
 
-from pan_core.evaluation.plots import BLUE, FAINT, GREEN, VERMILLION, Picture, canvas, drawn
+from pan_core.evaluation.plots import BLUE, FAINT, GREEN, VERMILLION, Picture, canvas, drawn, percent_axis
 from pan_core.tuning.space import Choice, Range
 from pan_core.tuning.study import CURVE, Study, step_of
 
@@ -60,7 +60,7 @@ def pareto_front(study: Study) -> tuple[Figure, str]:
         place = (step_of(trial), study.accuracy(trial))
         axes.annotate(f"{trial.number}", place, xytext=(6, -12), textcoords="offset points", fontsize=8)
     axes.set(xlabel="one step of the network (ms)", ylabel="validation accuracy (%)", title=study.plan.name)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
+    percent_axis(axes, "y")
     axes.margins(0.08)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.08), borderaxespad=0, ncols=4)
     words = ", ".join(f"trial {t.number}: {100 * study.accuracy(t):.1f} % at {step_of(t):.3f} ms" for t in front)
@@ -88,7 +88,7 @@ def history(study: Study) -> tuple[Figure, str]:
     )
     axes.set(xlabel="trial", ylabel="validation accuracy (%)")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
+    percent_axis(axes, "y")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1, ncols=3)
     return figure, f"{len(done)} complete trials, best {100 * max(values):.1f} %; {len(given_up)} given up."
 
@@ -105,7 +105,7 @@ def curves(study: Study) -> tuple[Figure, str]:
             label = "_"
     axes.set(xlabel="epoch", ylabel="validation accuracy (%)")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
+    percent_axis(axes, "y")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1, ncols=2)
     return figure, "Validation accuracy of every trial by epoch; those given up end early."
 
@@ -120,7 +120,7 @@ def importance_bars(shares: Mapping[str, float]) -> tuple[Figure, str]:
         axes.text(share + 0.01, place, f"{100 * share:.0f}", va="center", fontsize=9)
     axes.set_yticks(places, list(shares))
     axes.set(xlabel="share of the variance of accuracy (%)", xlim=(0, 1.05), ylim=(len(shares) - 0.5, -0.5))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
+    percent_axis(axes, "x")
     axes.grid(axis="y", visible=False)
     return figure, "What mattered for accuracy: " + ", ".join(f"{k} {100 * v:.0f} %" for k, v in shares.items()) + "."
 
@@ -165,4 +165,4 @@ def _slice(study: Study, name: str, axes: Axes) -> None:
     shades = [to_rgba(GREEN, 0.3 + 0.7 * place / max(1, len(done) - 1)) for place in range(len(done))]
     axes.scatter(values, [study.accuracy(trial) for trial in done], s=24, color=shades)
     axes.set_xlabel(name.split(".", 1)[1])
-    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
+    percent_axis(axes, "y")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
 from pan_core.errors import PanError
 from pan_core.tuning.space import Values
@@ -66,7 +66,7 @@ class Hopeless(Exception):
 
 
 class Surplus(Exception):
-    """Ends a trial that another worker's makes needless, or whose worker was taken for dead."""
+    """Ends a trial that those of other workers make needless."""
 
 
 def search(study: Study, worker: Worker, tools: Tools, *, alone: bool) -> None:
@@ -103,7 +103,7 @@ def repeat(study: Study, number: int, seed: int, tools: Tools) -> None:
     """Train a leader again with another seed, unless that is done."""
     if study.repeated(number, seed) is not None:
         return
-    trial = study.optuna.get_trials(deepcopy=False)[number]
+    trial = study.trial(number)
     values = study.plan.defaults | trial.params
     with tools.open_row(f"leader {number}, seed {seed}", values) as row:
         accuracy = tools.objective.accuracy(values, seed, lambda epoch, figures: row.metrics(figures, step=epoch))
@@ -143,18 +143,18 @@ def _run(study: Study, worker: Worker, tools: Tools, trial: Trial) -> None:
                 row.metrics(found)
                 study.optuna.tell(trial, [found[name] for name in study.plan.objectives])
         except Surplus:
-            bury(study.optuna, _frozen(study, trial.number))
+            bury(study.optuna, study.trial(trial.number))
         except UpdateFinishedTrialError:
             return  # the others took this worker for dead and have buried the trial
         except ValueError:
-            if _frozen(study, trial.number).state == TrialState.FAIL:
+            if study.trial(trial.number).state == TrialState.FAIL:
                 return  # likewise, just before its result could be told
-            bury(study.optuna, _frozen(study, trial.number))
+            bury(study.optuna, study.trial(trial.number))
             raise
         except BaseException:
             # A storage that is gone is told of by the error itself; the others bury the trial then.
             with suppress(Exception):
-                bury(study.optuna, _frozen(study, trial.number))
+                bury(study.optuna, study.trial(trial.number))
             raise
 
 
@@ -198,7 +198,3 @@ def _enough_without(study: Study, number: int) -> bool:
     """Whether trials before this one fill the budget: several workers may have asked at the same moment."""
     before = [t for t in (*study.counted, *study.trials(TrialState.RUNNING)) if t.number < number]
     return len(before) >= study.plan.trials and not study.untried_defaults()
-
-
-def _frozen(study: Study, number: int) -> FrozenTrial:
-    return study.optuna.get_trials(deepcopy=False)[number]

@@ -18,20 +18,6 @@ from pan_core.errors import PanError
 STORAGE_VARIABLE = "PAN_OPTUNA_STORAGE"
 
 
-class _Lock:
-    """A lock for the journal that the system gives up when its process dies; Optuna's own would hold all for 30 s."""
-
-    def __init__(self, path: Path) -> None:
-        self._lock = FileLock(path)
-
-    def acquire(self) -> bool:
-        self._lock.acquire()
-        return True
-
-    def release(self) -> None:
-        self._lock.release()
-
-
 class WholeLines(JournalFileBackend):
     """A journal file that a writer who was killed, or a disk that was full, cannot spoil.
 
@@ -40,18 +26,16 @@ class WholeLines(JournalFileBackend):
     """
 
     def __init__(self, path: Path) -> None:
-        self._mutex = _Lock(path.with_name(path.name + ".lock"))
+        # The system gives this lock up when its process dies; with Optuna's own all others would wait for 30 s.
+        self._mutex = FileLock(path.with_name(path.name + ".lock"))
         super().__init__(str(path), lock_obj=self._mutex)  # type: ignore[arg-type]
         self._path = path
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Add lines after the last whole one."""
-        self._mutex.acquire()
-        try:
+        with self._mutex:
             _cut_half_line(self._path)
             super().append_logs(logs)
-        finally:
-            self._mutex.release()
 
 
 def _cut_half_line(path: Path) -> None:

@@ -136,6 +136,10 @@ class Study:
         """Trials in some states, all where none is named."""
         return self.optuna.get_trials(deepcopy=False, states=states or None)
 
+    def trial(self, number: int) -> FrozenTrial:
+        """A trial as it stands."""
+        return self.trials()[number]
+
     @property
     def complete(self) -> list[FrozenTrial]:
         """Trials that ran to their end."""
@@ -205,8 +209,8 @@ class Study:
         judged = []
         for trial in self.leaders():
             found = [self.repeated(trial.number, seed) for seed in self.repeat_seeds()]
-            accuracies = tuple(value for value in found if value is not None) or (self.accuracy(trial),)
-            if None not in found:
+            accuracies = tuple(value for value in found if value is not None)
+            if len(accuracies) == len(found):
                 judged.append(Leader(trial.number, accuracies, step_of(trial), self.is_default(trial)))
         return sorted(judged, key=lambda leader: (-leader.accuracy, leader.step_ms, leader.number))
 
@@ -230,7 +234,7 @@ class Study:
         those before, the bar would only rise. The values of params.yaml are never given up, and nor is a trial at its
         end, which has cost all it can.
         """
-        trial = self.trials()[number]
+        trial = self.trial(number)
         if self.is_default(trial) or len(trial.user_attrs.get(CURVE, ())) >= self.plan.epochs:
             return False
         by_accuracy = self.by_accuracy(given_up_count=True)

@@ -1,0 +1,239 @@
+"""Sections of params.yaml: the names, types, bounds and defaults of every setting."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    field_validator,
+    model_validator,
+)
+
+from pan_core.tuning.space import Choice, Range, read_entry
+
+Mode = Literal["clip", "online"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Below1 = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: unknown keys are refused, values are never changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+
+
+class ActorsParams(Section):
+    """The embedded dataset."""
+
+    groups: Annotated[int, Field(ge=3)] = 21
+    clips_per_group: Positive = 1
+
+
+class SurveillanceParams(Section):
+    """Footage of one's own; see `pan_core.datasets.surveillance`."""
+
+    folder: str = "data/incoming"
+    manifest: str = "auto"
+    group: Literal["auto", "subject", "camera", "day", "video"] = "auto"
+
+
+class PysklParams(Section):
+    """A pickle in the PYSKL format; see `pan_core.datasets.pyskl`."""
+
+    path: str = ""
+    layout: str = "coco17"
+    classes: str = ""
+    fps: Annotated[float, Field(ge=1, le=1000)] = 30.0
+
+
+class SplitParams(Section):
+    """Which splits are used, how many are made where none is official, and how validation is cut out of training."""
+
+    splits: Annotated[list[Positive], Field(min_length=1)] = [1]
+    folds: Annotated[int, Field(ge=2)] = 3
+    validation_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+
+    @field_validator("splits")
+    @classmethod
+    def _each_split_once(cls, splits: list[int]) -> list[int]:
+        if len(set(splits)) < len(splits):
+            raise ValueError("a split is named twice, each is used once")
+        return splits
+
+
+class PoseParams(Section):
+    """Skeleton extraction; see `pan_core.pose.extraction.ExtractionSettings`."""
+
+    stages: Annotated[int, Field(ge=1, le=6)] = 4
+    search_stages: Annotated[int, Field(ge=1, le=6)] = 4
+    search_every: Positive = 30
+    min_joint_score: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    min_person_score: Annotated[float, Field(gt=0, lt=1)] = 0.12
+    max_people: Positive = 2
+    max_fps: PositiveFloat = 15.0
+
+
+class RelabelParams(Section):
+    """Segments of composed actions."""
+
+    enabled: bool = True
+    min_segment_s: PositiveFloat = 0.6
+    compare: bool = True
+
+
+class ValidateParams(Section):
+    """What a clip must have to be used."""
+
+    min_frames: Positive = 8
+    min_visible_joints: Share = 0.3
+    max_quarantined: Share = 0.1
+    on_failure: Literal["warn", "stop"] = "warn"
+
+
+class ModelParams(Section):
+    """Pose-Attention Network: its input, and widths as in `pan_core.model.pan.PanSettings`."""
+
+    frames: Annotated[int, Field(ge=4)] = 32
+    rate: PositiveFloat = 15.0
+    joint_heads: Positive = 8
+    pose_heads: Positive = 8
+    joint_units: Positive = 48
+    pose_units: Positive = 48
+    hidden: Positive = 192
+    dropout: Below1 = 0.3
+    pooling: bool = False
+    joints_attention: bool = True
+    pose_attention: bool = True
+    recurrent: bool = True
+
+    @model_validator(mode="after")
+    def _heads_share_the_units(self) -> Self:
+        if self.hidden % self.pose_heads:
+            raise ValueError(f"hidden must be a multiple of pose_heads={self.pose_heads}, but hidden is {self.hidden}")
+        return self
+
+
+class AugmentationParams(Section):
+    """Variation of training clips; see `pan_core.training.augmentation.AugmentationSettings`."""
+
+    flip: Share = 0.5
+    rotation: NotNegative = 30.0
+    stretch: Below1 = 0.3
+    shear: Below1 = 0.2
+    jitter: NotNegative = 0.02
+    joint_dropout: Share = 0.15
+    cut: Share = 0.3
+    crop: Below1 = 0.3
+    warp: Below1 = 0.3
+    mixup: NotNegative = 0.2
+
+
+class TrainParams(Section):
+    """Optimisation; see `pan_core.training.settings.TrainSettings`."""
+
+    modes: Annotated[list[Mode], Field(min_length=1)] = ["clip", "online"]
+    epochs: Positive = 60
+    least_steps: Count = 0
+    batch: Annotated[int, Field(ge=2)] = 16
+    learning_rate: PositiveFloat = 2e-3
+    weight_decay: NotNegative = 0.02
+    label_smoothing: Below1 = 0.1
+    lambda_pose: PositiveFloat = 1.0
+    lambda_joints: NotNegative = 0.5
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "full", "mixed"] = "auto"
+    threads: Positive = 1
+    augmentation: AugmentationParams = AugmentationParams()
+
+    @field_validator("modes")
+    @classmethod
+    def _devices_run_online(cls, modes: list[str]) -> list[str]:
+        if "online" not in modes:
+            raise ValueError("'online' must be among the modes, it is the one that is exported to devices")
+        return modes
+
+
+Entry = Annotated[Range | Choice, PlainValidator(read_entry), PlainSerializer(lambda entry: entry.written())]
+
+
+Searched = Literal["model", "train", "augmentation"]
+
+
+def _space() -> dict[Searched, dict[str, Range | Choice]]:
+    return {
+        "model": {
+            "hidden": Choice((96, 128, 192)),
+            "joint_heads": Choice((4, 8)),
+            "joint_units": Choice((24, 48, 64)),
+            "pose_units": Choice((24, 48, 64)),
+            "dropout": Range(0.1, 0.5),
+        },
+        "train": {
+            "lambda_pose": Range(0.3, 3.0, log=True),
+            "lambda_joints": Range(0.05, 2.0, log=True),
+            "learning_rate": Range(5e-4, 8e-3, log=True),
+            "weight_decay": Range(1e-3, 0.1, log=True),
+        },
+    }
+
+
+class TuneParams(Section):
+    """Search of hyperparameters; no trials means the values of `model` and `train`. See `pan_core.tuning.study.Plan`.
+
+    The budget of a step is `latency.budget_step_ms`.
+    """
+
+    trials: Count = 0
+    epochs: Positive = 7
+    mode: Mode = "online"
+    study: Annotated[str, Field(pattern=r"^[\w.-]*$")] = ""
+    objectives: Annotated[list[Literal["accuracy", "step_ms"]], Field(min_length=1)] = ["accuracy", "step_ms"]
+    sampler: Literal["tpe", "random", "nsga2"] = "tpe"
+    pruner: Literal["median", "quarter", "halving", "none"] = "median"
+    leaders: Positive = 3
+    repeats: Positive = 3
+    space: dict[Searched, dict[str, Entry]] = Field(default_factory=_space)
+
+    @field_validator("objectives")
+    @classmethod
+    def _accuracy_counts(cls, objectives: list[str]) -> list[str]:
+        if objectives not in (["accuracy"], ["accuracy", "step_ms"]):
+            raise ValueError("expected [accuracy] or [accuracy, step_ms]")
+        return objectives
+
+
+class EvaluateParams(Section):
+    """Benchmark evaluation."""
+
+    min_test_accuracy: Share = 0.0
+
+
+class ExportParams(Section):
+    """ONNX files and how closely they must agree with torch."""
+
+    opset: Annotated[int, Field(ge=11, le=18)] = 17
+    tolerance: PositiveFloat = 1e-4
+
+
+class LatencyParams(Section):
+    """Time of one frame on this machine."""
+
+    frames: Annotated[int, Field(ge=10)] = 1024
+    warmup: Count = 50
+    pose_frames: Annotated[int, Field(ge=10)] = 60
+    budget_step_ms: PositiveFloat = 5.0
+    budget_frame_ms: PositiveFloat = 300.0
+
+
+class PromoteParams(Section):
+    """How much worse than the champion a challenger may be; see `pan_core.registry.decision.Margins`."""
+
+    accuracy_margin: Share = 0.02
+    class_margin: Share = 0.2
