@@ -14,10 +14,14 @@ class ConfigError(PanError):
     """Parameters that cannot be used; carries every fault that was found, not only the first."""
 
     def __init__(self, source: str, faults: Sequence[str]) -> None:
-        self.faults = tuple(faults)
+        self.source, self.faults = source, tuple(faults)
         count = f"{len(faults)} fault{'s' if len(faults) != 1 else ''}"
         lines = "\n".join(f"  - {fault}" for fault in faults)
         super().__init__(f"{source}: {count} in the parameters:\n{lines}")
+
+    def __reduce__(self) -> tuple[type["ConfigError"], tuple[str, tuple[str, ...]]]:
+        """Both arguments, so that a worker process can hand it to the one that started it."""
+        return type(self), (self.source, self.faults)
 
 
 class DataError(PanError):

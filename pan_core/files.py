@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -81,6 +81,23 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, as hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code_hash(*names: str, others: Iterable[Path] = ()) -> str:
+    """Hash of source files and their names: figures that were kept are of the code that made them.
+
+    Args:
+        names: Files and folders of this package; of a folder all modules and YAML files below it count.
+        others: Files elsewhere.
+    """
+    package, files = Path(__file__).parent, list(others)
+    for name in names:
+        place = package / name
+        files += [place] if place.is_file() else [p for p in place.rglob("*.*") if p.suffix in (".py", ".yaml")]
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def write_json(path: Path, value: object) -> None:

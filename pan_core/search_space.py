@@ -74,7 +74,11 @@ def _refused(params: "Params", part: str, name: str) -> Iterator[str]:
         yield f"tune.space.{part}.{name}: holds less than two whole numbers"
         return
     base = {"model": params.model, "train": params.train, "augmentation": params.train.augmentation}[part]
+    whole = isinstance(_SEARCHED[part].model_fields[name].default, int)
     for value in entry.ends:
+        if isinstance(value, str) or (whole and not isinstance(value, int)):
+            yield f"tune.space.{part}.{name}: expected {'whole numbers' if whole else 'numbers'}, but got {value!r}"
+            continue
         # Whether the heads share the units is asked of all pairs, below.
         own = base.model_dump() | ({"pose_heads": 1} if part == "model" else {}) | {name: value}
         own |= {"hidden": value} if name == "pose_heads" else {}

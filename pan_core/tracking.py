@@ -112,6 +112,18 @@ class Tracker:
         query = f"tags.`pan.stage` = '{name}' and tags.`mlflow.parentRunId` = '{parent.run_id}'"
         return self._find(query) or self._create(name, tags)
 
+    def run(self, run_id: str) -> Run | None:
+        """A run by its id, None where the store has none or it was deleted."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self._client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+        return Run(self._client, run_id) if found.info.lifecycle_stage == "active" else None
+
     @contextmanager
     def nested(self, parent: str, name: str, *, params: Mapping[str, object]) -> Iterator[Run]:
         """A run nested in the run with the id `parent`."""

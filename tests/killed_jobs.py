@@ -4,6 +4,8 @@ import os
 import signal
 from pathlib import Path
 
+from pan_core.errors import ConfigError
+
 
 def write_at_second_try(folder: Path, name: str) -> None:
     """Leaves a mark and is killed; with the mark there, does its work."""
@@ -23,3 +25,7 @@ def die(folder: Path) -> None:
 
 def fail() -> None:
     raise ValueError("a job's own error")
+
+
+def refuse() -> None:
+    raise ConfigError("params.yaml", ["a: wrong", "b: wrong"])

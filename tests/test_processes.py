@@ -8,9 +8,9 @@ import time
 from functools import partial
 
 import pytest
-from killed_jobs import die, fail, write_at_second_try
+from killed_jobs import die, fail, refuse, write_at_second_try
 
-from pan_core.errors import PanError
+from pan_core.errors import ConfigError, PanError
 from pan_core.processes import MOST_DEATHS, run_jobs
 
 PARENT = """
@@ -74,3 +74,9 @@ def test_what_a_job_raises_is_raised_and_the_others_are_stopped(tmp_path):
     with pytest.raises(ValueError, match="a job's own error"):
         run_jobs([lambda: [fail, partial(time.sleep, 300)]], workers=2, tick=lambda: None)
     assert time.monotonic() - started < 100
+
+
+def test_parameters_that_a_job_refuses_are_told_with_all_faults():
+    with pytest.raises(ConfigError) as told:
+        run_jobs([lambda: [refuse]], workers=1, tick=lambda: None)
+    assert told.value.faults == ("a: wrong", "b: wrong")

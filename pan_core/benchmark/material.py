@@ -1,7 +1,6 @@
 """Clips and poses of a dataset as the benchmark reads them: prepared once, the same for every run."""
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pandas as pd
 from pan_core import datasets
 from pan_core.datasets.base import Context, Dataset
 from pan_core.errors import DataError
-from pan_core.files import read_json, write_json
+from pan_core.files import code_hash, read_json, write_json
 from pan_core.pose.store import PoseSet, write_pose_set
 from pan_core.segments.motion import find_boundaries
 from pan_core.segments.table import cut_clips
@@ -134,22 +133,11 @@ def prepare(name: str, folder: Path, context: Context) -> Material:
     dataset = posed_dataset(name)
     if not (folder / "raw").is_dir():
         dataset.fetch(folder / "raw", context)
-    package = Path(datasets.__file__).parents[1]
-    folders = [package / name for name in ("datasets", "segments")]
-    files = [path for folder in folders for path in folder.rglob("*.*") if path.suffix in (".py", ".yaml")]
-    made_by = code_hash([*files, package / "skeletons.py", Path(__file__)])
+    made_by = code_hash("datasets", "segments", "skeletons.py", "files.py", "benchmark/material.py")
     done = read_json(folder / "data.json") if (folder / "data.json").is_file() else {}
     if done.get("made_by") != made_by:
         _lay_out(dataset, folder, replace(context, progress=None), made_by)
     return Material(folder)
-
-
-def code_hash(files: Iterable[Path]) -> str:
-    """Hash of source files and their names."""
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _lay_out(dataset: Dataset, folder: Path, context: Context, made_by: str) -> None:

@@ -8,9 +8,9 @@ from types import ModuleType
 from typing import Any
 
 import pan_core
-from pan_core.benchmark.material import code_hash
 from pan_core.benchmark.protocol import COMPARATORS, Recipe, Variant
 from pan_core.errors import PanError
+from pan_core.files import code_hash
 from pan_core.training.fit import Build, build_network
 
 PROJECT = Path(pan_core.__file__).parents[1]
@@ -72,14 +72,10 @@ def comparators_at_hand() -> bool:
 
 def code_of(variant: Variant) -> str:
     """Hash of the code that a variant's figures rest on: network, training and scoring."""
-    package = Path(pan_core.__file__).parent
-    files = [path for folder in ("model", "training") for path in (package / folder).glob("*.py")]
-    files += [
-        package / name
-        for name in ("skeletons.py", "benchmark/runs.py", "evaluation/metrics.py", "evaluation/behaviour.py")
-    ]
-    files += [_comparator_file(variant.name)] if variant.kind == "comparator" else []
-    return code_hash(files)
+    return code_hash(
+        "model", "training", "skeletons.py", "benchmark/runs.py", "evaluation/metrics.py", "evaluation/behaviour.py",
+        others=[_comparator_file(variant.name)] if variant.kind == "comparator" else [],
+    )  # fmt: skip
 
 
 def _comparator_file(name: str) -> Path:

@@ -15,9 +15,9 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
-from pan_core.config import Params, load_params
+from pan_core.config import Params
 from pan_core.errors import PanError
-from pan_core.files import write_json
+from pan_core.files import code_hash, write_json
 from pan_core.processes import run_jobs
 from pan_core.stages import paths
 from pan_core.stages.learning import Material, network_settings, read_material, train_settings
@@ -45,7 +45,7 @@ def run(params: Params, tracked: Run) -> dict:
         return {"trials": 0, "source": "params.yaml", "values": _origins(params, {}, "")}
     with readable_errors(journal()):
         study = _bench(params).study
-        study.optuna.set_user_attr(ROW, tracked.run_id)
+        row = _row_of(study, params, tracked)
         _work_together(params, study)
         if not (judged := study.judged()):
             raise PanError(
@@ -56,14 +56,17 @@ def run(params: Params, tracked: Run) -> dict:
         found = study.trial(winner.number).params
         write_json(paths.TUNED, {"source": source, "values": found})
         for name, picture in study_pictures(study).items():
-            tracked.text(picture.svg, f"{name}.svg")
+            for each in {run.run_id: run for run in (row, tracked)}.values():
+                each.text(picture.svg, f"{name}.svg")
         tracked.tag("pan.study", study.plan.name)
+        tracked.tag("pan.study_run", row.run_id)
         return {
             "trials": len(study.complete),
             "pruned": len(study.trials(TrialState.PRUNED)),
             "failed": len(study.trials(TrialState.FAIL)),
             "source": source,
             "storage": place(journal()),
+            "study_run_id": row.run_id,
             "val_accuracy": winner.accuracy,
             "step_ms": winner.step_ms,
             "defaults_compared": any(leader.is_default for leader in judged),
@@ -141,11 +144,11 @@ def _plan(params: Params, train: Samples, val: Samples) -> Plan:
     length = {"tune.epochs": params.tune.epochs, "tune.mode": params.tune.mode, "seed": params.seed}
     rests_on = {
         "data": fingerprint(train, val)[:16],
-        "settings": ", ".join(f"{name}: {value}" for name, value in {**fixed, **length}.items()),
+        "code": code_hash("model", "training", "tuning/objective.py", "skeletons.py"),
+        **{name: str(value) for name, value in {**fixed, **length}.items()},
     }
     plan = make_plan(params, name=params.tune.study, rests_on=rests_on)
-    own = fingerprint(plan.stored, plan.sampler, plan.pruner)[:8]
-    return plan if plan.name else replace(plan, name=f"{params.dataset}-{own}")
+    return plan if plan.name else replace(plan, name=f"{params.dataset}-{fingerprint(plan.stored)[:8]}")
 
 
 def make_plan(params: Params, *, name: str, rests_on: Mapping[str, str]) -> Plan:
@@ -168,13 +171,24 @@ def make_plan(params: Params, *, name: str, rests_on: Mapping[str, str]) -> Plan
     )
 
 
+def _row_of(study: Study, params: Params, tracked: Run) -> Run:
+    """The row that all trials of the study stand below: that of the stage that began it, where the store still has it."""
+    kept = study.optuna.user_attrs.get(ROW)
+    if kept is not None and (found := Tracker(params.dataset).run(kept)) is not None:
+        return found
+    study.optuna.set_user_attr(ROW, tracked.run_id)
+    return tracked
+
+
 def _work_together(params: Params, study: Study) -> None:
     """Workers on the trials, then on the leaders' repeats; both go on where they were."""
     missing: list[tuple[int, int]] = []
     with tqdm(total=study.plan.trials, desc="tune", unit="trial", dynamic_ncols=True) as bar:
+        # Handed on as they are: params.yaml may be edited while this goes on.
+        written = params.model_dump_json(by_alias=True)
 
         def trials() -> list[Callable[[], object]]:
-            return [_search_here] * workers(params)
+            return [partial(_search_here, written)] * workers(params)
 
         def repeats() -> list[Callable[[], object]]:
             _show_trials(study, bar)
@@ -183,7 +197,7 @@ def _work_together(params: Params, study: Study) -> None:
             bar.set_postfix_str("", refresh=False)
             bar.unit = "training"
             bar.reset(total=len(missing))
-            return [partial(_repeat_here, number, seed) for number, seed in missing]
+            return [partial(_repeat_here, written, number, seed) for number, seed in missing]
 
         def tick() -> None:
             if missing:
@@ -209,15 +223,15 @@ def _count(bar: tqdm, done: int) -> None:
 
 
 @cache
-def _here() -> tuple[Params, _Bench]:
-    """Parameters and study of a worker process, read once."""
-    params = load_params()
+def _here(written: str) -> tuple[Params, _Bench]:
+    """Parameters and study of a worker process, opened once."""
+    params = Params.model_validate_json(written)
     return params, _bench(params)
 
 
-def _search_here() -> None:
+def _search_here(written: str) -> None:
     with readable_errors(journal()):
-        params, bench = _here()
+        params, bench = _here(written)
         _search(params, bench, alone=workers(params) == 1)
 
 
@@ -227,8 +241,8 @@ def _search(params: Params, bench: _Bench, *, alone: bool) -> Study:
     return bench.study
 
 
-def _repeat_here(number: int, seed: int) -> None:
-    params, bench = _here()
+def _repeat_here(written: str, number: int, seed: int) -> None:
+    params, bench = _here(written)
     with readable_errors(journal()), tempfile.TemporaryDirectory() as scratch:
         repeat(bench.study, number, seed, _tools(params, bench, Path(scratch)))
 

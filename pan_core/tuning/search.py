@@ -25,8 +25,11 @@ Report = Callable[[int, dict[str, float]], None]
 class Objective(Protocol):
     """What a study measures."""
 
-    def step_ms(self, values: Values) -> float:
-        """Time of one frame, in ms."""
+    def widths(self, values: Values) -> str:
+        """What the time of one frame depends on, as one word."""
+
+    def step_times(self, values: Values, others: Values) -> tuple[float, float]:
+        """Times of one frame, in ms, with two networks, measured side by side."""
 
     def accuracy(self, values: Values, seed: int, report: Report) -> float:
         """Validation accuracy at the end of a training; calls `report` with every epoch and its figures."""
@@ -104,8 +107,9 @@ def repeat(study: Study, number: int, seed: int, tools: Tools) -> None:
     if study.repeated(number, seed) is not None:
         return
     trial = study.trial(number)
-    values = study.plan.defaults | trial.params
-    with tools.open_row(f"leader {number}, seed {seed}", values) as row:
+    values, name = study.plan.defaults | trial.params, f"leader {number}, seed {seed}"
+    tools.close_row(name)  # of a process that was killed in it
+    with tools.open_row(name, values) as row:
         accuracy = tools.objective.accuracy(values, seed, lambda epoch, figures: row.metrics(figures, step=epoch))
         row.metrics({ACCURACY: accuracy})
         row.tag("pan.repeats_trial", number)
@@ -114,14 +118,18 @@ def repeat(study: Study, number: int, seed: int, tools: Tools) -> None:
 
 def _require_hope(study: Study) -> None:
     """Refuse to go on where almost every trial is given up."""
-    given_up = study.trials(TrialState.PRUNED)
+    given_up, budget = study.given_up, study.plan.budget_ms
     if len(given_up) < LEAST_GIVEN_UP + MOST_GIVEN_UP * study.plan.trials:
         return
-    steps = [step_of(trial) for trial in given_up]
+    slow = [step for trial in given_up if (step := step_of(trial)) > budget]
+    reasons = [
+        f"{len(slow)} because their step takes longer than latency.budget_step_ms = {budget:g}, the fastest of them "
+        f"{min(slow):.3f} ms: raise it, or let tune.space have smaller networks"
+    ] if slow else []  # fmt: skip
+    if by_pruner := len(given_up) - len(slow):
+        reasons.append(f"{by_pruner} by the pruner: choose a milder one than tune.pruner = {study.plan.pruner}")
     raise PanError(
-        f"study {study.plan.name}: {len(given_up)} trials were given up and {len(study.counted)} are complete; the fastest "
-        f"step took {min(steps):.3f} ms and the budget is {study.plan.budget_ms:g} ms: raise latency.budget_step_ms, widen "
-        "tune.space, or choose a milder tune.pruner"
+        f"study {study.plan.name}: {len(study.counted)} trials are complete and {len(given_up)} were given up, {'; '.join(reasons)}"
     )
 
 
@@ -159,7 +167,7 @@ def _run(study: Study, worker: Worker, tools: Tools, trial: Trial) -> None:
 
 
 def _measure(study: Study, objective: Objective, trial: Trial, values: Values, row: Row) -> dict[str, float]:
-    step_ms = objective.step_ms(study.plan.defaults | values)
+    step_ms = _step_ms(study, objective, study.plan.defaults | values)
     trial.set_user_attr(STEP_MS, step_ms)
     trial.set_constraint(STEP_MS, step_ms - study.plan.budget_ms)
     row.metrics({STEP_MS: step_ms})
@@ -177,6 +185,15 @@ def _measure(study: Study, objective: Objective, trial: Trial, values: Values, r
 
     accuracy = objective.accuracy(study.plan.defaults | values, study.plan.seed, report)
     return {ACCURACY: accuracy, STEP_MS: step_ms}
+
+
+def _step_ms(study: Study, objective: Objective, values: Values) -> float:
+    """Time of one frame; networks of equal widths are measured once in a study."""
+    widths = objective.widths(values)
+    known = study.step_time(widths)
+    if known is not None:
+        return known
+    return study.keep_step_time(widths, *objective.step_times(values, study.reference))
 
 
 @contextmanager

@@ -33,7 +33,7 @@ PRUNERS: dict[str, Callable[[], BasePruner]] = {
     "none": optuna.pruners.NopPruner,
 }
 CURVE, WHY = "curve", "why"
-_PLAN = "plan"
+_PLAN, _REFERENCE, _REFERENCE_MS = "plan", "reference", "reference_ms"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Plan:
         repeats: Fresh seeds for each of them.
         epochs: Length of a trial.
         seed: Of the sampler, and of every trial's training.
-        rests_on: What must not change within a study besides the space and the objectives: data, settings.
+        rests_on: What must not change within a study besides space, objectives, sampler and pruner: data, code, settings.
     """
 
     name: str
@@ -76,6 +76,8 @@ class Plan:
         return {
             "space": json.dumps(self.space.as_dict(), sort_keys=True),
             "objectives": ", ".join(self.objectives),
+            "sampler": self.sampler,
+            "pruner": self.pruner,
             **self.rests_on,
         }
 
@@ -129,6 +131,7 @@ class Study:
         stored = self.optuna.user_attrs.get(_PLAN)
         if stored is None:
             self.optuna.set_metric_names(list(plan.objectives))
+            self.optuna.set_user_attr(_REFERENCE, plan.defaults)
             self.optuna.set_user_attr(_PLAN, plan.stored)
         _require_same(plan, stored or plan.stored)
 
@@ -150,6 +153,33 @@ class Study:
         """Complete trials within the budget, which may have been lowered since: those that were asked for."""
         return [trial for trial in self.complete if step_of(trial) <= self.plan.budget_ms]
 
+    @property
+    def given_up(self) -> list[FrozenTrial]:
+        """Trials that were given up for a reason that still stands: the budget may have been raised since."""
+        return [t for t in self.trials(TrialState.PRUNED) if CURVE in t.user_attrs or step_of(t) > self.plan.budget_ms]
+
+    @property
+    def reference(self) -> Values:
+        """Values whose network all others are timed beside: those of params.yaml when the study began."""
+        return self.optuna.user_attrs[_REFERENCE]
+
+    def step_time(self, widths: str) -> float | None:
+        """Time of one frame with a network of these widths, in ms; None where it has not been measured."""
+        return self.optuna.user_attrs.get(f"step-{widths}")
+
+    def keep_step_time(self, widths: str, ms: float, reference_ms: float) -> float:
+        """Write down a network's time, measured beside the reference's.
+
+        Returns:
+            The time at the speed of the machine that was the first to measure: so the scale is one for all workers,
+            however fast or busy their machines.
+        """
+        if _REFERENCE_MS not in self.optuna.user_attrs:
+            self.optuna.set_user_attr(_REFERENCE_MS, reference_ms)
+        found = ms / reference_ms * self.optuna.user_attrs[_REFERENCE_MS]
+        self.optuna.set_user_attr(f"step-{widths}", found)
+        return found
+
     def is_default(self, trial: FrozenTrial) -> bool:
         """Whether a trial has the values of params.yaml."""
         return trial.params == self.plan.defaults
@@ -157,7 +187,7 @@ class Study:
     def untried_defaults(self) -> Values:
         """Values of params.yaml, as far as the space holds them, where no trial has or had them; else nothing."""
         inside = self.plan.space.inside(self.plan.defaults)
-        tried = self.trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+        tried = [*self.trials(TrialState.COMPLETE, TrialState.RUNNING), *self.given_up]
         return {} if any(inside.items() <= trial.params.items() for trial in tried) else inside
 
     def accuracy(self, trial: FrozenTrial) -> float:
@@ -274,8 +304,7 @@ def _require_same(plan: Plan, stored: Mapping[str, str]) -> None:
         raise ConfigError(
             f"tune.study {plan.name!r}",
             [
-                *(f"{name}: the study has {stored.get(name)}, but params.yaml now says {plan.stored.get(name)}"
-                  for name in changed),
+                *(f"{name}: the study has {stored.get(name)}, but now it is {plan.stored.get(name)}" for name in changed),
                 "give the new study another name, or leave tune.study empty for a name of its own",
             ],
         )  # fmt: skip

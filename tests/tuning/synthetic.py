@@ -35,12 +35,16 @@ def truth(values, seed=0):
 class Hill:
     """Accuracy comes up to its end in equal parts; every call is kept."""
 
-    def __init__(self, pause=0.0):
-        self.pause, self.trained, self.measured = pause, [], []
+    def __init__(self, pause=0.0, pace=0.1):
+        self.pause, self.pace, self.trained, self.measured = pause, pace, [], []
 
-    def step_ms(self, values):
+    def widths(self, values):
+        return str(values["net.width"])
+
+    def step_times(self, values, others):
+        """On a machine that takes `pace` ms a unit."""
         self.measured.append(values)
-        return values["net.width"] / 10
+        return self.pace * values["net.width"], self.pace * others["net.width"]
 
     def accuracy(self, values, seed, report):
         self.trained.append((values, seed))

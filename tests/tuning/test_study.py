@@ -78,8 +78,30 @@ def test_a_network_over_the_budget_is_not_trained(journal, tmp_path):
 
 def test_a_budget_that_nothing_meets_ends_the_search(journal, tmp_path):
     study = Study(plan(budget_ms=0.1), open_storage(journal))
-    with pytest.raises(PanError, match=r"0 are complete; the fastest step took 0\.800 ms and the budget is 0\.1 ms"):
+    said = r"0 trials are complete and 44 were given up, 44 because their step .* = 0\.1, the fastest of them 0\.800 ms"
+    with pytest.raises(PanError, match=said):
         work(study, tmp_path)
+
+
+def test_a_raised_budget_makes_a_hopeless_study_go_on(journal, tmp_path):
+    """The defaults were too slow, too, and are tried now."""
+    with pytest.raises(PanError, match="raise it"):
+        work(Study(plan(budget_ms=0.1), open_storage(journal)), tmp_path)
+    study = Study(plan(budget_ms=10.0), open_storage(journal))
+    work(study, tmp_path)
+    assert len(study.counted) == 6
+    assert any(study.is_default(trial) for trial in study.counted)
+
+
+def test_a_network_is_timed_once_in_a_study_and_at_the_speed_of_the_first_machine(journal, tmp_path):
+    slow, fast = Hill(pace=0.1), Hill(pace=0.01)
+    work(Study(plan(trials=1, sampler="random"), open_storage(journal)), tmp_path, slow)
+    study = Study(plan(trials=12, sampler="random"), open_storage(journal))
+    work(study, tmp_path, fast)
+    assert {values["net.width"] for values in slow.measured} == {8}
+    assert sorted(values["net.width"] for values in fast.measured) == [16, 32]
+    for trial in study.complete:
+        assert step_of(trial) == pytest.approx(trial.params["net.width"] / 10)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -189,7 +211,8 @@ def test_winner_is_the_mean_over_fresh_seeds(journal, tmp_path):
     ("change", "said"),
     [
         ({"space": Space({"net.width": Choice((8, 64))})}, "space: the study has"),
-        ({"rests_on": {"data": "d2"}}, "data: the study has d1, but params.yaml now says d2"),
+        ({"rests_on": {"data": "d2"}}, "data: the study has d1, but now it is d2"),
+        ({"sampler": "random"}, "sampler: the study has tpe, but now it is random"),
         ({"objectives": ("accuracy",)}, "objectives: the study has accuracy, step_ms"),
     ],
 )
