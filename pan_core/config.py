@@ -30,6 +30,7 @@ from pan_core.sections import (
     PromoteParams,
     PysklParams,
     RelabelParams,
+    RetrainParams,
     Section,
     SplitParams,
     SurveillanceParams,
@@ -62,6 +63,7 @@ class Params(Section):
     export: ExportParams = ExportParams()
     latency: LatencyParams = LatencyParams()
     promote: PromoteParams = PromoteParams()
+    retrain: RetrainParams = RetrainParams()
 
     @field_validator("dataset")
     @classmethod

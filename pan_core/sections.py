@@ -232,6 +232,19 @@ class LatencyParams(Section):
     budget_frame_ms: PositiveFloat = 300.0
 
 
+class RetrainParams(Section):
+    """Retraining on deliveries of new footage; the flow sets `champion` and `data_version`.
+
+    Attributes of note: `classes` may occur in new footage beside those that are known; `champion` is the version in the registry whose
+    weights training starts from as well, and which drift is told against, 0 for none; `data_version` is DVC's hash of the
+    footage.
+    """
+
+    classes: list[str] = []
+    champion: Count = 0
+    data_version: str = ""
+
+
 class PromoteParams(Section):
     """How much worse than the champion a challenger may be; see `pan_core.registry.decision.Margins`."""
 

@@ -1,7 +1,8 @@
 """Footage of one's own: a folder of videos with a manifest of labelled spans.
 
 A clip is one span of the manifest; labels that hold at the same time in the same video become its segments, so that
-they are learned together. See `pan_core.datasets.manifests` for what may lie in the folder.
+they are learned together. See `pan_core.datasets.manifests` for what may lie in the folder. Where it has a holdout.json, the
+videos in it are the test part of the one split; see `pan_core.datasets.holdout`.
 """
 
 import logging
@@ -14,6 +15,7 @@ import pandas as pd
 
 from pan_core.datasets import spans
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts
+from pan_core.datasets.holdout import HOLDOUT, SPLIT, Holdout
 from pan_core.datasets.manifests import Manifest, read_any, read_manifest, write_manifest
 from pan_core.datasets.manifests.manifest import MANIFEST_NAME, video_files
 from pan_core.datasets.probing import probe_all
@@ -69,16 +71,18 @@ class Surveillance(Dataset):
         require_space(folder.parent, sum(videos[name].stat().st_size for name in listed), f"footage from {source}")
         with atomic_path(folder) as partial:
             for done, name in enumerate(listed, start=1):
-                _place(videos[name], partial / VIDEOS / name)
+                place(videos[name], partial / VIDEOS / name)
                 if context.progress:
                     context.progress(done, len(listed))
             write_manifest(manifest.rows, partial / MANIFEST_NAME)
             write_table(manifest.quarantine, "quarantine", partial / QUARANTINE)
             found = {"missing": manifest.missing, "unlisted": manifest.unlisted, "notes": manifest.notes}
             write_json(partial / FINDINGS, {key: list(value) for key, value in found.items()})
+            if (source / HOLDOUT).is_file():
+                shutil.copy2(source / HOLDOUT, partial / HOLDOUT)
 
     def catalogue(self, folder: Path, context: Context) -> Catalogue:
-        """One clip a span; there are no official splits."""
+        """One clip a span; the only split there may be is that of a holdout."""
         manifest = read_manifest(folder / MANIFEST_NAME)
         rows = manifest.rows
         missing = read_json(folder / FINDINGS)["missing"]
@@ -95,7 +99,11 @@ class Surveillance(Dataset):
         if clips.empty:
             reason = f", such as {failed['reason'].iloc[0]}" if len(failed) else ""
             raise DataError(f"{folder}: none of {len(rows)} labelled spans can be used{reason}")
-        clips["group"] = group_of(clips, rows.loc[clips.index], self.grouping(context))
+        holdout = Holdout.read(folder / HOLDOUT) if (folder / HOLDOUT).is_file() else None
+        grouping = holdout.group if holdout else self.grouping(context)
+        clips["group"] = group_of(clips, rows.loc[clips.index], grouping)
+        if holdout:
+            clips[SPLIT] = holdout.split(clips, clips["path"])
         clips["path"] = VIDEOS + "/" + clips["path"]
         stored = read_table("quarantine", folder / QUARANTINE)
         # The source had lines of the same numbers.
@@ -124,17 +132,10 @@ def group_of(clips: pd.DataFrame, rows: pd.DataFrame, grouping: str) -> pd.Serie
     Raises:
         DataError: Where a grouping was asked for that some rows lack.
     """
-    values = pd.DataFrame(
-        {
-            "subject": rows["subject"],
-            "camera": rows["camera"],
-            "day": [datetime.fromisoformat(text).date().isoformat() if text else "" for text in rows["recorded_at"]],
-            "video": clips["path"],
-        },
-        index=clips.index,
-    )
+    rows = rows.assign(video=clips["path"])
+    values = _groupings(rows)
     if grouping == AUTO:
-        grouping = next(name for name in GROUPINGS if name == "video" or _serves(values[name]))
+        grouping = best_grouping(rows)
     elif grouping not in GROUPINGS:
         raise DataError(f"group: expected {AUTO}, {', '.join(GROUPINGS)}, but got {grouping!r}")
     if lacking := int((values[grouping] == "").sum()):
@@ -146,11 +147,29 @@ def group_of(clips: pd.DataFrame, rows: pd.DataFrame, grouping: str) -> pd.Serie
     return spans.joined_by_video(values[grouping], clips["path"])
 
 
+def best_grouping(rows: pd.DataFrame) -> str:
+    """The first of `GROUPINGS` that is given for every row of a manifest and has two values or more; else "video"."""
+    values = _groupings(rows)
+    return next(name for name in GROUPINGS if name == "video" or _serves(values[name]))
+
+
+def _groupings(rows: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "subject": rows["subject"],
+            "camera": rows["camera"],
+            "day": [datetime.fromisoformat(text).date().isoformat() if text else "" for text in rows["recorded_at"]],
+            "video": rows["video"],
+        },
+        index=rows.index,
+    )
+
+
 def _serves(values: pd.Series) -> bool:
     return bool((values != "").all()) and values.nunique() > 1
 
 
-def _place(source: Path, target: Path) -> None:
+def place(source: Path, target: Path) -> None:
     """The file at another place, without a second copy where the file system can link."""
     target.parent.mkdir(parents=True, exist_ok=True)
     source = source.resolve()

@@ -52,3 +52,8 @@ def result(stage: str) -> Path:
 def model_folder(mode: str, split: int, *, whole: bool = False) -> Path:
     """Trained recogniser of one mode and split; `whole` for the one that learnt without relabelling."""
     return RECOGNISER / f"{mode}-split{split}{'-whole' if whole else ''}"
+
+
+def other_folder(model: Path) -> Path:
+    """The recogniser that began otherwise and did worse on validation than the one in `model`."""
+    return model.with_name(f"{model.name}-other")

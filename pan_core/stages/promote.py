@@ -40,10 +40,15 @@ def run(params: Params, tracked: Run) -> dict:
         registry.tag(version.number, DECISION, reason)
         if decision.promoted:
             registry.promote(version.number)
-    write_page(paths.PROMOTION, decision)
+    others = _other_start(workspace)
+    write_page(
+        paths.PROMOTION,
+        decision,
+        notes=[f"{name}: {100 * accuracy:.1f} % on the same clips" for name, accuracy in others.items()],
+    )
     tracked.artifact(paths.PROMOTION)
     tracked.tag(DECISION, reason)
-    outcome = decision.as_dict() | {"version": version.number, "reason": reason}
+    outcome = decision.as_dict() | {"version": version.number, "reason": reason, "others": others}
     print(f"{registry.name} version {version.number}: {reason}", flush=True)
     _write_summary(params, registry, outcome)
     return outcome
@@ -115,7 +120,7 @@ def _registered(params: Params, workspace: _Workspace, registry: Registry, track
         "dataset": params.dataset,
         "test_accuracy_online": f"{evaluate['test_accuracy_online']:.4f}",
         "step_p90_ms": f"{latency['step_p90_ms']:.3f}",
-        "data": sha256_of(paths.VALID / "clips.parquet")[:16],
+        "data": params.retrain.data_version or sha256_of(paths.VALID / "clips.parquet")[:16],
         "git_commit": git_commit(),
     }
     return registry.register(tracked.artifact_uri(folder), tracked.run_id, tags)
@@ -138,6 +143,16 @@ def _decision(
             others.append(Check(f"{name} can be judged", False, str(error), by_hand))
     margins = Margins(params.promote.accuracy_margin, params.promote.class_margin)
     return decide(challenger, present, workspace.holdout, margins, others)
+
+
+def _other_start(workspace: _Workspace) -> dict[str, float]:
+    """Accuracy on the test clips of the network that began otherwise; validation clips had chosen, so this is for information."""
+    folder = paths.other_folder(workspace.model)
+    if not folder.is_dir():
+        return {}
+    start = load_model(folder).preprocessing["start"]
+    name = "trained from the champion's weights" if start == "champion" else "trained from nothing"
+    return {f"{name}, not chosen": workspace.judged(name, folder, None).accuracy}
 
 
 def _learnt(folder: Path) -> frozenset[str] | None:

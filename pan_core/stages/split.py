@@ -36,7 +36,8 @@ def run(params: Params, tracked: Run) -> dict:
     clips = _in_use(clips, params)
     leaks, counts = {}, {}
     for column in (f"split{number}" for number in params.split.splits):
-        clips[column] = with_validation(clips, column, share=params.split.validation_share, seed=params.seed)
+        if not (clips[column] == "val").any():  # a holdout says itself what validates
+            clips[column] = with_validation(clips, column, share=params.split.validation_share, seed=params.seed)
         leaks[column] = leakage(clips, column)
         counts[column] = clips[column].value_counts().to_dict()
     write_table(clips, "clips", paths.CLIPS)

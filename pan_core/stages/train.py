@@ -1,8 +1,10 @@
 """Stage train: the Pose-Attention Network, once for each input mode and split.
 
-Where relabelling changes anything, a second network learns each clip's class as its one action, to compare with.
+Where relabelling changes anything, a second network learns each clip's class as its one action, to compare with. In a
+retraining the online network is trained from nothing and from the champion's weights; validation clips choose between the two.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -13,16 +15,19 @@ from tqdm import tqdm
 from pan_core.config import Params
 from pan_core.evaluation.plots import training_curves
 from pan_core.files import write_json
-from pan_core.model.store import save_model
+from pan_core.model.store import LoadedModel, load_model, save_model
+from pan_core.registry.models import registry_of
 from pan_core.sections import ModelParams, TrainParams
 from pan_core.segments.table import whole_clips
 from pan_core.stages import paths
 from pan_core.stages.learning import Material, network_settings, read_material, train_settings, tuned
 from pan_core.stages.runner import replace_folder
 from pan_core.tracking import Run
-from pan_core.training.fit import FitResult, fit
+from pan_core.training.fit import FitResult, Weights, body, fit
 
 Figures = dict[str, object]
+SCRATCH, CHAMPION = "scratch", "champion"
+"""What a training begins with."""
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -33,14 +38,27 @@ def run(params: Params, tracked: Run) -> dict:
     folder, checkpoints = replace_folder(paths.RECOGNISER), []
     histories: dict[str, list[dict[str, float]]] = {}
     figures: Figures = {}
+    champion = _champion(params, model, materials[False])
     for split, mode, (whole, material) in product(params.split.splits, train.modes, materials.items()):
         target = paths.model_folder(mode, split, whole=whole)
-        checkpoints.append(paths.cache() / "checkpoints" / params.dataset / f"{target.name}.pt")
-        result = _train(params, material, model, train, mode, split, tracked, checkpoints[-1], target)
-        histories[target.name] = result.history
-        figures[f"{target.name}_val_accuracy"] = result.val_accuracy
+        starts: dict[str, Weights | None] = {SCRATCH: None}
+        if champion and mode == "online" and not whole:
+            starts[CHAMPION] = champion
+        results = {}
+        for start, weights in starts.items():
+            name = target.name if start == SCRATCH else f"{target.name}-from-{start}"
+            checkpoints.append(paths.cache() / "checkpoints" / params.dataset / f"{name}.pt")
+            results[start] = _train(params, material, model, train, mode, split, tracked, checkpoints[-1], weights)
+            histories[name] = results[start].history
+            figures[f"{name}_val_accuracy"] = results[start].val_accuracy
+        # Of equals the champion's: it has seen more.
+        ranked = sorted(results, key=lambda start: (results[start].val_accuracy, start == CHAMPION), reverse=True)
+        for start, folder_of_one in zip(ranked, (target, paths.other_folder(target)), strict=False):
+            _save(params, material, model, mode, results[start], folder_of_one, start)
+        if len(starts) > 1:
+            figures[f"{target.name}_start"] = ranked[0]
         if not whole:
-            figures["params"] = sum(weights.numel() for weights in result.model.parameters())
+            figures["params"] = sum(weights.numel() for weights in results[ranked[0]].model.parameters())
     write_json(folder / "histories.json", histories)
     tracked.text(training_curves(histories).svg, "training_curves.svg")
     tracked.artifact(folder, "models")
@@ -67,10 +85,10 @@ def _train(
     split: int,
     tracked: Run,
     checkpoint: Path,
-    target: Path,
+    start: Weights | None,
 ) -> FitResult:
-    name = target.name
-    result = fit(
+    name = checkpoint.stem
+    return fit(
         material.samples(model, mode=mode, split=split, part="train"),
         material.samples(model, mode=mode, split=split, part="val"),
         settings=train_settings(train),
@@ -79,7 +97,13 @@ def _train(
         seed=params.seed,
         log=lambda epoch, row: tracked.metrics({f"{name}/{key}": value for key, value in row.items()}, step=epoch),
         progress=lambda epochs: tqdm(epochs, desc=f"train {name}", unit="epoch", dynamic_ncols=True),
+        start=start,
     )
+
+
+def _save(
+    params: Params, material: Material, model: ModelParams, mode: str, result: FitResult, target: Path, start: str
+) -> None:
     save_model(
         target,
         result.model,
@@ -89,6 +113,35 @@ def _train(
         mode=mode,
         frames=model.frames,
         rate=model.rate,
-        preprocessing={"dataset": params.dataset, "pose": params.pose.model_dump()},
+        preprocessing={"dataset": params.dataset, "pose": params.pose.model_dump(), "start": start},
     )
-    return result
+
+
+def _champion(params: Params, model: ModelParams, material: Material) -> Weights | None:
+    """Weights of the registered version that training starts from; None where it is not asked for, or does not fit.
+
+    Raises:
+        PanError: Where the version or its files are gone.
+    """
+    if not params.retrain.champion:
+        return None
+    registry = registry_of(params.dataset)
+    version = registry.version(params.retrain.champion)
+    loaded = load_model(registry.fetch(version, paths.cache() / "registry"))
+    differences = list(_differences(loaded, model, material))
+    if differences:
+        print(
+            f"training does not start from version {version.number}: its {' and '.join(differences)} differ from today's"
+        )
+        return None
+    same_heads = (list(loaded.labels), list(loaded.actions)) == (material.classes, material.actions)
+    return dict(loaded.model.state_dict()) if same_heads else body(loaded.model)
+
+
+def _differences(loaded: LoadedModel, model: ModelParams, material: Material) -> Iterator[str]:
+    if replace(loaded.model.settings, dropout=0.0) != replace(network_settings(model), dropout=0.0):
+        yield "widths"
+    if loaded.layout != material.poses.layout:
+        yield "skeletons"
+    if loaded.rate != model.rate:
+        yield "frame rate"

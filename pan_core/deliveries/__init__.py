@@ -1,0 +1,1 @@
+"""Deliveries of new footage: dated folders that arrive, are checked, and become part of what the recogniser learns from."""

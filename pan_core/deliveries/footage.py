@@ -1,0 +1,193 @@
+"""The footage that was taken, as the dataset `surveillance` reads it, and the part of it that decides for good.
+
+Below `data/footage` lie a folder for each delivery with its videos and a manifest.csv, `deliveries.json` with what was taken
+and when (a folder that is not in it was never finished), and `holdout.json` with the videos that no network learns.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pan_core.datasets.base import Context
+from pan_core.datasets.holdout import HOLDOUT, Holdout
+from pan_core.datasets.manifests import read_any, write_manifest
+from pan_core.datasets.manifests.manifest import MANIFEST_NAME
+from pan_core.datasets.splits import group_splits, groups_of, with_validation
+from pan_core.datasets.surveillance import AUTO, VIDEOS, Surveillance, best_grouping, place
+from pan_core.deliveries.inbox import Delivery, Refused, Rules, folders, is_whole, open_delivery
+from pan_core.errors import DataError
+from pan_core.files import atomic_path, read_json, require_space, scratch_folder, write_json
+
+LEDGER = "deliveries.json"
+TAKEN, KNOWN, WAITING, REFUSED = "taken", "known", "waiting", "refused"
+"""What becomes of a folder in the inbox."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a folder in the inbox.
+
+    Attributes:
+        name: The folder.
+        state: "taken" now, "known" from before, "waiting" for its marker, or "refused".
+        reason: Why, in words.
+        clips: Labelled spans that it adds.
+    """
+
+    name: str
+    state: str
+    reason: str
+    clips: int = 0
+
+
+class Footage:
+    """Footage of all deliveries that were taken.
+
+    Args:
+        folder: Made with the first delivery.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def taken(self) -> list[dict[str, Any]]:
+        """The ledger: name, digest, labels, clips and time of every delivery, in their order."""
+        path = self.folder / LEDGER
+        return read_json(path)["deliveries"] if path.is_file() else []
+
+    @property
+    def labels(self) -> set[str]:
+        """Classes of all footage."""
+        return {label for entry in self.taken for label in entry["labels"]}
+
+    def receive(
+        self, incoming: Path, *, classes: Sequence[str], max_unusable: float, context: Context
+    ) -> list[Receipt]:
+        """Take whatever is whole, new and usable in the inbox; nothing there is changed.
+
+        Args:
+            incoming: The inbox.
+            classes: Labels that are announced; of later deliveries those of the footage so far count, too.
+            max_unusable: Share of a delivery's rows that may be unusable.
+            context: As for a dataset.
+
+        Returns:
+            One receipt for each folder.
+        """
+        self._drop_unfinished()
+        receipts = []
+        for folder in folders(incoming):
+            try:
+                receipts.append(self._receive(folder, frozenset(classes), max_unusable, context))
+            except Refused as error:
+                receipts.append(Receipt(folder.name, REFUSED, str(error)))
+        return receipts
+
+    def hold_out(self, *, group: str, folds: int, share: float, seed: int, context: Context) -> Holdout:
+        """The videos that decide and those that validate, chosen at the first time and the same ever after.
+
+        Args:
+            group: What is never on both sides; "auto" for the best that all rows say.
+            folds: One part in so many decides.
+            share: Of what is left, to validate on.
+            seed: Of the draw.
+            context: As for a dataset.
+
+        Raises:
+            DataError: Where the footage has too few groups to set some apart.
+        """
+        path = self.folder / HOLDOUT
+        if not path.is_file():
+            write_json(path, asdict(self._drawn(group, folds, share, seed, context)))
+        return Holdout.read(path)
+
+    def _drawn(self, group: str, folds: int, share: float, seed: int, context: Context) -> Holdout:
+        """Test and validation part of the first of some splits by group."""
+        options = {"folder": str(self.folder), "group": group}
+        with scratch_folder(self.folder.parent, "holdout") as scratch:
+            dataset, context = Surveillance(), replace(context, options=options)
+            dataset.fetch(scratch / "raw", context)
+            clips = dataset.catalogue(scratch / "raw", context).clips
+        rows = read_any(self.folder).rows
+        group = best_grouping(rows) if group == AUTO else group
+        groups = groups_of(clips).nunique()
+        if groups < 3:
+            raise DataError(
+                f"{self.folder}: of its {groups} groups (by {group}) one must decide and two be learnt from, 3 are needed; "
+                "deliver recordings of other people or places, or set surveillance.group to what they differ in"
+            )
+        clips = group_splits(clips, folds=min(folds, groups), seed=seed)
+        parts = with_validation(clips, "split1", share=share, seed=seed)
+        videos = clips["path"].str.removeprefix(f"{VIDEOS}/")
+        test, val = (tuple(sorted(videos[parts == part].unique())) for part in ("test", "val"))
+        return Holdout(group, test, val)
+
+    def _receive(self, folder: Path, classes: frozenset[str], max_unusable: float, context: Context) -> Receipt:
+        taken = {entry["name"]: entry for entry in self.taken}
+        if not is_whole(folder):
+            return Receipt(folder.name, WAITING, "has no _SUCCESS yet: its sender has not finished it")
+        known = classes | self.labels if classes or taken else frozenset[str]()
+        if folder.name in taken:
+            # What it must be like was asked when it came.
+            delivery = open_delivery(folder, Rules(), context)
+            if delivery.digest != taken[folder.name]["digest"]:
+                raise Refused("has changed since it was taken; deliver what is new under another name")
+            return Receipt(folder.name, KNOWN, f"taken on {taken[folder.name]['taken_at'][:10]}")
+        rules = Rules(known, several=not taken, max_unusable=max_unusable, group=self._group())
+        delivery = open_delivery(folder, rules, context)
+        for entry in taken.values():
+            if entry["digest"] == delivery.digest:
+                raise Refused(f"the same videos and labels as {entry['name']}, which was taken")
+        self._add(delivery, context.progress)
+        clips = len(delivery.manifest.rows)
+        notes = [f"{clips} clips of {len(delivery.labels)} classes in {len(delivery.videos)} videos"]
+        if delivery.manifest.unlisted:
+            notes.append(f"{len(delivery.manifest.unlisted)} videos without labels")
+        if len(delivery.manifest.quarantine):
+            notes.append(f"{len(delivery.manifest.quarantine)} rows left out")
+        return Receipt(folder.name, TAKEN, ", ".join(notes), clips)
+
+    def _group(self) -> str:
+        path = self.folder / HOLDOUT
+        return Holdout.read(path).group if path.is_file() else ""
+
+    def _add(self, delivery: Delivery, progress: Callable[[int, int], None] | None) -> None:
+        size = sum(path.stat().st_size for path in delivery.videos.values())
+        require_space(self.folder, size, f"delivery {delivery.name}")
+        with atomic_path(self.folder / delivery.name) as partial:
+            for done, (name, path) in enumerate(delivery.videos.items(), start=1):
+                place(path, partial / name)
+                if progress:
+                    progress(done, len(delivery.videos))
+            write_manifest(delivery.manifest.rows, partial / MANIFEST_NAME)
+        entry = {
+            "name": delivery.name,
+            "digest": delivery.digest,
+            "labels": sorted(delivery.labels),
+            "clips": len(delivery.manifest.rows),
+            "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        write_json(self.folder / LEDGER, {"deliveries": [*self.taken, entry]})
+
+    def _drop_unfinished(self) -> None:
+        """Folders that a killed process copied but did not enter."""
+        finished = {entry["name"] for entry in self.taken}
+        for folder in folders(self.folder):
+            if folder.name not in finished:
+                shutil.rmtree(folder)
+
+
+def require_taken(receipts: Sequence[Receipt]) -> None:
+    """Refuse to go on where deliveries came and none could be taken.
+
+    Raises:
+        DataError: With the reason of each.
+    """
+    refused = [receipt for receipt in receipts if receipt.state == REFUSED]
+    if refused and not any(receipt.state == TAKEN for receipt in receipts):
+        listed = "".join(f"\n  - {receipt.name}: {receipt.reason}" for receipt in refused)
+        raise DataError(f"no new footage; {len(refused)} deliveries were refused:{listed}")

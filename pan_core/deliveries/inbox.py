@@ -1,0 +1,165 @@
+"""What has arrived: dated folders, and what speaks against each of them."""
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from pan_core.datasets.base import Context
+from pan_core.datasets.manifests import Manifest, read_any
+from pan_core.datasets.manifests.manifest import video_files
+from pan_core.datasets.probing import probe_all
+from pan_core.errors import DataError, VideoError
+from pan_core.files import sha256_of
+
+MARKER = "_SUCCESS"
+"""Empty file that a sender puts into a delivery last, as Hadoop and Spark do: what has it is whole."""
+
+SHOWN = 3
+_DATED = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[._-].+)?")
+
+
+class Refused(DataError):
+    """Why a delivery is not taken."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A whole folder of footage that can be learnt from.
+
+    Attributes:
+        name: Of the folder, such as "2026-11-20".
+        folder: Where it lies.
+        manifest: Its labels.
+        videos: Labelled videos, by their path in the manifest.
+        digest: Hash of videos and labels, whatever the folder is called.
+    """
+
+    name: str
+    folder: Path
+    manifest: Manifest
+    videos: dict[str, Path]
+    digest: str
+
+    @property
+    def labels(self) -> set[str]:
+        """Classes that it has."""
+        return set(self.manifest.rows["label"])
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a delivery must be like.
+
+    Attributes:
+        classes: Labels that may occur; empty for any.
+        several: Whether it must have two classes or more: nothing can be learnt from one alone.
+        max_unusable: Share of its rows that may be unusable.
+        group: What every row must say, since the holdout is made of it: one of `surveillance.GROUPINGS`; empty for nothing.
+    """
+
+    classes: frozenset[str] = frozenset()
+    several: bool = False
+    max_unusable: float = 1.0
+    group: str = ""
+
+
+def folders(incoming: Path) -> list[Path]:
+    """Folders that lie in the inbox, by name; hidden ones are passed over."""
+    if not incoming.is_dir():
+        return []
+    return sorted(path for path in incoming.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether its sender has finished it."""
+    return (folder / MARKER).is_file()
+
+
+def check_name(folder: Path) -> None:
+    """Refuse a folder that is not named by a day.
+
+    Raises:
+        Refused: With what is expected.
+    """
+    found = _DATED.fullmatch(folder.name)
+    try:
+        if found:
+            date(*(int(part) for part in found.groups()))
+            return
+    except ValueError:
+        pass
+    raise Refused("expected a name that begins with a day, such as 2026-11-20 or 2026-11-20-north")
+
+
+def open_delivery(folder: Path, rules: Rules, context: Context) -> Delivery:
+    """Read and check a whole folder.
+
+    Args:
+        folder: Has its marker.
+        rules: What it must be like.
+        context: Where what was found in videos is remembered, and how many processes may look.
+
+    Raises:
+        Refused: With every reason.
+    """
+    check_name(folder)
+    try:
+        manifest = read_any(folder)
+    except DataError as error:
+        raise Refused(str(error)) from error
+    if manifest.missing:
+        raise Refused(
+            f"its manifest names {len(manifest.missing)} videos that are not there: {_some(manifest.missing)}"
+        )
+    listed = set(manifest.rows["video"])
+    videos = {name: path for name, path in video_files(folder).items() if name in listed}
+    faults = [*_label_faults(manifest, rules), *_unusable(manifest, videos, rules, context)]
+    if faults:
+        raise Refused("; ".join(faults))
+    return Delivery(folder.name, folder, manifest, videos, _digest(manifest, videos))
+
+
+def _label_faults(manifest: Manifest, rules: Rules) -> Iterable[str]:
+    labels = set(manifest.rows["label"])
+    if rules.classes and (unknown := sorted(labels - rules.classes)):
+        yield (
+            f"labels that nobody has announced: {_some(unknown)}; known are {', '.join(sorted(rules.classes))}; "
+            "correct them, or add them to retrain.classes in params.yaml"
+        )
+    if rules.several and len(labels) < 2:
+        yield f"all of one class ({', '.join(labels)}), and there is no other footage to tell it from"
+    column = {"day": "recorded_at"}.get(rules.group, rules.group)
+    if column and (lacking := int((manifest.rows[column] == "").sum())):
+        yield f"{lacking} of {len(manifest.rows)} rows have no {column}, by which clips are kept out of training; fill it in"
+
+
+def _unusable(manifest: Manifest, videos: dict[str, Path], rules: Rules, context: Context) -> Iterable[str]:
+    """Rows that say nothing sensible, and rows of videos that cannot be read, where they are too many."""
+    probed = probe_all(
+        videos.values(), cache=context.cache / "probes" / "surveillance.jsonl", workers=context.workers,
+        remember=context.remember, progress=context.progress,
+    )  # fmt: skip
+    broken = {name: found for name, path in videos.items() if isinstance(found := probed[path], VideoError)}
+    lost = len(manifest.quarantine) + int(manifest.rows["video"].isin(broken).sum())
+    whole = len(manifest.quarantine) + len(manifest.rows)
+    if lost > rules.max_unusable * whole or len(broken) == len(videos):
+        reasons = [*manifest.quarantine["reason"], *(str(error) for error in broken.values())]
+        yield (
+            f"{lost} of {whole} rows cannot be used, validate.max_quarantined allows {rules.max_unusable:.0%}: "
+            f"{'; '.join(reasons[:SHOWN])}"
+        )
+
+
+def _digest(manifest: Manifest, videos: dict[str, Path]) -> str:
+    digest = hashlib.sha256(manifest.rows.to_csv(index=False).encode())
+    for name, path in sorted(videos.items()):
+        digest.update(f"{name}:{sha256_of(path)}".encode())
+    return digest.hexdigest()
+
+
+def _some(names: Collection[str]) -> str:
+    shown = ", ".join(list(names)[:SHOWN])
+    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -1,0 +1,235 @@
+"""Deliveries: small videos made here, 10 frames a second, with a manifest each."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from pan_core.datasets.base import Context
+from pan_core.datasets.surveillance import Surveillance
+from pan_core.deliveries.footage import Footage, require_taken
+from pan_core.errors import DataError
+
+HEADER = "video,start_s,end_s,label,camera,recorded_at,subject"
+
+
+def make_video(path, frames=20, shade=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for number in range(frames):
+        writer.write(np.full((48, 64, 3), shade + number, np.uint8))
+    writer.release()
+
+
+def deliver(incoming, name, subjects=("ann", "ben", "cem"), labels=("Walking", "Falling"), *, marker=True, shade=0):
+    """Two labelled seconds of each subject for each label, in one video a subject."""
+    folder, lines = incoming / name, [HEADER]
+    for number, subject in enumerate(subjects):
+        make_video(folder / f"{subject}.avi", 20, shade + 40 * number)
+        lines += [f"{subject}.avi,{at},{at + 1},{label},hall,2026-11-01,{subject}" for at, label in enumerate(labels)]
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    if marker:
+        (folder / "_SUCCESS").touch()
+    return folder
+
+
+@pytest.fixture
+def incoming(tmp_path):
+    return tmp_path / "incoming"
+
+
+@pytest.fixture
+def footage(tmp_path):
+    return Footage(tmp_path / "footage")
+
+
+@pytest.fixture
+def context(tmp_path):
+    return Context(tmp_path / "cache")
+
+
+def receive(footage, incoming, context, *, classes=(), max_unusable=0.1):
+    found = footage.receive(incoming, classes=classes, max_unusable=max_unusable, context=context)
+    return {receipt.name: receipt for receipt in found}
+
+
+def hold_out(footage, context, group="auto"):
+    return footage.hold_out(group=group, folds=3, share=0.15, seed=0, context=context)
+
+
+def catalogue(footage, tmp_path, context):
+    dataset = Surveillance()
+    context = Context(context.cache, options={"folder": str(footage.folder), "seed": 0})
+    shutil.rmtree(tmp_path / "raw", ignore_errors=True)
+    dataset.fetch(tmp_path / "raw", context)
+    return dataset.catalogue(tmp_path / "raw", context).clips
+
+
+def test_a_whole_delivery_is_taken_once_and_nothing_in_the_inbox_changes(footage, incoming, context):
+    folder = deliver(incoming, "2026-11-02")
+    before = sorted((path.name, path.read_bytes()) for path in folder.iterdir())
+    receipt = receive(footage, incoming, context)["2026-11-02"]
+    assert (receipt.state, receipt.clips) == ("taken", 6)
+    assert receipt.reason == "6 clips of 2 classes in 3 videos"
+    assert receive(footage, incoming, context)["2026-11-02"].state == "known"
+    assert len(footage.taken) == 1
+    assert sorted((path.name, path.read_bytes()) for path in folder.iterdir()) == before
+
+
+def test_a_delivery_without_its_marker_waits(footage, incoming, context):
+    folder = deliver(incoming, "2026-11-02", marker=False)
+    receipt = receive(footage, incoming, context)["2026-11-02"]
+    assert (receipt.state, footage.taken) == ("waiting", [])
+    assert "_SUCCESS" in receipt.reason
+    (folder / "_SUCCESS").touch()
+    assert receive(footage, incoming, context)["2026-11-02"].state == "taken"
+
+
+def broken_manifest(folder):
+    (folder / "ann.avi").unlink()
+
+
+def damaged_videos(folder):
+    for name in ("ann.avi", "ben.avi"):
+        (folder / name).write_text("no video at all")
+
+
+def rows_of_nonsense(folder):
+    path = folder / "manifest.csv"
+    path.write_text(path.read_text().replace(",1,2,", ",2,1,"))
+
+
+def no_labels(folder):
+    (folder / "manifest.csv").unlink()
+
+
+def empty(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "_SUCCESS").touch()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (broken_manifest, "names 1 videos that are not there: ann.avi"),
+        (damaged_videos, "4 of 6 rows cannot be used, validate.max_quarantined allows 10%"),
+        (rows_of_nonsense, "end_s: expected more than start_s=2"),
+        (no_labels, "no labels found"),
+        (empty, "no labels found"),
+    ],
+)
+def test_a_delivery_that_cannot_be_used_is_refused_with_the_reason(footage, incoming, context, spoil, said):
+    spoil(deliver(incoming, "2026-11-02"))
+    receipt = receive(footage, incoming, context)["2026-11-02"]
+    assert receipt.state == "refused"
+    assert said in receipt.reason
+    assert not footage.taken
+
+
+@pytest.mark.parametrize("name", ["2026-13-02", "2026-11-2", "november", "20261102"])
+def test_a_folder_that_is_no_day_is_refused(footage, incoming, context, name):
+    deliver(incoming, name)
+    assert "expected a name that begins with a day" in receive(footage, incoming, context)[name].reason
+
+
+def test_labels_that_nobody_announced_are_refused(footage, incoming, context):
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    deliver(incoming, "2026-11-03", ("dan", "eve"), ("Walking", "Fallling"), shade=5)
+    receipt = receive(footage, incoming, context)["2026-11-03"]
+    assert receipt.state == "refused"
+    assert "labels that nobody has announced: Fallling; known are Falling, Walking" in receipt.reason
+    assert receive(footage, incoming, context, classes=["Fallling"])["2026-11-03"].state == "taken"
+
+
+def test_footage_of_one_class_is_refused_at_first_and_welcome_later(footage, incoming, context):
+    deliver(incoming, "2026-11-02", labels=("Walking",))
+    assert "all of one class (Walking)" in receive(footage, incoming, context)["2026-11-02"].reason
+    deliver(incoming, "2026-11-01")
+    found = receive(footage, incoming, context)
+    assert [found[name].state for name in ("2026-11-01", "2026-11-02")] == ["taken", "taken"]
+
+
+def test_the_same_footage_under_another_name_is_refused(footage, incoming, context):
+    shutil.copytree(deliver(incoming, "2026-11-02"), incoming / "2026-11-09")
+    found = receive(footage, incoming, context)
+    assert found["2026-11-02"].state == "taken"
+    assert found["2026-11-09"].reason == "the same videos and labels as 2026-11-02, which was taken"
+
+
+def test_a_delivery_that_changed_after_it_was_taken_is_told(footage, incoming, context):
+    folder = deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    make_video(folder / "ann.avi", 20, 99)
+    receipt = receive(footage, incoming, context)["2026-11-02"]
+    assert receipt.state == "refused"
+    assert "has changed since it was taken" in receipt.reason
+    assert len(footage.taken) == 1
+
+
+def test_what_a_killed_process_left_is_not_taken_for_footage(footage, incoming, context, tmp_path):
+    deliver(incoming, "2026-11-02")
+    deliver(footage.folder, "2026-11-01", ("zoe",))
+    receive(footage, incoming, context)
+    assert sorted(path.name for path in footage.folder.iterdir()) == ["2026-11-02", "deliveries.json"]
+
+
+def test_the_holdout_stays_and_its_groups_are_never_learnt(footage, incoming, context, tmp_path):
+    """A later delivery brings two new people and the one who is held out: she is neither learnt nor does she decide."""
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    first = hold_out(footage, context)
+    assert first.group == "subject"
+    assert (len(first.videos), len(first.validation)) == (1, 1)
+    held_out = first.videos[0].split("/")[1].removesuffix(".avi")
+    deliver(incoming, "2026-11-03", ("dan", "eve", held_out), shade=7)
+    receive(footage, incoming, context)
+    assert hold_out(footage, context) == first
+    clips = catalogue(footage, tmp_path, context)
+    parts = clips.groupby("split1")["path"].agg(lambda paths: sorted(set(paths)))
+    assert parts["test"] == [f"videos/{first.videos[0]}"]
+    assert parts["unused"] == [f"videos/2026-11-03/{held_out}.avi"]
+    assert parts["val"] == [f"videos/{first.validation[0]}"]
+    assert len(parts["train"]) == 3
+    assert held_out not in set(clips.loc[clips["split1"] == "train", "subject"])
+
+
+def test_a_delivery_that_does_not_say_whose_it_is_is_refused_once_the_holdout_is_of_people(footage, incoming, context):
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    hold_out(footage, context)
+    folder = deliver(incoming, "2026-11-03", ("dan",), shade=7)
+    path = folder / "manifest.csv"
+    path.write_text(path.read_text().replace(",dan\n", ",\n"))
+    reason = receive(footage, incoming, context)["2026-11-03"].reason
+    assert "2 of 2 rows have no subject" in reason
+
+
+def test_too_few_groups_for_a_holdout_are_told_and_more_footage_helps(footage, incoming, context):
+    deliver(incoming, "2026-11-02", ("ann", "ben"))
+    receive(footage, incoming, context)
+    with pytest.raises(DataError, match=r"of its 2 groups \(by subject\) one must decide and two be learnt from"):
+        hold_out(footage, context)
+    deliver(incoming, "2026-11-03", ("cem",), shade=9)
+    receive(footage, incoming, context)
+    assert hold_out(footage, context).videos
+
+
+def test_a_holdout_whose_video_is_gone_is_refused(footage, incoming, context, tmp_path):
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    path = footage.folder / hold_out(footage, context).videos[0]
+    path.unlink()
+    with pytest.raises(DataError, match="1 videos that decide or validate are gone"):
+        catalogue(footage, tmp_path, context)
+
+
+def test_a_run_in_which_all_was_refused_is_told(footage, incoming, context):
+    deliver(incoming, "november")
+    found = receive(footage, incoming, context)
+    with pytest.raises(DataError, match="1 deliveries were refused:\n  - november: expected a name"):
+        require_taken(list(found.values()))
+    deliver(incoming, "2026-11-02")
+    require_taken(list(receive(footage, incoming, context).values()))
