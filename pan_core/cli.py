@@ -111,8 +111,12 @@ def predict(
     model: Annotated[
         Path | None, typer.Option(help="Folder of a trained online recogniser; the champion where left out.")
     ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Whose champion, such as surveillance; that of the dataset in params.yaml where left out."),
+    ] = None,
 ) -> None:
     """Recognise the actions in a video: writes an annotated video and a JSON timeline."""
     from pan_core.pipeline import predict as predict_video
 
-    typer.echo(predict_video(video, out=out, model=model))
+    typer.echo(predict_video(video, out=out, model=model, dataset=dataset))

@@ -99,6 +99,11 @@ class Params(Section):
         text = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def recipe(self) -> str:
+        """Hash of every value but those that the retraining flow sets itself."""
+        own = self.retrain.model_copy(update={"champion": 0, "data_version": ""})
+        return self.model_copy(update={"retrain": own}).fingerprint()
+
     def flat(self) -> dict[str, object]:
         """Values as `section.name`, the form in which MLflow shows them."""
         return _flat(self.model_dump(mode="json", by_alias=True))

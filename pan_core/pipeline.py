@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from pan_core.config import PARAMS_FILE, Params, load_params, set_dataset
-from pan_core.datasets import dataset_by_name
+from pan_core.datasets import check_name, dataset_by_name
 from pan_core.errors import DataError, PanError
 from pan_core.files import atomic_path, read_json
 from pan_core.stages import paths
@@ -75,13 +76,14 @@ def tune_here(*, worker: bool, show: bool) -> str:
     return tune.join(params) if worker else describe(tune.open_study(params))
 
 
-def predict(video: Path, *, out: Path, model: Path | None = None) -> str:
+def predict(video: Path, *, out: Path, model: Path | None = None, dataset: str | None = None) -> str:
     """Recognise the actions in a video; writes the annotated video and the timeline.
 
     Args:
         video: Video file.
         out: Folder to write to.
         model: Folder of an online recogniser. Where None the champion, or what the last run trained while there is none.
+        dataset: Whose champion; that of params.yaml where None.
 
     Returns:
         What was found, in a few lines.
@@ -95,11 +97,11 @@ def predict(video: Path, *, out: Path, model: Path | None = None) -> str:
     from pan_core.progress import progress_bar
 
     params = load_params()
-    folder, name = (model, str(model)) if model else _in_use(params)
-    extractor = PoseExtractor(
-        paths.POSE_MODEL / "pose.onnx", settings=ExtractionSettings(**params.pose.model_dump()), threads=2
-    )
+    folder, name = (model, str(model)) if model else _in_use(params, dataset or params.dataset)
     recogniser = load_model(folder)
+    # Skeletons as the recogniser learnt them, whatever params.yaml says now.
+    settings: Any = recogniser.preprocessing.get("pose", params.pose.model_dump())
+    extractor = PoseExtractor(paths.POSE_MODEL / "pose.onnx", settings=ExtractionSettings(**settings), threads=2)
     with progress_bar("predict", "frame") as update:
         found = predict_video(
             video, extractor=extractor, recogniser=recogniser, out=out, model_name=name, progress=update
@@ -117,12 +119,15 @@ def predict(video: Path, *, out: Path, model: Path | None = None) -> str:
     )
 
 
-def _in_use(params: Params) -> tuple[Path, str]:
+def _in_use(params: Params, dataset: str) -> tuple[Path, str]:
     """Folder and name of the recogniser that is in use."""
     from pan_core.registry.models import registry_of
 
-    registry = registry_of(params.dataset)
+    check_name(dataset)
+    registry = registry_of(dataset)
     champion = registry.champion()
+    if champion is None and dataset != params.dataset:
+        raise PanError(f"{registry.name} has no champion; see `pan registry list --dataset {dataset}`")
     if champion is None:
         folder = paths.model_folder("online", params.split.splits[0])
         return folder, str(folder)

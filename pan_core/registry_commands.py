@@ -5,15 +5,20 @@ from typing import Annotated
 
 import typer
 
+from pan_core.datasets import check_name
 from pan_core.registry.models import DECISION, Registry, registry_of
+
+Dataset = Annotated[
+    str | None, typer.Option("--dataset", help="Whose versions; the dataset in params.yaml where left out.")
+]
 
 app = typer.Typer(help="Versions of the recogniser: which is the champion, and why.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_versions() -> None:
+def list_versions(dataset: Dataset = None) -> None:
     """Show every version with its figures and what was decided, the newest first."""
-    registry = _registry()
+    registry = _registry(dataset)
     versions = registry.versions()
     if not versions:
         typer.echo(f"{registry.name}: nothing is registered yet; `pan run` registers what it trains")
@@ -29,23 +34,28 @@ def list_versions() -> None:
 
 
 @app.command()
-def promote(number: Annotated[int, typer.Argument(metavar="VERSION", help="Number of the version.")]) -> None:
+def promote(
+    number: Annotated[int, typer.Argument(metavar="VERSION", help="Number of the version.")], dataset: Dataset = None
+) -> None:
     """Make a version the champion by hand, whatever was decided."""
-    registry = _registry()
+    registry = _registry(dataset)
     registry.promote(number)
     registry.tag(number, DECISION, "promoted by hand")
     typer.echo(f"{registry.name}: version {number} is the champion")
 
 
 @app.command()
-def rollback() -> None:
+def rollback(dataset: Dataset = None) -> None:
     """Go back to the champion before."""
-    registry = _registry()
+    registry = _registry(dataset)
     left, came = registry.rollback()
     typer.echo(f"{registry.name}: version {came} is the champion again, version {left} is not")
 
 
-def _registry() -> Registry:
+def _registry(dataset: str | None) -> Registry:
     from pan_core.config import load_params
 
-    return registry_of(load_params().dataset)
+    if dataset is None:
+        return registry_of(load_params().dataset)
+    check_name(dataset)
+    return registry_of(dataset)

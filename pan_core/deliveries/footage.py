@@ -13,8 +13,8 @@ from typing import Any
 
 from pan_core.datasets.base import Context
 from pan_core.datasets.holdout import HOLDOUT, Holdout
-from pan_core.datasets.manifests import read_any, write_manifest
-from pan_core.datasets.manifests.manifest import MANIFEST_NAME
+from pan_core.datasets.manifests import is_labelled, read_any, write_manifest
+from pan_core.datasets.manifests.manifest import MANIFEST_NAME, video_files
 from pan_core.datasets.splits import group_splits, groups_of, with_validation
 from pan_core.datasets.surveillance import AUTO, VIDEOS, Surveillance, best_grouping, place
 from pan_core.deliveries.inbox import Delivery, Refused, Rules, folders, is_whole, open_delivery
@@ -22,7 +22,7 @@ from pan_core.errors import DataError
 from pan_core.files import atomic_path, read_json, require_space, scratch_folder, write_json
 
 LEDGER = "deliveries.json"
-TAKEN, KNOWN, WAITING, REFUSED = "taken", "known", "waiting", "refused"
+TAKEN, KNOWN, WAITING, UNLABELLED, REFUSED = "taken", "known", "waiting", "unlabelled", "refused"
 """What becomes of a folder in the inbox."""
 
 
@@ -32,7 +32,7 @@ class Receipt:
 
     Attributes:
         name: The folder.
-        state: "taken" now, "known" from before, "waiting" for its marker, or "refused".
+        state: "taken" now, "known" from before, "waiting" for its marker, "unlabelled", or "refused".
         reason: Why, in words.
         clips: Labelled spans that it adds.
     """
@@ -130,6 +130,8 @@ class Footage:
         taken = {entry["name"]: entry for entry in self.taken}
         if not is_whole(folder):
             return Receipt(folder.name, WAITING, "has no _SUCCESS yet: its sender has not finished it")
+        if video_files(folder) and not is_labelled(folder):
+            return Receipt(folder.name, UNLABELLED, f"{len(video_files(folder))} videos without labels")
         known = classes | self.labels if classes or taken else frozenset[str]()
         if folder.name in taken:
             # What it must be like was asked when it came.

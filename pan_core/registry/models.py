@@ -11,8 +11,9 @@ from pan_core.files import atomic_path
 from pan_core.tracking import open_client, store_uri
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-SHA256, DECISION, ROLLED_BACK = "model_sha256", "pan.decision", "pan.rolled_back"
-"""Tags of a version: hash of its weights, what was decided of it, and whether a person has taken it back."""
+SHA256, DATA, RECIPE = "model_sha256", "data", "pan.recipe"
+DECISION, ROLLED_BACK = "pan.decision", "pan.rolled_back"
+"""Tags of a version: hashes of its weights, data and parameters; what was decided of it; whether a person took it back."""
 
 _CHAMPIONS = "pan.champions"
 """Tag of the registered model: its champions in the order of their promotions, for the way back."""
@@ -81,6 +82,10 @@ class Registry:
         raise PanError(
             f"{self.name}: has no version {number}; it has {', '.join(str(each.number) for each in known) or 'none'}"
         )
+
+    def trained(self, data: str, recipe: str) -> Version | None:
+        """The newest version of these data and parameters, None where there is none."""
+        return next((v for v in self.versions() if (v.tags.get(DATA), v.tags.get(RECIPE)) == (data, recipe)), None)
 
     def champion(self) -> Version | None:
         """The version in use, None before the first promotion."""

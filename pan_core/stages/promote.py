@@ -13,7 +13,7 @@ from pan_core.files import read_json, sha256_of, write_json
 from pan_core.model.store import load_model
 from pan_core.pose.store import PoseSet
 from pan_core.registry.decision import Check, Decision, Holdout, Judged, Margins, decide
-from pan_core.registry.models import DECISION, ROLLED_BACK, SHA256, Registry, Version, registry_of
+from pan_core.registry.models import DATA, DECISION, RECIPE, ROLLED_BACK, SHA256, Registry, Version, registry_of
 from pan_core.registry.page import write_page
 from pan_core.stages import paths
 from pan_core.stages.learning import read_material
@@ -120,7 +120,8 @@ def _registered(params: Params, workspace: _Workspace, registry: Registry, track
         "dataset": params.dataset,
         "test_accuracy_online": f"{evaluate['test_accuracy_online']:.4f}",
         "step_p90_ms": f"{latency['step_p90_ms']:.3f}",
-        "data": params.retrain.data_version or sha256_of(paths.VALID / "clips.parquet")[:16],
+        DATA: params.retrain.data_version or sha256_of(paths.VALID / "clips.parquet")[:16],
+        RECIPE: params.recipe(),
         "git_commit": git_commit(),
     }
     return registry.register(tracked.artifact_uri(folder), tracked.run_id, tags)

@@ -116,7 +116,6 @@ def empty(folder):
         (broken_manifest, "names 1 videos that are not there: ann.avi"),
         (damaged_videos, "4 of 6 rows cannot be used, validate.max_quarantined allows 10%"),
         (rows_of_nonsense, "end_s: expected more than start_s=2"),
-        (no_labels, "no labels found"),
         (empty, "no labels found"),
     ],
 )
@@ -132,6 +131,12 @@ def test_a_delivery_that_cannot_be_used_is_refused_with_the_reason(footage, inco
 def test_a_folder_that_is_no_day_is_refused(footage, incoming, context, name):
     deliver(incoming, name)
     assert "expected a name that begins with a day" in receive(footage, incoming, context)[name].reason
+
+
+def test_videos_without_labels_wait_for_them(footage, incoming, context):
+    no_labels(deliver(incoming, "2026-11-02"))
+    receipt = receive(footage, incoming, context)["2026-11-02"]
+    assert (receipt.state, receipt.reason) == ("unlabelled", "3 videos without labels")
 
 
 def test_labels_that_nobody_announced_are_refused(footage, incoming, context):

@@ -61,6 +61,14 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None)
     )
 
 
+def is_labelled(folder: Path) -> bool:
+    """Whether a folder of footage has any file with labels, usable or not."""
+    try:
+        return bool(_sources(folder))
+    except DataError:
+        return False
+
+
 def _sources(folder: Path) -> list[Path]:
     """Files with labels, of the first kind that is there; the folder itself stands for the lists of GMDCSA24.
 

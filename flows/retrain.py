@@ -1,0 +1,177 @@
+"""The flow "pan-retrain": new footage is taken, a challenger is trained on all of it, and the better model stays.
+
+`python -m flows.retrain` runs it here, without any server. `python -m flows.serve` offers it as a deployment, on a schedule
+and when a delivery arrives.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+from ruamel.yaml import YAML
+
+from flows.pan import Overrides, run_stages
+from flows.reproduce import project_root
+from flows.server import reachable_server
+from flows.workspace import overridden, workspace
+from pan_core.config import PARAMS_FILE, Params
+from pan_core.deliveries.footage import REFUSED, TAKEN, UNLABELLED, Footage, Receipt, require_taken
+from pan_core.errors import PanError
+from pan_core.files import read_json
+from pan_core.registry.models import registry_of
+from pan_core.stages.runner import dataset_context
+
+DATASET = "surveillance"
+INCOMING, FOOTAGE = Path("data/incoming"), Path("data/footage")
+NOTHING_NEW, PROMOTED, NOT_PROMOTED = "NothingNew", "Promoted", "Refused"
+"""Names of the states in which a retraining ends well."""
+
+
+@task(cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=30)
+def fetch_deliveries(source: str, incoming: Path) -> list[str]:
+    """Bring whole deliveries from S3 into the inbox."""
+    from pan_core.deliveries.remote import fetch_deliveries as fetch
+
+    names = [path.name for path in fetch(source, incoming)]
+    get_run_logger().info("%s: %s", source, ", ".join(names) or "nothing new")
+    return names
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def receive(params: Params, incoming: Path) -> list[Receipt]:
+    """Take what is new and usable into the footage, and show what became of every folder."""
+    receipts = Footage(FOOTAGE).receive(
+        incoming,
+        classes=params.retrain.classes,
+        max_unusable=params.validation.max_quarantined,
+        context=dataset_context(params, DATASET),
+    )
+    log = get_run_logger()
+    for receipt in receipts:
+        log.info("%s: %s, %s", receipt.name, receipt.state, receipt.reason)
+    rows = [{"delivery": r.name, "state": r.state, "reason": r.reason, "clips": r.clips} for r in receipts]
+    create_table_artifact(table=rows, key="pan-deliveries", description=f"Folders in {incoming}")
+    return receipts
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def new_version(params: Params) -> str:
+    """Freeze the holdout where there is none, and give the footage as it is now to DVC; returns DVC's hash of it."""
+    Footage(FOOTAGE).hold_out(
+        group=params.surveillance.group,
+        folds=params.split.folds,
+        share=params.split.validation_share,
+        seed=params.seed,
+        context=dataset_context(params, DATASET),
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "add", "--quiet", str(FOOTAGE)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise PanError(f"{FOOTAGE}: DVC cannot take it in:\n{done.stderr.strip()}")
+    version = YAML(typ="safe").load(FOOTAGE.with_suffix(".dvc").read_text())["outs"][0]["md5"].removesuffix(".dir")
+    get_run_logger().info("version %s of the footage", version)
+    return version
+
+
+@flow(name="pan-retrain")
+def retrain(
+    source: str = "", incoming: str = str(INCOMING), overrides: Overrides | None = None, force: bool = False
+) -> State[Any]:
+    """Take new footage, train a challenger from nothing and from the champion, and promote it if it is no worse.
+
+    Args:
+        source: Where deliveries come from, such as s3://bucket/prefix; nothing where they are put into the inbox.
+        incoming: The inbox, a folder with a folder for each delivery.
+        overrides: Values in the place of those in params.yaml.
+        force: Whether to train although this footage was trained on with these parameters before.
+
+    Returns:
+        A state that says in its name and message what became of it: NothingNew, Promoted or Refused.
+
+    Raises:
+        PanError: Where parameters are wrong, all that came was refused, the footage does not suffice, or a stage fails.
+    """
+    root = project_root()
+    chosen = _merged(
+        overrides.chosen() if overrides else {}, {"dataset": DATASET, "surveillance": {"folder": str(FOOTAGE)}}
+    )
+    params = overridden(root / PARAMS_FILE, chosen)
+    if source:
+        fetch_deliveries(source, Path(incoming))
+    receipts = receive(params, Path(incoming))
+    footage = Footage(FOOTAGE)
+    if not footage.taken:
+        require_taken(receipts)
+        return _nothing(receipts, "no delivery has been taken yet")
+    version = new_version(params)
+    registry = registry_of(DATASET)
+    if not force and (known := registry.trained(version, params.recipe())):
+        require_taken(receipts)
+        return _nothing(receipts, f"version {known.number} of the recogniser was trained on this footage")
+    champion = registry.champion()
+    own = {"retrain": {"champion": champion.number if champion else 0, "data_version": version}}
+    folder = workspace(root, _merged(chosen, own))
+    run_stages(folder)
+    return _outcome(folder, receipts)
+
+
+def _outcome(folder: Path, receipts: Sequence[Receipt]) -> State[Any]:
+    found = read_json(folder / "reports" / "promote.json")
+    rows = "\n".join(
+        f"| {check['name']} | {check['found']} | {check['allowed']} | {'yes' if check['passed'] else 'no'} |"
+        for check in found["checks"]
+    )
+    page = (folder / "reports" / "promotion.html").resolve().as_uri()
+    create_markdown_artifact(
+        f"# {found['challenger']}: {found['reason']}\n\n| condition | found | allowed | holds |\n| --- | --- | --- | --- |\n{rows}\n\n"
+        f"[the decision as a page]({page})",
+        key="pan-decision",
+        description="Whether the challenger took the champion's place",
+    )
+    refused = [f"{receipt.name} was refused: {receipt.reason}" for receipt in receipts if receipt.state == REFUSED]
+    message = "; ".join([f"{found['challenger']}: {found['reason']}", *refused])
+    return Completed(name=PROMOTED if found["promoted"] else NOT_PROMOTED, message=message)
+
+
+def _nothing(receipts: Sequence[Receipt], reason: str) -> State[Any]:
+    others = [f"{r.name} is {r.state}: {r.reason}" for r in receipts if r.state not in (TAKEN, "known")]
+    return Completed(name=NOTHING_NEW, message="; ".join([reason, *others]))
+
+
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values, the second's before the first's."""
+    merged = dict(first)
+    for key, value in second.items():
+        merged[key] = _merged(merged[key], value) if isinstance(value, dict) and key in merged else value
+    return merged
+
+
+def main() -> int:
+    """Run the flow in this process."""
+    parser = argparse.ArgumentParser(prog="python -m flows.retrain", description="Retrain on new footage.")
+    parser.add_argument("--source", default="", help="where deliveries come from, such as s3://bucket/prefix")
+    parser.add_argument("--incoming", default=str(INCOMING), help="the inbox")
+    parser.add_argument("--force", action="store_true", help="train although nothing is new")
+    arguments = parser.parse_args()
+    try:
+        with reachable_server():
+            state = retrain(arguments.source, arguments.incoming, None, arguments.force, return_state=True)
+            print(f"{state.name}: {state.message}")
+            state.result()
+    except PanError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
