@@ -23,7 +23,7 @@ from flows.reproduce import project_root
 from flows.server import reachable_server
 from flows.workspace import overridden, workspace
 from pan_core.config import PARAMS_FILE, Params
-from pan_core.deliveries.footage import REFUSED, TAKEN, UNLABELLED, Footage, Receipt, require_taken
+from pan_core.deliveries.footage import REFUSED, TAKEN, Footage, Receipt, require_taken
 from pan_core.errors import PanError
 from pan_core.files import read_json
 from pan_core.registry.models import registry_of

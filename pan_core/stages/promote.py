@@ -120,11 +120,16 @@ def _registered(params: Params, workspace: _Workspace, registry: Registry, track
         "dataset": params.dataset,
         "test_accuracy_online": f"{evaluate['test_accuracy_online']:.4f}",
         "step_p90_ms": f"{latency['step_p90_ms']:.3f}",
-        DATA: params.retrain.data_version or sha256_of(paths.VALID / "clips.parquet")[:16],
+        DATA: _data(params),
         RECIPE: params.recipe(),
         "git_commit": git_commit(),
     }
     return registry.register(tracked.artifact_uri(folder), tracked.run_id, tags)
+
+
+def _data(params: Params) -> str:
+    """Which data: DVC's hash of the footage where the flow gave it, else a hash of the valid clips."""
+    return params.retrain.data_version or sha256_of(paths.VALID / "clips.parquet")[:16]
 
 
 def _decision(
@@ -208,12 +213,14 @@ def _write_summary(params: Params, registry: Registry, outcome: dict) -> None:
         "params": export["online_params"],
         "model_bytes": export["online_bytes"],
         "model_sha256": export["online_sha256"],
+        "data": _data(params),
+        "pose_model": result_of("pose_model")["sha256"][:16],
         "registered_model": registry.name,
         "registered_version": outcome["version"],
         "decision": outcome["reason"],
     }
     row = {key: value for key, value in summary.items() if isinstance(value, int | float)}
-    names = ("model_sha256", "registered_model", "registered_version", "decision")
+    names = ("data", "pose_model", "model_sha256", "registered_model", "registered_version", "decision")
     tags = {name: summary[name] for name in names} | {"report": paths.REPORT}
     run_id = Tracker(params.dataset).close_pipeline(params.fingerprint(), row, tags)
     write_json(paths.SUMMARY, summary | {"mlflow_run_id": run_id})

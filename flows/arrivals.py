@@ -1,0 +1,81 @@
+"""Deliveries that arrive start a retraining: the inbox is looked at while the deployments are served."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectException
+
+from pan_core.deliveries.inbox import MARKER, folders, is_whole
+
+LOOK_EVERY_S = 15.0
+Delivered = dict[str, int]
+"""Whole folders by name, with the time of their marker: one that was refused and is put right has a new marker."""
+
+
+class Arrivals:
+    """Starts a run for whole folders that no finished run has seen.
+
+    Args:
+        incoming: The inbox.
+        start: Starts a run and returns what tells whether it has ended, and ended without having been cancelled.
+    """
+
+    def __init__(self, incoming: Path, start: Callable[[], Callable[[], bool | None]]) -> None:
+        self._incoming, self._start = incoming, start
+        self._seen: Delivered = {}
+        self._under_way: tuple[Delivered, Callable[[], bool | None]] | None = None
+
+    def look(self) -> None:
+        """Start a run where something is new; once the run has looked at it, it is not new any more.
+
+        A run that is cancelled, because another is at work in the project, has looked at nothing: the next look starts another.
+        """
+        if self._under_way:
+            delivered, ended = self._under_way
+            served = ended()
+            if served is None:
+                return
+            self._under_way = None
+            self._seen |= delivered if served else {}
+        now = {
+            folder.name: (folder / MARKER).stat().st_mtime_ns for folder in folders(self._incoming) if is_whole(folder)
+        }
+        if now.items() - self._seen.items():
+            self._under_way = now, self._start()
+
+
+@contextmanager
+def watching(incoming: Path, deployment: UUID) -> Iterator[None]:
+    """Look at the inbox in the background, and start runs of a deployment."""
+    arrivals, end = Arrivals(incoming, lambda: _run_of(deployment)), threading.Event()
+
+    def watch() -> None:
+        while not end.wait(LOOK_EVERY_S):
+            try:
+                arrivals.look()
+            except (PrefectException, OSError) as error:
+                print(f"{incoming}: cannot be watched just now ({error})", flush=True)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+def _run_of(deployment: UUID) -> Callable[[], bool | None]:
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run_from_deployment(deployment, name=None)
+
+    def ended() -> bool | None:
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(run.id).state
+        return None if state is None or not state.is_final() else not state.is_cancelled()
+
+    return ended

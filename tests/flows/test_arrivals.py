@@ -1,0 +1,78 @@
+"""What the inbox has, and when a run is started for it."""
+
+import os
+
+import pytest
+
+from flows.arrivals import Arrivals
+
+
+class Runs:
+    """Runs that end when a test says so: True for seen to, False for cancelled."""
+
+    def __init__(self):
+        self.ends = []
+
+    def start(self):
+        place = len(self.ends)
+        self.ends.append(None)
+        return lambda: self.ends[place]
+
+
+@pytest.fixture
+def runs():
+    return Runs()
+
+
+@pytest.fixture
+def arrivals(tmp_path, runs):
+    return Arrivals(tmp_path, runs.start)
+
+
+def deliver(folder, name):
+    (folder / name).mkdir(exist_ok=True)
+    (folder / name / "_SUCCESS").touch()
+
+
+def test_a_whole_folder_starts_one_run(tmp_path, runs, arrivals):
+    arrivals.look()
+    (tmp_path / "2026-11-20").mkdir()
+    arrivals.look()
+    assert runs.ends == []
+    deliver(tmp_path, "2026-11-20")
+    arrivals.look()
+    arrivals.look()
+    assert runs.ends == [None]
+    runs.ends[0] = True
+    arrivals.look()
+    arrivals.look()
+    assert len(runs.ends) == 1
+
+
+def test_what_arrives_during_a_run_starts_the_next(tmp_path, runs, arrivals):
+    deliver(tmp_path, "2026-11-20")
+    arrivals.look()
+    deliver(tmp_path, "2026-11-21")
+    arrivals.look()
+    assert len(runs.ends) == 1
+    runs.ends[0] = True
+    arrivals.look()
+    assert len(runs.ends) == 2
+
+
+def test_a_run_that_was_cancelled_has_seen_nothing(tmp_path, runs, arrivals):
+    deliver(tmp_path, "2026-11-20")
+    arrivals.look()
+    runs.ends[0] = False
+    arrivals.look()
+    assert len(runs.ends) == 2
+
+
+def test_a_delivery_that_was_put_right_is_new(tmp_path, runs, arrivals):
+    deliver(tmp_path, "2026-11-20")
+    arrivals.look()
+    runs.ends[0] = True
+    arrivals.look()
+    os.utime(tmp_path / "2026-11-20" / "_SUCCESS", (1, 1))
+    arrivals.look()
+    assert len(runs.ends) == 2
