@@ -1,0 +1,298 @@
+"""Deliveries in a bucket of moto's S3 server on loopback, some of them behind a relay that breaks what passes."""
+
+import logging
+import shutil
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler
+from threading import Thread
+
+import boto3
+import pytest
+from faulty_server import QuietServer
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+from pan_core.deliveries.remote import fetch_deliveries, parse_address
+from pan_core.errors import DataError, PanError
+
+SECRET = "wJalrXUtnFEMI-K7MDENG"
+VIDEO = bytes(range(256)) * 400
+
+
+@pytest.fixture(scope="module")
+def moto():
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server.start()
+    yield server.get_host_and_port()
+    server.stop()
+
+
+@pytest.fixture
+def bucket(moto, monkeypatch, tmp_path):
+    """An empty bucket `footage`: a function puts (key, content) into it."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{moto[0]}:{moto[1]}",
+        "AWS_ACCESS_KEY_ID": "camera",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": str(tmp_path / "none"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.session.Session().client("s3")
+    client.create_bucket(Bucket="footage")
+    yield lambda key, content=b"": client.put_object(Bucket="footage", Key=key, Body=content)
+    for item in client.list_objects_v2(Bucket="footage").get("Contents", []):
+        client.delete_object(Bucket="footage", Key=item["Key"])
+
+
+class Relay(BaseHTTPRequestHandler):
+    """Hands requests on to moto; what the server's `fault` says of a path is done to the answer."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.server.seen.append(f"{self.command} {self.path.partition('?')[0]}")
+        connection = HTTPConnection(*self.server.moto)
+        connection.request(self.command, self.path, headers=dict(self.headers))
+        answer = connection.getresponse()
+        body = answer.read()
+        status, body, sent = self.server.fault(self.command, self.path, answer.status, body)
+        self.send_response(status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("connection", "content-length", "transfer-encoding", "date", "server"):
+                self.send_header(name, value)
+        length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(body))
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        self.wfile.write(body[:sent])
+        self.close_connection = sent is not None
+
+    do_HEAD = do_GET
+
+    def log_message(self, *args):
+        """Nothing on stderr."""
+
+
+@pytest.fixture
+def relay(bucket, moto, monkeypatch):
+    """The relay's server: its `fault` makes (status, body, bytes to send before it hangs up) of an answer."""
+    server = QuietServer(("127.0.0.1", 0), Relay)
+    server.moto, server.seen = moto, []
+    server.fault = lambda command, path, status, body: (status, body, None)
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_address[1]}")
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def deliver(bucket, name="2026-11-20"):
+    bucket(f"cams/{name}/hall/0001.mp4", VIDEO)
+    bucket(f"cams/{name}/manifest.csv", b"video,start_s,end_s,label\n")
+    bucket(f"cams/{name}/_SUCCESS")
+
+
+def test_whole_deliveries_come_and_unfinished_ones_do_not(bucket, tmp_path):
+    deliver(bucket)
+    deliver(bucket, "2026-11-21")
+    bucket("cams/2026-11-22/hall/0001.mp4", VIDEO)
+    bucket("cams/2026-11-23/hall/_SUCCESS")  # belongs to nobody: the delivery itself has no marker
+    bucket("cams/notes.txt", b"no delivery")
+    bucket("cams/2026-11-21/hall/")  # a folder as a web console makes it
+    bucket("other/2026-11-20/_SUCCESS")
+    seen = []
+    brought = fetch_deliveries("s3://footage/cams", tmp_path / "in", progress=lambda *now: seen.append(now))
+    assert brought == [tmp_path / "in" / "2026-11-20", tmp_path / "in" / "2026-11-21"]
+    delivery = {"hall/0001.mp4": VIDEO, "manifest.csv": b"video,start_s,end_s,label\n", "_SUCCESS": b""}
+    assert files(tmp_path / "in") == {
+        f"{name}/{path}": content for name in ("2026-11-20", "2026-11-21") for path, content in delivery.items()
+    }
+    size = 2 * (len(VIDEO) + 26)
+    assert seen[-1] == (size, size)
+
+
+def test_a_second_call_fetches_nothing_and_an_unfinished_one_comes_later(relay, bucket, tmp_path):
+    deliver(bucket)
+    bucket("cams/2026-11-22/hall/0001.mp4", VIDEO)
+    assert len(fetch_deliveries("s3://footage/cams/", tmp_path)) == 1
+    (tmp_path / "2026-11-20" / "manifest.csv").write_text("edited here\n")
+    relay.seen.clear()
+    assert fetch_deliveries("s3://footage/cams/", tmp_path) == []
+    assert set(relay.seen) == {"GET /footage"}, "lists only"
+    assert (tmp_path / "2026-11-20" / "manifest.csv").read_text() == "edited here\n"
+    bucket("cams/2026-11-22/_SUCCESS")
+    assert fetch_deliveries("s3://footage/cams/", tmp_path) == [tmp_path / "2026-11-22"]
+
+
+def test_deliveries_at_the_top_of_a_bucket(bucket, tmp_path):
+    bucket("2026-11-20/_SUCCESS")
+    assert fetch_deliveries("s3://footage", tmp_path) == [tmp_path / "2026-11-20"]
+
+
+def test_a_listing_of_several_pages(relay, bucket, tmp_path, monkeypatch):
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
+    for name in ("2026-11-20", "2026-11-21", "2026-11-22"):
+        deliver(bucket, name)
+    brought = fetch_deliveries("s3://footage/cams", tmp_path)
+    assert [len(files(folder)) for folder in brought] == [3, 3, 3]
+    assert relay.seen.count("GET /footage") == 2 + 3 * 2
+
+
+def test_a_download_that_breaks_in_the_middle_leaves_nothing_half(relay, bucket, tmp_path):
+    deliver(bucket, "2026-11-19")
+    deliver(bucket)
+    broken = "GET", "/footage/cams/2026-11-20/hall/0001.mp4"
+    relay.fault = lambda command, path, status, body: (
+        status, body, 1000 if (command, path.partition("?")[0]) == broken else None
+    )  # fmt: skip
+    with pytest.raises(
+        PanError, match=r"s3://footage/cams: http://127\.0\.0\.1:\d+ broke off .* what is whole is kept"
+    ):
+        fetch_deliveries("s3://footage/cams", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["2026-11-19"]
+    assert relay.seen.count(" ".join(broken)) > 1, "tried again before it gave up"
+
+
+def test_a_download_that_breaks_once_is_tried_again(relay, bucket, tmp_path):
+    deliver(bucket)
+    breaks = [1000]
+
+    def fault(command, path, status, body):
+        return status, body, breaks.pop() if breaks and command == "GET" and path.endswith("0001.mp4") else None
+
+    relay.fault = fault
+    (folder,) = fetch_deliveries("s3://footage/cams", tmp_path)
+    assert not breaks
+    assert files(folder)["hall/0001.mp4"] == VIDEO
+
+
+def test_a_file_of_another_size_than_listed_is_refused(relay, bucket, tmp_path):
+    """The sender goes on writing: the listing is of before."""
+    deliver(bucket)
+
+    def fault(command, path, status, body):
+        if command == "HEAD" and path.endswith("0001.mp4"):
+            return status, body, None
+        listed = body.replace(f"<Size>{len(VIDEO)}</Size>".encode(), b"<Size>7</Size>")
+        return status, listed, None
+
+    relay.fault = fault
+    with pytest.raises(DataError, match=r"hall/0001\.mp4: listed with 7 bytes, but has 102400; it changed"):
+        fetch_deliveries("s3://footage/cams", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("cams/2026-11-20/../../evil.sh", "'../../evil.sh' in it would lead out of the folder"),
+        ("cams/2026-11-20/hall//x.mp4", "'hall//x.mp4' in it would lead out of the folder"),
+        ("cams/2026-11-20/..\\evil.sh", "would lead out of the folder"),
+        ("cams/2026-11-20/manifest.csv/x", "'manifest.csv' in it is a file and a folder"),
+        (f"cams/2026-11-20/{'x' * 300}", "is no name of a file"),
+        ("cams/../_SUCCESS", "delivery '..' is refused: its name would lead out of the folder"),
+        ("cams//_SUCCESS", "delivery '' is refused"),
+        ("cams/.trash/_SUCCESS", "delivery '.trash' is refused: its name is hidden"),
+    ],
+)
+def test_hostile_names_are_refused_and_other_deliveries_go_on(bucket, tmp_path, caplog, key, reason):
+    bucket("cams/2026-11-20/manifest.csv", b"x")
+    bucket("cams/2026-11-20/_SUCCESS")
+    bucket("cams/2026-11-21/_SUCCESS")
+    bucket(key, b"hostile")
+    brought = fetch_deliveries("s3://footage/cams", tmp_path / "deep" / "in")
+    assert reason in caplog.text
+    assert tmp_path / "deep" / "in" / "2026-11-21" in brought
+    assert b"hostile" not in files(tmp_path).values()
+
+
+def test_space_is_asked_for_before_anything_is_written(bucket, tmp_path, monkeypatch):
+    deliver(bucket)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=50_000))
+    with pytest.raises(PanError, match=r"delivery 2026-11-20 needs 0 MB, but 0 MB are free; make space"):
+        fetch_deliveries("s3://footage/cams", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def answers(status, code):
+    text = f"<Error><Code>{code}</Code><Message>key camera, secret {SECRET}</Message></Error>".encode()
+    return lambda command, path, *_: (status, b"" if command == "HEAD" else text, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "advice"),
+    [
+        (403, "AccessDenied", "need s3:ListBucket on the bucket and s3:GetObject"),
+        (403, "InvalidAccessKeyId", "does not know the access key; give AWS_ACCESS_KEY_ID"),
+        (403, "SignatureDoesNotMatch", "secret key is wrong, or this machine's clock"),
+        (400, "ExpiredToken", "credentials have expired"),
+        (301, "PermanentRedirect", "name it in AWS_REGION"),
+        (503, "SlowDown", r"the server refused it \(SlowDown\)"),
+    ],
+)
+def test_what_the_server_refuses_is_said_without_credentials(relay, tmp_path, caplog, status, code, advice):
+    relay.fault = answers(status, code)
+    with pytest.raises(PanError, match=advice) as caught:
+        fetch_deliveries("s3://footage/cams", tmp_path)
+    assert SECRET not in f"{caught.value}{caplog.text}"
+
+
+def test_a_file_that_may_not_be_read(relay, bucket, tmp_path):
+    deliver(bucket)
+    denied = answers(403, "AccessDenied")
+    relay.fault = lambda command, path, status, body: (
+        denied(command, path) if path.endswith("0001.mp4") else (status, body, None)
+    )
+    with pytest.raises(PanError, match="access is denied"):
+        fetch_deliveries("s3://footage/cams", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_such_bucket(bucket, tmp_path):
+    with pytest.raises(PanError, match="s3://elsewhere/cams: there is no such bucket; correct the address"):
+        fetch_deliveries("s3://elsewhere/cams", tmp_path)
+
+
+def test_no_credentials(bucket, tmp_path, monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(PanError, match=r"no usable credentials \(NoCredentialsError\); give AWS_ACCESS_KEY_ID"):
+        fetch_deliveries("s3://footage/cams", tmp_path)
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(PanError, match=r"no usable credentials \(ProfileNotFound\)"):
+        fetch_deliveries("s3://footage/cams", tmp_path)
+
+
+def test_the_endpoint_is_away(bucket, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://user:hidden@127.0.0.1:9")
+    with pytest.raises(PanError, match=r"http://127\.0\.0\.1:9 does not answer .* see AWS_ENDPOINT_URL") as caught:
+        fetch_deliveries("s3://footage/cams", tmp_path)
+    assert "hidden" not in str(caught.value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "minio:9000")
+    with pytest.raises(PanError, match=r"settings cannot be used .* AWS_ENDPOINT_URL \(minio:9000\)"):
+        fetch_deliveries("s3://footage/cams", tmp_path)
+
+
+def test_addresses():
+    assert parse_address("s3://footage") == ("footage", "")
+    assert parse_address("s3://footage/") == ("footage", "")
+    assert parse_address(" s3://footage/cams/north/ ") == ("footage", "cams/north/")
+    for wrong in ("footage/cams", "https://host/footage", "s3:///cams", ""):
+        with pytest.raises(DataError, match="Expected an address such as s3://bucket/prefix"):
+            parse_address(wrong)
+    with pytest.raises(DataError, match="one with credentials in it") as caught:
+        parse_address(f"s3://camera:{SECRET}@footage/cams")
+    assert SECRET not in str(caught.value)
+
+
+def test_what_is_no_name_of_a_bucket(bucket, tmp_path):
+    with pytest.raises(PanError, match="no name of a bucket"):
+        fetch_deliveries("s3://my bucket/cams", tmp_path)
