@@ -128,3 +128,24 @@ def manifest(
     for note in found.notes:
         typer.echo(f"note: {note}")
     typer.echo(f"{len(found.rows)} rows in {out}")
+
+
+@app.command()
+def label(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder with videos; those that a manifest in it lists are left alone.")
+    ],
+    out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("label_studio.json"),
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of a trained online recogniser; the champion where left out.")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Whose champion, such as surveillance; that of the dataset in params.yaml where left out."),
+    ] = None,
+) -> None:
+    """Suggest labels for footage that has none: tasks for Label Studio, the least certain first."""
+    from pan_core.pipeline import label as label_footage
+
+    with _disk_faults(out, "name a file with --out on a disk that can be written and has space"):
+        typer.echo(label_footage(folder, out=out, model=model, dataset=dataset))

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -14,6 +14,10 @@ from pan_core.datasets import check_name, dataset_by_name
 from pan_core.errors import DataError, PanError
 from pan_core.files import atomic_path, read_json
 from pan_core.stages import paths
+
+if TYPE_CHECKING:
+    from pan_core.model.store import LoadedModel
+    from pan_core.pose.extraction import PoseExtractor
 
 
 def repro(dataset: str | None = None, *, target: str | None = None) -> None:
@@ -91,17 +95,10 @@ def predict(video: Path, *, out: Path, model: Path | None = None, dataset: str |
     Raises:
         PanError: Where the video cannot be decoded or nothing has been trained.
     """
-    from pan_core.model.store import load_model
-    from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
     from pan_core.prediction import predict_video
     from pan_core.progress import progress_bar
 
-    params = load_params()
-    folder, name = (model, str(model)) if model else _in_use(params, dataset or params.dataset)
-    recogniser = load_model(folder)
-    # Skeletons as the recogniser learnt them, whatever params.yaml says now.
-    settings: Any = recogniser.preprocessing.get("pose", params.pose.model_dump())
-    extractor = PoseExtractor(paths.POSE_MODEL / "pose.onnx", settings=ExtractionSettings(**settings), threads=2)
+    recogniser, name, extractor = _recogniser(model, dataset)
     with progress_bar("predict", "frame") as update:
         found = predict_video(
             video, extractor=extractor, recogniser=recogniser, out=out, model_name=name, progress=update
@@ -113,10 +110,78 @@ def predict(video: Path, *, out: Path, model: Path | None = None, dataset: str |
         [
             f"recogniser: {name}",
             *(lines or [str(found.reason)]),
-            f"written: {out / found.annotated}",
+            f"written: {out / str(found.annotated)}",
             f"written: {out / (video.stem + '_timeline.json')}",
         ]
     )
+
+
+def label(folder: Path, *, out: Path, model: Path | None = None, dataset: str | None = None) -> str:
+    """Suggest labels for the footage that has none, as tasks for Label Studio.
+
+    Args:
+        folder: Videos; those that a manifest in it lists are left alone.
+        out: JSON file to write; the labelling configuration goes beside it.
+        model: As for `predict`.
+        dataset: As for `predict`.
+
+    Returns:
+        What was found, in a few lines.
+
+    Raises:
+        PanError: Where there are no videos, none can be read, or nothing has been trained.
+    """
+    from pan_core.datasets.manifests import unlabelled_videos
+    from pan_core.datasets.manifests.label_studio_tasks import ROOT_VARIABLE, local_address, write_tasks
+    from pan_core.labelling import label_videos
+    from pan_core.progress import progress_bar
+
+    if out.suffix.lower() != ".json":
+        raise DataError(f"{out}: expected the name of a JSON file, such as {out.with_suffix('.json')}")
+    videos = unlabelled_videos(folder)
+    if not videos:
+        return f"{folder}: every video has labels; nothing is written"
+    recogniser, name, extractor = _recogniser(model, dataset)
+    root = Path(os.environ.get(ROOT_VARIABLE) or folder.resolve().parent)
+    with progress_bar("label", "frame") as update:
+        found = label_videos(
+            videos,
+            extractor=extractor,
+            recogniser=recogniser,
+            model_name=name,
+            address=lambda video: local_address(folder, video, root),
+            progress=update,
+        )
+    config = write_tasks(found.tasks, list(dict.fromkeys([*recogniser.actions, *recogniser.labels])), out)
+    lines = [f"recogniser: {name}", *(f"left out: {video}: {reason}" for video, reason in found.left_out.items())]
+    if found.empty:
+        lines.append(f"nobody found in {len(found.empty)} videos: {', '.join(found.empty)}")
+    return "\n".join(
+        [
+            *lines,
+            f"{found.segments} segments in {len(found.tasks)} videos, the least certain first",
+            f"document root of Label Studio: {root}",
+            f"written: {out}",
+            f"written: {config}",
+        ]
+    )
+
+
+def _recogniser(model: Path | None, dataset: str | None) -> tuple["LoadedModel", str, "PoseExtractor"]:
+    """The recogniser of a folder, or the one that is in use; its name; and what finds people for it."""
+    from pan_core.model.store import load_model
+    from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
+
+    params = load_params()
+    folder, name = (model, str(model)) if model else _in_use(params, dataset or params.dataset)
+    recogniser = load_model(folder)
+    # Skeletons as the recogniser learnt them, whatever params.yaml says now.
+    settings: Any = recogniser.preprocessing.get("pose", params.pose.model_dump())
+    network = paths.POSE_MODEL / "pose.onnx"
+    if not network.is_file():
+        raise DataError(f"{network}: no network that finds people; run `dvc repro pose_model` to make it")
+    extractor = PoseExtractor(network, settings=ExtractionSettings(**settings), threads=2)
+    return recogniser, name, extractor
 
 
 def _in_use(params: Params, dataset: str) -> tuple[Path, str]:

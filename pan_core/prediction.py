@@ -1,5 +1,6 @@
 """Recognises the actions in a video file: an annotated copy of it, and a timeline of what everybody does."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ class Timeline:
         frames: Frames of the video.
         pose_fps: Frames a second that were looked at; drawings hold between them.
         model: The recogniser.
-        annotated: File name of the annotated video.
+        annotated: File name of the annotated video; None where none was asked for.
         label: Class of the video as a whole: the classes of its people, each weighted by the quality of the track
             (`pan_core.model.streaming.combine_people`); None where there is nobody.
         confidence: Its probability; 0 where there is nobody.
@@ -68,7 +69,7 @@ class Timeline:
     frames: int
     pose_fps: float
     model: str
-    annotated: str
+    annotated: str | None
     label: str | None
     confidence: float
     people: tuple[Person, ...]
@@ -80,11 +81,11 @@ def predict_video(
     *,
     extractor: PoseExtractor,
     recogniser: LoadedModel,
-    out: Path,
+    out: Path | None,
     model_name: str,
     progress: Callable[[int, int], None] | None = None,
 ) -> Timeline:
-    """Write `<stem>_annotated.mp4` and `<stem>_timeline.json` for a video.
+    """What happens in a video, also as `<stem>_annotated.mp4` and `<stem>_timeline.json`.
 
     Frames pass one by one through tracker, recogniser and drawing, so a caption never knows what comes later and
     the length of the video does not matter.
@@ -93,12 +94,12 @@ def predict_video(
         video: Video file.
         extractor: Finds people.
         recogniser: A recogniser of online mode; joints are converted to its layout.
-        out: Folder to write to.
+        out: Folder to write to; nothing is written where None.
         model_name: Recogniser's name for the timeline.
         progress: Called with the frames done and the frames in all.
 
     Returns:
-        The timeline; a video without people has none and a reason, and is written all the same.
+        The timeline; a video without people has nobody in it and a reason, and is written all the same.
 
     Raises:
         VideoError: Where the video cannot be decoded.
@@ -113,17 +114,25 @@ def predict_video(
     convert(np.zeros((0, extractor.layout.size, 3)), extractor.layout, layout)
     history: list[list[Recognised]] = []
 
-    def annotated() -> Iterator[np.ndarray]:
+    def watched() -> Iterator[tuple[np.ndarray, list[Recognised]]]:
         for number, frame in enumerate(read_frames(video)):
             if number % step == 0:
                 seen = [(track, convert(pose, extractor.layout, layout)) for track, pose in tracker.update(frame)]
                 history.append(stream.update([(track, pose) for track, pose in seen if (pose[:, 2] > 0).any()]))
-            draw_people(frame, history[-1], layout)
-            yield frame
+            yield frame, history[-1]
             if progress:
                 progress(number + 1, info.n_frames)
 
-    copy = write_video(out / f"{video.stem}_annotated.mp4", annotated(), fps=info.fps)
+    def drawn() -> Iterator[np.ndarray]:
+        for frame, seen in watched():
+            draw_people(frame, seen, layout)
+            yield frame
+
+    copy = None
+    if out:
+        copy = write_video(out / f"{video.stem}_annotated.mp4", drawn(), fps=info.fps).name
+    else:
+        deque(watched(), maxlen=0)
     people = _people(history, layout, min_person_score=extractor.settings.min_person_score, step=step, info=info)
     label, confidence = _together([person.id for person in people], history, recogniser.labels)
     timeline = Timeline(
@@ -133,13 +142,14 @@ def predict_video(
         frames=info.n_frames,
         pose_fps=info.fps / step,
         model=model_name,
-        annotated=copy.name,
+        annotated=copy,
         label=label,
         confidence=confidence,
         people=people,
         reason=None if people else f"no person found in {info.n_frames} frames",
     )
-    write_json(out / f"{video.stem}_timeline.json", asdict(timeline))
+    if out:
+        write_json(out / f"{video.stem}_timeline.json", asdict(timeline))
     return timeline
 
 

@@ -1,86 +1,26 @@
 """Prediction on real video files, with a scripted tracker in the place of the pose network."""
 
 import json
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import torch
+from scripted_people import ScriptedExtractor, make_video, person, waving_recogniser
 
 from pan_core.errors import DataError, VideoError
 from pan_core.files import sha256_of
-from pan_core.model.features import feature_count
-from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import LoadedModel
-from pan_core.pose.extraction import ExtractionSettings
 from pan_core.prediction import _together, predict_video
 from pan_core.recognition import Recognised
-from pan_core.skeletons import OPENPOSE18, PENN13, SkeletonLayout
+from pan_core.skeletons import PENN13
 from pan_core.viewer.captions import Caption
-
-STANDING = np.array(
-    [
-        [0, -70], [0, -55], [-15, -55], [-20, -30], [-22, -8], [15, -55], [20, -30], [22, -8], [-8, -5], [-9, 25],
-        [-10, 55], [8, -5], [9, 25], [10, 55], [-4, -74], [4, -74], [-8, -72], [8, -72],
-    ],
-    dtype=float,
-)  # fmt: skip
-
-
-def person(x: float) -> np.ndarray:
-    return np.concatenate([STANDING + np.array([x, 120]), np.full((18, 1), 0.8)], axis=1)
-
-
-class ScriptedTracker:
-    """Follows whom its script names at each call, whatever the pictures show."""
-
-    def __init__(self, script: Callable[[int], list[tuple[int, np.ndarray]]]) -> None:
-        self.script, self.calls = script, 0
-
-    def update(self, frame: np.ndarray) -> list[tuple[int, np.ndarray]]:
-        assert frame.shape == (240, 320, 3)
-        self.calls += 1
-        return self.script(self.calls - 1)
-
-
-class ScriptedExtractor:
-    """Stands in for a `PoseExtractor`."""
-
-    layout: SkeletonLayout = OPENPOSE18
-    settings = ExtractionSettings(max_fps=15)
-
-    def __init__(self, script: Callable[[int], list[tuple[int, np.ndarray]]]) -> None:
-        self.followed = ScriptedTracker(script)
-
-    def tracker(self) -> ScriptedTracker:
-        return self.followed
 
 
 @pytest.fixture(scope="module")
 def recogniser() -> LoadedModel:
-    """A network that answers Wave with certainty: only the biases of its heads are not 0."""
-    settings = PanSettings(
-        graph_channels=(4,), pooled_channels=2, frame_channels=8, hidden=8, joint_units=4, pose_units=4
-    )
-    network = PAN(
-        adjacency=OPENPOSE18.adjacency(), features=feature_count(OPENPOSE18), classes=3, actions=2, settings=settings
-    ).eval()
-    with torch.no_grad():
-        for head in (network.class_head, network.action_head):
-            head.weight.zero_()
-            head.bias.zero_()
-            head.bias[1] = 3.0
-    return LoadedModel(network, ("Walk", "Wave", "Both"), ("Walk", "Wave"), OPENPOSE18, "online", 32, 15.0, {})
-
-
-def make_video(path: Path, *, frames: int, fps: float) -> Path:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (320, 240))
-    for _ in range(frames):
-        writer.write(np.full((240, 320, 3), 90, np.uint8))
-    writer.release()
-    return path
+    return waving_recogniser()
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
@@ -110,6 +50,19 @@ def test_one_person_from_the_second_second_on(recogniser, tmp_path):
     (segment,) = one.segments
     assert (segment.start_s, segment.end_s, segment.label) == (pytest.approx(1.0), pytest.approx(3.0), "Wave")
     assert segment.confidence == pytest.approx(np.exp(3) / (np.exp(3) + 1), abs=1e-3)
+
+
+def test_nothing_is_written_where_no_folder_is_given(recogniser, tmp_path):
+    """The timeline is the same as with one."""
+    video = make_video(tmp_path / "walk.avi", frames=30, fps=15)
+    timelines = [
+        predict_video(
+            video, extractor=ScriptedExtractor(lambda k: [(0, person(160))]), recogniser=recogniser, out=out, model_name="m"
+        )
+        for out in (tmp_path / "out", None)
+    ]  # fmt: skip
+    assert timelines[1] == replace(timelines[0], annotated=None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "walk.avi"]
 
 
 def test_files_that_are_written(recogniser, tmp_path):

@@ -51,6 +51,17 @@ def holding(probabilities: np.ndarray, actions: Sequence[str], *, relative: floa
     return Caption(JOINER.join(actions[a] for a in held), float(probabilities[held].sum()))
 
 
+def names_of(label: str, actions: Sequence[str]) -> tuple[str, ...]:
+    """The actions that the label of a caption names.
+
+    Args:
+        label: As `holding` makes it.
+        actions: The names that were given to `holding`, in that order.
+    """
+    pairs = (pair for pair in itertools.combinations(actions, 2) if JOINER.join(pair) == label)
+    return (label,) if label in actions else next(pairs)
+
+
 def spans(captions: Sequence[Caption], *, shortest: int = 1) -> list[Span]:
     """Runs of equal labels, in order and without gaps.
 

@@ -12,6 +12,7 @@ from pan_core.datasets.manifests.label_studio import is_label_studio, read_label
 from pan_core.datasets.manifests.manifest import (
     MANIFEST_NAME,
     REQUIRED,
+    VIDEO_SUFFIXES,
     Manifest,
     assemble,
     combine,
@@ -46,6 +47,9 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None)
     now = now or datetime.now(UTC)
     videos = video_files(folder)
     sources = _sources(folder) if manifest == AUTO else [_named(folder, manifest)]
+    if not sources:
+        files = ", ".join(sorted({path.suffix.lower() or path.name for path in visible_files(folder)})[:8])
+        raise DataError(f"{folder}: no labels found among its files ({files or 'no files'}); {EXPECTED}")
     whole = combine(_read_each(sources, folder, videos, now))
     if whole.rows.empty:
         reasons = "".join(f"\n  - {row.clip_id}: {row.reason}" for row in whole.quarantine.head(5).itertuples())
@@ -63,29 +67,35 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None)
 
 def is_labelled(folder: Path) -> bool:
     """Whether a folder of footage has any file with labels, usable or not."""
-    try:
-        return bool(_sources(folder))
-    except DataError:
-        return False
+    return bool(_sources(folder))
+
+
+def unlabelled_videos(folder: Path) -> dict[str, Path]:
+    """Videos below a folder that no label names, by their path in it; all of them where it has no labels.
+
+    Raises:
+        DataError: Where it has no videos, or labels that cannot be used.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected one with videos")
+    videos = video_files(folder)
+    if not videos:
+        raise DataError(
+            f"{folder}: no videos in it or below; expected files such as {', '.join(sorted(VIDEO_SUFFIXES))}"
+        )
+    unlisted = read_any(folder).unlisted if _sources(folder) else videos
+    return {name: videos[name] for name in unlisted}
 
 
 def _sources(folder: Path) -> list[Path]:
-    """Files with labels, of the first kind that is there; the folder itself stands for the lists of GMDCSA24.
-
-    Raises:
-        DataError: Where there is none.
-    """
+    """Files with labels, of the first kind that is there; the folder itself stands for the lists of GMDCSA24."""
     visible = visible_files(folder)
     manifests = [path for path in visible if path.name.lower() == MANIFEST_NAME]
     if manifests:
         return manifests
     if is_gmdcsa24(folder):
         return [folder]
-    exports = [path for path in visible if path.suffix.lower() == ".json" and is_label_studio(path)]
-    if exports:
-        return exports
-    files = ", ".join(sorted({path.suffix.lower() or path.name for path in visible})[:8])
-    raise DataError(f"{folder}: no labels found among its files ({files or 'no files'}); {EXPECTED}")
+    return [path for path in visible if path.suffix.lower() == ".json" and is_label_studio(path)]
 
 
 def _named(folder: Path, name: str) -> Path:

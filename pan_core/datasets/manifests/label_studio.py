@@ -19,6 +19,8 @@ from pan_core.datasets.manifests.references import Ambiguous, VideoIndex, video_
 from pan_core.errors import DataError, VideoError
 from pan_core.video import VideoInfo, probe
 
+# Tasks that were written here say in their data which file they mean; any other is found by its address.
+PATH_KEY = "path"
 RATE_KEYS = ("fps", "frame_rate", "framerate", "frameRate")
 LONG_NUMBER = 16
 FACT_KEYS = ("camera", "recorded_at", "subject")
@@ -71,7 +73,8 @@ def read_label_studio(path: Path, *, root: Path, videos: Mapping[str, Path]) -> 
             continue
         reference = video_reference(task.data)
         try:
-            video = index.find(reference)
+            named = task.data.get(PATH_KEY)
+            video = named if isinstance(named, str) and named in videos else index.find(reference)
         except Ambiguous as error:
             entries.append(Entry(task.where, {}, str(error)))
             continue

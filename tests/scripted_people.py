@@ -1,0 +1,75 @@
+"""A tracker that follows a script in the place of the pose network, and a recogniser that always says the same."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from pan_core.model.features import feature_count
+from pan_core.model.pan import PAN, PanSettings
+from pan_core.model.store import LoadedModel
+from pan_core.pose.extraction import ExtractionSettings
+from pan_core.skeletons import OPENPOSE18, SkeletonLayout
+
+STANDING = np.array(
+    [
+        [0, -70], [0, -55], [-15, -55], [-20, -30], [-22, -8], [15, -55], [20, -30], [22, -8], [-8, -5], [-9, 25],
+        [-10, 55], [8, -5], [9, 25], [10, 55], [-4, -74], [4, -74], [-8, -72], [8, -72],
+    ],
+    dtype=float,
+)  # fmt: skip
+
+
+def person(x: float) -> np.ndarray:
+    return np.concatenate([STANDING + np.array([x, 120]), np.full((18, 1), 0.8)], axis=1)
+
+
+class ScriptedTracker:
+    """Follows whom its script names at each call, whatever the pictures show."""
+
+    def __init__(self, script: Callable[[int], list[tuple[int, np.ndarray]]]) -> None:
+        self.script, self.calls = script, 0
+
+    def update(self, frame: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        assert frame.shape == (240, 320, 3)
+        self.calls += 1
+        return self.script(self.calls - 1)
+
+
+class ScriptedExtractor:
+    """Stands in for a `PoseExtractor`."""
+
+    layout: SkeletonLayout = OPENPOSE18
+    settings = ExtractionSettings(max_fps=15)
+
+    def __init__(self, script: Callable[[int], list[tuple[int, np.ndarray]]]) -> None:
+        self.followed = ScriptedTracker(script)
+
+    def tracker(self) -> ScriptedTracker:
+        return self.followed
+
+
+def waving_recogniser() -> LoadedModel:
+    """A network that answers Wave with certainty: only the biases of its heads are not 0."""
+    settings = PanSettings(
+        graph_channels=(4,), pooled_channels=2, frame_channels=8, hidden=8, joint_units=4, pose_units=4
+    )
+    network = PAN(
+        adjacency=OPENPOSE18.adjacency(), features=feature_count(OPENPOSE18), classes=3, actions=2, settings=settings
+    ).eval()
+    with torch.no_grad():
+        for head in (network.class_head, network.action_head):
+            head.weight.zero_()
+            head.bias.zero_()
+            head.bias[1] = 3.0
+    return LoadedModel(network, ("Walk", "Wave", "Both"), ("Walk", "Wave"), OPENPOSE18, "online", 32, 15.0, {})
+
+
+def make_video(path: Path, *, frames: int, fps: float) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (320, 240))
+    for _ in range(frames):
+        writer.write(np.full((240, 320, 3), 90, np.uint8))
+    writer.release()
+    return path
