@@ -32,9 +32,9 @@ PARAMS = {
     "latency": {"budget_frame_ms": 2000},
     "promote": {"accuracy_margin": 0.15, "class_margin": 0.5},
 }
-CLASSES = ("Sitting", "Sleeping", "Standing", "Walking", "Falling")
-"""Of the lists' classes those that several subjects have."""
-SWAPPED = {"Falling": "Sitting", "Sitting": "Falling", "Walking": "Sleeping", "Sleeping": "Walking"}
+CLASSES = ("Sitting", "Standing", "Walking", "Falling")
+"""Of the lists' classes those that several subjects have in the videos at hand."""
+SWAPPED = {"Falling": "Sitting", "Sitting": "Falling", "Walking": "Standing", "Standing": "Walking"}
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
 def labelled(source: Path) -> pd.DataFrame:
     """Rows of the lists for the videos that are there, of the classes in use."""
     rows = read_any(source).rows
-    return rows[rows["video"].isin(video_files(source)) & rows["label"].isin(CLASSES)]
+    return rows[rows["video"].isin(video_files(source)) & rows["label"].isin(CLASSES)].assign(camera="room")
 
 
 def deliver(rows: pd.DataFrame, source: Path, folder: Path, label: Callable[[str], str] = str) -> None:

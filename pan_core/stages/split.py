@@ -50,7 +50,7 @@ def run(params: Params, tracked: Run) -> dict:
         "missing": len(catalogue.missing),
         "missing_clips": list(catalogue.missing),
         "differences_from_published": differences,
-        "splits": "official" if official else f"made by group, {params.split.folds} folds",
+        "splits": "given" if official else f"made by group, {params.split.folds} folds",
         "test_clips_shared_with_training": leaks,
         "parts": counts,
     }
