@@ -22,6 +22,7 @@ from pan_core.search_space import build_space, space_faults
 from pan_core.sections import (
     ActorsParams,
     Count,
+    DriftParams,
     EvaluateParams,
     ExportParams,
     LatencyParams,
@@ -64,6 +65,7 @@ class Params(Section):
     latency: LatencyParams = LatencyParams()
     promote: PromoteParams = PromoteParams()
     retrain: RetrainParams = RetrainParams()
+    drift: DriftParams = DriftParams()
 
     @field_validator("dataset")
     @classmethod

@@ -250,3 +250,13 @@ class PromoteParams(Section):
 
     accuracy_margin: Share = 0.02
     class_margin: Share = 0.2
+
+
+class DriftParams(Section):
+    """When new footage is unlike that which the champion was trained on; see `pan_core.quality.DriftSettings`."""
+
+    min_clips: Annotated[int, Field(ge=2)] = 20
+    divergence: NotNegative = 0.1
+    class_divergence: NotNegative = 0.1
+    false_alarms: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    bins: Annotated[int, Field(ge=2, le=100)] = 8

@@ -69,11 +69,30 @@ QUARANTINE_TABLE = pa.DataFrameSchema(
     {"clip_id": pa.Column(str), "stage": pa.Column(str), "reason": pa.Column(str)}, strict=True, coerce=True
 )
 
+PROFILE = pa.DataFrameSchema(
+    {
+        "clip_id": pa.Column(str, pa.Check.str_length(min_value=1), unique=True),
+        "label": pa.Column(str, pa.Check.str_length(min_value=1)),
+        "person_share": pa.Column(float, pa.Check.in_range(0, 1), description="of frames, in which anybody is seen"),
+        "mean_score": pa.Column(float, pa.Check.ge(0), nullable=True, description="of found joints"),
+        "missing_share": pa.Column(float, pa.Check.in_range(0, 1), description="of the joints of all people"),
+        "height": pa.Column(float, pa.Check.ge(0), nullable=True, description="of a skeleton, in picture heights"),
+        "aspect": pa.Column(float, pa.Check.ge(0), nullable=True, description="width of a skeleton over its height"),
+        "motion": pa.Column(float, pa.Check.ge(0), nullable=True, description="of a joint, person sizes a second"),
+        "people": pa.Column("int64", pa.Check.ge(0)),
+        "duration_s": pa.Column(float, pa.Check.ge(0)),
+        "fps": pa.Column(float, pa.Check.gt(0), description="poses a second"),
+    },
+    strict=True,
+    coerce=True,
+)
+
 SCHEMAS = {
     "clips": CLIP_TABLE,
     "segments": SEGMENT_TABLE,
     "pose index": POSE_INDEX,
     "quarantine": QUARANTINE_TABLE,
+    "profile": PROFILE,
 }
 
 

@@ -10,6 +10,7 @@ from pan_core.datasets.actors import ActorsSettings
 from pan_core.errors import ConfigError
 from pan_core.model.pan import PanSettings
 from pan_core.pose.extraction import ExtractionSettings
+from pan_core.quality import DriftSettings
 from pan_core.training.augmentation import AugmentationSettings
 from pan_core.training.settings import TrainSettings
 
@@ -101,6 +102,7 @@ def test_defaults_are_those_of_the_library():
         (params.train, TrainSettings()),
         (params.train.augmentation, AugmentationSettings()),
         (params.actors, ActorsSettings()),
+        (params.drift, DriftSettings()),
     ]
     for section, settings in sections:
         shared = set(type(section).model_fields) & {field.name for field in fields(settings)} - {"augmentation"}

@@ -14,7 +14,7 @@ from pan_core.files import atomic_path
 from pan_core.quality.findings import in_words
 
 if TYPE_CHECKING:
-    from pan_core.quality.findings import Finding, QualityResult
+    from pan_core.quality.findings import Finding, Front, QualityResult
 
 SITE = "data_docs"
 STYLE_FILE = "style.css"
@@ -48,17 +48,19 @@ tr.failed td { background: #fdecea; }
 .cooltip .top, .sticky, .navbar-brand, .collapse, a[data-toggle="collapse"] { display: none; }
 h5, h6 { font-size: 1rem; margin: .3rem 0; }
 ul { padding-left: 1.2rem; }
+img { display: block; max-width: 100%; height: auto; margin: 1rem 0; }
 ol.breadcrumb { list-style: none; display: flex; gap: 1rem; padding: 0; }
 """
 
 
-def write_data_docs(folder: Path, context: Any, result: "QualityResult") -> Path:
+def write_data_docs(folder: Path, context: Any, result: "QualityResult", front: "Front") -> Path:
     """Write the pages of everything that was validated in a context; the folder appears whole or not at all.
 
     Args:
         folder: Where they go; replaced where it exists.
         context: Great Expectations' context, after its validations.
         result: The same findings, for the index.
+        front: What stands above them.
 
     Returns:
         The index page. Beside it stand, for each suite, `SUITE.html` with what was seen and `SUITE_expected.html`.
@@ -70,7 +72,10 @@ def write_data_docs(folder: Path, context: Any, result: "QualityResult") -> Path
         for name in pages.keys() - {"index.html"}:
             (partial / name).write_text(_self_contained(pages[name].read_text(encoding="utf-8")), encoding="utf-8")
         (partial / STYLE_FILE).write_text(STYLE, encoding="utf-8")
-        (partial / "index.html").write_text(_index(result, sorted(pages.keys() - {"index.html"})), encoding="utf-8")
+        for name, picture in front.pictures.items():
+            (partial / f"{name}.svg").write_text(picture.svg, encoding="utf-8")
+        index = _index(result, front, sorted(pages.keys() - {"index.html"}))
+        (partial / "index.html").write_text(index, encoding="utf-8")
     return folder / "index.html"
 
 
@@ -102,17 +107,21 @@ def _self_contained(page: str) -> str:
     return page.replace("</head>", f'<link rel="stylesheet" href="{STYLE_FILE}">\n</head>', 1)
 
 
-def _index(result: "QualityResult", pages: list[str]) -> str:
+def _index(result: "QualityResult", front: "Front", pages: list[str]) -> str:
     groups = dict.fromkeys(finding.table for finding in result.findings)
+    lead = "\n".join(f"<p>{html.escape(words)}</p>" for words in front.lead)
+    pictures = "\n".join(
+        f'<img src="{name}.svg" width="{picture.width}" alt="{html.escape(picture.alt)}">'
+        for name, picture in front.pictures.items()
+    )
     tables = "\n".join(_group(group, result, pages) for group in groups)
-    failed = len(result.failed)
-    verdict = "every expectation is met" if result.passed else f"{failed} of {len(result.findings)} are not met"
     return f"""<!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><title>Dataset quality</title><link rel="stylesheet" href="{STYLE_FILE}"></head>
+<head><meta charset="utf-8"><title>{front.title}</title><link rel="stylesheet" href="{STYLE_FILE}"></head>
 <body>
-<h1>Dataset quality: {verdict}</h1>
-<p>A clip that breaks an expectation marked with * cannot be used and is in quarantine.</p>
+<h1>{front.title}: {html.escape(front.verdict)}</h1>
+{lead}
+{pictures}
 {tables}
 </body>
 </html>
@@ -136,7 +145,7 @@ def _row(finding: "Finding") -> str:
     cells = (
         finding.name + (" *" if finding.fatal else ""),
         "yes" if finding.passed else "no",
-        in_words(finding.observed),
+        finding.words or in_words(finding.observed),
         f"{finding.column}: {in_words(finding.expected)}",
         ", ".join(finding.examples),
     )

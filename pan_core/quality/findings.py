@@ -1,10 +1,14 @@
 """What was expected of a dataset and what was seen, as plain data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pan_core.quality.context import quiet
+
+if TYPE_CHECKING:
+    from pan_core.evaluation.plots import Picture
 
 SHOWN = 10
 
@@ -23,6 +27,7 @@ class Finding:
         observed: The value; where rows are judged one by one, how many break it and of how many.
         broken: The clips, classes or videos that break it.
         fatal: Whether a clip that breaks it cannot be used.
+        words: What was seen, where a sentence says more than `observed`.
     """
 
     name: str
@@ -34,6 +39,7 @@ class Finding:
     observed: Any
     broken: tuple[str, ...] = ()
     fatal: bool = False
+    words: str = ""
 
     @property
     def examples(self) -> tuple[str, ...]:
@@ -41,8 +47,27 @@ class Finding:
         return self.broken[:SHOWN]
 
     def __str__(self) -> str:
+        if self.words:
+            return f"{self.name}: {self.words}"
         examples = f", for example {', '.join(self.examples[:3])}" if self.examples else ""
         return f"{self.name}: expected {self.column} {in_words(self.expected)}, but got {in_words(self.observed)}{examples}"
+
+
+@dataclass(frozen=True)
+class Front:
+    """What stands on the index of Data Docs above its tables.
+
+    Attributes:
+        title: Of what they are.
+        verdict: Follows the title.
+        lead: Paragraphs.
+        pictures: By name of the file, without its ending, that they are written to beside the pages.
+    """
+
+    title: str
+    verdict: str
+    lead: tuple[str, ...] = ()
+    pictures: "Mapping[str, Picture]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,11 +106,12 @@ class QualityResult:
         """Number of expectations."""
         return len(self.findings)
 
-    def write_data_docs(self, folder: Path) -> Path:
+    def write_data_docs(self, folder: Path, front: Front | None = None) -> Path:
         """Write Data Docs: static pages that need no network.
 
         Args:
             folder: Where they go; replaced where it exists.
+            front: Head of the index; that of a dataset's quality where None.
 
         Returns:
             The page to open.
@@ -93,7 +119,15 @@ class QualityResult:
         from pan_core.quality.docs import write_data_docs
 
         with quiet():
-            return write_data_docs(folder, self._context, self)
+            return write_data_docs(folder, self._context, self, front or self._front())
+
+    def _front(self) -> Front:
+        met = f"{len(self.failed)} of {self.checked} are not met" if self.failed else "every expectation is met"
+        return Front(
+            "Dataset quality",
+            met,
+            ("A clip that breaks an expectation marked with * cannot be used and is in quarantine.",),
+        )
 
 
 def in_words(value: Any) -> str:
@@ -102,7 +136,8 @@ def in_words(value: Any) -> str:
         return f"{in_words(value['broken']) if value['broken'] else 'none'} of {in_words(value['of'])} that break it"
     if isinstance(value, dict):
         above = "more than" if value.get("strict_min") else "at least"
-        words = {"min_value": above, "max_value": "at most", "value_set": "one of"}
+        words = {"min_value": above, "max_value": "at most", "threshold": "diverges by at most",
+                 "value_set": "one of"}  # fmt: skip
         parts = [f"{words[key]} {in_words(value[key])}" for key in words if value.get(key) is not None]
         if "mostly" in value:
             parts.append(f"for {value['mostly']:.0%} of them")

@@ -84,7 +84,7 @@ def check_dataset(
         findings = []
         for name, frame in tables.items():
             suite = build_suite(name, labels=labels, limits=limits or QualityLimits(), kind=kind)
-            findings += _validate(context, frame, suite, IDENTITY[name])
+            findings += validate_table(context, name, frame, suite.expectations, IDENTITY[name])
     return QualityResult(tuple(findings), context)
 
 
@@ -97,9 +97,21 @@ def count_classes(table: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     return counts.rename_axis(index="label", columns=None).reset_index()
 
 
-def _validate(context: Any, table: pd.DataFrame, suite: "gx.ExpectationSuite", identity: str) -> list[Finding]:
+def validate_table(
+    context: Any, name: str, table: pd.DataFrame, expectations: Sequence[Any], identity: str
+) -> list[Finding]:
+    """Run expectations on a table, in a context that keeps what was seen for Data Docs.
+
+    Args:
+        context: Great Expectations' context.
+        name: Of the table and of its pages.
+        table: The rows.
+        expectations: Great Expectations' objects; the meta of each has a name, and whether it is fatal.
+        identity: Column that names a row.
+    """
     import great_expectations as gx
 
+    suite = gx.ExpectationSuite(name=name, expectations=list(expectations))
     source = context.data_sources.add_pandas(f"pandas_{suite.name}")
     batch = source.add_dataframe_asset(suite.name).add_batch_definition_whole_dataframe("whole")
     definition = gx.ValidationDefinition(name=suite.name, data=batch, suite=context.suites.add(suite))
@@ -123,7 +135,7 @@ def _finding(item: dict[str, Any], table: str, identity: str) -> Finding:
         name=config["meta"]["name"],
         expectation=config["type"],
         table=table,
-        column=config["kwargs"]["column"],
+        column=config["kwargs"].get("column", "rows"),
         passed=bool(item["success"]),
         expected=kwargs,
         observed=observed,
