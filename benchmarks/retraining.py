@@ -26,7 +26,9 @@ ROOT = Path(__file__).parents[1]
 # Chosen before anything was run: with some fifteen clips that decide, one clip more or less is 7 points.
 PARAMS = {
     "pose": {"max_people": 1},
-    "validate": {"max_quarantined": 0.3},  # people who lie are hard to find, and some spans are shorter than half a second
+    "validate": {
+        "max_quarantined": 0.3
+    },  # people who lie are hard to find, and some spans are shorter than half a second
     "train": {"modes": ["online"], "least_steps": 600},
     "relabel": {"compare": False},
     "latency": {"budget_frame_ms": 2000},

@@ -15,6 +15,9 @@ SHA256, DATA, RECIPE = "model_sha256", "data", "pan.recipe"
 DECISION, ROLLED_BACK = "pan.decision", "pan.rolled_back"
 """Tags of a version: hashes of its weights, data and parameters; what was decided of it; whether a person took it back."""
 
+LINEAGE, PROFILE = "lineage.json", "profile.parquet"
+"""Files of a version beside those of the model: groups that it learnt from, and what the clips are like that it learnt from."""
+
 _CHAMPIONS = "pan.champions"
 """Tag of the registered model: its champions in the order of their promotions, for the way back."""
 

@@ -11,6 +11,7 @@ STAGES = (
     "pose",
     "relabel",
     "validate",
+    "drift",
     "tune",
     "train",
     "evaluate",

@@ -19,6 +19,7 @@ REPORTS = Path("reports")
 EVALUATION = REPORTS / "evaluation"
 REPORT = REPORTS / "report.html"
 DATA_DOCS = REPORTS / "data_docs"
+DRIFT = REPORTS / "drift"
 PROMOTION = REPORTS / "promotion.html"
 SUMMARY = REPORTS / "summary.json"
 

@@ -9,20 +9,31 @@ import pandas as pd
 from pan_core.config import Params
 from pan_core.datasets.splits import groups_of
 from pan_core.errors import PanError
-from pan_core.files import read_json, sha256_of, write_json
+from pan_core.files import read_json, scratch_folder, sha256_of, write_json
 from pan_core.model.store import load_model
 from pan_core.pose.store import PoseSet
+from pan_core.quality.profiles import profile
 from pan_core.registry.decision import Check, Decision, Holdout, Judged, Margins, decide
-from pan_core.registry.models import DATA, DECISION, RECIPE, ROLLED_BACK, SHA256, Registry, Version, registry_of
+from pan_core.registry.models import (
+    DATA,
+    DECISION,
+    LINEAGE,
+    PROFILE,
+    RECIPE,
+    ROLLED_BACK,
+    SHA256,
+    Registry,
+    Version,
+    registry_of,
+)
 from pan_core.registry.page import write_page
 from pan_core.stages import paths
 from pan_core.stages.learning import read_material
 from pan_core.stages.runner import result_of
+from pan_core.tables import write_table
 from pan_core.tracking import Run, Tracker, git_commit
 from pan_core.training.predict import predict
 from pan_core.training.samples import build_samples
-
-LINEAGE = "lineage.json"
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -60,13 +71,13 @@ class _Workspace:
 
     Attributes:
         model: Its folder.
-        learnt: Groups that it was trained or validated on.
+        learnt: Clips that it was trained or validated on.
         test: Clips that decide.
         poses: Poses of all clips.
     """
 
     model: Path
-    learnt: frozenset[str]
+    learnt: pd.DataFrame
     test: pd.DataFrame
     poses: PoseSet
 
@@ -75,10 +86,13 @@ class _Workspace:
         """What the stages before have left; the split is the first in use."""
         split, material = params.split.splits[0], read_material()
         parts = material.clips[f"split{split}"]
-        learnt = groups_of(material.clips[parts.isin(["train", "val"])])
-        return cls(
-            paths.model_folder("online", split), frozenset(learnt), material.clips[parts == "test"], material.poses
-        )
+        learnt = material.clips[parts.isin(["train", "val"])]
+        return cls(paths.model_folder("online", split), learnt, material.clips[parts == "test"], material.poses)
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """Groups that it was trained or validated on."""
+        return frozenset(groups_of(self.learnt))
 
     @property
     def holdout(self) -> Holdout:
@@ -113,7 +127,10 @@ def _registered(params: Params, workspace: _Workspace, registry: Registry, track
     # A folder for these weights alone: a run that goes on after a kill may have logged others before.
     folder = f"model-{digest[:12]}"
     tracked.artifact(workspace.model, folder)
-    tracked.text(json.dumps({"groups": sorted(workspace.learnt)}, indent=0), f"{folder}/{LINEAGE}")
+    tracked.text(json.dumps({"groups": sorted(workspace.groups)}, indent=0), f"{folder}/{LINEAGE}")
+    with scratch_folder(paths.cache(), PROFILE) as scratch:
+        write_table(profile(workspace.learnt, workspace.poses), "profile", scratch / PROFILE)
+        tracked.artifact(scratch / PROFILE, folder)
     evaluate, latency = result_of("evaluate"), result_of("latency")
     tags = {
         SHA256: digest,
@@ -135,7 +152,7 @@ def _data(params: Params) -> str:
 def _decision(
     params: Params, workspace: _Workspace, registry: Registry, version: Version, champion: Version | None
 ) -> Decision:
-    challenger = workspace.judged(f"version {version.number}", workspace.model, workspace.learnt)
+    challenger = workspace.judged(f"version {version.number}", workspace.model, workspace.groups)
     present, others = None, _own_conditions(params)
     by_hand = f"`pan registry promote {version.number}` decides by hand"
     if version.tags.get(ROLLED_BACK):

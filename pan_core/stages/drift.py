@@ -1,0 +1,48 @@
+"""Stage drift: footage that the champion has not learnt from, against what it has; pages with pictures in reports/drift.
+
+It decides nothing: a challenger is judged by what it recognises. It says what a person should look at.
+"""
+
+from pan_core.config import Params
+from pan_core.model.store import load_model
+from pan_core.quality.comparison import DriftSettings
+from pan_core.quality.drift import write_drift
+from pan_core.quality.profiles import profile
+from pan_core.registry.models import PROFILE, registry_of
+from pan_core.stages import paths
+from pan_core.stages.learning import read_material
+from pan_core.stages.runner import replace_folder
+from pan_core.tables import read_table
+from pan_core.tracking import Run
+
+
+def run(params: Params, tracked: Run) -> dict:
+    """Compare the clips to learn from that are new with those of the registered version `retrain.champion`.
+
+    Raises:
+        PanError: Where the version or its files are gone.
+    """
+    replace_folder(paths.DRIFT)
+    if not params.retrain.champion:
+        return {"verdict": "no champion to compare with"}
+    registry = registry_of(params.dataset)
+    version = registry.version(params.retrain.champion)
+    folder = registry.fetch(version, paths.cache() / "registry")
+    if not (folder / PROFILE).is_file():
+        return {"verdict": f"version {version.number} does not say what its footage was like"}
+    reference, material = read_table("profile", folder / PROFILE), read_material()
+    learnt = material.clips[material.clips[f"split{params.split.splits[0]}"].isin(["train", "val"])]
+    new = learnt[~learnt["clip_id"].isin(reference["clip_id"])]
+    if new.empty:
+        return {"verdict": f"nothing that version {version.number} has not learnt from"}
+    found = write_drift(
+        paths.DRIFT,
+        reference,
+        profile(new, material.poses),
+        DriftSettings(**params.drift.model_dump()),
+        labels=load_model(folder).labels,
+    )
+    tracked.artifact(paths.DRIFT, "drift")
+    tracked.tag("pan.drift", found.sentence)
+    print(found.sentence, *found.findings, sep="\n  - ", flush=True)
+    return found.as_dict() | {"champion": version.number}
