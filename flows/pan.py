@@ -6,20 +6,21 @@
 import argparse
 import logging
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows.reproduce import LockedError, project_root, reproduce, select, stage_order
+from flows.form import DatasetName, Overrides, Targets
+from flows.reproduce import LockedError, project_root, reproduce, select, stage_order, with_upstream
+from flows.results import show_results
 from flows.server import reachable_server
+from flows.settings import read_settings
+from flows.workspace import changes, workspace
 from pan_core.config import PARAMS_FILE, load_params
 from pan_core.errors import PanError
-from pan_core.files import read_json
-
-SUMMARY = Path("reports/summary.json")
 
 # Only where trying again can help: a network that was away, a decoder or a disk that gave out.
 # DVC and the pose cache keep what was finished.
@@ -32,59 +33,66 @@ def _may_pass_next_time(_task: Any, _run: Any, state: Any) -> bool:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=_may_pass_next_time)
-def run_stage(name: str) -> None:
+def run_stage(name: str, folder: Path) -> None:
     """Bring one DVC stage up to date; its output is the task's log.
 
     Raises:
         StageError: Where the stage fails, with its last lines.
     """
-    reproduce(name, project_root(), get_run_logger().info)
+    reproduce(name, folder, get_run_logger().info)
 
 
-@task(name="summary", task_run_name="summary", cache_policy=NO_CACHE, persist_result=False)
-def show_summary() -> None:
-    """Put the figures of the run beside it, as a table."""
-    if not SUMMARY.is_file():
-        get_run_logger().info("%s was not written, so there is no table of figures", SUMMARY)
-        return
-    rows = figures(read_json(SUMMARY))
-    create_table_artifact(table=rows, key="pan-summary", description="Figures of the run")
-    width = max((len(row["figure"]) for row in rows), default=0)
-    get_run_logger().info("\n".join([str(SUMMARY), *(f"  {row['figure']:{width}}  {row['value']}" for row in rows)]))
-
-
-@flow(name="pan")
-def pan(targets: list[str] | None = None) -> None:
-    """From videos to a validated model: every stage of dvc.yaml that is not up to date.
+def run_stages(folder: Path, targets: Iterable[str] | None = None) -> None:
+    """Bring stages up to date, each as a task of the flow that calls this.
 
     Args:
-        targets: Stages to run; all of them by default.
+        folder: The project's root, or a workspace.
+        targets: Stages; all where None. In a workspace, which may be new, those that they rest on too.
 
     Raises:
-        PanError: Where the parameters are wrong, a stage fails or a target is no stage.
+        PanError: Where a stage fails or a target is no stage.
     """
-    parameters = project_root() / PARAMS_FILE
-    if parameters.is_file():
-        load_params(parameters)  # a slip in it is told before any stage, and never tried again
-    for name in select(stage_order(project_root()), targets):
+    if targets is not None and folder != project_root():
+        targets = with_upstream(folder, targets)
+    for name in select(stage_order(folder), targets):
         run_stage.with_options(
             name=f"stage:{name}",
             task_run_name=f"stage:{name}",
             retries=RETRIES.get(name, 0),
             retry_delay_seconds=RETRY_DELAY_S,
-        )(name)
-    show_summary()
+        )(name, folder)
 
 
-def figures(summary: dict[str, Any], prefix: str = "") -> list[dict[str, Any]]:
-    """Nested JSON as rows of (figure, value), names joined by dots."""
-    rows: list[dict[str, Any]] = []
-    for key, value in summary.items():
-        if isinstance(value, dict):
-            rows += figures(value, f"{prefix}{key}.")
-        else:
-            rows.append({"figure": f"{prefix}{key}", "value": value if isinstance(value, int | float) else str(value)})
-    return rows
+def prepare(overrides: Mapping[str, Any]) -> Path:
+    """The folder of a run with these parameters; the run's log names it, and what differs from params.yaml.
+
+    Raises:
+        ConfigError: With every fault of the parameters: told before any stage, and never tried again.
+    """
+    root = project_root()
+    folder = workspace(root, overrides)
+    if (folder / PARAMS_FILE).is_file():
+        load_params(folder / PARAMS_FILE)
+    get_run_logger().info("\n".join([f"results: {folder}", *(f"  {line}" for line in changes(root, folder))]))
+    return folder
+
+
+@flow(name="pan")
+def pan(dataset: DatasetName | None = None, targets: Targets | None = None, overrides: Overrides | None = None) -> None:
+    """From videos to a validated model: every stage of dvc.yaml that is not up to date.
+
+    Args:
+        dataset: Instead of the one in params.yaml.
+        targets: Stages to run; all of them by default.
+        overrides: Values instead of those in params.yaml, which stays as it is: such a run has a folder of its own
+            below `.cache/workspaces`.
+
+    Raises:
+        PanError: Where the parameters are wrong, a stage fails or a target is no stage.
+    """
+    folder = prepare({**(overrides or {}), **({"dataset": dataset} if dataset else {})})
+    run_stages(folder, targets)
+    show_results(folder)
 
 
 class ReadableLog(logging.Filter):
@@ -109,10 +117,20 @@ def main() -> int:
     """Run the flow in this process."""
     parser = argparse.ArgumentParser(prog="python -m flows.pan", description="Run the pipeline as a Prefect flow.")
     parser.add_argument("targets", nargs="*", metavar="STAGE", help="stages to run; all by default")
+    parser.add_argument("--dataset", help="instead of the one in params.yaml")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.NAME=VALUE",
+        dest="settings",
+        help="a value instead of the one in params.yaml, such as train.epochs=30; params.yaml stays as it is",
+    )
     arguments = parser.parse_args()
     try:
+        overrides = read_settings(arguments.settings)
         with reachable_server():
-            pan(targets=arguments.targets or None)
+            pan(dataset=arguments.dataset, targets=arguments.targets or None, overrides=overrides)
     except PanError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pan_core.errors import PanError
+from pan_core.stages.paths import CACHE_VARIABLE, MIRROR_VARIABLE
 
 PIPELINE = "dvc.yaml"
 TAIL_LINES = 20
@@ -47,17 +48,41 @@ def stage_order(root: Path) -> list[str]:
         PanError: Where DVC cannot read the pipeline.
     """
     import networkx
+
+    graph = _graph(root)
+    rank = {name: number for number, name in enumerate(graph)}
+    return list(networkx.lexicographical_topological_sort(graph.reverse(), key=rank.__getitem__))
+
+
+def with_upstream(root: Path, names: Iterable[str]) -> set[str]:
+    """These stages and all that they rest on; a name that is no stage stays."""
+    import networkx
+
+    graph, names = _graph(root), set(names)
+    return names.union(*(networkx.descendants(graph, name) for name in names if name in graph))
+
+
+def _graph(root: Path) -> "networkx.DiGraph[str]":  # type: ignore[name-defined]  # noqa: F821
+    """From each stage of dvc.yaml to those that it depends on; stages in the file's order."""
+    import networkx
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.stage import PipelineStage
 
     try:
         with Repo(str(root)) as repo:
-            rank = {stage: number for number, stage in enumerate(repo.index.stages)}
-            order = list(networkx.lexicographical_topological_sort(repo.index.graph.reverse(), key=rank.__getitem__))
+            stages = [
+                stage
+                for stage in repo.index.stages
+                if isinstance(stage, PipelineStage) and stage.path_in_repo == PIPELINE
+            ]
+            edges = repo.index.graph.subgraph(stages).edges
+            graph = networkx.DiGraph()
+            graph.add_nodes_from(stage.name for stage in stages)
+            graph.add_edges_from((stage.name, needed.name) for stage, needed in edges)
     except DvcException as error:
         raise PanError(f"{root / PIPELINE}: DVC cannot read the pipeline: {error}; see `dvc dag`") from error
-    return [stage.name for stage in order if isinstance(stage, PipelineStage) and stage.path_in_repo == PIPELINE]
+    return graph
 
 
 def select(order: list[str], targets: Iterable[str] | None) -> list[str]:
@@ -83,7 +108,7 @@ def reproduce(name: str, root: Path, log: Callable[[str], None]) -> None:
 
     Args:
         name: The stage.
-        root: The project's root.
+        root: The project's root, or a workspace. Stages import the code that lies there, which is what DVC compares.
         log: Called with each line as soon as the stage has written it; bars that redraw themselves are thinned
             to one line in ten seconds.
 
@@ -135,12 +160,10 @@ def _failure(name: str, code: int, tail: list[str]) -> StageError:
 
 @contextmanager
 def _process(command: list[str], root: Path) -> Iterator[subprocess.Popen[bytes]]:
-    # A stage's command may say `python`: the environment that runs the flow must be the one it finds.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     process = subprocess.Popen(
         command,
         cwd=root,
-        env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"},
+        env=_environment(root),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -151,6 +174,20 @@ def _process(command: list[str], root: Path) -> Iterator[subprocess.Popen[bytes]
     except BaseException:
         _end(process)
         raise
+
+
+def _environment(root: Path) -> dict[str, str]:
+    # A stage's command may say `python`: the environment that runs the flow must be the one it finds.
+    first = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(root)}
+    joined = {name: os.pathsep.join(filter(None, [place, os.environ.get(name)])) for name, place in first.items()}
+    # Said in this folder, meant in this folder.
+    places = {name: os.environ[name] for name in (CACHE_VARIABLE, MIRROR_VARIABLE) if os.environ.get(name)}
+    return {
+        **os.environ,
+        **joined,
+        **{name: str(Path(place).absolute()) for name, place in places.items()},
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

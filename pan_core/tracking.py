@@ -28,6 +28,19 @@ def store_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(STORE / 'mlflow.db').resolve()}"
 
 
+def run_address(run_id: str) -> str | None:
+    """Page of a run, where MLFLOW_TRACKING_URI is the address of a server that knows it."""
+    from mlflow.exceptions import MlflowException
+
+    uri = store_uri()
+    if not uri.startswith(("http://", "https://")):
+        return None
+    with suppress(PanError, MlflowException):
+        experiment = open_client().get_run(run_id).info.experiment_id
+        return f"{uri.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+    return None
+
+
 def serve_ui(port: int) -> None:
     """Replace this process by MLflow's own server on the store in use, bound to loopback."""
     STORE.mkdir(exist_ok=True)

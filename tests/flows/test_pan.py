@@ -6,7 +6,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, LogFilter, TaskRunFilter
 
 import flows.pan
-from flows.pan import ReadableLog, figures, pan
+from flows.pan import ReadableLog, pan
+from flows.results import figures
 
 CHAIN = """
 stages:
@@ -55,7 +56,7 @@ def test_every_stage_is_a_task_in_the_order_of_the_graph(chain, server):
     tasks, lines, artifacts = run_of(state)
     assert tasks == ["stage:first", "stage:second", "summary"]
     assert "hello from first" in lines
-    assert artifacts == ["pan-summary"]
+    assert artifacts == ["pan-summary", "pan-results"]
     assert (chain / "second.txt").read_text() == "hello from first\n"
 
 
