@@ -8,7 +8,7 @@ computed again that any folder has computed.
 import filecmp
 import os
 import shutil
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -47,10 +47,11 @@ def workspace(root: Path, overrides: Mapping[str, Any]) -> Path:
     params = parse_params(YAML(typ="safe").load(text), SOURCE)
     if params == load_params(root / PARAMS_FILE):
         return root
+    given = _paths_in(params)
     folder = root / WORKSPACES / params.fingerprint()[:8]
     _write(folder / PARAMS_FILE, text)
     _bring_up_to_date(folder, root)
-    _link_sources(folder, root, params)
+    _link_sources(folder, root, given)
     return folder
 
 
@@ -124,16 +125,16 @@ def _configure(folder: Path, root: Path) -> None:
         config["cache"] = {"dir": str(root / Repo.DVC_DIR / "cache")} | given.get("cache", {})
 
 
-def _link_sources(folder: Path, root: Path, params: Params) -> None:
+def _link_sources(folder: Path, root: Path, given: Iterable[Path]) -> None:
     """Links to everything else that stages read, and to where they keep what outlives them."""
     (root / STORE).mkdir(exist_ok=True)
-    wanted = {Path(".cache"), STORE, *_paths_in(params), *_sources(folder)}
+    wanted = {Path(".cache"), STORE, *given, *_sources(folder)}
     for name in sorted(wanted):
         if (root / name).exists() and CODE not in (name, *name.parents):
             _link(folder / name, root / name)
 
 
-def _paths_in(params: Params) -> Iterator[Path]:
+def _paths_in(params: Params) -> list[Path]:
     """Relative paths among the parameters.
 
     Raises:
@@ -153,7 +154,7 @@ def _paths_in(params: Params) -> Iterator[Path]:
     ]
     if faults:
         raise ConfigError(SOURCE, faults)
-    yield from relative.values()
+    return list(relative.values())
 
 
 def _sources(folder: Path) -> Iterator[Path]:

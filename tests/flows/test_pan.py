@@ -96,6 +96,56 @@ def test_an_unknown_target_fails_before_any_stage(chain, server):
     assert not (chain / "first.txt").exists()
 
 
+PARAMETERS = """
+stages:
+  fetch:
+    cmd: grep epochs params.yaml > out.txt && mkdir -p reports && cp figures.json reports/summary.json
+    deps: [figures.json]
+    params: [train.epochs]
+    outs: [out.txt, reports/summary.json]
+"""
+
+
+@pytest.fixture
+def parametrised(project):
+    root = project(PARAMETERS)
+    (root / "params.yaml").write_text("dataset: actors\ntrain: {epochs: 60}\n")
+    (root / "figures.json").write_text(json.dumps({"accuracy": 0.75}))
+    return root
+
+
+def test_overrides_run_beside_the_project(parametrised, server):
+    before = (parametrised / "params.yaml").read_text()
+    state = pan(overrides={"train": {"epochs": 3}}, targets=["fetch"], return_state=True)
+    assert state.is_completed()
+    (folder,) = (parametrised / ".cache/workspaces").iterdir()
+    assert "epochs: 3" in (folder / "out.txt").read_text()
+    assert (parametrised / "params.yaml").read_text() == before
+    assert not (parametrised / "out.txt").exists()
+    _, lines, artifacts = run_of(state)
+    assert f"results: {folder}\n  train.epochs = 3 (params.yaml: 60)" in lines
+    assert artifacts == ["pan-summary", "pan-results"]
+
+
+def test_a_target_of_a_new_workspace_runs_with_what_it_rests_on(chain, server):
+    (chain / "params.yaml").write_text("dataset: actors\n")
+    state = pan(dataset="ucf101", targets=["second"], return_state=True)
+    assert state.is_completed()
+    assert run_of(state)[0] == ["stage:first", "stage:second", "summary"]
+
+
+def test_overrides_without_sense_are_one_message_before_any_stage(parametrised, server, monkeypatch):
+    monkeypatch.setattr(flows.pan, "RETRY_DELAY_S", 0)
+    state = pan(overrides={"train": {"epochz": 3, "batch": 1}}, return_state=True)
+    assert state.is_failed()
+    assert "train.epochz: unknown name; did you mean 'epochs'?" in state.message
+    assert "train.batch: input should be greater than or equal to 2, but got 1" in state.message
+    assert run_of(state)[0] == []
+    with get_client(sync_client=True) as client:
+        assert client.read_flow_run(state.state_details.flow_run_id).run_count == 1
+    assert not (parametrised / ".cache/workspaces").exists()
+
+
 def test_figures_flatten_by_dots():
     rows = figures({"accuracy": 0.5, "latency": {"step_ms": 2, "device": "cpu"}, "classes": ["a", "b"]})
     assert rows == [
