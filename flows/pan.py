@@ -63,14 +63,14 @@ def run_stages(folder: Path, targets: Iterable[str] | None = None) -> None:
         )(name, folder)
 
 
-def prepare(overrides: Mapping[str, Any]) -> Path:
-    """The folder of a run with these parameters; the run's log names it, and what differs from params.yaml.
+def prepare(overrides: Mapping[str, Any], name: str = "") -> Path:
+    """The folder of a run, as `workspace` has it; the run's log names it, and what differs from params.yaml.
 
     Raises:
         ConfigError: With every fault of the parameters: told before any stage, and never tried again.
     """
     root = project_root()
-    folder = workspace(root, overrides)
+    folder = workspace(root, overrides, name)
     if (folder / PARAMS_FILE).is_file():
         load_params(folder / PARAMS_FILE)
     get_run_logger().info("\n".join([f"results: {folder}", *(f"  {line}" for line in changes(root, folder))]))

@@ -28,27 +28,28 @@ CODE = Path("pan_core")
 SOURCE = f"{PARAMS_FILE} with overrides"
 
 
-def workspace(root: Path, overrides: Mapping[str, Any]) -> Path:
+def workspace(root: Path, overrides: Mapping[str, Any], name: str = "") -> Path:
     """The folder in which stages run with these parameters, made or brought up to date.
 
     Args:
         root: The project's root; its tracked files stay as they are.
         overrides: Values nested like params.yaml; None means as params.yaml has it.
+        name: Of one folder for whatever parameters; empty for one of each set of parameters.
 
     Returns:
-        The root itself where nothing differs from its params.yaml.
+        The root itself where nothing differs from its params.yaml and no name is given.
 
     Raises:
         ConfigError: With every fault of the parameters that result.
     """
-    if not overrides:
+    if not overrides and not name:
         return root
     text = _overridden(root / PARAMS_FILE, overrides)
     params = parse_params(YAML(typ="safe").load(text), SOURCE)
-    if params == load_params(root / PARAMS_FILE):
+    if params == load_params(root / PARAMS_FILE) and not name:
         return root
     given = _paths_in(params)
-    folder = root / WORKSPACES / params.fingerprint()[:8]
+    folder = root / WORKSPACES / (name or params.fingerprint()[:8])
     _write(folder / PARAMS_FILE, text)
     _bring_up_to_date(folder, root)
     _link_sources(folder, root, given)
