@@ -18,11 +18,14 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from ruamel.yaml import YAML
 
-from flows.pan import Overrides, run_stages
+from flows.form import Overrides
+from flows.pan import prepare, run_stages
 from flows.reproduce import project_root
+from flows.results import show_results
 from flows.server import reachable_server
-from flows.workspace import overridden, workspace
-from pan_core.config import PARAMS_FILE, Params
+from flows.settings import read_settings
+from flows.workspace import workspace
+from pan_core.config import PARAMS_FILE, Params, load_params
 from pan_core.deliveries.footage import REFUSED, TAKEN, Footage, Receipt, require_taken
 from pan_core.errors import PanError
 from pan_core.files import read_json
@@ -31,6 +34,9 @@ from pan_core.stages.runner import dataset_context
 
 DATASET = "surveillance"
 INCOMING, FOOTAGE = Path("data/incoming"), Path("data/footage")
+WORKSPACE = "retraining"
+"""Name of the folder below `.cache/workspaces` in which the stages run, whatever the parameters."""
+
 NOTHING_NEW, PROMOTED, NOT_PROMOTED = "NothingNew", "Promoted", "Refused"
 """Names of the states in which a retraining ends well."""
 
@@ -100,15 +106,14 @@ def retrain(
     Raises:
         PanError: Where parameters are wrong, all that came was refused, the footage does not suffice, or a stage fails.
     """
-    root = project_root()
+    footage = Footage(FOOTAGE)
     chosen = _merged(
-        overrides.chosen() if overrides else {}, {"dataset": DATASET, "surveillance": {"folder": str(FOOTAGE)}}
+        overrides or {}, {"dataset": DATASET, "surveillance": {"folder": str(FOOTAGE), "manifest": "auto"}}
     )
-    params = overridden(root / PARAMS_FILE, chosen)
+    params = load_params(workspace(project_root(), chosen, WORKSPACE) / PARAMS_FILE)
     if source:
         fetch_deliveries(source, Path(incoming))
     receipts = receive(params, Path(incoming))
-    footage = Footage(FOOTAGE)
     if not footage.taken:
         require_taken(receipts)
         return _nothing(receipts, "no delivery has been taken yet")
@@ -119,8 +124,9 @@ def retrain(
         return _nothing(receipts, f"version {known.number} of the recogniser was trained on this footage")
     champion = registry.champion()
     own = {"retrain": {"champion": champion.number if champion else 0, "data_version": version}}
-    folder = workspace(root, _merged(chosen, own))
+    folder = prepare(_merged(chosen, own), WORKSPACE)
     run_stages(folder)
+    show_results(folder)
     return _outcome(folder, receipts)
 
 
@@ -160,13 +166,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.retrain", description="Retrain on new footage.")
     parser.add_argument("--source", default="", help="where deliveries come from, such as s3://bucket/prefix")
     parser.add_argument("--incoming", default=str(INCOMING), help="the inbox")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.NAME=VALUE",
+        dest="settings",
+        help="a value instead of the one in params.yaml, such as train.epochs=30; params.yaml stays as it is",
+    )
     parser.add_argument("--force", action="store_true", help="train although nothing is new")
     arguments = parser.parse_args()
     try:
+        overrides = read_settings(arguments.settings)
         with reachable_server():
-            state = retrain(arguments.source, arguments.incoming, None, arguments.force, return_state=True)
-            print(f"{state.name}: {state.message}")
+            state = retrain(arguments.source, arguments.incoming, overrides, arguments.force, return_state=True)
             state.result()
+            print(f"{state.name}: {state.message}")
     except PanError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
