@@ -163,7 +163,7 @@ def _process(command: list[str], root: Path) -> Iterator[subprocess.Popen[bytes]
     process = subprocess.Popen(
         command,
         cwd=root,
-        env=_environment(root),
+        env=environment_of(root),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -176,7 +176,8 @@ def _process(command: list[str], root: Path) -> Iterator[subprocess.Popen[bytes]
         raise
 
 
-def _environment(root: Path) -> dict[str, str]:
+def environment_of(root: Path) -> dict[str, str]:
+    """Variables for a command that works in a workspace, with the code that lies there."""
     # A stage's command may say `python`: the environment that runs the flow must be the one it finds.
     first = {"PATH": str(Path(sys.executable).parent), "PYTHONPATH": str(root)}
     joined = {name: os.pathsep.join(filter(None, [place, os.environ.get(name)])) for name, place in first.items()}

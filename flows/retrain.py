@@ -20,20 +20,21 @@ from ruamel.yaml import YAML
 
 from flows.form import Overrides
 from flows.pan import prepare, run_stages
-from flows.reproduce import project_root
+from flows.reproduce import environment_of, project_root
 from flows.results import show_results
 from flows.server import reachable_server
 from flows.settings import read_settings
 from flows.workspace import workspace
 from pan_core.config import PARAMS_FILE, Params, load_params
-from pan_core.deliveries.footage import REFUSED, TAKEN, Footage, Receipt, require_taken
+from pan_core.datasets.manifests import unlabelled_videos
+from pan_core.deliveries.footage import REFUSED, TAKEN, UNLABELLED, Footage, Receipt, require_taken
 from pan_core.errors import PanError
 from pan_core.files import read_json
 from pan_core.registry.models import registry_of
 from pan_core.stages.runner import dataset_context
 
 DATASET = "surveillance"
-INCOMING, FOOTAGE = Path("data/incoming"), Path("data/footage")
+INCOMING, FOOTAGE, LABELLING = Path("data/incoming"), Path("data/footage"), Path("data/labelling")
 WORKSPACE = "retraining"
 """Name of the folder below `.cache/workspaces` in which the stages run, whatever the parameters."""
 
@@ -88,6 +89,22 @@ def new_version(params: Params) -> str:
     return version
 
 
+@task(cache_policy=NO_CACHE, persist_result=False)
+def suggest_labels(folder: Path, workspace: Path) -> Path | None:
+    """Tasks for Label Studio out of the champion's suggestions for the videos of a delivery that have no labels; None for no videos."""
+    out = (LABELLING / f"{folder.name}.json").absolute()
+    if not unlabelled_videos(folder) or out.is_file():
+        return out if out.is_file() else None
+    done = subprocess.run(
+        ["pan", "data", "label", str(folder.absolute()), "--out", str(out), "--dataset", DATASET],
+        cwd=workspace, env=environment_of(workspace), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise PanError(f"{folder}: no labels could be suggested: {done.stderr.strip()}")
+    get_run_logger().info(done.stdout.strip())
+    return out
+
+
 @flow(name="pan-retrain")
 def retrain(
     source: str = "", incoming: str = str(INCOMING), overrides: Overrides | None = None, force: bool = False
@@ -110,19 +127,24 @@ def retrain(
     chosen = _merged(
         overrides or {}, {"dataset": DATASET, "surveillance": {"folder": str(FOOTAGE), "manifest": "auto"}}
     )
-    params = load_params(workspace(project_root(), chosen, WORKSPACE) / PARAMS_FILE)
+    place = workspace(project_root(), chosen, WORKSPACE)
+    params = load_params(place / PARAMS_FILE)
     if source:
         fetch_deliveries(source, Path(incoming))
     receipts = receive(params, Path(incoming))
+    registry = registry_of(DATASET)
+    champion = registry.champion()
+    if champion:
+        for receipt in receipts:
+            if receipt.state in (TAKEN, UNLABELLED):
+                suggest_labels(Path(incoming) / receipt.name, place)
     if not footage.taken:
         require_taken(receipts)
         return _nothing(receipts, "no delivery has been taken yet")
     version = new_version(params)
-    registry = registry_of(DATASET)
     if not force and (known := registry.trained(version, params.recipe())):
         require_taken(receipts)
         return _nothing(receipts, f"version {known.number} of the recogniser was trained on this footage")
-    champion = registry.champion()
     own = {"retrain": {"champion": champion.number if champion else 0, "data_version": version}}
     folder = prepare(_merged(chosen, own), WORKSPACE)
     run_stages(folder)
