@@ -7,7 +7,6 @@ from prefect.client.schemas.filters import FlowRunFilter, LogFilter, TaskRunFilt
 
 import flows.pan
 from flows.pan import ReadableLog, pan
-from flows.results import figures
 
 CHAIN = """
 stages:
@@ -144,16 +143,6 @@ def test_overrides_without_sense_are_one_message_before_any_stage(parametrised, 
     with get_client(sync_client=True) as client:
         assert client.read_flow_run(state.state_details.flow_run_id).run_count == 1
     assert not (parametrised / ".cache/workspaces").exists()
-
-
-def test_figures_flatten_by_dots():
-    rows = figures({"accuracy": 0.5, "latency": {"step_ms": 2, "device": "cpu"}, "classes": ["a", "b"]})
-    assert rows == [
-        {"figure": "accuracy", "value": 0.5},
-        {"figure": "latency.step_ms", "value": 2},
-        {"figure": "latency.device", "value": "cpu"},
-        {"figure": "classes", "value": "['a', 'b']"},
-    ]
 
 
 def test_an_error_for_people_is_logged_without_its_traceback(caplog):

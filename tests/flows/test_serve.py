@@ -8,12 +8,14 @@ import sys
 import time
 import tomllib
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Scheduled
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -39,11 +41,17 @@ def workspace(project) -> Path:
 
 @pytest.fixture
 def serving(workspace):
+    with serve(workspace) as process:
+        yield process
+
+
+@contextmanager
+def serve(workspace: Path, **more: str):
     with (workspace / "serve.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.serve"],
             cwd=workspace,
-            env=environment(PYTHONPATH=str(REPOSITORY)),
+            env=environment(PYTHONPATH=str(REPOSITORY), **more),
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -98,6 +106,24 @@ def test_a_deployment_runs_from_another_shell_one_at_a_time_and_leaves_nothing(w
     with pytest.raises(ProcessLookupError):
         os.kill(stage, 0)
     assert "PREFECT_API_URL" not in (workspace / ".cache/prefect/profiles.toml").read_text()
+
+
+def test_of_several_late_runs_one_runs_and_the_others_are_cancelled(workspace, server):
+    from flows.serve import deployment
+
+    deployment_id = deployment().apply()
+    due = datetime.now(UTC) - timedelta(hours=1)
+    with get_client(sync_client=True) as client:
+        runs = [client.create_flow_run_from_deployment(deployment_id, state=Scheduled(scheduled_time=due)) for _ in range(3)]
+        with serve(workspace, PREFECT_API_URL=server) as serving:
+            wait_for((workspace / "pid").exists)
+            wait_for(lambda: states(client, runs) == ["CANCELLED", "CANCELLED", "RUNNING"])
+            serving.send_signal(signal.SIGTERM)
+            assert serving.wait(60) == 0
+
+
+def states(client, runs) -> list[str]:
+    return sorted(client.read_flow_run(run.id).state.type.value for run in runs)
 
 
 def test_prefect_yaml_states_the_same_deployment(monkeypatch):
