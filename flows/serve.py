@@ -1,4 +1,4 @@
-"""`python -m flows.serve`: offer the flow "pan" as the deployment "full-pipeline", until interrupted."""
+"""`python -m flows.serve`: offer the flows as deployments, and watch the inbox, until interrupted."""
 
 import asyncio
 import signal
@@ -18,27 +18,44 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.runner import Runner
 from prefect.states import Crashed
 
+from flows.arrivals import watching
 from flows.reproduce import project_root
 from flows.server import any_server
 from pan_core.errors import PanError
 
-NAME = "full-pipeline"
+PIPELINE, RETRAINING = "pan/full-pipeline", "pan-retrain/surveillance"
+EVERY_NIGHT = "0 3 * * *"
+INCOMING = Path("data/incoming")
 LOCK = Path(".cache/prefect/serve.lock")
 POLL_S = 2.0
 
 
-def deployment() -> RunnerDeployment:
-    """The deployment, as prefect.yaml states it for a work pool; it keeps the project's absolute path.
+def deployments() -> dict[str, RunnerDeployment]:
+    """The deployments by their full names, as prefect.yaml states them for a work pool; they keep the project's absolute path.
 
     DVC allows one run a workspace. A run that is asked for while another is at work is cancelled, not queued: the
     next one does whatever is left.
     """
-    return RunnerDeployment.from_entrypoint(
-        "flows/pan.py:pan",
-        name=NAME,
-        description="Every DVC stage that is not up to date, in the order of the DVC graph.",
-        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
-    )
+    one_at_a_time = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+    return {
+        PIPELINE: RunnerDeployment.from_entrypoint(
+            "flows/pan.py:pan",
+            name=_own_name(PIPELINE),
+            description="Every DVC stage that is not up to date, in the order of the DVC graph.",
+            concurrency_limit=one_at_a_time,
+        ),
+        RETRAINING: RunnerDeployment.from_entrypoint(
+            "flows/retrain.py:retrain",
+            name=_own_name(RETRAINING),
+            description="Takes new footage, trains a challenger, and promotes it if it is no worse than the champion.",
+            cron=EVERY_NIGHT,
+            concurrency_limit=one_at_a_time,
+        ),
+    }
+
+
+def _own_name(full_name: str) -> str:
+    return full_name.partition("/")[2]
 
 
 def close_abandoned_runs() -> int:
@@ -52,7 +69,9 @@ def close_abandoned_runs() -> int:
     unfinished = {"type": {"any_": [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]}}
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(
-            deployment_filter=DeploymentFilter.model_validate({"name": {"any_": [NAME]}}),
+            deployment_filter=DeploymentFilter.model_validate(
+                {"name": {"any_": [_own_name(n) for n in (PIPELINE, RETRAINING)]}}
+            ),
             flow_run_filter=FlowRunFilter.model_validate({"state": unfinished}),
         )
         for run in runs:
@@ -92,9 +111,12 @@ def main() -> int:
                 print(f"{closed} run(s) that a killed process left behind are marked as crashed")
             # No limit on processes: a surplus run must be taken up to be cancelled by the deployment's limit.
             runner = PatientRunner(pause_on_shutdown=False, limit=None, query_seconds=POLL_S)
-            _settle(cast(UUID, runner.add_deployment(deployment())))
+            ids = {name: cast(UUID, runner.add_deployment(each)) for name, each in deployments().items()}
+            for deployment_id in ids.values():
+                _settle(deployment_id)
             print(_instructions(api_url, embedded), flush=True)
-            asyncio.run(runner.start())
+            with watching(INCOMING, ids[RETRAINING]):
+                asyncio.run(runner.start())
             print("stopped")
     except PanError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -120,7 +142,7 @@ def _sole(root: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise PanError(
-            f"{root}: this project is already being served; use that one (`prefect deployment run pan/{NAME}`) or end it"
+            f"{root}: this project is already being served; use that one (`prefect deployment run {PIPELINE}`) or end it"
         ) from None
 
 
@@ -128,8 +150,9 @@ def _instructions(api_url: str, embedded: bool) -> str:
     export = f"export PREFECT_API_URL={api_url}"
     elsewhere = f"From any other folder, first: {export}" if embedded else f"Where it is not set, first: {export}"
     return (
-        f"Prefect is at {api_url.removesuffix('/api')}; serving pan/{NAME}, Ctrl-C ends.\n"
-        f"From another shell, in this folder: prefect deployment run pan/{NAME}\n{elsewhere}"
+        f"Prefect is at {api_url.removesuffix('/api')}; serving {PIPELINE} and {RETRAINING}, Ctrl-C ends.\n"
+        f"Retraining: every night at 3 (UTC), and when a delivery arrives in {INCOMING}.\n"
+        f"From another shell, in this folder: prefect deployment run {PIPELINE}\n{elsewhere}"
     )
 
 

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pan_core.datasets.base import Context
 from pan_core.datasets.holdout import HOLDOUT, Holdout
 from pan_core.datasets.manifests import is_labelled, read_any, write_manifest
@@ -20,6 +22,7 @@ from pan_core.datasets.surveillance import AUTO, VIDEOS, Surveillance, best_grou
 from pan_core.deliveries.inbox import Delivery, Refused, Rules, folders, is_whole, open_delivery
 from pan_core.errors import DataError
 from pan_core.files import atomic_path, read_json, require_space, scratch_folder, write_json
+from pan_core.tables import splits_of
 
 LEDGER = "deliveries.json"
 TAKEN, KNOWN, WAITING, UNLABELLED, REFUSED = "taken", "known", "waiting", "unlabelled", "refused"
@@ -106,7 +109,7 @@ class Footage:
         return Holdout.read(path)
 
     def _drawn(self, group: str, folds: int, share: float, seed: int, context: Context) -> Holdout:
-        """Test and validation part of the first of some splits by group."""
+        """Test and validation part of that split by group whose test part has most of the classes that are learnt; of equals the first."""
         options = {"folder": str(self.folder), "group": group}
         with scratch_folder(self.folder.parent, "holdout") as scratch:
             dataset, context = Surveillance(), replace(context, options=options)
@@ -121,7 +124,8 @@ class Footage:
                 "deliver recordings of other people or places, or set surveillance.group to what they differ in"
             )
         clips = group_splits(clips, folds=min(folds, groups), seed=seed)
-        parts = with_validation(clips, "split1", share=share, seed=seed)
+        split = max((f"split{number}" for number in splits_of(clips)), key=lambda name: _classes_of_both(clips, name))
+        parts = with_validation(clips, split, share=share, seed=seed)
         videos = clips["path"].str.removeprefix(f"{VIDEOS}/")
         test, val = (tuple(sorted(videos[parts == part].unique())) for part in ("test", "val"))
         return Holdout(group, test, val)
@@ -181,6 +185,12 @@ class Footage:
         for folder in folders(self.folder):
             if folder.name not in finished:
                 shutil.rmtree(folder)
+
+
+def _classes_of_both(clips: pd.DataFrame, split: str) -> int:
+    """How many classes have clips in the test part and in the rest."""
+    test = clips[split] == "test"
+    return len(set(clips.loc[test, "label"]) & set(clips.loc[~test, "label"]))
 
 
 def require_taken(receipts: Sequence[Receipt]) -> None:

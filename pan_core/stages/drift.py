@@ -23,6 +23,12 @@ def run(params: Params, tracked: Run) -> dict:
         PanError: Where the version or its files are gone.
     """
     replace_folder(paths.DRIFT)
+    found = _compared(params, tracked)
+    (paths.DRIFT / "verdict.txt").write_text(f"{found['verdict']}\n")
+    return found
+
+
+def _compared(params: Params, tracked: Run) -> dict:
     if not params.retrain.champion:
         return {"verdict": "no champion to compare with"}
     registry = registry_of(params.dataset)

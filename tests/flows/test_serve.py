@@ -109,12 +109,14 @@ def test_a_deployment_runs_from_another_shell_one_at_a_time_and_leaves_nothing(w
 
 
 def test_of_several_late_runs_one_runs_and_the_others_are_cancelled(workspace, server):
-    from flows.serve import deployment
+    from flows.serve import PIPELINE, deployments
 
-    deployment_id = deployment().apply()
+    deployment_id = deployments()[PIPELINE].apply()
     due = datetime.now(UTC) - timedelta(hours=1)
     with get_client(sync_client=True) as client:
-        runs = [client.create_flow_run_from_deployment(deployment_id, state=Scheduled(scheduled_time=due)) for _ in range(3)]
+        runs = [
+            client.create_flow_run_from_deployment(deployment_id, state=Scheduled(scheduled_time=due)) for _ in range(3)
+        ]
         with serve(workspace, PREFECT_API_URL=server) as serving:
             wait_for((workspace / "pid").exists)
             wait_for(lambda: states(client, runs) == ["CANCELLED", "CANCELLED", "RUNNING"])
@@ -126,15 +128,17 @@ def states(client, runs) -> list[str]:
     return sorted(client.read_flow_run(run.id).state.type.value for run in runs)
 
 
-def test_prefect_yaml_states_the_same_deployment(monkeypatch):
+def test_prefect_yaml_states_the_same_deployments(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    from flows.serve import deployment
+    from flows.serve import deployments
 
-    served = deployment()
-    stated = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]
-    assert [item["name"] for item in stated] == [served.name]
-    assert stated[0]["entrypoint"] == served.entrypoint
-    assert stated[0]["description"] == served.description
-    assert stated[0]["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
-    assert served.concurrency_limit == 1
-    assert served.concurrency_options.collision_strategy == "CANCEL_NEW"
+    stated = {item["name"]: item for item in yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]}
+    assert stated.keys() == {served.name for served in deployments().values()}
+    for served in deployments().values():
+        own = stated[served.name]
+        assert own["entrypoint"] == served.entrypoint
+        assert own["description"] == served.description
+        assert own["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
+        assert served.concurrency_limit == 1
+        assert served.concurrency_options.collision_strategy == "CANCEL_NEW"
+        assert [item["cron"] for item in own.get("schedules", [])] == [item.schedule.cron for item in served.schedules]
