@@ -40,7 +40,7 @@ def with_validation(clips: pd.DataFrame, column: str, *, share: float, seed: int
             f"{column}: all {len(train)} training clips are of one group, so none can be kept for validation; add "
             "recordings of other people or places, or choose another group"
         )
-    folds = min(max(2, round(1 / share)), groups.nunique())
+    folds = min(max(2, round(1 / share)), groups.nunique(), max(2, _largest_class(train)))
     _, val = _fold_rows(train, groups, folds, seed)[0]
     parts.loc[train.index[val]] = "val"
     return parts
@@ -67,6 +67,11 @@ def group_splits(clips: pd.DataFrame, *, folds: int, seed: int) -> pd.DataFrame:
         raise DataError(
             f"{folds} folds need at least {folds} groups, but the {len(clips)} clips have {groups.nunique()}: "
             f"{', '.join(sorted(groups.unique()))}; lower split.folds or add recordings of other people or places"
+        )
+    if _largest_class(clips) < folds:
+        raise DataError(
+            f"{folds} folds need a class of {folds} clips or more, but the largest of the {len(clips)} clips has "
+            f"{_largest_class(clips)}; lower split.folds or add recordings"
         )
     per_class = groups.groupby(clips["label"].to_numpy()).nunique()
     if lonely := sorted(per_class[per_class < 2].index):
@@ -145,6 +150,10 @@ def check_counts(clips: pd.DataFrame, facts: Facts) -> list[str]:
         f"{what}: expected {count:,} as published, but got {got:,}" for what, count, got in pairs if count != got
     ]
     return differences + absent
+
+
+def _largest_class(clips: pd.DataFrame) -> int:
+    return int(clips["label"].value_counts().max())
 
 
 def _fold_rows(clips: pd.DataFrame, groups: pd.Series, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

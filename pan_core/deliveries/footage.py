@@ -123,7 +123,9 @@ class Footage:
                 f"{self.folder}: of its {groups} groups (by {group}) one must decide and two be learnt from, 3 are needed; "
                 "deliver recordings of other people or places, or set surveillance.group to what they differ in"
             )
-        clips = group_splits(clips, folds=min(folds, groups), seed=seed)
+        clips = group_splits(
+            clips, folds=min(folds, groups, max(2, int(clips["label"].value_counts().max()))), seed=seed
+        )
         split = max((f"split{number}" for number in splits_of(clips)), key=lambda name: _classes_of_both(clips, name))
         parts = with_validation(clips, split, share=share, seed=seed)
         videos = clips["path"].str.removeprefix(f"{VIDEOS}/")

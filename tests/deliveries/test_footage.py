@@ -238,3 +238,17 @@ def test_a_run_in_which_all_was_refused_is_told(footage, incoming, context):
         require_taken(list(found.values()))
     deliver(incoming, "2026-11-02")
     require_taken(list(receive(footage, incoming, context).values()))
+
+
+def test_the_holdout_is_the_part_with_most_of_the_classes(footage, incoming, context):
+    """Only one of the four has every class; whatever the seed, she decides."""
+    folder = deliver(incoming, "2026-11-02", ("ann", "ben", "cem", "dan"), ("Walking", "Falling"))
+    path = folder / "manifest.csv"
+    kept = [line for line in path.read_text().splitlines() if "Falling" not in line or "ben" in line or "dan" in line]
+    kept = [line for line in kept if "Walking" not in line or "dan" not in line]
+    path.write_text("\n".join(kept) + "\n")
+    receive(footage, incoming, context)
+    for seed in range(4):
+        (footage.folder / "holdout.json").unlink(missing_ok=True)
+        found = footage.hold_out(group="auto", folds=4, share=0.15, seed=seed, context=context)
+        assert found.videos == ("2026-11-02/ben.avi",)

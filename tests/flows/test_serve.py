@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowFilter
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Scheduled
 
@@ -95,7 +96,8 @@ def test_a_deployment_runs_from_another_shell_one_at_a_time_and_leaves_nothing(w
     assert "echo hello > quick.txt" in log.read_text(), "the stages' output is shown while they run"
 
     with client_of(workspace) as client:
-        (first,) = client.read_flow_runs()
+        # Beside it are the scheduled runs of the other deployment.
+        (first,) = client.read_flow_runs(flow_filter=FlowFilter.model_validate({"name": {"any_": ["pan"]}}))
         second = client.create_flow_run_from_deployment(first.deployment_id)
         wait_for(lambda: client.read_flow_run(second.id).state.is_cancelled())
         assert client.read_flow_run(first.id).state.is_running()
@@ -106,6 +108,17 @@ def test_a_deployment_runs_from_another_shell_one_at_a_time_and_leaves_nothing(w
     with pytest.raises(ProcessLookupError):
         os.kill(stage, 0)
     assert "PREFECT_API_URL" not in (workspace / ".cache/prefect/profiles.toml").read_text()
+
+
+def test_a_delivery_that_arrives_starts_a_retraining(workspace, serving):
+    """It ends at once: the workspace has no parameters."""
+    wait_for(lambda: "Ctrl-C ends" in (workspace / "serve.log").read_text())
+    folder = workspace / "data" / "incoming" / "2026-11-20"
+    folder.mkdir(parents=True)
+    (folder / "_SUCCESS").touch()
+    with client_of(workspace) as client:
+        wait_for(lambda: any(run.state.is_failed() for run in client.read_flow_runs()))
+        assert [run.state.message.partition(":")[0] for run in client.read_flow_runs() if run.state.is_failed()]
 
 
 def test_of_several_late_runs_one_runs_and_the_others_are_cancelled(workspace, server):
