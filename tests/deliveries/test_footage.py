@@ -241,14 +241,12 @@ def test_a_run_in_which_all_was_refused_is_told(footage, incoming, context):
 
 
 def test_the_holdout_is_the_part_with_most_of_the_classes(footage, incoming, context):
-    """Only one of the four has every class; whatever the seed, she decides."""
-    folder = deliver(incoming, "2026-11-02", ("ann", "ben", "cem", "dan"), ("Walking", "Falling"))
-    path = folder / "manifest.csv"
-    kept = [line for line in path.read_text().splitlines() if "Falling" not in line or "ben" in line or "dan" in line]
-    kept = [line for line in kept if "Walking" not in line or "dan" not in line]
-    path.write_text("\n".join(kept) + "\n")
+    """Two of the four fall; whatever the seed, one of them decides and the other can be learnt from."""
+    path = deliver(incoming, "2026-11-02", ("ann", "ben", "cem", "dan")) / "manifest.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if "Falling" not in line or line[:3] in ("ann", "ben")) + "\n")
     receive(footage, incoming, context)
     for seed in range(4):
         (footage.folder / "holdout.json").unlink(missing_ok=True)
         found = footage.hold_out(group="auto", folds=4, share=0.15, seed=seed, context=context)
-        assert found.videos == ("2026-11-02/ben.avi",)
+        assert found.videos in (("2026-11-02/ann.avi",), ("2026-11-02/ben.avi",))
