@@ -142,7 +142,7 @@ def _mix(partition: Partition, counts: np.ndarray) -> str:
 
 
 def _number(feature: Feature, reference: pd.Series, new: pd.Series, partition: Partition) -> str:
-    """Median, middle half, and the bin that adds most to the divergence."""
+    """Median, middle half, and the bin whose share changed most."""
     (low, median, high), (new_low, new_median, new_high) = (
         [feature.written(v) for v in column.quantile([0.25, 0.5, 0.75])] for column in (reference, new)
     )
@@ -151,7 +151,7 @@ def _number(feature: Feature, reference: pd.Series, new: pd.Series, partition: P
     most = int(np.argmax(np.abs(now - before)))
     return (
         f"median {median} -> {new_median}{feature.unit and ' '}{feature.unit}, middle half {low} to {high} -> {new_low} "
-        f"to {new_high}; {_bin(feature, partition, most)} {before[most]:.0%} -> {now[most]:.0%} of the clips"
+        f"to {new_high}; clips {_bin(feature, partition, most)}: {before[most]:.0%} -> {now[most]:.0%}"
     )
 
 
@@ -159,4 +159,4 @@ def _bin(feature: Feature, partition: Partition, number: int) -> str:
     edges = [feature.written(edge) for edge in partition.expected["bins"]]
     if number == 0:
         return f"below {edges[0]}"
-    return f"above {edges[-1]}" if number == len(edges) else f"{edges[number - 1]} to {edges[number]}"
+    return f"above {edges[-1]}" if number == len(edges) else f"from {edges[number - 1]} to {edges[number]}"

@@ -102,7 +102,7 @@ def check_drift(
         comparison = Comparison(reference, new, known, settings or DriftSettings())
         context = ephemeral_context()
         findings = [
-            replace(finding, words=comparison.words[name, finding.name])
+            _told(finding, comparison.words[name, finding.name])
             for name, expectations in comparison.expectations.items()
             for finding in validate_table(context, name, comparison.tables[name], expectations, "clip_id")
         ]
@@ -146,6 +146,14 @@ def write_drift(
     pictures = drift_pictures(reference, new, moved)
     quality.write_data_docs(folder, Front("Drift", result.sentence, result.findings, pictures))
     return result
+
+
+def _told(finding: Finding, words: str) -> Finding:
+    """The finding with a sentence of what was seen; the divergence follows where it is one."""
+    limit = finding.expected.get("threshold")
+    return replace(
+        finding, words=words if limit is None else f"{words}; divergence {finding.observed:.2f}, at most {limit:.2f}"
+    )
 
 
 def _verdict(quality: QualityResult) -> Verdict:

@@ -42,21 +42,17 @@ def distributions(reference: pd.DataFrame, new: pd.DataFrame, moved: Collection[
 
 
 def _distribution(axes: Axes, feature: Feature, reference: pd.Series, new: pd.Series) -> None:
-    columns = {"footage of the model": reference.dropna(), "new footage": new.dropna()}
-    edges = _edges(feature, [values.to_numpy(dtype=float) for values in columns.values() if len(values)])
-    for (name, values), colour, alpha in zip(columns.items(), (BLUE, VERMILLION), (0.35, 0.0), strict=True):
-        inside = np.clip(values.to_numpy(dtype=float), edges[0], edges[-1])
-        shares = np.histogram(inside, edges)[0] / max(1, len(values))
+    columns = {"footage of the model": reference, "new footage": new}
+    edges = _edges(feature, [values for column in columns.values() if len(values := _values(column))])
+    for (name, column), colour, alpha in zip(columns.items(), (BLUE, VERMILLION), (0.35, 0.0), strict=True):
+        values = _values(column)
+        shares = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / max(1, len(values))
         axes.stairs(shares, edges, fill=True, color=colour, alpha=alpha)
-        axes.stairs(
-            shares,
-            edges,
-            color=colour,
-            linewidth=1.6,
-            label=f"{name} ({len(reference if name != 'new footage' else new)} clips)",
-        )
-        if not len(values):
-            axes.text(0.5, 0.5, f"{name}: no value", transform=axes.transAxes, ha="center", color=FAINT)
+        axes.stairs(shares, edges, color=colour, linewidth=1.6, label=f"{name} ({len(column)} clips)")
+    empty = [name for name, column in columns.items() if not len(_values(column))]
+    if empty:
+        words = "\n".join(f"{name}: no value" for name in empty)
+        axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=FAINT)
     axes.set(xlabel=feature.unit, ylim=(0, None))
     percent_axis(axes, "y")
 
@@ -68,9 +64,15 @@ def _edges(feature: Feature, columns: list[np.ndarray]) -> np.ndarray:
     low = min(np.quantile(values, OUTLIERS) for values in columns)
     high = max(np.quantile(values, 1 - OUTLIERS) for values in columns)
     first, last = np.floor(low / feature.step + 0.5), np.floor(high / feature.step + 0.5)
-    width = max(1.0, np.ceil((last - first + 1) / BINS))
-    bins = max(3, int(np.ceil((last - first + 1) / width)))
+    cells = last - first + 1
+    width = max(1.0, np.ceil(cells / BINS))
+    bins = max(3, int(np.ceil(cells / width)))
+    first -= (bins * width - cells) // 2
     return (first - 0.5 + width * np.arange(bins + 1)) * feature.step
+
+
+def _values(column: pd.Series) -> np.ndarray:
+    return column.dropna().to_numpy(dtype=float)
 
 
 @drawn

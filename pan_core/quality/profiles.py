@@ -48,7 +48,7 @@ FEATURES = (
     Feature("motion", "joint speed", "person sizes a second", 0.01),
     Feature("people", "people", "in a clip", 1.0),
     Feature("duration_s", "length of a clip", "s", 0.1),
-    Feature("fps", "frame rate of the poses", "frames a second", 2.0),
+    Feature("fps", "frame rate of the poses", "frames a second", 1.0),
 )
 """Every number of a profile."""
 
