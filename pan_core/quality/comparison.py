@@ -142,13 +142,13 @@ def _mix(partition: Partition, counts: np.ndarray) -> str:
 
 
 def _number(feature: Feature, reference: pd.Series, new: pd.Series, partition: Partition) -> str:
-    """Median, middle half, and the bin whose share changed most."""
+    """Median, middle half, and the bin that gained most."""
     (low, median, high), (new_low, new_median, new_high) = (
         [feature.written(v) for v in column.quantile([0.25, 0.5, 0.75])] for column in (reference, new)
     )
     counts = partition.count(new)
     before, now = partition.counts / partition.counts.sum(), counts / counts.sum()
-    most = int(np.argmax(np.abs(now - before)))
+    most = int(np.argmax(now - before))
     return (
         f"median {median} -> {new_median}{feature.unit and ' '}{feature.unit}, middle half {low} to {high} -> {new_low} "
         f"to {new_high}; clips {_bin(feature, partition, most)}: {before[most]:.0%} -> {now[most]:.0%}"
@@ -156,7 +156,8 @@ def _number(feature: Feature, reference: pd.Series, new: pd.Series, partition: P
 
 
 def _bin(feature: Feature, partition: Partition, number: int) -> str:
-    edges = [feature.written(edge) for edge in partition.expected["bins"]]
+    # Edges lie between the values that count as different.
+    edges = [feature.written(edge, finer=1) for edge in partition.expected["bins"]]
     if number == 0:
         return f"below {edges[0]}"
     return f"above {edges[-1]}" if number == len(edges) else f"from {edges[number - 1]} to {edges[number]}"

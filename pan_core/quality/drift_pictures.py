@@ -52,8 +52,10 @@ def _distribution(axes: Axes, feature: Feature, reference: pd.Series, new: pd.Se
     empty = [name for name, column in columns.items() if not len(_values(column))]
     if empty:
         words = "\n".join(f"{name}: no value" for name in empty)
-        axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=FAINT)
+        axes.text(0.97, 0.95, words, transform=axes.transAxes, ha="right", va="top", color=FAINT)
     axes.set(xlabel=feature.unit, ylim=(0, None))
+    # Ticks at whole percents.
+    axes.locator_params(axis="y", steps=[1, 2, 5, 10], nbins=5)
     percent_axis(axes, "y")
 
 

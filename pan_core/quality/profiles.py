@@ -34,9 +34,9 @@ class Feature:
     unit: str
     step: float
 
-    def written(self, value: float) -> str:
-        """A value for a sentence, to the digits of `step`."""
-        return f"{value:.{max(0, -int(np.floor(np.log10(self.step))))}f}"
+    def written(self, value: float, *, finer: int = 0) -> str:
+        """A value for a sentence, to the digits of `step`, or as many more as `finer` says."""
+        return f"{value:.{max(0, -int(np.floor(np.log10(self.step)))) + finer}f}"
 
 
 FEATURES = (
