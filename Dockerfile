@@ -16,4 +16,6 @@ COPY --chown=pan:pan flows/__init__.py flows/__init__.py
 RUN make setup PYTHON=python3
 
 COPY --chown=pan:pan . .
+# Without this DVC stops where there is no git repository, and .git is not in the image.
+RUN .venv/bin/dvc config --local core.no_scm true
 CMD ["make", "run", "PYTHON=python3"]

@@ -83,7 +83,7 @@ def pan(dataset: DatasetName | None = None, targets: Targets | None = None, over
 
     Args:
         dataset: Instead of the one in params.yaml.
-        targets: Stages to run; all of them by default.
+        targets: Stages to run; all of them by default. With other parameters, those that they rest on run too.
         overrides: Values instead of those in params.yaml, which stays as it is: such a run has a folder of its own
             below `.cache/workspaces`.
 

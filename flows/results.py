@@ -23,15 +23,15 @@ PAGES = {
 def show_results(folder: Path) -> None:
     """Put the figures of a run and links to its results beside it."""
     logger, summary = get_run_logger(), folder / paths.SUMMARY
-    if not summary.is_file():
-        logger.info("%s was not written, so there is no table of figures", summary)
-        return
-    values = read_json(summary)
-    rows = figures(values)
-    create_table_artifact(table=rows, key="pan-summary", description="Figures of the run")
+    values = read_json(summary) if summary.is_file() else {}
     create_markdown_artifact(
         links(folder, values.get("mlflow_run_id")), key="pan-results", description="Where the results lie"
     )
+    if not values:
+        logger.info("%s was not written, so there is no table of figures", summary)
+        return
+    rows = figures(values)
+    create_table_artifact(table=rows, key="pan-summary", description="Figures of the run")
     width = max((len(row["figure"]) for row in rows), default=0)
     logger.info("\n".join([str(summary), *(f"  {row['figure']:{width}}  {row['value']}" for row in rows)]))
 

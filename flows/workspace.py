@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from flows.reproduce import PIPELINE
 from pan_core.config import PARAMS_FILE, Params, load_params, parse_params
-from pan_core.errors import ConfigError
+from pan_core.errors import ConfigError, PanError
 from pan_core.files import atomic_path
 from pan_core.sections import Section
 from pan_core.tracking import STORE
@@ -41,6 +41,7 @@ def workspace(root: Path, overrides: Mapping[str, Any], name: str = "") -> Path:
 
     Raises:
         ConfigError: With every fault of the parameters that result.
+        PanError: Where DVC cannot read the pipeline.
     """
     if not overrides and not name:
         return root
@@ -159,12 +160,20 @@ def _paths_in(params: Params) -> list[Path]:
 
 
 def _sources(folder: Path) -> Iterator[Path]:
-    """Files and folders below the workspace that stages read and no stage writes."""
+    """Files and folders below the workspace that stages read and no stage writes.
+
+    Raises:
+        PanError: Where DVC cannot read the pipeline with these parameters.
+    """
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    with Repo(str(folder)) as repo:
-        outs = [Path(out.fs_path) for out in repo.index.outs if out.protocol == "local"]
-        deps = {Path(dep.fs_path) for dep in repo.index.deps if dep.protocol == "local"}
+    try:
+        with Repo(str(folder)) as repo:
+            outs = [Path(out.fs_path) for out in repo.index.outs if out.protocol == "local"]
+            deps = {Path(dep.fs_path) for dep in repo.index.deps if dep.protocol == "local"}
+    except DvcException as error:
+        raise PanError(f"{folder / PIPELINE}: DVC cannot read the pipeline: {error}; see `dvc dag` there") from error
     made = {path for path in deps if any(out in (path, *path.parents) or path in out.parents for out in outs)}
     yield from (path.relative_to(folder) for path in deps - made if path.is_relative_to(folder))
 

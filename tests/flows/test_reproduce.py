@@ -79,6 +79,14 @@ def test_a_second_run_does_nothing(project):
     assert any("didn't change, skipping" in line for line in lines)
 
 
+def test_a_stage_imports_the_code_that_lies_beside_it(project):
+    root = project(one_stage('python -c "import pan_core; print(pan_core.WHERE)" > out.txt'))
+    (root / "pan_core").mkdir()
+    (root / "pan_core/__init__.py").write_text("WHERE = 'here'\n")
+    reproduce("only", root, lambda line: None)
+    assert (root / "out.txt").read_text() == "here\n"
+
+
 def test_a_failing_stage_reports_its_last_lines(project):
     root = project(one_stage("echo the disk is full && exit 3"))
     with pytest.raises(StageError, match=r"(?s)stage 'only'.*dvc repro --single-item only.*the disk is full"):
