@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from urllib.parse import urlsplit
 
 from prefect.client.orchestration import get_client
@@ -69,31 +70,35 @@ def any_server() -> Iterator[tuple[str, bool]]:
     if configured and answers(configured):
         yield configured, False
         return
-    with embedded_server(_loopback_port(configured) if configured else free_port()) as api_url:
+    with embedded_server(_loopback_port(configured) if configured else None) as api_url:
         yield api_url, True
 
 
 @contextmanager
-def embedded_server(port: int) -> Iterator[str]:
+def embedded_server(port: int | None = None) -> Iterator[str]:
     """A Prefect server in a thread of this process, on loopback only: it cannot outlive the process.
+
+    Args:
+        port: None for the first free one from `FIRST_PORT` on.
 
     Yields:
         The API's address, which is also the current setting and the address in the project's profile.
 
     Raises:
-        PanError: Where it does not start.
+        PanError: Where no port is free, or it does not start.
     """
     import uvicorn
     from prefect.server.api.server import create_app
 
-    api_url = f"http://{HOST}:{port}/api"
-    with temporary_settings({PREFECT_API_URL: api_url}):
+    # Held from here on: two servers that start at once never take the same one.
+    listening = _bound(port)
+    api_url = f"http://{HOST}:{listening.getsockname()[1]}/api"
+    with closing(listening), temporary_settings({PREFECT_API_URL: api_url}):
         server = uvicorn.Server(
-            uvicorn.Config(
-                create_app, factory=True, host=HOST, port=port, log_level="error", timeout_graceful_shutdown=2
-            )
+            uvicorn.Config(create_app, factory=True, log_level="error", timeout_graceful_shutdown=2)
         )
-        thread = threading.Thread(target=contextvars.copy_context().run, args=(server.run,), daemon=True)
+        run = partial(contextvars.copy_context().run, server.run, sockets=[listening])
+        thread = threading.Thread(target=run, daemon=True)
         thread.start()
         try:
             _await(server, thread, api_url)
@@ -135,18 +140,17 @@ def _loopback_port(api_url: str) -> int:
     return address.port or 80
 
 
-def free_port() -> int:
-    """The first free port on loopback from `FIRST_PORT` on.
-
-    Raises:
-        PanError: Where a hundred are taken.
-    """
-    for port in range(FIRST_PORT, FIRST_PORT + 100):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return port
-    raise PanError(f"no free port in {FIRST_PORT}..{FIRST_PORT + 99} for the Prefect server; set PREFECT_API_URL")
+def _bound(port: int | None) -> socket.socket:
+    """A socket that listens on loopback: only one that listens keeps others from its port."""
+    ports = range(FIRST_PORT, FIRST_PORT + 100) if port is None else [port]
+    for each in ports:
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((HOST, each))
+            bound.listen()
+        except OSError:
+            bound.close()
+            continue
+        return bound
+    raise PanError(f"no free port in {ports[0]}..{ports[-1]} for the Prefect server; set PREFECT_API_URL")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pan_core
 from pan_core.errors import PanError
 
 SCRATCH_SUFFIX = ".partial"
@@ -90,7 +91,7 @@ def code_hash(*names: str, others: Iterable[Path] = ()) -> str:
         names: Files and folders of this package; of a folder all modules and YAML files below it count.
         others: Files elsewhere.
     """
-    package, files = Path(__file__).parent, list(others)
+    package, files = Path(pan_core.__file__).parent, list(others)
     for name in names:
         place = package / name
         files += [place] if place.is_file() else [p for p in place.rglob("*.*") if p.suffix in (".py", ".yaml")]

@@ -63,7 +63,7 @@ class Workspace:
     def run(self, *command):
         """Exit status and everything that was printed."""
         process = self.start(*command)
-        output, _ = process.communicate(timeout=280)
+        output, _ = process.communicate(timeout=900)
         return process.returncode, output
 
     def set(self, changes):
