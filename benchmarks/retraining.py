@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import cv2
 import pandas as pd
 from ruamel.yaml import YAML
 
@@ -58,8 +59,8 @@ def main() -> None:
     retrain(folder)
     print("\n## the same again: nothing is new\n")
     retrain(folder)
-    print("\n## 2026-11-16: the videos once more, by a tool that mixed the labels up\n")
-    deliver(rows, source, incoming / "2026-11-16", label=lambda name: SWAPPED.get(name, name))
+    print("\n## 2026-11-16: the videos once more, encoded anew by a tool that mixed the labels up\n")
+    deliver(rows, source, incoming / "2026-11-16", label=lambda name: SWAPPED[name], copy=encode_anew)
     retrain(folder)
     print("\n## the versions, a rollback, and the versions after it\n")
     for words in ("list", "rollback", "list"):
@@ -72,18 +73,37 @@ def labelled(source: Path) -> pd.DataFrame:
     return rows[rows["video"].isin(video_files(source)) & rows["label"].isin(CLASSES)].assign(camera="room")
 
 
-def deliver(rows: pd.DataFrame, source: Path, folder: Path, label: Callable[[str], str] = str) -> None:
+def deliver(
+    rows: pd.DataFrame,
+    source: Path,
+    folder: Path,
+    label: Callable[[str], str] = str,
+    copy: Callable[[Path, Path], object] = shutil.copy2,
+) -> None:
     """Put a delivery into the inbox as a sender would: videos, manifest, and last the marker."""
     for video in rows["video"].unique():
         target = folder / video
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source / video, target)
+        copy(source / video, target)
     write_manifest(rows.assign(label=rows["label"].map(label)), folder / MANIFEST_NAME)
     (folder / MARKER).touch()
 
 
+def encode_anew(source: Path, target: Path) -> None:
+    """The same pictures in another file."""
+    video = cv2.VideoCapture(str(source))
+    size = int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    writer = cv2.VideoWriter(str(target), cv2.VideoWriter.fourcc(*"mp4v"), video.get(cv2.CAP_PROP_FPS), size)
+    while True:
+        there, picture = video.read()
+        if not there:
+            break
+        writer.write(picture)
+    writer.release()
+
+
 def retrain(folder: Path) -> None:
-    """One run of the flow; a delivery that is refused is a way for it to end, not an error here."""
+    """One run of the flow; a challenger that is refused is a way for it to end, not an error here."""
     run(sys.executable, "-m", "flows.retrain", folder=folder)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
-from prefect.exceptions import PrefectException
 
 from pan_core.deliveries.inbox import MARKER, folders, is_whole
 
@@ -41,9 +40,8 @@ class Arrivals:
                 return
             self._under_way = None
             self._seen |= delivered if served else {}
-        now = {
-            folder.name: (folder / MARKER).stat().st_mtime_ns for folder in folders(self._incoming) if is_whole(folder)
-        }
+        arrived = folders(self._incoming) if self._incoming.is_dir() else []
+        now = {folder.name: (folder / MARKER).stat().st_mtime_ns for folder in arrived if is_whole(folder)}
         if now.items() - self._seen.items():
             self._under_way = now, self._start()
 
@@ -57,7 +55,7 @@ def watching(incoming: Path, deployment: UUID) -> Iterator[None]:
         while not end.wait(LOOK_EVERY_S):
             try:
                 arrivals.look()
-            except (PrefectException, OSError) as error:
+            except Exception as error:  # a server that is away for a moment; the next look may go well
                 print(f"{incoming}: cannot be watched just now ({error})", flush=True)
 
     thread = threading.Thread(target=watch, daemon=True)

@@ -6,7 +6,7 @@
 import argparse
 import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +33,22 @@ def _may_pass_next_time(_task: Any, _run: Any, state: Any) -> bool:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=_may_pass_next_time)
-def run_stage(name: str, folder: Path) -> None:
+def run_stage(name: str, folder: Path, force: bool = False) -> None:
     """Bring one DVC stage up to date; its output is the task's log.
 
     Raises:
         StageError: Where the stage fails, with its last lines.
     """
-    reproduce(name, folder, get_run_logger().info)
+    reproduce(name, folder, get_run_logger().info, force=force)
 
 
-def run_stages(folder: Path, targets: Iterable[str] | None = None) -> None:
+def run_stages(folder: Path, targets: Iterable[str] | None = None, *, forced: Collection[str] = ()) -> None:
     """Bring stages up to date, each as a task of the flow that calls this.
 
     Args:
         folder: The project's root, or a workspace.
         targets: Stages; all where None. In a workspace, which may be new, those that they rest on too.
+        forced: Stages that run although DVC holds them to be up to date.
 
     Raises:
         PanError: Where a stage fails or a target is no stage.
@@ -60,7 +61,7 @@ def run_stages(folder: Path, targets: Iterable[str] | None = None) -> None:
             task_run_name=f"stage:{name}",
             retries=RETRIES.get(name, 0),
             retry_delay_seconds=RETRY_DELAY_S,
-        )(name, folder)
+        )(name, folder, name in forced)
 
 
 def prepare(overrides: Mapping[str, Any], name: str = "") -> Path:

@@ -103,12 +103,13 @@ def select(order: list[str], targets: Iterable[str] | None) -> list[str]:
     return [name for name in order if name in wanted]
 
 
-def reproduce(name: str, root: Path, log: Callable[[str], None]) -> None:
+def reproduce(name: str, root: Path, log: Callable[[str], None], *, force: bool = False) -> None:
     """Run `dvc repro --single-item NAME`.
 
     Args:
         name: The stage.
         root: The project's root, or a workspace. Stages import the code that lies there, which is what DVC compares.
+        force: Whether it runs although DVC holds it to be up to date.
         log: Called with each line as soon as the stage has written it; bars that redraw themselves are thinned
             to one line in ten seconds.
 
@@ -117,7 +118,9 @@ def reproduce(name: str, root: Path, log: Callable[[str], None]) -> None:
         StageError: Where the stage fails.
     """
     tail: deque[str] = deque(maxlen=TAIL_LINES)
-    with _process([sys.executable, "-m", "dvc", "repro", "--single-item", name], root) as process:
+    with _process(
+        [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), name], root
+    ) as process:
         assert process.stdout is not None
         for line in thinned(io.TextIOWrapper(process.stdout, newline="", errors="replace")):
             log(line)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -27,9 +28,9 @@ from flows.settings import read_settings
 from flows.workspace import workspace
 from pan_core.config import PARAMS_FILE, Params, load_params
 from pan_core.datasets.manifests import unlabelled_videos
-from pan_core.deliveries.footage import REFUSED, TAKEN, UNLABELLED, Footage, Receipt, require_taken
+from pan_core.deliveries.footage import KNOWN, REFUSED, TAKEN, UNLABELLED, Footage, Receipt, require_taken
 from pan_core.errors import PanError
-from pan_core.files import read_json
+from pan_core.files import read_json, write_json
 from pan_core.registry.models import registry_of
 from pan_core.stages.runner import dataset_context
 
@@ -37,6 +38,8 @@ DATASET = "surveillance"
 INCOMING, FOOTAGE, LABELLING = Path("data/incoming"), Path("data/footage"), Path("data/labelling")
 WORKSPACE = "retraining"
 """Name of the folder below `.cache/workspaces` in which the stages run, whatever the parameters."""
+
+LOCK, TOLD = Path(".cache/retraining.lock"), Path(".cache/retraining_refused.json")
 
 NOTHING_NEW, PROMOTED, NOT_PROMOTED = "NothingNew", "Promoted", "Refused"
 """Names of the states in which a retraining ends well."""
@@ -80,10 +83,10 @@ def new_version(params: Params) -> str:
         context=dataset_context(params, DATASET),
     )
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "add", "--quiet", str(FOOTAGE)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "dvc", "add", str(FOOTAGE)], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise PanError(f"{FOOTAGE}: DVC cannot take it in:\n{done.stderr.strip()}")
+        raise PanError(f"{FOOTAGE}: DVC cannot take it in:\n{_last_lines(done.stderr)}")
     version = YAML(typ="safe").load(FOOTAGE.with_suffix(".dvc").read_text())["outs"][0]["md5"].removesuffix(".dir")
     get_run_logger().info("version %s of the footage", version)
     return version
@@ -91,16 +94,23 @@ def new_version(params: Params) -> str:
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def suggest_labels(folder: Path, workspace: Path) -> Path | None:
-    """Tasks for Label Studio out of the champion's suggestions for the videos of a delivery that have no labels; None for no videos."""
+    """Tasks for Label Studio out of the champion's suggestions for the videos of a delivery that have no labels.
+
+    A delivery for which that fails keeps nobody from training on the others: the log says why.
+
+    Returns:
+        The file of tasks; None where there is nothing to label, or it failed.
+    """
     out = (LABELLING / f"{folder.name}.json").absolute()
-    if not unlabelled_videos(folder) or out.is_file():
+    if out.is_file() or not unlabelled_videos(folder):
         return out if out.is_file() else None
     done = subprocess.run(
         ["pan", "data", "label", str(folder.absolute()), "--out", str(out), "--dataset", DATASET],
         cwd=workspace, env=environment_of(workspace), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise PanError(f"{folder}: no labels could be suggested: {done.stderr.strip()}")
+        get_run_logger().warning("%s: no labels could be suggested:\n%s", folder, _last_lines(done.stderr))
+        return None
     get_run_logger().info(done.stdout.strip())
     return out
 
@@ -123,33 +133,64 @@ def retrain(
     Raises:
         PanError: Where parameters are wrong, all that came was refused, the footage does not suffice, or a stage fails.
     """
+    try:
+        with FileLock(LOCK, timeout=0):
+            return _retrain(source, Path(incoming), overrides or {}, force)
+    except Timeout:
+        raise PanError(
+            "another retraining is at work in this project; wait until it ends, then start this one again"
+        ) from None
+
+
+def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: bool) -> State[Any]:
     footage = Footage(FOOTAGE)
-    chosen = _merged(
-        overrides or {}, {"dataset": DATASET, "surveillance": {"folder": str(FOOTAGE), "manifest": "auto"}}
-    )
+    if FOOTAGE.with_suffix(".dvc").is_file() and not footage.taken:
+        raise PanError(
+            f"{FOOTAGE}: is gone, but {FOOTAGE}.dvc names it; `dvc pull {FOOTAGE}.dvc` or `dvc checkout` brings it back"
+        )
+    chosen = _merged(overrides, {"dataset": DATASET, "surveillance": {"folder": str(FOOTAGE), "manifest": "auto"}})
     place = workspace(project_root(), chosen, WORKSPACE)
     params = load_params(place / PARAMS_FILE)
     if source:
-        fetch_deliveries(source, Path(incoming))
-    receipts = receive(params, Path(incoming))
+        fetch_deliveries(source, incoming)
+    receipts = receive(params, incoming)
     registry = registry_of(DATASET)
     champion = registry.champion()
     if champion:
         for receipt in receipts:
-            if receipt.state in (TAKEN, UNLABELLED):
-                suggest_labels(Path(incoming) / receipt.name, place)
+            if receipt.state in (TAKEN, KNOWN, UNLABELLED):
+                suggest_labels(incoming / receipt.name, place)
     if not footage.taken:
-        require_taken(receipts)
+        _require_news(receipts)
         return _nothing(receipts, "no delivery has been taken yet")
     version = new_version(params)
     if not force and (known := registry.trained(version, params.recipe())):
-        require_taken(receipts)
+        _require_news(receipts)
         return _nothing(receipts, f"version {known.number} of the recogniser was trained on this footage")
     own = {"retrain": {"champion": champion.number if champion else 0, "data_version": version}}
     folder = prepare(_merged(chosen, own), WORKSPACE)
-    run_stages(folder)
+    # The registry is no file that DVC could compare: what promote wrote before may not be so any more.
+    run_stages(folder, forced={"promote", *(["train"] if force else [])})
     show_results(folder)
     return _outcome(folder, receipts)
+
+
+def _require_news(receipts: Sequence[Receipt]) -> None:
+    """Fail where deliveries are refused, once for each reason: what nobody puts right must not fail every night.
+
+    Raises:
+        DataError: With the reason of each.
+    """
+    refused = {receipt.name: receipt.reason for receipt in receipts if receipt.state == REFUSED}
+    told = read_json(TOLD) if TOLD.is_file() else {}
+    write_json(TOLD, refused)
+    if refused.items() - told.items():
+        require_taken(receipts)
+
+
+def _last_lines(text: str) -> str:
+    """The end of what a command said, without bars that redraw themselves."""
+    return "\n".join(line for line in text.splitlines() if "%|" not in line)[-2000:].strip()
 
 
 def _outcome(folder: Path, receipts: Sequence[Receipt]) -> State[Any]:
@@ -171,7 +212,7 @@ def _outcome(folder: Path, receipts: Sequence[Receipt]) -> State[Any]:
 
 
 def _nothing(receipts: Sequence[Receipt], reason: str) -> State[Any]:
-    others = [f"{r.name} is {r.state}: {r.reason}" for r in receipts if r.state not in (TAKEN, "known")]
+    others = [f"{r.name} is {r.state}: {r.reason}" for r in receipts if r.state not in (TAKEN, KNOWN)]
     return Completed(name=NOTHING_NEW, message="; ".join([reason, *others]))
 
 
@@ -179,7 +220,8 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
     """Nested values, the second's before the first's."""
     merged = dict(first)
     for key, value in second.items():
-        merged[key] = _merged(merged[key], value) if isinstance(value, dict) and key in merged else value
+        inner = merged.get(key)
+        merged[key] = _merged(inner, value) if isinstance(value, Mapping) and isinstance(inner, Mapping) else value
     return merged
 
 

@@ -7,10 +7,8 @@ that validate: a training that starts from the champion must not have seen them.
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from pan_core.datasets.splits import groups_of
 from pan_core.errors import DataError
 from pan_core.files import read_json
 
@@ -42,28 +40,37 @@ class Holdout:
         stored = read_json(path)
         try:
             group, videos, validation = stored["group"], stored["videos"], stored["validation"]
-        except KeyError as error:
-            raise DataError(f"{path}: has no {error}; expected group, videos and validation") from None
+        except (KeyError, TypeError):
+            raise DataError(f"{path}: expected an object with group, videos and validation") from None
         if not isinstance(group, str) or not all(isinstance(part, list) and part for part in (videos, validation)):
             raise DataError(f"{path}: expected the name of a grouping and two lists of videos")
         return cls(group, tuple(videos), tuple(validation))
 
-    def split(self, clips: pd.DataFrame, videos: pd.Series) -> pd.Series:
-        """Part of each clip: test where its video decides, unused where only its group does, val where its group validates.
+    def split(self, videos: pd.Series, groups: pd.Series) -> pd.Series:
+        """Part of each clip.
+
+        A video that decides is test; one that shares a group with it is unused, and so is one that has groups to validate
+        and groups to learn from. So no video that comes later moves those that came before.
 
         Args:
-            clips: Clip table with its groups.
-            videos: Video of each clip, of the same index.
+            videos: Video of each clip.
+            groups: What its row says of the grouping, of the same index; a video may have several.
 
         Raises:
-            DataError: Where a video that is held out has no clip any more.
+            DataError: Where a video that decides or validates has no clip any more.
         """
-        test = videos.isin(self.videos)
         if lost := sorted({*self.videos, *self.validation} - set(videos)):
             raise DataError(
                 f"{HOLDOUT}: {len(lost)} videos that decide or validate are gone or have no usable label, such "
                 f"as {lost[0]}; put them back: without them no model could be compared with those before"
             )
-        groups = groups_of(clips)
-        shares, validates = groups.isin(groups[test]), groups.isin(groups[videos.isin(self.validation)])
-        return pd.Series(np.select([test, shares, validates], ["test", "unused", "val"], "train"), index=clips.index)
+        deciding, validating = (set(groups[videos.isin(part)]) for part in (self.videos, self.validation))
+        of_video = groups.groupby(videos).agg(set)
+        parts = {
+            video: "test" if video in self.videos
+            else "unused" if own & deciding or (own & validating and own - validating)
+            else "val" if own & validating
+            else "train"
+            for video, own in of_video.items()
+        }  # fmt: skip
+        return videos.map(parts)

@@ -100,10 +100,12 @@ class Surveillance(Dataset):
             reason = f", such as {failed['reason'].iloc[0]}" if len(failed) else ""
             raise DataError(f"{folder}: none of {len(rows)} labelled spans can be used{reason}")
         holdout = Holdout.read(folder / HOLDOUT) if (folder / HOLDOUT).is_file() else None
-        grouping = holdout.group if holdout else self.grouping(context)
-        clips["group"] = group_of(clips, rows.loc[clips.index], grouping)
         if holdout:
-            clips[SPLIT] = holdout.split(clips, clips["path"])
+            # Its parts go by videos, so a group need not be joined with those that it shares a video with.
+            clips["group"] = _groupings(rows.loc[clips.index])[holdout.group]
+            clips[SPLIT] = holdout.split(clips["path"], clips["group"])
+        else:
+            clips["group"] = group_of(clips, rows.loc[clips.index], self.grouping(context))
         clips["path"] = VIDEOS + "/" + clips["path"]
         stored = read_table("quarantine", folder / QUARANTINE)
         # The source had lines of the same numbers.

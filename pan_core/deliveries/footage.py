@@ -4,8 +4,9 @@ Below `data/footage` lie a folder for each delivery with its videos and a manife
 and when (a folder that is not in it was never finished), and `holdout.json` with the videos that no network learns.
 """
 
+import errno
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +21,12 @@ from pan_core.datasets.manifests.manifest import MANIFEST_NAME, video_files
 from pan_core.datasets.splits import group_splits, groups_of, with_validation
 from pan_core.datasets.surveillance import AUTO, VIDEOS, Surveillance, best_grouping, place
 from pan_core.deliveries.inbox import Delivery, Refused, Rules, folders, is_whole, open_delivery
-from pan_core.errors import DataError
+from pan_core.errors import DataError, PanError
 from pan_core.files import atomic_path, read_json, require_space, scratch_folder, write_json
 from pan_core.tables import splits_of
 
 LEDGER = "deliveries.json"
+BRING_BACK = "`dvc checkout data/footage.dvc` brings back the footage as it was last trained on"
 TAKEN, KNOWN, WAITING, UNLABELLED, REFUSED = "taken", "known", "waiting", "unlabelled", "refused"
 """What becomes of a folder in the inbox."""
 
@@ -60,7 +62,15 @@ class Footage:
     def taken(self) -> list[dict[str, Any]]:
         """The ledger: name, digest, labels, clips and time of every delivery, in their order."""
         path = self.folder / LEDGER
-        return read_json(path)["deliveries"] if path.is_file() else []
+        if not path.is_file():
+            return []
+        try:
+            entries: list[dict[str, Any]] = read_json(path)["deliveries"]
+            if all({"name", "digest", "labels", "hashes", "taken_at"} <= entry.keys() for entry in entries):
+                return entries
+        except (PanError, KeyError, TypeError, AttributeError):
+            pass
+        raise DataError(f"{path}: damaged; {BRING_BACK}")
 
     @property
     def labels(self) -> set[str]:
@@ -80,14 +90,22 @@ class Footage:
 
         Returns:
             One receipt for each folder.
+
+        Raises:
+            DataError: Where there is no inbox, or the footage is not as its ledger has it.
         """
-        self._drop_unfinished()
+        arrived = folders(incoming)
+        self._check_whole({folder.name for folder in arrived})
         receipts = []
-        for folder in folders(incoming):
+        for folder in arrived:
             try:
                 receipts.append(self._receive(folder, frozenset(classes), max_unusable, context))
             except Refused as error:
                 receipts.append(Receipt(folder.name, REFUSED, str(error)))
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise
+                receipts.append(Receipt(folder.name, REFUSED, f"cannot be read: {error}"))
         return receipts
 
     def hold_out(self, *, group: str, folds: int, share: float, seed: int, context: Context) -> Holdout:
@@ -110,13 +128,12 @@ class Footage:
 
     def _drawn(self, group: str, folds: int, share: float, seed: int, context: Context) -> Holdout:
         """Test and validation part of that split by group whose test part has most of the classes that are learnt; of equals the first."""
+        group = best_grouping(read_any(self.folder).rows) if group == AUTO else group
         options = {"folder": str(self.folder), "group": group}
         with scratch_folder(self.folder.parent, "holdout") as scratch:
             dataset, context = Surveillance(), replace(context, options=options)
             dataset.fetch(scratch / "raw", context)
             clips = dataset.catalogue(scratch / "raw", context).clips
-        rows = read_any(self.folder).rows
-        group = best_grouping(rows) if group == AUTO else group
         groups = groups_of(clips).nunique()
         if groups < 3:
             raise DataError(
@@ -147,9 +164,14 @@ class Footage:
             return Receipt(folder.name, KNOWN, f"taken on {taken[folder.name]['taken_at'][:10]}")
         rules = Rules(known, several=not taken, max_unusable=max_unusable, group=self._group())
         delivery = open_delivery(folder, rules, context)
-        for entry in taken.values():
-            if entry["digest"] == delivery.digest:
-                raise Refused(f"the same videos and labels as {entry['name']}, which was taken")
+        # Another name would bring a video that decides back as one to learn from.
+        known_videos = {digest: entry["name"] for entry in taken.values() for digest in entry["hashes"].values()}
+        again = [name for name, digest in delivery.hashes.items() if digest in known_videos]
+        if again:
+            raise Refused(
+                f"{len(again)} of its {len(delivery.hashes)} videos were taken before, such as {again[0]} with "
+                f"{known_videos[delivery.hashes[again[0]]]}; deliver only what is new"
+            )
         self._add(delivery, context.progress)
         clips = len(delivery.manifest.rows)
         notes = [f"{clips} clips of {len(delivery.labels)} classes in {len(delivery.videos)} videos"]
@@ -176,17 +198,23 @@ class Footage:
             "name": delivery.name,
             "digest": delivery.digest,
             "labels": sorted(delivery.labels),
+            "hashes": delivery.hashes,
             "clips": len(delivery.manifest.rows),
             "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         write_json(self.folder / LEDGER, {"deliveries": [*self.taken, entry]})
 
-    def _drop_unfinished(self) -> None:
-        """Folders that a killed process copied but did not enter."""
-        finished = {entry["name"] for entry in self.taken}
-        for folder in folders(self.folder):
-            if folder.name not in finished:
-                shutil.rmtree(folder)
+    def _check_whole(self, arrived: Collection[str]) -> None:
+        """Compare folders and ledger; what a killed process copied but did not enter is dropped, it still lies in the inbox."""
+        if not self.folder.is_dir():
+            return
+        entered, there = {entry["name"] for entry in self.taken}, {folder.name for folder in folders(self.folder)}
+        if lost := sorted(entered - there):
+            raise DataError(f"{self.folder}: {', '.join(lost)} is gone; {BRING_BACK}")
+        if strange := sorted(there - entered - set(arrived)):
+            raise DataError(f"{self.folder}: {', '.join(strange)} is not in {LEDGER}; move it away, or {BRING_BACK}")
+        for name in there - entered:
+            shutil.rmtree(self.folder / name)
 
 
 def _classes_of_both(clips: pd.DataFrame, split: str) -> int:

@@ -1,6 +1,7 @@
 """What has arrived: dated folders, and what speaks against each of them."""
 
 import hashlib
+import json
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ MARKER = "_SUCCESS"
 """Empty file that a sender puts into a delivery last, as Hadoop and Spark do: what has it is whole."""
 
 SHOWN = 3
-_DATED = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[._-].+)?")
+_DATED = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[._-].+)?")
 
 
 class Refused(DataError):
@@ -34,14 +35,21 @@ class Delivery:
         folder: Where it lies.
         manifest: Its labels.
         videos: Labelled videos, by their path in the manifest.
-        digest: Hash of videos and labels, whatever the folder is called.
+        hashes: SHA-256 of each of them.
     """
 
     name: str
     folder: Path
     manifest: Manifest
     videos: dict[str, Path]
-    digest: str
+    hashes: dict[str, str]
+
+    @property
+    def digest(self) -> str:
+        """Hash of videos and labels, whatever the order of the rows."""
+        rows = self.manifest.rows
+        text = rows.sort_values(list(rows.columns)).to_csv(index=False) + json.dumps(self.hashes, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def labels(self) -> set[str]:
@@ -67,9 +75,13 @@ class Rules:
 
 
 def folders(incoming: Path) -> list[Path]:
-    """Folders that lie in the inbox, by name; hidden ones are passed over."""
+    """Folders that lie in the inbox, by name; hidden ones are passed over.
+
+    Raises:
+        DataError: Where there is no inbox.
+    """
     if not incoming.is_dir():
-        return []
+        raise DataError(f"{incoming}: no such folder; expected the inbox, with a folder for each delivery")
     return sorted(path for path in incoming.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
@@ -119,7 +131,7 @@ def open_delivery(folder: Path, rules: Rules, context: Context) -> Delivery:
     faults = [*_label_faults(manifest, rules), *_unusable(manifest, videos, rules, context)]
     if faults:
         raise Refused("; ".join(faults))
-    return Delivery(folder.name, folder, manifest, videos, _digest(manifest, videos))
+    return Delivery(folder.name, folder, manifest, videos, {name: sha256_of(path) for name, path in videos.items()})
 
 
 def _label_faults(manifest: Manifest, rules: Rules) -> Iterable[str]:
@@ -151,13 +163,6 @@ def _unusable(manifest: Manifest, videos: dict[str, Path], rules: Rules, context
             f"{lost} of {whole} rows cannot be used, validate.max_quarantined allows {rules.max_unusable:.0%}: "
             f"{'; '.join(reasons[:SHOWN])}"
         )
-
-
-def _digest(manifest: Manifest, videos: dict[str, Path]) -> str:
-    digest = hashlib.sha256(manifest.rows.to_csv(index=False).encode())
-    for name, path in sorted(videos.items()):
-        digest.update(f"{name}:{sha256_of(path)}".encode())
-    return digest.hexdigest()
 
 
 def _some(names: Collection[str]) -> str:

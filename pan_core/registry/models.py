@@ -87,8 +87,9 @@ class Registry:
         )
 
     def trained(self, data: str, recipe: str) -> Version | None:
-        """The newest version of these data and parameters, None where there is none."""
-        return next((v for v in self.versions() if (v.tags.get(DATA), v.tags.get(RECIPE)) == (data, recipe)), None)
+        """The newest version of these data and parameters that was decided on, None where there is none."""
+        decided = [version for version in self.versions() if version.tags.get(DECISION)]
+        return next((v for v in decided if (v.tags.get(DATA), v.tags.get(RECIPE)) == (data, recipe)), None)
 
     def champion(self) -> Version | None:
         """The version in use, None before the first promotion."""

@@ -123,6 +123,9 @@ def _registered(params: Params, workspace: _Workspace, registry: Registry, track
     digest = sha256_of(workspace.model / "model.safetensors")
     for version in registry.versions():
         if version.tags.get(SHA256) == digest:
+            # Other data or parameters may have led to the same weights.
+            for name, value in ((DATA, _data(params)), (RECIPE, params.recipe())):
+                registry.tag(version.number, name, value)
             return version
     # A folder for these weights alone: a run that goes on after a kill may have logged others before.
     folder = f"model-{digest[:12]}"

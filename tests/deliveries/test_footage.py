@@ -152,7 +152,7 @@ def test_labels_that_nobody_announced_are_refused(footage, incoming, context):
 def test_footage_of_one_class_is_refused_at_first_and_welcome_later(footage, incoming, context):
     deliver(incoming, "2026-11-02", labels=("Walking",))
     assert "all of one class (Walking)" in receive(footage, incoming, context)["2026-11-02"].reason
-    deliver(incoming, "2026-11-01")
+    deliver(incoming, "2026-11-01", shade=9)
     found = receive(footage, incoming, context)
     assert [found[name].state for name in ("2026-11-01", "2026-11-02")] == ["taken", "taken"]
 
@@ -161,7 +161,7 @@ def test_the_same_footage_under_another_name_is_refused(footage, incoming, conte
     shutil.copytree(deliver(incoming, "2026-11-02"), incoming / "2026-11-09")
     found = receive(footage, incoming, context)
     assert found["2026-11-02"].state == "taken"
-    assert found["2026-11-09"].reason == "the same videos and labels as 2026-11-02, which was taken"
+    assert found["2026-11-09"].reason.startswith("3 of its 3 videos were taken before, such as ann.avi with 2026-11-02")
 
 
 def test_a_delivery_that_changed_after_it_was_taken_is_told(footage, incoming, context):
@@ -174,11 +174,78 @@ def test_a_delivery_that_changed_after_it_was_taken_is_told(footage, incoming, c
     assert len(footage.taken) == 1
 
 
-def test_what_a_killed_process_left_is_not_taken_for_footage(footage, incoming, context, tmp_path):
+def test_a_video_that_decides_does_not_come_back_to_be_learnt(footage, incoming, context):
     deliver(incoming, "2026-11-02")
-    deliver(footage.folder, "2026-11-01", ("zoe",))
     receive(footage, incoming, context)
-    assert sorted(path.name for path in footage.folder.iterdir()) == ["2026-11-02", "deliveries.json"]
+    folder = deliver(incoming, "2026-11-09", ("dan", "eve"), shade=7)
+    shutil.copy2(incoming / "2026-11-02" / "ann.avi", folder / "dan.avi")
+    reason = receive(footage, incoming, context)["2026-11-09"].reason
+    assert reason.startswith("1 of its 2 videos were taken before, such as dan.avi with 2026-11-02")
+
+
+def test_a_killed_process_left_a_folder_and_it_is_taken_again(footage, incoming, context):
+    deliver(incoming, "2026-11-02")
+    (footage.folder / "2026-11-02").mkdir(parents=True)
+    assert receive(footage, incoming, context)["2026-11-02"].state == "taken"
+    assert (footage.folder / "2026-11-02" / "ann.avi").is_file()
+
+
+def damaged_ledger(folder):
+    (folder / "deliveries.json").write_text("[]")
+
+
+def no_ledger(folder):
+    (folder / "deliveries.json").unlink()
+
+
+def own_folder(folder):
+    (folder / "mine").mkdir()
+
+
+def lost_folder(folder):
+    shutil.rmtree(folder / "2026-11-02")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (damaged_ledger, r"deliveries\.json: damaged; `dvc checkout"),
+        (no_ledger, "2026-11-02 is not in deliveries"),
+        (own_folder, "mine is not in deliveries"),
+        (lost_folder, "2026-11-02 is gone; `dvc checkout"),
+    ],
+)
+def test_footage_that_is_not_as_its_ledger_has_it_is_left_alone(footage, incoming, context, spoil, said):
+    folder = deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    shutil.rmtree(folder)
+    spoil(footage.folder)
+    before = sorted(footage.folder.rglob("*"))
+    with pytest.raises(DataError, match=said):
+        receive(footage, incoming, context)
+    assert sorted(footage.folder.rglob("*")) == before
+
+
+def test_an_inbox_that_does_not_exist_is_told(footage, incoming, context):
+    with pytest.raises(DataError, match="incoming: no such folder; expected the inbox"):
+        receive(footage, incoming, context)
+
+
+def test_a_later_video_of_two_people_moves_nothing_that_came_before(footage, incoming, context, tmp_path):
+    """It shows one who is learnt and one who validates: it is unused, and both stay what they were."""
+    deliver(incoming, "2026-11-02", ("ann", "ben", "cem", "dan"))
+    receive(footage, incoming, context)
+    hold_out(footage, context)
+    before = catalogue(footage, tmp_path, context).set_index("clip_id")["split1"]
+    people = {part: before.index[before == part][0].split("-")[3].split("_")[0] for part in ("train", "val")}
+    path = deliver(incoming, "2026-11-03", ("both",), shade=9) / "manifest.csv"
+    header, first, second = path.read_text().splitlines()
+    lines = [header, first[: -len("both")] + people["train"], second[: -len("both")] + people["val"]]
+    path.write_text("\n".join(lines) + "\n")
+    receive(footage, incoming, context)
+    after = catalogue(footage, tmp_path, context).set_index("clip_id")["split1"]
+    assert after[before.index].equals(before)
+    assert set(after.drop(before.index)) == {"unused"}
 
 
 def test_the_holdout_stays_and_its_groups_are_never_learnt(footage, incoming, context, tmp_path):

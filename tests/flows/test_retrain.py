@@ -2,15 +2,19 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from flows.retrain import retrain
+from pan_core.registry.models import registry_of
 
 HEADER = "video,start_s,end_s,label,camera,recorded_at,subject"
 # The challenger is promoted where the file says so.
@@ -20,6 +24,9 @@ stages:
     cmd: python promote.py ${retrain.champion} ${retrain.data_version}
     deps: [promote.py, "${surveillance.folder}", verdict.txt]
     params: [retrain, train.epochs]
+  train:
+    cmd: date +%s%N > trained.txt
+    outs: [trained.txt]
     outs: [reports/promote.json, reports/promotion.html, reports/summary.json]
 """
 PARAMS = """\
@@ -34,7 +41,7 @@ import sys
 from pathlib import Path
 
 from pan_core.config import load_params
-from pan_core.registry.models import DATA, RECIPE, registry_of
+from pan_core.registry.models import DATA, DECISION, RECIPE, registry_of
 
 champion, data = sys.argv[1:]
 params = load_params()
@@ -43,7 +50,10 @@ version = registry.register(Path("verdict.txt").resolve().as_uri(), None, {DATA:
 promoted = Path("verdict.txt").read_text().strip() == "better"
 if promoted:
     registry.promote(version.number)
+if Path("killed.txt").exists():
+    sys.exit(9)
 reason = "promoted; all 0 conditions hold" if promoted else "refused; accuracy: 50 %, allowed 60 %"
+registry.tag(version.number, DECISION, reason)
 checks = [{"name": "accuracy", "found": "50 %", "allowed": "60 %", "passed": promoted}]
 found = {"promoted": promoted, "reason": reason, "challenger": f"version {version.number}", "checks": checks, "began_with": champion}
 Path("reports").mkdir(exist_ok=True)
@@ -61,6 +71,7 @@ def project(project, monkeypatch, server):
     (root / "params.yaml").write_text(PARAMS)
     (root / "promote.py").write_text(STAGE)
     (root / "verdict.txt").write_text("better\n")
+    (root / "data" / "incoming").mkdir(parents=True)
     (root / "pan_core").symlink_to(Path(__file__).parents[2] / "pan_core")
     return root
 
@@ -68,10 +79,10 @@ def project(project, monkeypatch, server):
 def deliver(root, name, subjects=("ann", "ben", "cem"), labels=("Walking", "Falling"), marker=True):
     folder, lines = root / "data" / "incoming" / name, [HEADER]
     folder.mkdir(parents=True)
-    for number, subject in enumerate(subjects):
+    for number, subject in enumerate(subjects, start=zlib.crc32(name.encode()) % 50):
         writer = cv2.VideoWriter(str(folder / f"{subject}.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
         for frame in range(20):
-            writer.write(np.full((48, 64, 3), 40 * number + frame, np.uint8))
+            writer.write(np.full((48, 64, 3), (7 * number + frame) % 256, np.uint8))
         writer.release()
         lines += [f"{subject}.avi,{at},{at + 1},{label},hall,2026-11-01,{subject}" for at, label in enumerate(labels)]
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
@@ -121,6 +132,63 @@ def test_the_same_footage_with_other_parameters_is_trained_again(project):
     assert run(force=True)[0] == "Promoted"
 
 
+def test_after_a_rollback_nothing_is_promoted_but_by_a_decision_of_its_own(project):
+    deliver(project, "2026-11-02")
+    run()
+    deliver(project, "2026-11-09", ("dan",))
+    run()
+    registry = registry_of("surveillance")
+    registry.rollback()
+    assert run()[0] == "NothingNew"
+    assert registry.champion().number == 1
+    assert run(force=True) == ("Promoted", "version 3: promoted; all 0 conditions hold")
+    assert registry.champion().number == 3
+
+
+def test_a_decision_that_died_is_taken_up_again(project):
+    deliver(project, "2026-11-02")
+    (project / "killed.txt").touch()
+    assert run()[0] == "Failed"
+    (project / "killed.txt").unlink()
+    assert run()[0] == "Promoted"
+
+
+def test_a_registry_that_was_lost_is_trained_for_again(project):
+    deliver(project, "2026-11-02")
+    run()
+    shutil.rmtree(project / "mlruns")
+    assert run()[0] == "Promoted"
+    assert registry_of("surveillance").champion().number == 1
+
+
+def test_a_second_run_at_the_same_time_is_told(project):
+    deliver(project, "2026-11-02")
+    with FileLock(project / ".cache" / "retraining.lock"):
+        name, message = run()
+    assert name == "Failed"
+    assert "another retraining is at work" in message
+    assert not (project / "data" / "footage").exists()
+
+
+def test_footage_that_dvc_names_and_that_is_gone_is_no_first_start(project):
+    deliver(project, "2026-11-02")
+    run()
+    shutil.rmtree(project / "data" / "footage")
+    name, message = run()
+    assert name == "Failed"
+    assert "`dvc pull data/footage.dvc`" in message
+
+
+def test_a_refused_delivery_fails_one_run_and_not_every_night(project):
+    deliver(project, "2026-11-02")
+    run()
+    deliver(project, "sixteenth", ("fay",))
+    assert run()[0] == "Failed"
+    name, message = run()
+    assert name == "NothingNew"
+    assert "sixteenth is refused: expected a name" in message
+
+
 def test_a_run_in_which_all_that_came_was_refused_fails_with_the_reasons(project):
     deliver(project, "2026-11-02", labels=("Walking",))
     name, message = run()
@@ -140,7 +208,11 @@ def test_footage_of_too_few_people_is_kept_and_the_run_says_what_is_missing(proj
 
 @pytest.mark.parametrize(
     ("overrides", "said"),
-    [({"train": {"epocs": 3}}, "did you mean 'epochs'?"), ({"train": {"epochs": 0}}, "greater than or equal to 1")],
+    [
+        ({"train": {"epocs": 3}}, "did you mean 'epochs'?"),
+        ({"train": {"epochs": 0}}, "greater than or equal to 1"),
+        ({"train": 5}, "train: "),
+    ],
 )
 def test_parameters_that_cannot_be_used_are_told_before_anything_is_taken(project, overrides, said):
     deliver(project, "2026-11-02")
