@@ -37,7 +37,7 @@ PARAMS = {
 }
 CLASSES = ("Sitting", "Standing", "Walking", "Falling")
 """Of the lists' classes those that several subjects have in the videos at hand."""
-LITTLE = ("Subject 3/ADL/15.mp4", "Subject 3/Fall/01.mp4")
+LITTLE = tuple(f"Subject 3/{name}.mp4" for name in ("ADL/15", "ADL/19", "Fall/01", "Fall/15"))
 """What the first delivery has of the person with the most videos: the first week brings little."""
 SWAPPED = {"Falling": "Sitting", "Sitting": "Falling", "Walking": "Standing", "Standing": "Walking"}
 

@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from flows.retrain import retrain
 from pan_core.registry.models import registry_of
+from pan_core.tracking import open_client
 
 HEADER = "video,start_s,end_s,label,camera,recorded_at,subject"
 # The challenger is promoted where the file says so.
@@ -24,10 +25,10 @@ stages:
     cmd: python promote.py ${retrain.champion} ${retrain.data_version}
     deps: [promote.py, "${surveillance.folder}", verdict.txt]
     params: [retrain, train.epochs]
+    outs: [reports/promote.json, reports/promotion.html, reports/summary.json]
   train:
     cmd: date +%s%N > trained.txt
     outs: [trained.txt]
-    outs: [reports/promote.json, reports/promotion.html, reports/summary.json]
 """
 PARAMS = """\
 dataset: actors  # mine
@@ -50,7 +51,7 @@ version = registry.register(Path("verdict.txt").resolve().as_uri(), None, {DATA:
 promoted = Path("verdict.txt").read_text().strip() == "better"
 if promoted:
     registry.promote(version.number)
-if Path("killed.txt").exists():
+if Path("verdict.txt").resolve().with_name("killed.txt").exists():
     sys.exit(9)
 reason = "promoted; all 0 conditions hold" if promoted else "refused; accuracy: 50 %, allowed 60 %"
 registry.tag(version.number, DECISION, reason)
@@ -153,10 +154,10 @@ def test_a_decision_that_died_is_taken_up_again(project):
     assert run()[0] == "Promoted"
 
 
-def test_a_registry_that_was_lost_is_trained_for_again(project):
+def test_a_version_that_was_deleted_is_made_again(project):
     deliver(project, "2026-11-02")
     run()
-    shutil.rmtree(project / "mlruns")
+    open_client().delete_registered_model("pan-surveillance")
     assert run()[0] == "Promoted"
     assert registry_of("surveillance").champion().number == 1
 
