@@ -33,7 +33,7 @@ run: $(READY) ## dvc repro with a summary at the end; DATA=penn_action chooses a
 	pan run $(if $(DATA),--dataset $(DATA))
 
 test: $(READY) ## the whole test suite
-	pytest -n 2 --dist loadfile $(ARGS)
+	pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## ruff and mypy
 	ruff check .

@@ -16,6 +16,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole pipelines first: begun last, one of them would run alone for minutes while the other worker has nothing to do."""
+    items.sort(key=lambda item: "stages" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def waving() -> tuple[np.ndarray, np.ndarray]:
     """Somebody who waves, 8 frames of 320 x 240 at 15 fps, and the true joints (1, 8, 18, 3)."""
