@@ -17,7 +17,7 @@ from flows.form import DatasetName, Overrides, Targets
 from flows.reproduce import LockedError, project_root, reproduce, select, stage_order, with_upstream
 from flows.results import show_results
 from flows.server import reachable_server
-from flows.settings import read_settings
+from flows.settings import add_settings, read_settings
 from flows.workspace import changes, workspace
 from pan_core.config import PARAMS_FILE, load_params
 from pan_core.errors import PanError
@@ -119,14 +119,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.pan", description="Run the pipeline as a Prefect flow.")
     parser.add_argument("targets", nargs="*", metavar="STAGE", help="stages to run; all by default")
     parser.add_argument("--dataset", help="instead of the one in params.yaml")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SECTION.NAME=VALUE",
-        dest="settings",
-        help="a value instead of the one in params.yaml, such as train.epochs=30; params.yaml stays as it is",
-    )
+    add_settings(parser)
     arguments = parser.parse_args()
     try:
         overrides = read_settings(arguments.settings)

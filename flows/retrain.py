@@ -24,7 +24,7 @@ from flows.pan import prepare, run_stages
 from flows.reproduce import environment_of, project_root
 from flows.results import show_results
 from flows.server import reachable_server
-from flows.settings import read_settings
+from flows.settings import add_settings, read_settings
 from flows.workspace import workspace
 from pan_core.config import PARAMS_FILE, Params, load_params
 from pan_core.datasets.manifests import unlabelled_videos
@@ -93,26 +93,22 @@ def new_version(params: Params) -> str:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def suggest_labels(folder: Path, workspace: Path) -> Path | None:
-    """Tasks for Label Studio out of the champion's suggestions for the videos of a delivery that have no labels.
+def suggest_labels(folder: Path, workspace: Path) -> None:
+    """Write tasks for Label Studio with the champion's suggestions for the videos of a delivery that have no labels.
 
     A delivery for which that fails keeps nobody from training on the others: the log says why.
-
-    Returns:
-        The file of tasks; None where there is nothing to label, or it failed.
     """
     out = (LABELLING / f"{folder.name}.json").absolute()
     if out.is_file() or not unlabelled_videos(folder):
-        return out if out.is_file() else None
+        return
     done = subprocess.run(
         ["pan", "data", "label", str(folder.absolute()), "--out", str(out), "--dataset", DATASET],
         cwd=workspace, env=environment_of(workspace), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         get_run_logger().warning("%s: no labels could be suggested:\n%s", folder, _last_lines(done.stderr))
-        return None
+        return
     get_run_logger().info(done.stdout.strip())
-    return out
 
 
 @flow(name="pan-retrain")
@@ -230,14 +226,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.retrain", description="Retrain on new footage.")
     parser.add_argument("--source", default="", help="where deliveries come from, such as s3://bucket/prefix")
     parser.add_argument("--incoming", default=str(INCOMING), help="the inbox")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SECTION.NAME=VALUE",
-        dest="settings",
-        help="a value instead of the one in params.yaml, such as train.epochs=30; params.yaml stays as it is",
-    )
+    add_settings(parser)
     parser.add_argument("--force", action="store_true", help="train although nothing is new")
     arguments = parser.parse_args()
     try:

@@ -1,5 +1,6 @@
 """Values on the command line, as `section.name=value`."""
 
+from argparse import ArgumentParser
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,6 +8,18 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pan_core.errors import PanError
+
+
+def add_settings(parser: ArgumentParser) -> None:
+    """Give a command the option `--set`; what it was given is `settings`, for `read_settings`."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.NAME=VALUE",
+        dest="settings",
+        help="a value instead of the one in params.yaml, such as train.epochs=30; params.yaml stays as it is",
+    )
 
 
 def read_settings(settings: Iterable[str]) -> dict[str, Any]:

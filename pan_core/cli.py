@@ -15,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from pan_core.benchmark_commands import app as benchmark_commands
 from pan_core.data_commands import app as data_commands
 from pan_core.errors import PanError
+from pan_core.registry_commands import ChampionOf, Recogniser
 from pan_core.registry_commands import app as registry_commands
 
 app = typer.Typer(
@@ -108,13 +109,8 @@ def explain(
 def predict(
     video: Annotated[Path, typer.Argument(help="Video file.")],
     out: Annotated[Path, typer.Option(help="Folder for the annotated video and the timeline.")] = Path("predictions"),
-    model: Annotated[
-        Path | None, typer.Option(help="Folder of a trained online recogniser; the champion where left out.")
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(help="Whose champion, such as surveillance; that of the dataset in params.yaml where left out."),
-    ] = None,
+    model: Recogniser = None,
+    dataset: ChampionOf = None,
 ) -> None:
     """Recognise the actions in a video: writes an annotated video and a JSON timeline."""
     from pan_core.pipeline import predict as predict_video

@@ -12,6 +12,7 @@ import typer
 
 from pan_core.errors import DataError, PanError
 from pan_core.files import SCRATCH_SUFFIX, scratch_folder
+from pan_core.registry_commands import ChampionOf, Recogniser
 
 app = typer.Typer(help="Datasets: what there is, what is at hand, whether it is whole.", no_args_is_help=True)
 
@@ -136,13 +137,8 @@ def label(
         Path, typer.Argument(help="Folder with videos; those that a manifest in it lists are left alone.")
     ],
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("label_studio.json"),
-    model: Annotated[
-        Path | None, typer.Option(help="Folder of a trained online recogniser; the champion where left out.")
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(help="Whose champion, such as surveillance; that of the dataset in params.yaml where left out."),
-    ] = None,
+    model: Recogniser = None,
+    dataset: ChampionOf = None,
 ) -> None:
     """Suggest labels for footage that has none: tasks for Label Studio, the least certain first."""
     from pan_core.pipeline import label as label_footage

@@ -1,6 +1,7 @@
 """`pan registry`: the versions of the recogniser, and which of them is in use."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,15 @@ from pan_core.registry.models import DECISION, Registry, registry_of
 
 Dataset = Annotated[
     str | None, typer.Option("--dataset", help="Whose versions; the dataset in params.yaml where left out.")
+]
+
+# Of commands that recognise: which recogniser does it.
+Recogniser = Annotated[
+    Path | None, typer.Option(help="Folder of a trained online recogniser; the champion where left out.")
+]
+ChampionOf = Annotated[
+    str | None,
+    typer.Option(help="Whose champion, such as surveillance; that of the dataset in params.yaml where left out."),
 ]
 
 app = typer.Typer(help="Versions of the recogniser: which is the champion, and why.", no_args_is_help=True)
