@@ -148,14 +148,15 @@ def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: b
     place = workspace(project_root(), chosen, WORKSPACE)
     params = load_params(place / PARAMS_FILE)
     if source:
+        from pan_core.deliveries.remote import parse_address
+
+        parse_address(source)  # here, since no second try would help
         fetch_deliveries(source, incoming)
     receipts = receive(params, incoming)
     registry = registry_of(DATASET)
     champion = registry.champion()
     if champion:
-        for receipt in receipts:
-            if receipt.state in (TAKEN, KNOWN, UNLABELLED):
-                suggest_labels(incoming / receipt.name, place)
+        _suggest(receipts, incoming, place)
     if not footage.taken:
         _require_news(receipts)
         return _nothing(receipts, "no delivery has been taken yet")
@@ -168,7 +169,15 @@ def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: b
     # The registry is no file that DVC could compare: what promote wrote before may not be so any more.
     run_stages(folder, forced={"promote", *(["train"] if force else [])})
     show_results(folder)
+    if not champion and registry.champion():
+        _suggest(receipts, incoming, folder)
     return _outcome(folder, receipts)
+
+
+def _suggest(receipts: Sequence[Receipt], incoming: Path, place: Path) -> None:
+    for receipt in receipts:
+        if receipt.state in (TAKEN, KNOWN, UNLABELLED):
+            suggest_labels(incoming / receipt.name, place)
 
 
 def _require_news(receipts: Sequence[Receipt]) -> None:

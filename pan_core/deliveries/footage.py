@@ -20,7 +20,7 @@ from pan_core.datasets.manifests import is_labelled, read_any, write_manifest
 from pan_core.datasets.manifests.manifest import MANIFEST_NAME, video_files
 from pan_core.datasets.splits import group_splits, groups_of, with_validation
 from pan_core.datasets.surveillance import AUTO, VIDEOS, Surveillance, best_grouping, place
-from pan_core.deliveries.inbox import Delivery, Refused, Rules, folders, is_whole, open_delivery
+from pan_core.deliveries.inbox import Delivery, Refused, Rules, folders, is_whole, open_delivery, stamp
 from pan_core.errors import DataError, PanError
 from pan_core.files import atomic_path, read_json, require_space, scratch_folder, write_json
 from pan_core.tables import splits_of
@@ -119,12 +119,18 @@ class Footage:
             context: As for a dataset.
 
         Raises:
-            DataError: Where the footage has too few groups to set some apart.
+            DataError: Where the footage has too few groups to set some apart, or the holdout was drawn by another group.
         """
         path = self.folder / HOLDOUT
         if not path.is_file():
             write_json(path, asdict(self._drawn(group, folds, share, seed, context)))
-        return Holdout.read(path)
+        holdout = Holdout.read(path)
+        if group not in (AUTO, holdout.group):
+            raise DataError(
+                f"surveillance.group is {group}, but the holdout of {self.folder} was drawn by {holdout.group} and stays, or no two "
+                f"versions could be compared; set surveillance.group to auto or {holdout.group}"
+            )
+        return holdout
 
     def _drawn(self, group: str, folds: int, share: float, seed: int, context: Context) -> Holdout:
         """Test and validation part of that split by group whose test part has most of the classes that are learnt; of equals the first."""
@@ -156,12 +162,13 @@ class Footage:
         if video_files(folder) and not is_labelled(folder):
             return Receipt(folder.name, UNLABELLED, f"{len(video_files(folder))} videos without labels")
         known = classes | self.labels if classes or taken else frozenset[str]()
+        seen = stamp(folder)
         if folder.name in taken:
-            # What it must be like was asked when it came.
-            delivery = open_delivery(folder, Rules(), context)
-            if delivery.digest != taken[folder.name]["digest"]:
+            entry = taken[folder.name]
+            # Hashing all footage every night would take as long as reading it. What it must be like was asked when it came.
+            if seen != entry.get("stamp") and open_delivery(folder, Rules(), context).digest != entry["digest"]:
                 raise Refused("has changed since it was taken; deliver what is new under another name")
-            return Receipt(folder.name, KNOWN, f"taken on {taken[folder.name]['taken_at'][:10]}")
+            return Receipt(folder.name, KNOWN, f"taken on {entry['taken_at'][:10]}")
         rules = Rules(known, several=not taken, max_unusable=max_unusable, group=self._group())
         delivery = open_delivery(folder, rules, context)
         # Another name would bring a video that decides back as one to learn from.
@@ -172,7 +179,7 @@ class Footage:
                 f"{len(again)} of its {len(delivery.hashes)} videos were taken before, such as {again[0]} with "
                 f"{known_videos[delivery.hashes[again[0]]]}; deliver only what is new"
             )
-        self._add(delivery, context.progress)
+        self._add(delivery, seen, context.progress)
         clips = len(delivery.manifest.rows)
         notes = [f"{clips} clips of {len(delivery.labels)} classes in {len(delivery.videos)} videos"]
         if delivery.manifest.unlisted:
@@ -185,7 +192,7 @@ class Footage:
         path = self.folder / HOLDOUT
         return Holdout.read(path).group if path.is_file() else ""
 
-    def _add(self, delivery: Delivery, progress: Callable[[int, int], None] | None) -> None:
+    def _add(self, delivery: Delivery, seen: str, progress: Callable[[int, int], None] | None) -> None:
         size = sum(path.stat().st_size for path in delivery.videos.values())
         require_space(self.folder, size, f"delivery {delivery.name}")
         with atomic_path(self.folder / delivery.name) as partial:
@@ -199,6 +206,7 @@ class Footage:
             "digest": delivery.digest,
             "labels": sorted(delivery.labels),
             "hashes": delivery.hashes,
+            "stamp": seen,
             "clips": len(delivery.manifest.rows),
             "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }

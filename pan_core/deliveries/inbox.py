@@ -90,6 +90,13 @@ def is_whole(folder: Path) -> bool:
     return (folder / MARKER).is_file()
 
 
+def stamp(folder: Path) -> str:
+    """Hash of the names, sizes and times of all files in a folder: while it is the same, nobody has changed them."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    found = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()
+
+
 def check_name(folder: Path) -> None:
     """Refuse a folder that is not named by a day.
 

@@ -185,6 +185,8 @@ def _classes(challenger: Judged, champion: Judged, holdout: Holdout, margins: Ma
     found = (
         f"fell: {', '.join(fallen)}" if fallen else f"largest fall {100 * max(0, drops[worst]):.0f} points ({worst})"
     )
+    if unjudged := sorted(challenger.labels - set(holdout.labels.values())):
+        found += f"; no clip of the holdout shows {_some(unjudged)}"
     return Check("each class", not fallen, found, f"at most {100 * margins.class_accuracy:.0f} points each")
 
 

@@ -10,6 +10,7 @@ from pan_core.datasets.base import Context
 from pan_core.datasets.surveillance import Surveillance
 from pan_core.deliveries.footage import Footage, require_taken
 from pan_core.errors import DataError
+from pan_core.files import sha256_of
 
 HEADER = "video,start_s,end_s,label,camera,recorded_at,subject"
 
@@ -317,3 +318,26 @@ def test_the_holdout_is_the_part_with_most_of_the_classes(footage, incoming, con
         (footage.folder / "holdout.json").unlink(missing_ok=True)
         found = footage.hold_out(group="auto", folds=4, share=0.15, seed=seed, context=context)
         assert found.videos in (("2026-11-02/ann.avi",), ("2026-11-02/ben.avi",))
+
+
+def test_a_delivery_that_was_taken_is_hashed_again_only_where_a_file_was_touched(
+    footage, incoming, context, monkeypatch
+):
+    folder = deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    hashed = []
+    monkeypatch.setattr("pan_core.deliveries.inbox.sha256_of", lambda path: hashed.append(path.name) or sha256_of(path))
+    assert receive(footage, incoming, context)["2026-11-02"].state == "known"
+    assert hashed == []
+    (folder / "manifest.csv").touch()
+    assert receive(footage, incoming, context)["2026-11-02"].state == "known"
+    assert sorted(hashed) == ["ann.avi", "ben.avi", "cem.avi"]
+
+
+def test_a_holdout_stays_with_the_group_by_which_it_was_drawn(footage, incoming, context):
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    drawn = hold_out(footage, context, "subject")
+    assert hold_out(footage, context, "auto") == drawn
+    with pytest.raises(DataError, match="drawn by subject and stays"):
+        hold_out(footage, context, "camera")

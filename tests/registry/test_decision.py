@@ -73,6 +73,15 @@ def test_a_fall_of_just_the_margin_is_allowed():
     assert decision.promoted
 
 
+def test_a_class_of_which_the_holdout_has_no_clip_is_told():
+    new = judged("new", (), labels=(*CLASSES, "jump"))
+    (check,) = (
+        check for check in decide(new, judged("old", ()), holdout(), MARGINS).checks if check.name == "each class"
+    )
+    assert check.passed
+    assert check.found.endswith("no clip of the holdout shows jump")
+
+
 @pytest.mark.parametrize("which", ["new", "old"])
 def test_a_holdout_that_shares_a_group_with_training_is_refused(which):
     groups = {"new": ("elsewhere",), "old": ("elsewhere",)} | {which: ("day3", "elsewhere")}
