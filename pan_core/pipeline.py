@@ -95,8 +95,11 @@ def predict(video: Path, *, out: Path, model: Path | None = None, dataset: str |
     Raises:
         PanError: Where the video cannot be decoded or nothing has been trained.
     """
-    from pan_core.prediction import predict_video
     from pan_core.progress import progress_bar
+    from pan_core.video import probe
+
+    probe(video)  # before the networks, which take seconds to load
+    from pan_core.prediction import predict_video
 
     recogniser, name, extractor = _recogniser(model, dataset)
     with progress_bar("predict", "frame") as update:

@@ -27,7 +27,7 @@ from pan_core.training.checkpoint import fingerprint
 from pan_core.training.samples import Samples
 from pan_core.tuning.objective import Settings, Trainer
 from pan_core.tuning.pictures import importance, study_pictures
-from pan_core.tuning.search import Tools, repeat, search
+from pan_core.tuning.search import Tools, repeat, search, still_wanted
 from pan_core.tuning.space import Values
 from pan_core.tuning.storage import open_storage, place, readable_errors
 from pan_core.tuning.study import CURVE, Leader, Plan, Study, step_of
@@ -188,7 +188,9 @@ def _work_together(params: Params, study: Study) -> None:
         written = params.model_dump_json(by_alias=True)
 
         def trials() -> list[Callable[[], object]]:
-            return [partial(_search_here, written)] * workers(params)
+            # A trial that still runs, or whose worker died in it, is for a worker to wait for or to mark.
+            idle = not still_wanted(study) and not study.trials(TrialState.RUNNING)
+            return [] if idle else [partial(_search_here, written)] * workers(params)
 
         def repeats() -> list[Callable[[], object]]:
             _show_trials(study, bar)

@@ -87,10 +87,7 @@ def search(study: Study, worker: Worker, tools: Tools, *, alone: bool) -> None:
         for dead in worker.dead(study.optuna):
             if bury(study.optuna, dead):
                 tools.close_row(f"trial {dead.number}")
-        wanted = study.plan.trials - len(study.counted)
-        # Values of params.yaml that were edited since are tried, too: the winner has to beat today's.
-        if wanted <= 0 and study.untried_defaults() and not study.trials(TrialState.RUNNING):
-            wanted = 1
+        wanted = still_wanted(study)
         if wanted <= 0:
             return
         if len(study.trials(TrialState.RUNNING)) >= wanted:
@@ -100,6 +97,15 @@ def search(study: Study, worker: Worker, tools: Tools, *, alone: bool) -> None:
         study.seeded(0 if alone else zlib.crc32(str(worker.file).encode()))
         _offer_defaults(study)
         _run(study, worker, tools, study.optuna.ask())
+
+
+def still_wanted(study: Study) -> int:
+    """How many more trials must be complete."""
+    wanted = study.plan.trials - len(study.counted)
+    # Values of params.yaml that were edited since are tried, too: the winner has to beat today's.
+    if wanted <= 0 and study.untried_defaults() and not study.trials(TrialState.RUNNING):
+        return 1
+    return max(0, wanted)
 
 
 def repeat(study: Study, number: int, seed: int, tools: Tools) -> None:

@@ -193,11 +193,11 @@ def test_parameters_that_cannot_be_used_are_told_before_anything_is_taken(projec
     assert not (project / "data" / "footage").exists()
 
 
-def test_on_the_command_line(project):
+def test_on_the_command_line(project, server):
     deliver(project, "2026-11-02", labels=("Walking",))
     done = subprocess.run(
         [sys.executable, "-m", "flows.retrain"], cwd=project, capture_output=True, text=True, check=False,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "PREFECT_API_URL": server},
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].strip().startswith("- 2026-11-02: all of one class (Walking)")

@@ -40,12 +40,6 @@ def workspace(project) -> Path:
     return root
 
 
-@pytest.fixture
-def serving(workspace):
-    with serve(workspace) as process:
-        yield process
-
-
 @contextmanager
 def serve(workspace: Path, **more: str):
     with (workspace / "serve.log").open("w") as log:
@@ -84,41 +78,39 @@ def wait_for(condition, seconds: float = 120) -> None:
         time.sleep(0.1)
 
 
-def test_a_deployment_runs_from_another_shell_one_at_a_time_and_leaves_nothing(workspace, serving):
-    log = workspace / "serve.log"
-    wait_for(lambda: "serving pan/full-pipeline" in log.read_text() or serving.poll() is not None)
-    assert serving.poll() is None, log.read_text()
+def test_deployments_run_from_another_shell_one_at_a_time_or_on_arrival_and_leave_nothing(workspace):
+    with serve(workspace) as serving:
+        log = workspace / "serve.log"
+        wait_for(lambda: "serving pan/full-pipeline" in log.read_text() or serving.poll() is not None)
+        assert serving.poll() is None, log.read_text()
 
-    shell = {"cwd": workspace, "env": environment(), "capture_output": True, "text": True, "timeout": 100}
-    asked = subprocess.run(["prefect", "deployment", "run", "pan/full-pipeline"], check=False, **shell)
-    assert asked.returncode == 0, asked.stdout + asked.stderr
-    wait_for((workspace / "pid").exists)
-    assert "echo hello > quick.txt" in log.read_text(), "the stages' output is shown while they run"
+        shell = {"cwd": workspace, "env": environment(), "capture_output": True, "text": True, "timeout": 100}
+        asked = subprocess.run(["prefect", "deployment", "run", "pan/full-pipeline"], check=False, **shell)
+        assert asked.returncode == 0, asked.stdout + asked.stderr
+        wait_for((workspace / "pid").exists)
+        assert "echo hello > quick.txt" in log.read_text(), "the stages' output is shown while they run"
 
-    with client_of(workspace) as client:
-        # Beside it are the scheduled runs of the other deployment.
-        (first,) = client.read_flow_runs(flow_filter=FlowFilter.model_validate({"name": {"any_": ["pan"]}}))
-        second = client.create_flow_run_from_deployment(first.deployment_id)
-        wait_for(lambda: client.read_flow_run(second.id).state.is_cancelled())
-        assert client.read_flow_run(first.id).state.is_running()
+        with client_of(workspace) as client:
+            # Beside it are the scheduled runs of the other deployment.
+            (first,) = client.read_flow_runs(flow_filter=FlowFilter.model_validate({"name": {"any_": ["pan"]}}))
+            second = client.create_flow_run_from_deployment(first.deployment_id)
+            wait_for(lambda: client.read_flow_run(second.id).state.is_cancelled())
+            assert client.read_flow_run(first.id).state.is_running()
 
-    serving.send_signal(signal.SIGTERM)
-    assert serving.wait(60) == 0
-    stage = int((workspace / "pid").read_text())
-    with pytest.raises(ProcessLookupError):
-        os.kill(stage, 0)
-    assert "PREFECT_API_URL" not in (workspace / ".cache/prefect/profiles.toml").read_text()
+            # A delivery starts a retraining, which ends at once: the workspace has no parameters.
+            folder = workspace / "data" / "incoming" / "2026-11-20"
+            folder.mkdir(parents=True)
+            (folder / "_SUCCESS").touch()
+            wait_for(lambda: any(run.state.is_failed() for run in client.read_flow_runs()))
+            (failed,) = [run for run in client.read_flow_runs() if run.state.is_failed()]
+            assert "no such file; run from the project's root" in failed.state.message
 
-
-def test_a_delivery_that_arrives_starts_a_retraining(workspace, serving):
-    """It ends at once: the workspace has no parameters."""
-    wait_for(lambda: "Ctrl-C ends" in (workspace / "serve.log").read_text())
-    folder = workspace / "data" / "incoming" / "2026-11-20"
-    folder.mkdir(parents=True)
-    (folder / "_SUCCESS").touch()
-    with client_of(workspace) as client:
-        wait_for(lambda: any(run.state.is_failed() for run in client.read_flow_runs()))
-        assert [run.state.message.partition(":")[0] for run in client.read_flow_runs() if run.state.is_failed()]
+        serving.send_signal(signal.SIGTERM)
+        assert serving.wait(60) == 0
+        stage = int((workspace / "pid").read_text())
+        with pytest.raises(ProcessLookupError):
+            os.kill(stage, 0)
+        assert "PREFECT_API_URL" not in (workspace / ".cache/prefect/profiles.toml").read_text()
 
 
 def test_of_several_late_runs_one_runs_and_the_others_are_cancelled(workspace, server):

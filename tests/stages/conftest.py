@@ -80,7 +80,7 @@ class Workspace:
         yaml.dump(params, path)
 
 
-def make_workspace(folder, mirror):
+def make_workspace(folder, mirror, cache):
     folder.mkdir()
     for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
         shutil.copy2(ROOT / name, folder / name)
@@ -88,15 +88,19 @@ def make_workspace(folder, mirror):
     (folder / "data" / "incoming").mkdir(parents=True)
     workspace = Workspace(folder, mirror)
     assert workspace.run("dvc", "init", "--no-scm", "--quiet")[0] == 0
+    # What DVC has run in one workspace it need not run in the next one.
+    assert workspace.run("dvc", "config", "cache.dir", str(cache))[0] == 0
     workspace.set({"train.epochs": 4, "split.validation_share": 0.2, "latency.frames": 100, "latency.pose_frames": 10,
                    "latency.warmup": 2, "latency.budget_frame_ms": 5000, "latency.budget_step_ms": 500})  # fmt: skip
     return workspace
 
 
 @pytest.fixture(scope="session")
-def new_workspace():
+def new_workspace(tmp_path_factory):
     """Makes a workspace in a folder, with the dataset in a mirror beside it, in which nothing has run."""
-    return lambda folder: make_workspace(folder / "workspace", make_mirror(folder))
+    base = tmp_path_factory.getbasetemp()
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "dvc-cache"
+    return lambda folder: make_workspace(folder / "workspace", make_mirror(folder), cache)
 
 
 @pytest.fixture(scope="session")

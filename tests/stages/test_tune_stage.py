@@ -11,7 +11,7 @@ import pytest
 QUICK = {
     "tune.epochs": 2, "tune.trials": 3, "tune.leaders": 1, "tune.repeats": 2, "tune.pruner": "none",
     "tune.space": {"model": {"hidden": [16, 32]}, "train": {"learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}}},
-    "workers": 2,
+    "workers": 1,
 }  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def test_labels_of_test_clips_are_never_read(tuned):
 def test_a_killed_study_goes_on_with_a_second_process_beside_it(tuned):
     """Killed with its workers in the middle of a trial; then two processes bring it to its end."""
     workspace, _ = tuned
-    workspace.set({"tune.study": "again", "tune.trials": 5, "tune.epochs": 4})
+    workspace.set({"tune.study": "again", "tune.trials": 5, "tune.epochs": 4, "workers": 2})
     process = workspace.start("pan", "stage", "tune")
     journal = workspace.folder / ".cache" / "tune" / "journal.log"
     end = time.monotonic() + 120
