@@ -21,6 +21,8 @@ from pan_core.errors import PanError
 
 STORE = Path("mlruns")
 PIPELINE, STAGE = "pipeline", "stage"
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Tag by which the UI opens an experiment with its table of runs, not with the pages for language models."""
 
 
 def store_uri() -> str:
@@ -44,7 +46,9 @@ def run_address(run_id: str) -> str | None:
 def serve_ui(port: int) -> None:
     """Replace this process by MLflow's own server on the store in use, bound to loopback."""
     STORE.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
+    # For one person: four processes and a runner of jobs for language models take a small machine half a minute to start.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     os.execv(sys.executable, [*command, "--backend-store-uri", store_uri()])
 
 
@@ -107,7 +111,7 @@ class Tracker:
         if found is not None:
             return found.experiment_id
         root = (STORE / "artifacts" / name).resolve().as_uri() if uri.startswith("sqlite") else None
-        return self._client.create_experiment(name, artifact_location=root)
+        return self._client.create_experiment(name, artifact_location=root, tags=KIND)
 
     @contextmanager
     def stage(self, name: str, *, fingerprint: str, params: Mapping[str, object]) -> Iterator[Run]:

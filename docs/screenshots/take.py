@@ -9,19 +9,32 @@ http://127.0.0.1:4200, is that of `make serve` with a finished run of pan/full-p
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from mlflow import MlflowClient
 from playwright.sync_api import Page, sync_playwright
 
 HERE = Path(__file__).parent
 PORT = 5099
-SETTLE_MS = 6000
+SETTLE_MS = 15000
+# MLflow opens a panel beside the page at the first visit.
+WITHOUT_PANEL = """
+localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
+localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
+"""
+FINISHED = "tags.`pan.kind` = 'pipeline' and attributes.status = 'FINISHED'"
+COLUMNS = (
+    "test_accuracy", "test_accuracy_online", "latency_step_p90_ms", "latency_p90_ms", "model_bytes", "train.epochs", "data",
+    "pose_model", "git_commit",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -35,6 +48,7 @@ def main() -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1600, "height": 900})
+            page.add_init_script(WITHOUT_PANEL)
             mlflow_pictures(page, address, experiment)
             if len(sys.argv) > 3:
                 prefect_pictures(page, sys.argv[3].rstrip("/"))
@@ -48,33 +62,30 @@ def mlflow_pictures(page: Page, address: str, experiment: str) -> None:
     client = MlflowClient(tracking_uri=f"sqlite:///{Path('mlruns/mlflow.db').resolve()}")
     found = client.get_experiment_by_name(experiment)
     assert found is not None, f"no experiment {experiment!r}"
-    rows = client.search_runs(
-        [found.experiment_id], "tags.`pan.kind` = 'pipeline' and attributes.status = 'FINISHED'", max_results=2
-    )
+    rows = client.search_runs([found.experiment_id], FINISHED, max_results=2)
     assert len(rows) == 2, f"expected two finished pipeline rows, but found {len(rows)}"
-    ids = [row.info.run_id for row in rows]
-    listed, only = json.dumps(ids), json.dumps([found.experiment_id])
-    columns = [
-        "metrics.test_accuracy",
-        "metrics.test_accuracy_online",
-        "metrics.latency_step_p90_ms",
-        "metrics.latency_p90_ms",
-    ]
-    columns += ["metrics.model_bytes", "params.train.epochs", "tags.data", "tags.pose_model", "tags.git_commit"]
-    shown = ",".join(f'"{kind}.`{name}`"' for kind, _, name in (column.partition(".") for column in columns))
+    table = f"{address}/#/experiments/{found.experiment_id}/runs?searchFilter={quote(FINISHED)}"
+    page.set_viewport_size({"width": 2400, "height": 600})
+    take(page, table, "mlflow_runs", then=lambda: choose_columns(page))
+    page.set_viewport_size({"width": 1600, "height": 1000})
+    take(page, f"{table}&compareRunsMode=CHART", "mlflow_charts")
+    listed, only = json.dumps([row.info.run_id for row in rows]), json.dumps([found.experiment_id])
+    page.set_viewport_size({"width": 1600, "height": 1900})
     take(
         page,
-        f"{address}/#/experiments/{found.experiment_id}/runs?compareRunsMode=TABLE&selectedColumns={shown}",
-        "mlflow_runs",
+        f"{address}/#/compare-runs?runs={listed}&experiments={only}",
+        "mlflow_compare",
+        then=lambda: only_differences(page),
     )
-    take(page, f"{address}/#/compare-runs?runs={listed}&experiments={only}", "mlflow_compare")
+    page.set_viewport_size({"width": 1600, "height": 900})
     evaluated = client.search_runs(
         [found.experiment_id], "tags.`pan.stage` = 'evaluate' and attributes.status = 'FINISHED'", max_results=1
     )[0]
-    page.goto(
-        f"{address}/#/experiments/{found.experiment_id}/runs/{evaluated.info.run_id}/artifacts/confusion_online.svg"
+    take(
+        page,
+        f"{address}/#/experiments/{found.experiment_id}/runs/{evaluated.info.run_id}/artifacts/confusion_online.svg",
+        "mlflow_pictures",
     )
-    take(page, page.url, "mlflow_pictures")
 
 
 def prefect_pictures(page: Page, address: str) -> None:
@@ -96,10 +107,32 @@ def prefect_pictures(page: Page, address: str) -> None:
     take(page, f"{address}/runs/flow-run/{run['id']}?tab=Artifacts", "prefect_artifacts")
 
 
-def take(page: Page, address: str, name: str) -> None:
-    """A picture of a page once it has settled."""
+def choose_columns(page: Page) -> None:
+    """The columns that compare pipeline runs, in place of those that MLflow shows by itself."""
+    page.get_by_text("Show more columns").click()
+    for name in ("Dataset", "Source", "Models", *COLUMNS):
+        page.get_by_placeholder("Search columns").fill(name)
+        page.wait_for_timeout(1000)
+        line = page.get_by_test_id("column-selector-tree").locator("[class*=treenode]")
+        line.filter(has_text=re.compile(f"^{re.escape(name)}$")).last.locator("[class*=tree-checkbox]").first.click()
+    page.keyboard.press("Escape")
+    page.mouse.click(1200, 560)
+
+
+def only_differences(page: Page) -> None:
+    """Leave out the parameters and figures in which the runs agree."""
+    for switch in page.get_by_role("switch").all():
+        switch.click()
+
+
+def take(page: Page, address: str, name: str, then: Callable[[], object] | None = None) -> None:
+    """A picture of a page once it has settled, and again once `then` has changed it."""
+    page.goto("about:blank")  # these pages take a changed fragment for the same page
     page.goto(address)
     page.wait_for_timeout(SETTLE_MS)
+    if then:
+        then()
+        page.wait_for_timeout(SETTLE_MS)
     page.screenshot(path=str(HERE / f"{name}.png"))
 
 

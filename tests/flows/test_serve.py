@@ -51,10 +51,12 @@ def serve(workspace: Path, **more: str):
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    yield process
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def environment(**more: str) -> dict[str, str]:
