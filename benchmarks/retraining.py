@@ -33,7 +33,7 @@ PARAMS = {
     "train": {"modes": ["online"], "least_steps": 600},
     "relabel": {"compare": False},
     "latency": {"budget_frame_ms": 2000},
-    "promote": {"accuracy_margin": 0.15, "class_margin": 0.5},
+    "promote": {"accuracy_margin": 0.15, "class_margin": 0.5, "min_clips": 5},
 }
 CLASSES = ("Sitting", "Standing", "Walking", "Falling")
 """Of the lists' classes those that several subjects have in the videos at hand."""

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
+from filelock import FileLock, Timeout
 from prefect.client.orchestration import get_client
 
+from flows.retrain import BUSY, LOCK
 from pan_core.deliveries.inbox import MARKER, folders, is_whole
 
 LOOK_EVERY_S = 15.0
@@ -20,18 +22,22 @@ class Arrivals:
 
     Args:
         incoming: The inbox.
-        start: Starts a run and returns what tells whether it has ended, and ended without having been cancelled.
+        start: Starts a run and returns what tells whether it has ended, and ended after it had looked at the inbox.
+        busy: Whether a retraining is at work, whoever started it; then none is started.
     """
 
-    def __init__(self, incoming: Path, start: Callable[[], Callable[[], bool | None]]) -> None:
-        self._incoming, self._start = incoming, start
+    def __init__(
+        self, incoming: Path, start: Callable[[], Callable[[], bool | None]], busy: Callable[[], bool]
+    ) -> None:
+        self._incoming, self._start, self._busy = incoming, start, busy
         self._seen: Delivered = {}
         self._under_way: tuple[Delivered, Callable[[], bool | None]] | None = None
 
     def look(self) -> None:
         """Start a run where something is new; once the run has looked at it, it is not new any more.
 
-        A run that is cancelled, because another is at work in the project, has looked at nothing: the next look starts another.
+        A run that is cancelled or refused, because another began to work in the project just then, has looked at nothing: another
+        is started once that one has ended.
         """
         if self._under_way:
             delivered, ended = self._under_way
@@ -42,14 +48,14 @@ class Arrivals:
             self._seen |= delivered if served else {}
         arrived = folders(self._incoming) if self._incoming.is_dir() else []
         now = {folder.name: (folder / MARKER).stat().st_mtime_ns for folder in arrived if is_whole(folder)}
-        if now.items() - self._seen.items():
+        if now.items() - self._seen.items() and not self._busy():
             self._under_way = now, self._start()
 
 
 @contextmanager
 def watching(incoming: Path, deployment: UUID) -> Iterator[None]:
     """Look at the inbox in the background, and start runs of a deployment."""
-    arrivals, end = Arrivals(incoming, lambda: _run_of(deployment)), threading.Event()
+    arrivals, end = Arrivals(incoming, lambda: _run_of(deployment), _at_work), threading.Event()
 
     def watch() -> None:
         while not end.wait(LOOK_EVERY_S):
@@ -67,6 +73,15 @@ def watching(incoming: Path, deployment: UUID) -> Iterator[None]:
         thread.join()
 
 
+def _at_work() -> bool:
+    """Whether any process retrains in this project: a served run, one by hand, one that outlived what served it."""
+    try:
+        with FileLock(LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def _run_of(deployment: UUID) -> Callable[[], bool | None]:
     with get_client(sync_client=True) as client:
         run = client.create_flow_run_from_deployment(deployment, name=None)
@@ -74,6 +89,8 @@ def _run_of(deployment: UUID) -> Callable[[], bool | None]:
     def ended() -> bool | None:
         with get_client(sync_client=True) as client:
             state = client.read_flow_run(run.id).state
-        return None if state is None or not state.is_final() else not state.is_cancelled()
+        if state is None or not state.is_final():
+            return None
+        return not state.is_cancelled() and BUSY not in (state.message or "")
 
     return ended

@@ -29,7 +29,7 @@ from flows.workspace import workspace
 from pan_core.config import PARAMS_FILE, Params, load_params
 from pan_core.datasets.manifests import unlabelled_videos
 from pan_core.deliveries.footage import KNOWN, REFUSED, TAKEN, UNLABELLED, Footage, Receipt, require_taken
-from pan_core.errors import PanError
+from pan_core.errors import ConfigError, DataError, PanError
 from pan_core.files import read_json, write_json
 from pan_core.registry.models import registry_of
 from pan_core.stages.runner import dataset_context
@@ -40,12 +40,25 @@ WORKSPACE = "retraining"
 """Name of the folder below `.cache/workspaces` in which the stages run, whatever the parameters."""
 
 LOCK, TOLD = Path(".cache/retraining.lock"), Path(".cache/retraining_refused.json")
+BUSY = "another retraining is at work in this project"
+FIXED = ("dataset", "surveillance.folder", "surveillance.manifest", "retrain.champion", "retrain.data_version")
+"""Parameters that the flow itself sets."""
 
 NOTHING_NEW, PROMOTED, NOT_PROMOTED = "NothingNew", "Promoted", "Refused"
 """Names of the states in which a retraining ends well."""
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=30)
+def _may_pass_next_time(_task: Any, _run: Any, state: State[Any]) -> bool:
+    return not isinstance(state.result(raise_on_failure=False), DataError)
+
+
+@task(
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=30,
+    retry_condition_fn=_may_pass_next_time,
+)
 def fetch_deliveries(source: str, incoming: Path) -> list[str]:
     """Bring whole deliveries from S3 into the inbox."""
     from pan_core.deliveries.remote import fetch_deliveries as fetch
@@ -133,9 +146,7 @@ def retrain(
         with FileLock(LOCK, timeout=0):
             return _retrain(source, Path(incoming), overrides or {}, force)
     except Timeout:
-        raise PanError(
-            "another retraining is at work in this project; wait until it ends, then start this one again"
-        ) from None
+        raise PanError(f"{BUSY}; wait until it ends, then start this one again") from None
 
 
 def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: bool) -> State[Any]:
@@ -144,13 +155,12 @@ def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: b
         raise PanError(
             f"{FOOTAGE}: is gone, but {FOOTAGE}.dvc names it; `dvc pull {FOOTAGE}.dvc` or `dvc checkout` brings it back"
         )
+    if given := [name for name in FIXED if _value(overrides, name) is not None]:
+        raise ConfigError("overrides", [f"{name}: a retraining sets it itself; leave it out" for name in given])
     chosen = _merged(overrides, {"dataset": DATASET, "surveillance": {"folder": str(FOOTAGE), "manifest": "auto"}})
     place = workspace(project_root(), chosen, WORKSPACE)
     params = load_params(place / PARAMS_FILE)
     if source:
-        from pan_core.deliveries.remote import parse_address
-
-        parse_address(source)  # here, since no second try would help
         fetch_deliveries(source, incoming)
     receipts = receive(params, incoming)
     registry = registry_of(DATASET)
@@ -219,6 +229,12 @@ def _outcome(folder: Path, receipts: Sequence[Receipt]) -> State[Any]:
 def _nothing(receipts: Sequence[Receipt], reason: str) -> State[Any]:
     others = [f"{r.name} is {r.state}: {r.reason}" for r in receipts if r.state not in (TAKEN, KNOWN)]
     return Completed(name=NOTHING_NEW, message="; ".join([reason, *others]))
+
+
+def _value(values: Mapping[str, Any], name: str) -> object:
+    for part in name.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None  # type: ignore[assignment]
+    return values
 
 
 def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

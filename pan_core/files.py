@@ -117,7 +117,7 @@ def read_json(path: Path) -> dict:
         return json.loads(path.read_text())
     except FileNotFoundError:
         raise PanError(f"{path}: no such file; run `dvc repro` to make it") from None
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise PanError(f"{path}: not JSON ({error}); delete it and run `dvc repro`") from error
 
 

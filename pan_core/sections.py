@@ -250,6 +250,7 @@ class PromoteParams(Section):
 
     accuracy_margin: Share = 0.02
     class_margin: Share = 0.2
+    min_clips: Positive = 20
 
 
 class DriftParams(Section):

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from pan_core.errors import DataError
+from pan_core.errors import DataError, PanError
 from pan_core.files import read_json
 
 HOLDOUT = "holdout.json"
 SPLIT = "split1"
+GROUPINGS = ("subject", "camera", "day", "video")
+"""What clips may share that a model could learn instead of the action, in the order of preference."""
+
+BRING_BACK = "`dvc checkout data/footage.dvc` brings back the footage as it was last trained on"
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Holdout:
     """Videos that no network is trained on.
 
     Attributes:
-        group: What clips of one group have in common; see `surveillance.GROUPINGS`.
+        group: What clips of one group have in common, one of `GROUPINGS`.
         videos: Those that decide, by their paths below the footage.
         validation: Those that validate.
     """
@@ -37,13 +41,16 @@ class Holdout:
         Raises:
             DataError: Where it is not one.
         """
-        stored = read_json(path)
         try:
+            stored = read_json(path)
             group, videos, validation = stored["group"], stored["videos"], stored["validation"]
-        except (KeyError, TypeError):
-            raise DataError(f"{path}: expected an object with group, videos and validation") from None
-        if not isinstance(group, str) or not all(isinstance(part, list) and part for part in (videos, validation)):
-            raise DataError(f"{path}: expected the name of a grouping and two lists of videos")
+        except (PanError, KeyError, TypeError):
+            raise DataError(
+                f"{path}: damaged, expected an object with group, videos and validation; {BRING_BACK}"
+            ) from None
+        lists = all(isinstance(part, list) and part for part in (videos, validation))
+        if group not in GROUPINGS or not lists or not all(isinstance(name, str) for name in (*videos, *validation)):
+            raise DataError(f"{path}: damaged, expected the name of a grouping and two lists of videos; {BRING_BACK}")
         return cls(group, tuple(videos), tuple(validation))
 
     def split(self, videos: pd.Series, groups: pd.Series) -> pd.Series:

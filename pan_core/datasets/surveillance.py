@@ -6,7 +6,9 @@ videos in it are the test part of the one split; see `pan_core.datasets.holdout`
 """
 
 import logging
+import re
 import shutil
+import unicodedata
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +17,7 @@ import pandas as pd
 
 from pan_core.datasets import spans
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts
-from pan_core.datasets.holdout import HOLDOUT, SPLIT, Holdout
+from pan_core.datasets.holdout import GROUPINGS, HOLDOUT, SPLIT, Holdout
 from pan_core.datasets.manifests import Manifest, read_any, read_manifest, write_manifest
 from pan_core.datasets.manifests.manifest import MANIFEST_NAME, video_files
 from pan_core.datasets.probing import probe_all
@@ -28,8 +30,6 @@ _log = logging.getLogger(__name__)
 VIDEOS = "videos"
 QUARANTINE = "quarantine.parquet"
 FINDINGS = "findings.json"
-# What clips may share that a model could learn instead of the action, in the order of preference.
-GROUPINGS = ("subject", "camera", "day", "video")
 AUTO = "auto"
 SHOWN = 5
 
@@ -158,13 +158,22 @@ def best_grouping(rows: pd.DataFrame) -> str:
 def _groupings(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "subject": rows["subject"],
-            "camera": rows["camera"],
+            "subject": _one_spelling(rows["subject"]),
+            "camera": _one_spelling(rows["camera"]),
             "day": [datetime.fromisoformat(text).date().isoformat() if text else "" for text in rows["recorded_at"]],
             "video": rows["video"],
         },
         index=rows.index,
     )
+
+
+def _one_spelling(names: pd.Series) -> pd.Series:
+    """Names that differ in case, spaces and marks only, as the first of them is spelt.
+
+    "Subject 1" and "subject_1" are one, or the one would be learnt from and test the other.
+    """
+    plain = names.map(lambda name: re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold()) or name)
+    return names.groupby(plain).transform("first")
 
 
 def _serves(values: pd.Series) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from pan_core.datasets.base import Context
-from pan_core.datasets.holdout import HOLDOUT, Holdout
+from pan_core.datasets.holdout import BRING_BACK, HOLDOUT, Holdout
 from pan_core.datasets.manifests import is_labelled, read_any, write_manifest
 from pan_core.datasets.manifests.manifest import MANIFEST_NAME, video_files
 from pan_core.datasets.splits import group_splits, groups_of, with_validation
@@ -26,7 +26,7 @@ from pan_core.files import atomic_path, read_json, require_space, scratch_folder
 from pan_core.tables import splits_of
 
 LEDGER = "deliveries.json"
-BRING_BACK = "`dvc checkout data/footage.dvc` brings back the footage as it was last trained on"
+ENTRY = {"name": str, "digest": str, "labels": list, "hashes": dict, "taken_at": str}
 TAKEN, KNOWN, WAITING, UNLABELLED, REFUSED = "taken", "known", "waiting", "unlabelled", "refused"
 """What becomes of a folder in the inbox."""
 
@@ -66,7 +66,7 @@ class Footage:
             return []
         try:
             entries: list[dict[str, Any]] = read_json(path)["deliveries"]
-            if all({"name", "digest", "labels", "hashes", "taken_at"} <= entry.keys() for entry in entries):
+            if all(isinstance(entry[name], kind) for entry in entries for name, kind in ENTRY.items()):
                 return entries
         except (PanError, KeyError, TypeError, AttributeError):
             pass
@@ -119,10 +119,13 @@ class Footage:
             context: As for a dataset.
 
         Raises:
-            DataError: Where the footage has too few groups to set some apart, or the holdout was drawn by another group.
+            DataError: Where the footage has too few groups to set some apart, or the holdout is gone or was drawn by another
+                group.
         """
         path = self.folder / HOLDOUT
         if not path.is_file():
+            if self.folder.with_suffix(".dvc").is_file():
+                raise DataError(f"{path}: is gone; a new one would test on what models have learnt from; {BRING_BACK}")
             write_json(path, asdict(self._drawn(group, folds, share, seed, context)))
         holdout = Holdout.read(path)
         if group not in (AUTO, holdout.group):
@@ -171,6 +174,11 @@ class Footage:
             return Receipt(folder.name, KNOWN, f"taken on {entry['taken_at'][:10]}")
         rules = Rules(known, several=not taken, max_unusable=max_unusable, group=self._group())
         delivery = open_delivery(folder, rules, context)
+        if double := _doubles(delivery):
+            raise Refused(
+                f"{len(double)} of its videos are there twice, such as {double[0]} and {double[1]}: one could test what was learnt from "
+                "the other; deliver each once"
+            )
         # Another name would bring a video that decides back as one to learn from.
         known_videos = {digest: entry["name"] for entry in taken.values() for digest in entry["hashes"].values()}
         again = [name for name, digest in delivery.hashes.items() if digest in known_videos]
@@ -201,6 +209,8 @@ class Footage:
                 if progress:
                     progress(done, len(delivery.videos))
             write_manifest(delivery.manifest.rows, partial / MANIFEST_NAME)
+            if stamp(delivery.folder) != seen:
+                raise Refused("was changed while it was taken; the next run takes it when its sender has finished")
         entry = {
             "name": delivery.name,
             "digest": delivery.digest,
@@ -221,8 +231,21 @@ class Footage:
             raise DataError(f"{self.folder}: {', '.join(lost)} is gone; {BRING_BACK}")
         if strange := sorted(there - entered - set(arrived)):
             raise DataError(f"{self.folder}: {', '.join(strange)} is not in {LEDGER}; move it away, or {BRING_BACK}")
+        for entry in self.taken:
+            videos = [self.folder / entry["name"] / video for video in entry["hashes"]]
+            if absent := [path for path in videos if not path.is_file()]:
+                raise DataError(f"{self.folder}: {len(absent)} videos are gone, such as {absent[0]}; {BRING_BACK}")
         for name in there - entered:
             shutil.rmtree(self.folder / name)
+
+
+def _doubles(delivery: Delivery) -> list[str]:
+    """Videos that another one of the same delivery is the same as."""
+    kept = list(delivery.hashes.values())
+    return sorted(
+        (name for name, digest in delivery.hashes.items() if kept.count(digest) > 1),
+        key=lambda name: delivery.hashes[name],
+    )
 
 
 def _classes_of_both(clips: pd.DataFrame, split: str) -> int:

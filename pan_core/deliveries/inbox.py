@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from pan_core.datasets import spans
 from pan_core.datasets.base import Context
 from pan_core.datasets.manifests import Manifest, read_any
 from pan_core.datasets.manifests.manifest import video_files
 from pan_core.datasets.probing import probe_all
-from pan_core.errors import DataError, VideoError
+from pan_core.errors import DataError
 from pan_core.files import sha256_of
 
 MARKER = "_SUCCESS"
@@ -65,7 +66,7 @@ class Rules:
         classes: Labels that may occur; empty for any.
         several: Whether it must have two classes or more: nothing can be learnt from one alone.
         max_unusable: Share of its rows that may be unusable.
-        group: What every row must say, since the holdout is made of it: one of `surveillance.GROUPINGS`; empty for nothing.
+        group: What every row must say, since the holdout is made of it: one of `holdout.GROUPINGS`; empty for nothing.
     """
 
     classes: frozenset[str] = frozenset()
@@ -152,7 +153,7 @@ def _label_faults(manifest: Manifest, rules: Rules) -> Iterable[str]:
         yield f"all of one class ({', '.join(labels)}), and there is no other footage to tell it from"
     column = {"day": "recorded_at"}.get(rules.group, rules.group)
     if column and (lacking := int((manifest.rows[column] == "").sum())):
-        yield f"{lacking} of {len(manifest.rows)} rows have no {column}, by which clips are kept out of training; fill it in"
+        yield f"{lacking} of {len(manifest.rows)} rows have no {column}, by which clips are kept out of training; fill in that column of the manifest, or {column} in the data of the tasks of Label Studio"
 
 
 def _unusable(manifest: Manifest, videos: dict[str, Path], rules: Rules, context: Context) -> Iterable[str]:
@@ -161,11 +162,13 @@ def _unusable(manifest: Manifest, videos: dict[str, Path], rules: Rules, context
         videos.values(), cache=context.cache / "probes" / "surveillance.jsonl", workers=context.workers,
         remember=context.remember, progress=context.progress,
     )  # fmt: skip
-    broken = {name: found for name, path in videos.items() if isinstance(found := probed[path], VideoError)}
-    lost = len(manifest.quarantine) + int(manifest.rows["video"].isin(broken).sum())
+    good, failed = spans.clip_table(
+        manifest.rows, {name: probed[path] for name, path in videos.items()}, source="delivery"
+    )
+    lost = len(manifest.quarantine) + len(failed)
     whole = len(manifest.quarantine) + len(manifest.rows)
-    if lost > rules.max_unusable * whole or len(broken) == len(videos):
-        reasons = [*manifest.quarantine["reason"], *(str(error) for error in broken.values())]
+    if lost > rules.max_unusable * whole or good.empty:
+        reasons = [*manifest.quarantine["reason"], *failed["reason"].unique()]
         yield (
             f"{lost} of {whole} rows cannot be used, validate.max_quarantined allows {rules.max_unusable:.0%}: "
             f"{'; '.join(reasons[:SHOWN])}"

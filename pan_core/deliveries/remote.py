@@ -93,7 +93,8 @@ def fetch_deliveries(address: str, incoming: Path, *, progress: Progress | None 
         Folders that were brought, by name.
 
     Raises:
-        PanError: Where the address is none, the bucket cannot be read, or the disk cannot hold a delivery.
+        DataError: Where the address or the credentials are wrong, which another try would not mend.
+        PanError: Where the server does not answer, or the disk cannot hold a delivery.
     """
     bucket, prefix = parse_address(address)
     client = _client(address)
@@ -112,8 +113,8 @@ def parse_address(address: str) -> tuple[str, str]:
     """
     parts = re.fullmatch(r"s3://([^/]+)/*(.*)", address.strip())
     if not parts or "@" in parts[1]:
-        shown = "one with credentials in it" if "@" in address else repr(address)
-        raise DataError(f"Expected an address such as s3://bucket/prefix, but got {shown}; {CREDENTIALS}")
+        shown = f"one with credentials in it; {CREDENTIALS}" if "@" in address else repr(address)
+        raise DataError(f"Expected an address such as s3://bucket/prefix, but got {shown}")
     prefix = parts[2].rstrip("/")
     return parts[1], f"{prefix}/" if prefix else ""
 
@@ -194,7 +195,9 @@ def _explained(address: str, client: Any) -> Iterator[None]:
     try:
         yield
     except (aws.BotoCoreError, aws.ClientError, Boto3Error) as error:
-        raise PanError(f"{address}: {_reason(error, client)}") from error
+        # What the network did may pass; an address or credentials stay as they are.
+        kind = PanError if isinstance(error, aws.HTTPClientError | aws.ConnectionError | Boto3Error) else DataError
+        raise kind(f"{address}: {_reason(error, client)}") from error
     except OSError as error:
         raise PanError(
             f"{address}: {error.strerror or error}; make space or name another inbox, then run again"

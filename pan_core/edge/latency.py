@@ -7,8 +7,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from pan_core.errors import GateError
-
 T = TypeVar("T")
 
 
@@ -43,16 +41,3 @@ def summarise(times_ms: np.ndarray) -> Latency:
         raise ValueError("Expected at least one measured time, but got none; ask for more frames than warm-up")
     p50, p90, p99 = np.percentile(times_ms, [50, 90, 99])
     return Latency(float(p50), float(p90), float(p99), float(times_ms.mean()), len(times_ms))
-
-
-def require_budget(name: str, measured_ms: float, budget_ms: float) -> None:
-    """Refuse a model that is too slow.
-
-    Raises:
-        GateError: Where the measured time is over the budget.
-    """
-    if measured_ms > budget_ms:
-        raise GateError(
-            f"{name}: p90 is {measured_ms:.2f} ms, the budget in params.yaml is {budget_ms:g} ms; "
-            "use a smaller model, or raise the budget if the device allows it"
-        )

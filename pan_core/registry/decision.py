@@ -70,10 +70,12 @@ class Margins:
     Attributes:
         accuracy: The lower end of the 95 % interval of its accuracy minus the champion's must not be below minus this.
         class_accuracy: No class may lose more than this share of its holdout clips.
+        clips: Of so few that a bootstrap of them says little nothing is concluded.
     """
 
     accuracy: float
     class_accuracy: float
+    clips: int = 1
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,8 @@ def _accuracy(challenger: Judged, champion: Judged, margins: Margins) -> Check:
         f"{100 * challenger.accuracy:.1f} % against {100 * champion.accuracy:.1f} %, difference {100 * found.difference:+.1f} points, "
         f"95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f} over {found.clips} clips"
     )
+    if found.clips < margins.clips:
+        return Check("accuracy on the holdout", False, words, f"{margins.clips} clips or more to compare on")
     allowed = f"interval above {-100 * margins.accuracy:+.1f} points"
     return Check("accuracy on the holdout", found.low >= -margins.accuracy, words, allowed)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pan_core.errors import PanError
-from pan_core.files import atomic_path
+from pan_core.files import atomic_path, read_json
 from pan_core.tracking import open_client, store_uri
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -125,7 +125,8 @@ class Registry:
             )
         self._client.set_registered_model_alias(self.name, CHAMPION, str(before[-1]))
         self._remember(before)
-        self.tag(champions[-1], DECISION, f"rolled back to version {before[-1]}")
+        decided = self.version(champions[-1]).tags.get(DECISION, "")
+        self.tag(champions[-1], DECISION, f"rolled back to version {before[-1]}; before: {decided or 'not decided'}")
         self.tag(champions[-1], ROLLED_BACK, "yes")
         return champions[-1], before[-1]
 
@@ -179,6 +180,13 @@ class Registry:
 
     def _remember(self, champions: list[int]) -> None:
         self._client.set_registered_model_tag(self.name, _CHAMPIONS, json.dumps(champions))
+
+
+def lineage(folder: Path) -> frozenset[str] | None:
+    """Groups that a registered model learnt from, itself or by the weights that it began with; None where its files do not say."""
+    if not (folder / LINEAGE).is_file():
+        return None
+    return frozenset(read_json(folder / LINEAGE).get("groups", ()))
 
 
 def registry_of(dataset: str) -> Registry:

@@ -7,7 +7,7 @@ import numpy as np
 
 from pan_core.config import Params
 from pan_core.datasets.actors import Performer, render_scene
-from pan_core.edge.latency import Latency, measure, require_budget
+from pan_core.edge.latency import Latency, measure
 from pan_core.edge.recogniser import StepRecogniser, StreamState
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
 from pan_core.progress import progress_bar
@@ -22,8 +22,7 @@ Count = Callable[[int, int], None]
 def run(params: Params, tracked: Run) -> dict:
     """Measure the PAN step on real poses, and the way from a picture to an action on a drawn camera.
 
-    Raises:
-        GateError: Where a p90 is over its budget; the measured values are in the MLflow run all the same.
+    What is over its budget is told here and decided on by the stage promote, which keeps the champion.
     """
     recogniser = StepRecogniser(paths.EXPORTED / "step.onnx")
     with progress_bar("latency of a step", "frame") as update:
@@ -36,8 +35,16 @@ def run(params: Params, tracked: Run) -> dict:
         for key, value in asdict(found).items()
     }
     tracked.metrics(figures)
-    require_budget("one PAN step, features included", step.p90_ms, params.latency.budget_step_ms)
-    require_budget("one frame, from picture to action", frame.p90_ms, params.latency.budget_frame_ms)
+    for what, found, budget in (
+        ("one PAN step, features included", step, params.latency.budget_step_ms),
+        ("one frame, from picture to action", frame, params.latency.budget_frame_ms),
+    ):
+        if found.p90_ms > budget:
+            print(
+                f"{what}: p90 is {found.p90_ms:.2f} ms, the budget in params.yaml is {budget:g} ms; such a model is not promoted: "
+                "use a smaller one, measure on a machine that does nothing else, or raise the budget if the device allows it",
+                flush=True,
+            )
     return {"kind": "measured on this host", **figures}
 
 

@@ -9,12 +9,13 @@ import pandas as pd
 from pan_core.config import Params
 from pan_core.datasets.splits import groups_of
 from pan_core.errors import PanError
-from pan_core.files import read_json, scratch_folder, sha256_of, write_json
+from pan_core.files import scratch_folder, sha256_of, write_json
 from pan_core.model.store import load_model
 from pan_core.pose.store import PoseSet
 from pan_core.quality.profiles import profile
 from pan_core.registry.decision import Check, Decision, Holdout, Judged, Margins, decide
 from pan_core.registry.models import (
+    CHAMPION,
     DATA,
     DECISION,
     LINEAGE,
@@ -24,6 +25,7 @@ from pan_core.registry.models import (
     SHA256,
     Registry,
     Version,
+    lineage,
     registry_of,
 )
 from pan_core.registry.page import write_page
@@ -45,12 +47,14 @@ def run(params: Params, tracked: Run) -> dict:
     version = _registered(params, workspace, registry, tracked)
     champion = registry.champion()
     already = champion is not None and champion.number == version.number
+    decided = bool(version.tags.get(DECISION))
     decision = _decision(params, workspace, registry, version, None if already else champion)
     reason = f"the champion already; its own conditions: {decision.reason}" if already else decision.reason
-    if not already:
+    if not already and decision.promoted:
+        registry.promote(version.number)
+    # Last: of a run that is killed before, the next one knows that there is something left to do.
+    if not (already and decided):
         registry.tag(version.number, DECISION, reason)
-        if decision.promoted:
-            registry.promote(version.number)
     others = _other_start(workspace)
     write_page(
         paths.PROMOTION,
@@ -72,12 +76,14 @@ class _Workspace:
     Attributes:
         model: Its folder.
         learnt: Clips that it was trained or validated on.
+        inherited: Groups that the version had learnt from whose weights it began with.
         test: Clips that decide.
         poses: Poses of all clips.
     """
 
     model: Path
     learnt: pd.DataFrame
+    inherited: frozenset[str]
     test: pd.DataFrame
     poses: PoseSet
 
@@ -87,12 +93,13 @@ class _Workspace:
         split, material = params.split.splits[0], read_material()
         parts = material.clips[f"split{split}"]
         learnt = material.clips[parts.isin(["train", "val"])]
-        return cls(paths.model_folder("online", split), learnt, material.clips[parts == "test"], material.poses)
+        model = paths.model_folder("online", split)
+        return cls(model, learnt, _inherited(params, model), material.clips[parts == "test"], material.poses)
 
     @property
     def groups(self) -> frozenset[str]:
-        """Groups that it was trained or validated on."""
-        return frozenset(groups_of(self.learnt))
+        """Groups that it learnt from."""
+        return frozenset(groups_of(self.learnt)) | self.inherited
 
     @property
     def holdout(self) -> Holdout:
@@ -164,10 +171,10 @@ def _decision(
         name = f"version {champion.number} (champion)"
         try:
             folder = registry.fetch(champion, paths.cache() / "registry")
-            present = workspace.judged(name, folder, _learnt(folder))
+            present = workspace.judged(name, folder, lineage(folder))
         except PanError as error:
             others.append(Check(f"{name} can be judged", False, str(error), by_hand))
-    margins = Margins(params.promote.accuracy_margin, params.promote.class_margin)
+    margins = Margins(params.promote.accuracy_margin, params.promote.class_margin, params.promote.min_clips)
     return decide(challenger, present, workspace.holdout, margins, others)
 
 
@@ -177,15 +184,16 @@ def _other_start(workspace: _Workspace) -> dict[str, float]:
     if not folder.is_dir():
         return {}
     start = load_model(folder).preprocessing["start"]
-    name = "trained from the champion's weights" if start == "champion" else "trained from nothing"
+    name = "trained from the champion's weights" if start == CHAMPION else "trained from nothing"
     return {f"{name}, not chosen": workspace.judged(name, folder, None).accuracy}
 
 
-def _learnt(folder: Path) -> frozenset[str] | None:
-    """Groups that a registered model was trained on; None where its files do not say."""
-    if not (folder / LINEAGE).is_file():
-        return None
-    return frozenset(read_json(folder / LINEAGE).get("groups", ()))
+def _inherited(params: Params, model: Path) -> frozenset[str]:
+    if load_model(model).preprocessing.get("start") != CHAMPION:
+        return frozenset()
+    registry = registry_of(params.dataset)
+    version = registry.version(params.retrain.champion)
+    return lineage(registry.fetch(version, paths.cache() / "registry")) or frozenset()
 
 
 def _own_conditions(params: Params) -> list[Check]:

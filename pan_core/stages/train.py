@@ -13,10 +13,11 @@ import torch
 from tqdm import tqdm
 
 from pan_core.config import Params
+from pan_core.datasets.splits import groups_of
 from pan_core.evaluation.plots import training_curves
 from pan_core.files import write_json
 from pan_core.model.store import LoadedModel, load_model, save_model
-from pan_core.registry.models import registry_of
+from pan_core.registry.models import lineage, registry_of
 from pan_core.sections import ModelParams, TrainParams
 from pan_core.segments.table import whole_clips
 from pan_core.stages import paths
@@ -118,7 +119,10 @@ def _save(
 
 
 def _champion(params: Params, model: ModelParams, material: Material) -> Weights | None:
-    """Weights of the registered version that training starts from; None where it is not asked for, or does not fit.
+    """Weights of the registered version that training starts from.
+
+    None where it is not asked for, where it does not fit, and where it may have learnt what is now to test its successor:
+    the holdout was drawn anew.
 
     Raises:
         PanError: Where the version or its files are gone.
@@ -127,8 +131,14 @@ def _champion(params: Params, model: ModelParams, material: Material) -> Weights
         return None
     registry = registry_of(params.dataset)
     version = registry.version(params.retrain.champion)
-    loaded = load_model(registry.fetch(version, paths.cache() / "registry"))
+    folder = registry.fetch(version, paths.cache() / "registry")
+    loaded, learnt = load_model(folder), lineage(folder)
     differences = list(_differences(loaded, model, material))
+    testing = set().union(*(_testing(material, split) for split in params.split.splits))
+    if learnt is None or learnt & testing:
+        what = "shares groups with the test clips" if learnt else "is not known"
+        print(f"training does not start from version {version.number}: what it learnt from {what}")
+        return None
     if differences:
         print(
             f"training does not start from version {version.number}: its {' and '.join(differences)} differ from today's"
@@ -136,6 +146,11 @@ def _champion(params: Params, model: ModelParams, material: Material) -> Weights
         return None
     same_heads = (list(loaded.labels), list(loaded.actions)) == (material.classes, material.actions)
     return dict(loaded.model.state_dict()) if same_heads else body(loaded.model)
+
+
+def _testing(material: Material, split: int) -> set[str]:
+    """Groups of the test clips of a split."""
+    return set(groups_of(material.clips[material.clips[f"split{split}"] == "test"]))
 
 
 def _differences(loaded: LoadedModel, model: ModelParams, material: Material) -> Iterator[str]:

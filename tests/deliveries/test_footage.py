@@ -1,5 +1,6 @@
 """Deliveries: small videos made here, 10 frames a second, with a manifest each."""
 
+import re
 import shutil
 
 import cv2
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from pan_core.datasets.base import Context
-from pan_core.datasets.surveillance import Surveillance
+from pan_core.datasets.surveillance import Surveillance, place
 from pan_core.deliveries.footage import Footage, require_taken
 from pan_core.errors import DataError
 from pan_core.files import sha256_of
@@ -295,7 +296,7 @@ def test_a_holdout_whose_video_is_gone_is_refused(footage, incoming, context, tm
     receive(footage, incoming, context)
     path = footage.folder / hold_out(footage, context).videos[0]
     path.unlink()
-    with pytest.raises(DataError, match="1 videos that decide or validate are gone"):
+    with pytest.raises(DataError, match=r"1 videos that decide or validate are gone"):
         catalogue(footage, tmp_path, context)
 
 
@@ -341,3 +342,84 @@ def test_a_holdout_stays_with_the_group_by_which_it_was_drawn(footage, incoming,
     assert hold_out(footage, context, "auto") == drawn
     with pytest.raises(DataError, match="drawn by subject and stays"):
         hold_out(footage, context, "camera")
+
+
+@pytest.mark.parametrize("spelled", [str.upper, " ".join, "{}_".format])
+def test_another_spelling_of_who_decides_is_not_learnt_from(footage, incoming, context, tmp_path, spelled):
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    decides = hold_out(footage, context, "subject").videos[0].rpartition("/")[2].removesuffix(".avi")
+    deliver(incoming, "2026-11-09", (spelled(decides),), shade=100)
+    receive(footage, incoming, context)
+    clips = catalogue(footage, tmp_path, context)
+    assert set(clips.loc[clips["path"].str.contains("2026-11-09"), "split1"]) == {"unused"}
+
+
+def test_a_video_that_is_in_a_delivery_twice_is_told(footage, incoming, context):
+    folder = deliver(incoming, "2026-11-02")
+    shutil.copy2(folder / "ann.avi", folder / "ben.avi")
+    receipt = receive(footage, incoming, context)["2026-11-02"]
+    assert receipt.state == "refused"
+    assert "2 of its videos are there twice, such as ann.avi and ben.avi" in receipt.reason
+
+
+def test_a_delivery_that_changes_while_it_is_taken_is_left_for_the_next_run(footage, incoming, context, monkeypatch):
+    folder = deliver(incoming, "2026-11-02")
+
+    def meanwhile(source, target):
+        place(source, target)
+        (folder / "late.avi").touch()
+
+    monkeypatch.setattr("pan_core.deliveries.footage.place", meanwhile)
+    receipt = receive(footage, incoming, context)["2026-11-02"]
+    assert "was changed while it was taken" in receipt.reason
+    assert not footage.taken
+    monkeypatch.undo()
+    (folder / "late.avi").unlink()
+    assert receive(footage, incoming, context)["2026-11-02"].state == "taken"
+
+
+def test_spans_beyond_the_end_of_their_videos_count_as_unusable(footage, incoming, context):
+    folder = deliver(incoming, "2026-11-02")
+    rows = (folder / "manifest.csv").read_text().splitlines()
+    (folder / "manifest.csv").write_text("\n".join([*rows, "ann.avi,100,102,Walking,hall,2026-11-01,ann"]) + "\n")
+    receipt = receive(footage, incoming, context)["2026-11-02"]
+    assert receipt.state == "refused"
+    assert "1 of 7 rows cannot be used" in receipt.reason
+
+
+def test_videos_and_a_holdout_that_are_gone_are_told(footage, incoming, context):
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    hold_out(footage, context)
+    footage.folder.with_suffix(".dvc").touch()
+    (footage.folder / "holdout.json").unlink()
+    with pytest.raises(DataError, match="is gone; a new one would test on what models have learnt"):
+        hold_out(footage, context)
+    (footage.folder / "2026-11-02" / "ann.avi").unlink()
+    with pytest.raises(DataError, match=r"1 videos are gone, such as .*ann.avi"):
+        receive(footage, incoming, context)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff\xfe{", b"[]", b'{"group": "nonsense", "videos": ["a"], "validation": ["b"]}',
+     b'{"group": "subject", "videos": [1], "validation": ["b"]}', b'{"group": "subject", "videos": [], "validation": ["b"]}'],
+)  # fmt: skip
+def test_a_damaged_holdout_is_told_with_the_way_back(footage, incoming, context, content):
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    hold_out(footage, context)
+    (footage.folder / "holdout.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"damaged.*dvc checkout"):
+        hold_out(footage, context)
+
+
+@pytest.mark.parametrize("labels", ["3", "null", '"Walking"'])
+def test_a_damaged_ledger_is_told_with_the_way_back(footage, incoming, context, labels):
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    path = footage.folder / "deliveries.json"
+    path.write_text(re.sub(r'"labels": \[[^]]*\]', f'"labels": {labels}', path.read_text()))
+    with pytest.raises(DataError, match=r"damaged.*dvc checkout"):
+        receive(footage, incoming, context)

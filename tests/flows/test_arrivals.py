@@ -12,6 +12,7 @@ class Runs:
 
     def __init__(self):
         self.ends = []
+        self.busy = False
 
     def start(self):
         place = len(self.ends)
@@ -26,7 +27,7 @@ def runs():
 
 @pytest.fixture
 def arrivals(tmp_path, runs):
-    return Arrivals(tmp_path, runs.start)
+    return Arrivals(tmp_path, runs.start, lambda: runs.busy)
 
 
 def deliver(folder, name):
@@ -76,3 +77,14 @@ def test_a_delivery_that_was_put_right_is_new(tmp_path, runs, arrivals):
     os.utime(tmp_path / "2026-11-20" / "_SUCCESS", (1, 1))
     arrivals.look()
     assert len(runs.ends) == 2
+
+
+def test_while_a_retraining_is_at_work_none_is_started(tmp_path, runs, arrivals):
+    deliver(tmp_path, "2026-11-20")
+    runs.busy = True
+    arrivals.look()
+    arrivals.look()
+    assert runs.ends == []
+    runs.busy = False
+    arrivals.look()
+    assert runs.ends == [None]

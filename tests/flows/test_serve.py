@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowFilter
+from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Scheduled
 
@@ -81,7 +81,8 @@ def wait_for(condition, seconds: float = 120) -> None:
 
 
 def test_deployments_run_from_another_shell_one_at_a_time_or_on_arrival_and_leave_nothing(workspace):
-    with serve(workspace) as serving:
+    # Prefect's scheduler looks once a minute by itself.
+    with serve(workspace, PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS="2") as serving:
         log = workspace / "serve.log"
         wait_for(lambda: "serving pan/full-pipeline" in log.read_text() or serving.poll() is not None)
         assert serving.poll() is None, log.read_text()
@@ -98,6 +99,11 @@ def test_deployments_run_from_another_shell_one_at_a_time_or_on_arrival_and_leav
             second = client.create_flow_run_from_deployment(first.deployment_id)
             wait_for(lambda: client.read_flow_run(second.id).state.is_cancelled())
             assert client.read_flow_run(first.id).state.is_running()
+
+            planned = FlowRunFilter.model_validate({"state": {"type": {"any_": ["SCHEDULED"]}}})
+            wait_for(lambda: client.read_flow_runs(flow_run_filter=planned))
+            night = client.read_flow_runs(flow_run_filter=planned)[0].expected_start_time
+            assert (night.hour, night.minute) == (3, 0)
 
             # A delivery starts a retraining, which ends at once: the workspace has no parameters.
             folder = workspace / "data" / "incoming" / "2026-11-20"

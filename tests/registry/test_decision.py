@@ -117,3 +117,12 @@ def test_nothing_is_decided_without_a_holdout_or_on_a_part_of_it():
     part = judged("new", (), of=holdout(150))
     with pytest.raises(DataError, match="new: has not judged 50 of 200 holdout clips"):
         decide(part, None, holdout(), MARGINS)
+
+
+def test_so_few_clips_that_an_interval_says_little_are_no_reason_to_promote():
+    few = holdout(3)
+    new, old = judged("new", (), of=few), judged("old", (), of=few)
+    decision = decide(new, old, few, Margins(0.05, 0.1, clips=20))
+    assert refusals(decision) == ["accuracy on the holdout"]
+    assert "over 3 clips, allowed 20 clips or more to compare on" in decision.reason
+    assert decide(new, old, few, Margins(0.05, 0.1, clips=3)).promoted

@@ -174,10 +174,15 @@ def test_a_second_model_is_weighed_against_the_champion_and_can_be_taken_back(fi
     assert "has no version 9; it has 2, 1" in output
 
 
-def test_a_budget_that_does_not_hold_stops_the_run(finished):
+def test_a_model_over_its_budget_is_not_promoted(finished):
     workspace, _ = finished
     workspace.set({"latency.budget_step_ms": 0.0001})
     status, output = workspace.run("pan", "stage", "latency")
+    assert status == 0
+    assert "the budget in params.yaml is 0.0001 ms; such a model is not promoted" in output
+    status, output = workspace.run("pan", "stage", "promote")
     workspace.set({"latency.budget_step_ms": 500})
-    assert status == 1
-    assert "the budget in params.yaml is 0.0001 ms" in output
+    assert status == 0
+    decided = json.loads((workspace.folder / "reports" / "promote.json").read_text())
+    assert not decided["promoted"]
+    assert "latency of a step, this host: p90" in decided["reason"]
