@@ -65,7 +65,6 @@ def mlflow_pictures(page: Page, address: str, experiment: str) -> None:
     rows = client.search_runs([found.experiment_id], FINISHED, max_results=2)
     assert len(rows) == 2, f"expected two finished pipeline rows, but found {len(rows)}"
     table = f"{address}/#/experiments/{found.experiment_id}/runs?searchFilter={quote(FINISHED)}"
-    page.set_viewport_size({"width": 2400, "height": 600})
     take(page, table, "mlflow_runs", then=lambda: choose_columns(page))
     page.set_viewport_size({"width": 1600, "height": 1000})
     take(page, f"{table}&compareRunsMode=CHART", "mlflow_charts")
@@ -81,11 +80,8 @@ def mlflow_pictures(page: Page, address: str, experiment: str) -> None:
     evaluated = client.search_runs(
         [found.experiment_id], "tags.`pan.stage` = 'evaluate' and attributes.status = 'FINISHED'", max_results=1
     )[0]
-    take(
-        page,
-        f"{address}/#/experiments/{found.experiment_id}/runs/{evaluated.info.run_id}/artifacts/confusion_online.svg",
-        "mlflow_pictures",
-    )
+    pictures = f"{address}/#/experiments/{found.experiment_id}/runs/{evaluated.info.run_id}/artifacts"
+    take(page, pictures, "mlflow_pictures", then=lambda: open_picture(page, "confusion.svg"))
 
 
 def prefect_pictures(page: Page, address: str) -> None:
@@ -104,19 +100,33 @@ def prefect_pictures(page: Page, address: str) -> None:
     )
     (run,) = json.load(urllib.request.urlopen(request))
     take(page, f"{address}/runs/flow-run/{run['id']}", "prefect_run")
-    take(page, f"{address}/runs/flow-run/{run['id']}?tab=Artifacts", "prefect_artifacts")
+    take(
+        page,
+        f"{address}/runs/flow-run/{run['id']}",
+        "prefect_artifacts",
+        then=lambda: page.get_by_text("Artifacts", exact=True).click(),
+    )
 
 
 def choose_columns(page: Page) -> None:
     """The columns that compare pipeline runs, in place of those that MLflow shows by itself."""
-    page.get_by_text("Show more columns").click()
+    page.set_viewport_size({"width": 2000, "height": 1200})  # in a low window the list would hide some
+    page.get_by_role("button", name="Columns", exact=True).click()
     for name in ("Dataset", "Source", "Models", *COLUMNS):
         page.get_by_placeholder("Search columns").fill(name)
         page.wait_for_timeout(1000)
         line = page.get_by_test_id("column-selector-tree").locator("[class*=treenode]")
         line.filter(has_text=re.compile(f"^{re.escape(name)}$")).last.locator("[class*=tree-checkbox]").first.click()
     page.keyboard.press("Escape")
-    page.mouse.click(1200, 560)
+    page.mouse.click(1200, 1100)
+    page.set_viewport_size({"width": 2000, "height": 500})
+
+
+def open_picture(page: Page, name: str) -> None:
+    """One of the pictures among the artifacts of a run."""
+    page.get_by_text("pictures", exact=True).click()
+    page.wait_for_timeout(3000)
+    page.get_by_text(name, exact=True).click()
 
 
 def only_differences(page: Page) -> None:

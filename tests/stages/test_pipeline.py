@@ -12,7 +12,11 @@ import pytest
 from filelock import FileLock
 from safetensors.numpy import load_file
 
-from pan_core.stages import STAGES
+from pan_core.config import load_params
+from pan_core.datasets.splits import groups_of
+from pan_core.registry.models import DATA, DECISION, RECIPE, registry_of
+from pan_core.stages import STAGES, train
+from pan_core.stages.learning import read_material
 
 
 def reports(workspace):
@@ -172,6 +176,39 @@ def test_a_second_model_is_weighed_against_the_champion_and_can_be_taken_back(fi
     status, output = workspace.run("pan", "registry", "promote", "9")
     assert status == 1
     assert "has no version 9; it has 2, 1" in output
+
+
+def test_training_starts_from_the_champion_unless_it_may_have_learnt_what_now_tests(finished, monkeypatch, capsys):
+    workspace, _ = finished
+    monkeypatch.chdir(workspace.folder)
+    params, material = load_params(), read_material()
+    params = params.model_copy(update={"retrain": params.retrain.model_copy(update={"champion": 1})})
+    weights = train._champion(params, params.model, material)
+    registered = load_file(workspace.folder / "models" / "pan" / "online-split1" / "model.safetensors")
+    assert weights.keys() == registered.keys()
+    (lineage,) = (workspace.folder / ".cache" / "registry").rglob("1-*/lineage.json")
+    kept = lineage.read_text()
+    test = material.clips[material.clips["split1"] == "test"]
+    lineage.write_text(json.dumps({"groups": [*json.loads(kept)["groups"], groups_of(test).iloc[0]]}))
+    assert train._champion(params, params.model, material) is None
+    assert "what it learnt from shares groups with the test clips" in capsys.readouterr().out
+    lineage.unlink()
+    assert train._champion(params, params.model, material) is None
+    assert "what it learnt from is not known" in capsys.readouterr().out
+    lineage.write_text(kept)
+
+
+def test_a_promotion_that_died_before_its_reasons_were_written_is_finished(finished, monkeypatch):
+    workspace, _ = finished
+    monkeypatch.chdir(workspace.folder)
+    registry = registry_of("penn_action")
+    registry.promote(2)
+    registry.tag(2, DECISION, "")
+    assert registry.trained(registry.version(2).tags[DATA], registry.version(2).tags[RECIPE]) is None
+    assert workspace.run("pan", "stage", "promote")[0] == 0
+    version = registry.version(2)
+    assert version.tags[DECISION].startswith("the champion already; its own conditions: ")
+    assert registry.trained(version.tags[DATA], version.tags[RECIPE]) == version
 
 
 def test_a_model_over_its_budget_is_not_promoted(finished):
