@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pan_core.datasets import check_name
-from pan_core.registry.models import DECISION, Registry, registry_of
+from pan_core.registry.models import CHAMPION, DECISION, Registry, registry_of
 
 Dataset = Annotated[
     str | None, typer.Option("--dataset", help="Whose versions; the dataset in params.yaml where left out.")
@@ -49,8 +49,12 @@ def promote(
 ) -> None:
     """Make a version the champion by hand, whatever was decided."""
     registry = _registry(dataset)
+    version = registry.version(number)
+    if CHAMPION in version.aliases:
+        typer.echo(f"{registry.name}: version {number} is the champion already")
+        return
     registry.promote(number)
-    registry.tag(number, DECISION, "promoted by hand")
+    registry.tag(number, DECISION, f"promoted by hand; before: {version.tags.get(DECISION) or 'not decided'}")
     typer.echo(f"{registry.name}: version {number} is the champion")
 
 
