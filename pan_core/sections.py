@@ -196,7 +196,7 @@ class TuneParams(Section):
     study: Annotated[str, Field(pattern=r"^[\w.-]*$")] = ""
     objectives: Annotated[list[Literal["accuracy", "step_ms"]], Field(min_length=1)] = ["accuracy", "step_ms"]
     sampler: Literal["tpe", "random", "nsga2"] = "tpe"
-    pruner: Literal["median", "quarter", "halving", "none"] = "median"
+    pruner: Literal["median", "quarter", "halving", "none"] = "quarter"
     leaders: Positive = 3
     repeats: Positive = 3
     space: dict[Searched, dict[str, Entry]] = Field(default_factory=_space)
