@@ -30,7 +30,10 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 PRUNERS: dict[str, Callable[[int], BasePruner]] = {
     "median": lambda third: optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=third, interval_steps=third),
     "quarter": lambda third: optuna.pruners.PercentilePruner(
-        25.0, n_startup_trials=4, n_warmup_steps=third, interval_steps=third
+        75.0,  # Optuna's percentile is the share that goes on
+        n_startup_trials=4,
+        n_warmup_steps=third,
+        interval_steps=third,
     ),
     "halving": lambda third: optuna.pruners.SuccessiveHalvingPruner(min_resource=third + 1, reduction_factor=2),
     "none": lambda third: optuna.pruners.NopPruner(),

@@ -12,7 +12,7 @@ from pan_core.errors import ConfigError, PanError
 from pan_core.tuning.search import Tools, repeat
 from pan_core.tuning.space import Choice, Space
 from pan_core.tuning.storage import open_storage
-from pan_core.tuning.study import SAMPLERS, Study, step_of
+from pan_core.tuning.study import PRUNERS, SAMPLERS, Study, step_of
 
 
 def test_the_budget_counts_complete_trials_only(journal, tmp_path):
@@ -220,3 +220,23 @@ def test_another_study_under_the_same_name_is_refused_before_any_trial(journal, 
     work(Study(plan(trials=1), open_storage(journal)), tmp_path)
     with pytest.raises(ConfigError, match=said):
         Study(dataclasses.replace(plan(), **change), open_storage(journal))
+
+
+def test_quarter_gives_up_the_lowest_quarter_after_each_third():
+    """Twenty trials at every rank: 15 go on from the first look."""
+    pruner = PRUNERS["quarter"](2)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    for rank in range(20):
+        other = study.ask()
+        other.report(float(rank), 2)
+        study.tell(other, float(rank))
+    given_up = []
+    for rank in range(20):
+        other = study.ask()
+        other.report(rank + 0.5, 1)
+        assert not other.should_prune()
+        other.report(rank + 0.5, 2)
+        given_up.append(other.should_prune())
+        study.tell(other, state=TrialState.FAIL)
+    assert sum(given_up) == 5
+    assert given_up == sorted(given_up, reverse=True)
