@@ -6,7 +6,7 @@
 import argparse
 import logging
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,12 @@ RETRIES = {"fetch": 2, "pose": 2}
 RETRY_DELAY_S = 30
 
 
-def _may_pass_next_time(_task: Any, _run: Any, state: Any) -> bool:
-    return not isinstance(state.result(raise_on_failure=False), LockedError)
+def unless(lasting: type[Exception]) -> Callable[[Any, Any, Any], bool]:
+    """When a task is tried again: not where it ended with an error that another try would only meet again."""
+    return lambda _task, _run, state: not isinstance(state.result(raise_on_failure=False), lasting)
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=_may_pass_next_time)
+@task(cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=unless(LockedError))
 def run_stage(name: str, folder: Path, force: bool = False) -> None:
     """Bring one DVC stage up to date; its output is the task's log.
 

@@ -20,7 +20,7 @@ from prefect.states import Completed
 from ruamel.yaml import YAML
 
 from flows.form import Overrides
-from flows.pan import prepare, run_stages
+from flows.pan import prepare, run_stages, unless
 from flows.reproduce import environment_of, project_root
 from flows.results import show_results
 from flows.server import reachable_server
@@ -48,16 +48,8 @@ NOTHING_NEW, PROMOTED, NOT_PROMOTED = "NothingNew", "Promoted", "Refused"
 """Names of the states in which a retraining ends well."""
 
 
-def _may_pass_next_time(_task: Any, _run: Any, state: State[Any]) -> bool:
-    return not isinstance(state.result(raise_on_failure=False), DataError)
-
-
 @task(
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=2,
-    retry_delay_seconds=30,
-    retry_condition_fn=_may_pass_next_time,
+    cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=30, retry_condition_fn=unless(DataError)
 )
 def fetch_deliveries(source: str, incoming: Path) -> list[str]:
     """Bring whole deliveries from S3 into the inbox."""

@@ -226,26 +226,23 @@ class Footage:
         """Compare folders and ledger; what a killed process copied but did not enter is dropped, it still lies in the inbox."""
         if not self.folder.is_dir():
             return
-        entered, there = {entry["name"] for entry in self.taken}, {folder.name for folder in folders(self.folder)}
+        taken, there = self.taken, {folder.name for folder in folders(self.folder)}
+        entered = {entry["name"] for entry in taken}
         if lost := sorted(entered - there):
             raise DataError(f"{self.folder}: {', '.join(lost)} is gone; {BRING_BACK}")
         if strange := sorted(there - entered - set(arrived)):
             raise DataError(f"{self.folder}: {', '.join(strange)} is not in {LEDGER}; move it away, or {BRING_BACK}")
-        for entry in self.taken:
-            videos = [self.folder / entry["name"] / video for video in entry["hashes"]]
-            if absent := [path for path in videos if not path.is_file()]:
-                raise DataError(f"{self.folder}: {len(absent)} videos are gone, such as {absent[0]}; {BRING_BACK}")
+        videos = (self.folder / entry["name"] / video for entry in taken for video in entry["hashes"])
+        if absent := [path for path in videos if not path.is_file()]:
+            raise DataError(f"{self.folder}: {len(absent)} videos are gone, such as {absent[0]}; {BRING_BACK}")
         for name in there - entered:
             shutil.rmtree(self.folder / name)
 
 
 def _doubles(delivery: Delivery) -> list[str]:
     """Videos that another one of the same delivery is the same as."""
-    kept = list(delivery.hashes.values())
-    return sorted(
-        (name for name, digest in delivery.hashes.items() if kept.count(digest) > 1),
-        key=lambda name: delivery.hashes[name],
-    )
+    hashes = pd.Series(delivery.hashes)
+    return list(hashes[hashes.duplicated(keep=False)].sort_values(kind="stable").index)
 
 
 def _classes_of_both(clips: pd.DataFrame, split: str) -> int:

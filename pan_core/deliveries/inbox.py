@@ -153,7 +153,10 @@ def _label_faults(manifest: Manifest, rules: Rules) -> Iterable[str]:
         yield f"all of one class ({', '.join(labels)}), and there is no other footage to tell it from"
     column = {"day": "recorded_at"}.get(rules.group, rules.group)
     if column and (lacking := int((manifest.rows[column] == "").sum())):
-        yield f"{lacking} of {len(manifest.rows)} rows have no {column}, by which clips are kept out of training; fill in that column of the manifest, or {column} in the data of the tasks of Label Studio"
+        yield (
+            f"{lacking} of {len(manifest.rows)} rows have no {column}, by which clips are kept out of training; fill in that column "
+            f"of the manifest, or {column} in the data of the tasks of Label Studio"
+        )
 
 
 def _unusable(manifest: Manifest, videos: dict[str, Path], rules: Rules, context: Context) -> Iterable[str]:

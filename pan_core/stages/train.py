@@ -134,8 +134,8 @@ def _champion(params: Params, model: ModelParams, material: Material) -> Weights
     folder = registry.fetch(version, paths.cache() / "registry")
     loaded, learnt = load_model(folder), lineage(folder)
     differences = list(_differences(loaded, model, material))
-    testing = set().union(*(_testing(material, split) for split in params.split.splits))
-    if learnt is None or learnt & testing:
+    parts = material.clips[[f"split{split}" for split in params.split.splits]]
+    if learnt is None or learnt & set(groups_of(material.clips[(parts == "test").any(axis=1)])):
         what = "shares groups with the test clips" if learnt else "is not known"
         print(f"training does not start from version {version.number}: what it learnt from {what}")
         return None
@@ -146,11 +146,6 @@ def _champion(params: Params, model: ModelParams, material: Material) -> Weights
         return None
     same_heads = (list(loaded.labels), list(loaded.actions)) == (material.classes, material.actions)
     return dict(loaded.model.state_dict()) if same_heads else body(loaded.model)
-
-
-def _testing(material: Material, split: int) -> set[str]:
-    """Groups of the test clips of a split."""
-    return set(groups_of(material.clips[material.clips[f"split{split}"] == "test"]))
 
 
 def _differences(loaded: LoadedModel, model: ModelParams, material: Material) -> Iterator[str]:

@@ -296,7 +296,7 @@ def test_a_holdout_whose_video_is_gone_is_refused(footage, incoming, context, tm
     receive(footage, incoming, context)
     path = footage.folder / hold_out(footage, context).videos[0]
     path.unlink()
-    with pytest.raises(DataError, match=r"1 videos that decide or validate are gone"):
+    with pytest.raises(DataError, match="1 videos that decide or validate are gone"):
         catalogue(footage, tmp_path, context)
 
 
