@@ -14,7 +14,7 @@ LENGTH = {"epochs": 45, "least_steps": 2400}
 
 
 PRETRAINED_ON: dict[str, str] = {}
-"""Where a dataset of few clips begins, by name. Penn Action helps JHMDB-14 on clips that no split tests, and one seed of the
+"""Where a dataset of few clips begins, by name. Penn Action helps JHMDB-14 on clips that no split tests, and five seeds of the
 official splits showed no gain (docs/decisions.md)."""
 
 
