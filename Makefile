@@ -40,8 +40,8 @@ lint: $(READY) ## ruff and mypy
 	ruff format --check .
 	mypy
 
-serve: $(READY) ## serve the Prefect deployment pan/full-pipeline
-	python -m flows.serve
+serve: $(READY) ## serve the Prefect deployments; SOURCE=s3://bucket/prefix brings footage from there
+	python -m flows.serve $(if $(SOURCE),--source $(SOURCE))
 
 ui: $(READY) ## open the MLflow UI on port 5000
 	pan ui --port 5000

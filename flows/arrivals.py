@@ -3,18 +3,20 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from uuid import UUID
 
 from filelock import FileLock, Timeout
 from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
 
 from flows.retrain import BUSY, LOCK
-from pan_core.deliveries.inbox import MARKER, folders, is_whole
+from pan_core.deliveries.inbox import MARKER, WITHDRAWN, folders
 
 LOOK_EVERY_S = 15.0
 Delivered = dict[str, int]
-"""Whole folders by name, with the time of their marker: one that was refused and is put right has a new marker."""
+"""Markers of whole and withdrawn folders, with their times: a folder that is put right has a new marker."""
 
 
 class Arrivals:
@@ -47,7 +49,10 @@ class Arrivals:
             self._under_way = None
             self._seen |= delivered if served else {}
         arrived = folders(self._incoming) if self._incoming.is_dir() else []
-        now = {folder.name: (folder / MARKER).stat().st_mtime_ns for folder in arrived if is_whole(folder)}
+        now = {
+            f"{folder.name}/{mark}": (folder / mark).stat().st_mtime_ns
+            for folder, mark in product(arrived, (MARKER, WITHDRAWN)) if (folder / mark).is_file()
+        }  # fmt: skip
         if now.items() - self._seen.items() and not self._busy():
             self._under_way = now, self._start()
 
@@ -84,13 +89,19 @@ def _at_work() -> bool:
 
 def _run_of(deployment: UUID) -> Callable[[], bool | None]:
     with get_client(sync_client=True) as client:
-        run = client.create_flow_run_from_deployment(deployment, name=None)
+        started = client.create_flow_run_from_deployment(deployment, name=None)
 
     def ended() -> bool | None:
-        with get_client(sync_client=True) as client:
-            state = client.read_flow_run(run.id).state
+        try:
+            with get_client(sync_client=True) as client:
+                run = client.read_flow_run(started.id)
+        except ObjectNotFound:  # somebody deleted it
+            return True
+        state = run.state
         if state is None or not state.is_final():
             return None
-        return not state.is_cancelled() and BUSY not in (state.message or "")
+        # One that a person cancelled had begun, and is not begun again; one that had to give way to another had not.
+        gave_way = state.is_cancelled() and run.start_time is None
+        return not gave_way and BUSY not in (state.message or "")
 
     return ended

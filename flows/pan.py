@@ -43,26 +43,34 @@ def run_stage(name: str, folder: Path, force: bool = False) -> None:
     reproduce(name, folder, get_run_logger().info, force=force)
 
 
-def run_stages(folder: Path, targets: Iterable[str] | None = None, *, forced: Collection[str] = ()) -> None:
+def run_stages(
+    folder: Path, targets: Iterable[str] | None = None, *, forced: Collection[str] = (), done: Collection[str] = ()
+) -> list[str]:
     """Bring stages up to date, each as a task of the flow that calls this.
 
     Args:
         folder: The project's root, or a workspace.
         targets: Stages; all where None. In a workspace, which may be new, those that they rest on too.
         forced: Stages that run although DVC holds them to be up to date.
+        done: Stages that are up to date for certain and need not be asked.
+
+    Returns:
+        Those that were brought up to date.
 
     Raises:
         PanError: Where a stage fails or a target is no stage.
     """
     if targets is not None and folder != project_root():
         targets = with_upstream(folder, targets)
-    for name in select(stage_order(folder), targets):
+    names = [name for name in select(stage_order(folder), targets) if name not in done]
+    for name in names:
         run_stage.with_options(
             name=f"stage:{name}",
             task_run_name=f"stage:{name}",
             retries=RETRIES.get(name, 0),
             retry_delay_seconds=RETRY_DELAY_S,
         )(name, folder, name in forced)
+    return names
 
 
 def prepare(overrides: Mapping[str, Any], name: str = "") -> Path:

@@ -12,11 +12,19 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pan_core.errors import PanError
+from pan_core.errors import GateError, PanError
 from pan_core.stages.paths import CACHE_VARIABLE, MIRROR_VARIABLE
 
 PIPELINE = "dvc.yaml"
 TAIL_LINES = 20
+DVC_SAYS = (
+    "ERROR: failed to reproduce",
+    "Running stage",
+    "> ",
+    "To track the changes",
+    "Use `dvc push`",
+    "Updating lock file",
+)
 PROGRESS_EVERY_S = 10.0
 GRACE_S = 5.0
 
@@ -27,6 +35,22 @@ class StageError(PanError):
 
 class LockedError(StageError):
     """Another DVC run is at work in this project."""
+
+
+class RefusedError(StageError):
+    """What the stage measured is outside the bounds of params.yaml; the message is the stage's own.
+
+    Attributes:
+        stage: Its name.
+    """
+
+    def __init__(self, stage: str, reason: str) -> None:
+        self.stage, self.reason = stage, reason
+        super().__init__(f"stage {stage}: {reason}")
+
+    def __reduce__(self) -> tuple[type["RefusedError"], tuple[str, str]]:
+        """Both arguments, so that it can go from one process to another."""
+        return type(self), (self.stage, self.reason)
 
 
 def project_root() -> Path:
@@ -155,6 +179,10 @@ def _failure(name: str, code: int, tail: list[str]) -> StageError:
             f"stage {name!r}: another DVC run is at work in this project; wait until it ends, or end it, "
             f"then start this one again: finished stages are kept\n{output}"
         )
+    if any(line.endswith(f"exited with {GateError.exit_status}") for line in tail):
+        own = [line for line in tail if not line.startswith(DVC_SAYS)]
+        begin = max((number for number, line in enumerate(own) if line.startswith("error: ")), default=0)
+        return RefusedError(name, "\n".join(own[begin:]).removeprefix("error: "))
     return StageError(
         f"stage {name!r}: `dvc repro --single-item {name}` ended with exit status {code}; put right what its last "
         f"lines say, then run again: finished stages are kept\n{output}"

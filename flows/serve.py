@@ -1,5 +1,6 @@
 """`python -m flows.serve`: offer the flows as deployments, and watch the inbox, until interrupted."""
 
+import argparse
 import asyncio
 import signal
 import sys
@@ -30,8 +31,11 @@ LOCK = Path(".cache/prefect/serve.lock")
 POLL_S = 2.0
 
 
-def deployments() -> dict[str, RunnerDeployment]:
+def deployments(source: str = "") -> dict[str, RunnerDeployment]:
     """The deployments by their full names, as prefect.yaml states them for a work pool; they keep the project's absolute path.
+
+    Args:
+        source: Where deliveries come from beside the inbox, such as s3://bucket/prefix.
 
     DVC allows one run a workspace. A run that is asked for while another is at work is cancelled, not queued: the
     next one does whatever is left.
@@ -49,6 +53,7 @@ def deployments() -> dict[str, RunnerDeployment]:
             name=_own_name(RETRAINING),
             description="Takes new footage, trains a challenger, and promotes it if it is no worse than the champion.",
             cron=EVERY_NIGHT,
+            parameters={"source": source},
             concurrency_limit=one_at_a_time,
         ),
     }
@@ -103,6 +108,9 @@ class PatientRunner(Runner):
 
 def main() -> int:
     """Serve until SIGINT or SIGTERM; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m flows.serve", description="Offer the flows as deployments.")
+    parser.add_argument("--source", default="", help="where deliveries come from, such as s3://bucket/prefix")
+    source = parser.parse_args().source
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
@@ -111,7 +119,7 @@ def main() -> int:
                 print(f"{closed} run(s) that a killed process left behind are marked as crashed")
             # No limit on processes: a surplus run must be taken up to be cancelled by the deployment's limit.
             runner = PatientRunner(pause_on_shutdown=False, limit=None, query_seconds=POLL_S)
-            ids = {name: cast(UUID, runner.add_deployment(each)) for name, each in deployments().items()}
+            ids = {name: cast(UUID, runner.add_deployment(each)) for name, each in deployments(source).items()}
             for deployment_id in ids.values():
                 _settle(deployment_id)
             print(_instructions(api_url, embedded), flush=True)

@@ -34,7 +34,7 @@ class _Commands(typer.core.TyperGroup):
             return super().invoke(ctx)
         except PanError as error:
             typer.echo(f"error: {error}", err=True)
-            sys.exit(1)
+            sys.exit(error.exit_status)
 
 
 app.info.cls = _Commands

@@ -103,8 +103,9 @@ class Params(Section):
 
     def recipe(self) -> str:
         """Hash of every value but those that the retraining flow sets itself."""
-        own = self.retrain.model_copy(update={"champion": 0, "data_version": ""})
-        return self.model_copy(update={"retrain": own}).fingerprint()
+        retrain = self.retrain.model_copy(update={"champion": 0, "data_version": ""})
+        surveillance = self.surveillance.model_copy(update={"group": "auto"})
+        return self.model_copy(update={"retrain": retrain, "surveillance": surveillance}).fingerprint()
 
     def flat(self) -> dict[str, object]:
         """Values as `section.name`, the form in which MLflow shows them."""

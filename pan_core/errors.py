@@ -9,6 +9,8 @@ from collections.abc import Sequence
 class PanError(Exception):
     """Something a user can put right: says what was wrong, where, what was expected and what to do."""
 
+    exit_status = 1
+
 
 class ConfigError(PanError):
     """Parameters that cannot be used; carries every fault that was found, not only the first."""
@@ -34,3 +36,6 @@ class VideoError(DataError):
 
 class GateError(PanError):
     """A measured value is outside the bound that params.yaml sets for it."""
+
+    exit_status = 65
+    """Of a command that it ends, so that whoever called the command knows it from other faults: EX_DATAERR of sysexits.h."""

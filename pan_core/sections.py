@@ -251,6 +251,7 @@ class PromoteParams(Section):
     accuracy_margin: Share = 0.02
     class_margin: Share = 0.2
     min_clips: Positive = 20
+    min_class_clips: Positive = 5
 
 
 class DriftParams(Section):

@@ -98,11 +98,13 @@ class Catalogue:
         clips: Clip table; a split column for each official split, none where there are none.
         quarantine: Quarantine table: clips whose file is damaged, rows of a list that say nothing sensible.
         missing: Ids of clips that a list names and that are not on disk.
+        grouping: What clips of one group have in common, one of `holdout.GROUPINGS`; empty where that is the dataset's own.
     """
 
     clips: pd.DataFrame
     quarantine: pd.DataFrame
     missing: tuple[str, ...] = ()
+    grouping: str = ""
 
 
 class Dataset(ABC):

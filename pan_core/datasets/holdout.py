@@ -4,6 +4,8 @@ What is drawn anew with every delivery would sooner or later test a champion on 
 that validate: a training that starts from the champion must not have seen them.
 """
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,18 @@ SPLIT = "split1"
 GROUPINGS = ("subject", "camera", "day", "video")
 """What clips may share that a model could learn instead of the action, in the order of preference."""
 
+NAMED = ("subject", "camera")
+"""Those that people write by hand."""
+
 BRING_BACK = "`dvc checkout data/footage.dvc` brings back the footage as it was last trained on"
+
+
+def plain_name(name: str) -> str:
+    """A name without case, spaces and marks: "Subject 1" and "subject_1" are one.
+
+    Else the one would be learnt from and test the other.
+    """
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold()) or name
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,7 @@ videos in it are the test part of the one split; see `pan_core.datasets.holdout`
 """
 
 import logging
-import re
 import shutil
-import unicodedata
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -17,7 +15,7 @@ import pandas as pd
 
 from pan_core.datasets import spans
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts
-from pan_core.datasets.holdout import GROUPINGS, HOLDOUT, SPLIT, Holdout
+from pan_core.datasets.holdout import GROUPINGS, HOLDOUT, SPLIT, Holdout, plain_name
 from pan_core.datasets.manifests import Manifest, read_any, read_manifest, write_manifest
 from pan_core.datasets.manifests.manifest import MANIFEST_NAME, video_files
 from pan_core.datasets.probing import probe_all
@@ -99,19 +97,22 @@ class Surveillance(Dataset):
         if clips.empty:
             reason = f", such as {failed['reason'].iloc[0]}" if len(failed) else ""
             raise DataError(f"{folder}: none of {len(rows)} labelled spans can be used{reason}")
-        holdout = Holdout.read(folder / HOLDOUT) if (folder / HOLDOUT).is_file() else None
-        if holdout:
+        rows = rows.loc[clips.index]
+        if (folder / HOLDOUT).is_file():
+            holdout = Holdout.read(folder / HOLDOUT)
             # Its parts go by videos, so a group need not be joined with those that it shares a video with.
-            clips["group"] = _groupings(rows.loc[clips.index])[holdout.group]
+            grouping, clips["group"] = holdout.group, groupings(rows)[holdout.group]
             clips[SPLIT] = holdout.split(clips["path"], clips["group"])
         else:
-            clips["group"] = group_of(clips, rows.loc[clips.index], self.grouping(context))
+            grouping = self.grouping(context)
+            grouping = best_grouping(rows) if grouping == AUTO else grouping
+            clips["group"] = group_of(clips, rows, grouping)
         clips["path"] = VIDEOS + "/" + clips["path"]
         stored = read_table("quarantine", folder / QUARANTINE)
         # The source had lines of the same numbers.
         again = manifest.quarantine.assign(clip_id="stored " + manifest.quarantine["clip_id"])
         quarantine = pd.concat([stored, again, failed], ignore_index=True)
-        return Catalogue(clips.reset_index(drop=True), quarantine, missing=tuple(missing))
+        return Catalogue(clips.reset_index(drop=True), quarantine, missing=tuple(missing), grouping=grouping)
 
     def segments(self, folder: Path, clips: pd.DataFrame) -> pd.DataFrame:
         """All labels that hold in each clip's frames, its own among them."""
@@ -135,7 +136,7 @@ def group_of(clips: pd.DataFrame, rows: pd.DataFrame, grouping: str) -> pd.Serie
         DataError: Where a grouping was asked for that some rows lack.
     """
     rows = rows.assign(video=clips["path"])
-    values = _groupings(rows)
+    values = groupings(rows)
     if grouping == AUTO:
         grouping = best_grouping(rows)
     elif grouping not in GROUPINGS:
@@ -151,11 +152,12 @@ def group_of(clips: pd.DataFrame, rows: pd.DataFrame, grouping: str) -> pd.Serie
 
 def best_grouping(rows: pd.DataFrame) -> str:
     """The first of `GROUPINGS` that is given for every row of a manifest and has two values or more; else "video"."""
-    values = _groupings(rows)
+    values = groupings(rows)
     return next(name for name in GROUPINGS if name == "video" or _serves(values[name]))
 
 
-def _groupings(rows: pd.DataFrame) -> pd.DataFrame:
+def groupings(rows: pd.DataFrame) -> pd.DataFrame:
+    """What each row of a manifest says of every one of `GROUPINGS`; empty where it says nothing."""
     return pd.DataFrame(
         {
             "subject": _one_spelling(rows["subject"]),
@@ -168,12 +170,8 @@ def _groupings(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _one_spelling(names: pd.Series) -> pd.Series:
-    """Names that differ in case, spaces and marks only, as the first of them is spelt.
-
-    "Subject 1" and "subject_1" are one, or the one would be learnt from and test the other.
-    """
-    plain = names.map(lambda name: re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", name).casefold()) or name)
-    return names.groupby(plain).transform("first")
+    """Names that are one when written plainly, as the first of them is spelt."""
+    return names.groupby(names.map(plain_name)).transform("first")
 
 
 def _serves(values: pd.Series) -> bool:

@@ -19,6 +19,9 @@ from pan_core.files import sha256_of
 MARKER = "_SUCCESS"
 """Empty file that a sender puts into a delivery last, as Hadoop and Spark do: what has it is whole."""
 
+WITHDRAWN = "_WITHDRAWN"
+"""Empty file that takes a delivery back out of the footage."""
+
 SHOWN = 3
 _DATED = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[._-].+)?")
 

@@ -81,7 +81,7 @@ def fetch_deliveries(address: str, incoming: Path, *, progress: Progress | None 
     """Download the finished deliveries that are not in the inbox.
 
     A delivery is a folder directly below the prefix with `_SUCCESS` in it. It appears in the inbox whole or not at
-    all; those that were finished before another one failed stay. One whose names could not be kept inside its folder
+    all; one that cannot be had keeps none of the others. One whose names could not be kept inside its folder
     is refused with a warning, and the others go on.
 
     Args:
@@ -101,8 +101,17 @@ def fetch_deliveries(address: str, incoming: Path, *, progress: Progress | None 
     with _explained(address, client):
         found = [_listed(client, bucket, prefix, name) for name in _names(client, bucket, prefix, incoming)]
         deliveries = [delivery for delivery in found if delivery]
-        meter = _Meter(sum(delivery.size for delivery in deliveries), progress)
-        return [_bring(client, bucket, delivery, incoming, meter) for delivery in deliveries]
+    meter = _Meter(sum(delivery.size for delivery in deliveries), progress)
+    brought, faults = [], []
+    for delivery in deliveries:
+        try:
+            with _explained(address, client):
+                brought.append(_bring(client, bucket, delivery, incoming, meter))
+        except DataError as error:
+            faults.append(f"{delivery.name}: {error}")
+    if faults:
+        raise DataError("\n".join(faults))
+    return brought
 
 
 def parse_address(address: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pan_core.benchmark.statistics import compare
 from pan_core.errors import DataError
+from pan_core.registry.lineage import Lineage
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,13 @@ class Judged:
         name: Of the model, for people.
         hits: Whether each holdout clip was recognised, by clip id.
         labels: Classes that the model knows.
-        groups: Groups that it was trained or validated on; None where nobody knows.
+        learnt: What it was trained and validated on; None where nobody knows.
     """
 
     name: str
     hits: Mapping[str, bool]
     labels: frozenset[str]
-    groups: frozenset[str] | None
+    learnt: Lineage | None
 
     @property
     def accuracy(self) -> float:
@@ -56,11 +57,11 @@ class Holdout:
 
     Attributes:
         labels: True class by clip id.
-        groups: Group by clip id.
+        lineage: Where the clips come from.
     """
 
     labels: Mapping[str, str]
-    groups: Mapping[str, str]
+    lineage: Lineage
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,14 @@ class Margins:
     Attributes:
         accuracy: The lower end of the 95 % interval of its accuracy minus the champion's must not be below minus this.
         class_accuracy: No class may lose more than this share of its holdout clips.
-        clips: Of so few that a bootstrap of them says little nothing is concluded.
+        clips: With fewer a bootstrap says little, and nothing is concluded.
+        class_clips: A class with fewer is not judged by itself: a single clip would decide.
     """
 
     accuracy: float
     class_accuracy: float
     clips: int = 1
+    class_clips: int = 1
 
 
 @dataclass(frozen=True)
@@ -149,13 +152,14 @@ def decide(
 
 
 def _unseen(model: Judged, holdout: Holdout) -> Check:
-    if not model.groups:
-        return Check(
-            f"groups of the holdout, {model.name}", False, "what it was trained on is not known", "none shared"
-        )
-    shared = sorted(set(holdout.groups.values()) & model.groups)
-    found = f"shares {_some(shared)} with its training" if shared else "shares none with its training"
-    return Check(f"groups of the holdout, {model.name}", not shared, found, "none")
+    shared = model.learnt.shared_with(holdout.lineage) if model.learnt else None
+    if shared is not None:
+        found = f"shares {_some(shared)} with its training" if shared else "shares none with its training"
+    elif model.learnt:
+        found = f"not known: its training was grouped by {model.learnt.grouping or 'the dataset'}, the holdout is by {holdout.lineage.grouping or 'the dataset'}"
+    else:
+        found = "what it was trained on is not known"
+    return Check(f"groups of the holdout, {model.name}", shared == [], found, "none")
 
 
 def _labels(challenger: Judged, champion: Judged) -> Check:
@@ -178,17 +182,25 @@ def _accuracy(challenger: Judged, champion: Judged, margins: Margins) -> Check:
 
 
 def _classes(challenger: Judged, champion: Judged, holdout: Holdout, margins: Margins) -> Check:
-    drops = {}
+    drops, few = {}, []
     for label in sorted(set(holdout.labels.values())):
         own = [clip for clip, name in holdout.labels.items() if name == label]
+        if len(own) < margins.class_clips:
+            few.append(f"{label} ({len(own)})")
+            continue
         drops[label] = sum(champion.hits[clip] - challenger.hits[clip] for clip in own) / len(own)
-    worst = max(drops, key=lambda label: drops[label])
     fallen = [
         f"{label} by {100 * drop:.0f} points" for label, drop in drops.items() if drop > margins.class_accuracy + 1e-9
     ]
-    found = (
-        f"fell: {', '.join(fallen)}" if fallen else f"largest fall {100 * max(0, drops[worst]):.0f} points ({worst})"
-    )
+    if fallen:
+        found = f"fell: {', '.join(fallen)}"
+    elif drops:
+        worst = max(drops, key=lambda label: drops[label])
+        found = f"largest fall {100 * max(0, drops[worst]):.0f} points ({worst})"
+    else:
+        found = "none judged"
+    if few:
+        found += f"; fewer than {margins.class_clips} clips of {_some(few)}"
     if unjudged := sorted(challenger.labels - set(holdout.labels.values())):
         found += f"; no clip of the holdout shows {_some(unjudged)}"
     return Check("each class", not fallen, found, f"at most {100 * margins.class_accuracy:.0f} points each")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pan_core.errors import PanError
-from pan_core.files import atomic_path, read_json
+from pan_core.files import atomic_path
 from pan_core.tracking import open_client, store_uri
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -15,8 +15,11 @@ SHA256, DATA, RECIPE = "model_sha256", "data", "pan.recipe"
 DECISION, ROLLED_BACK = "pan.decision", "pan.rolled_back"
 """Tags of a version: hashes of its weights, data and parameters; what was decided of it; whether a person took it back."""
 
-LINEAGE, PROFILE = "lineage.json", "profile.parquet"
-"""Files of a version beside those of the model: groups that it learnt from, and what the clips are like that it learnt from."""
+BEGAN_WITH = "pan.champion"
+"""Tag of a version: the champion when it was trained, 0 for none."""
+
+PROFILE = "profile.parquet"
+"""File of a version beside those of the model: what the clips are like that it learnt from."""
 
 _CHAMPIONS = "pan.champions"
 """Tag of the registered model: its champions in the order of their promotions, for the way back."""
@@ -88,8 +91,11 @@ class Registry:
 
     def trained(self, data: str, recipe: str) -> Version | None:
         """The newest version of these data and parameters that was decided on, None where there is none."""
-        decided = [version for version in self.versions() if version.tags.get(DECISION)]
-        return next((v for v in decided if (v.tags.get(DATA), v.tags.get(RECIPE)) == (data, recipe)), None)
+        return self._newest(data, recipe, decided=True)
+
+    def undecided(self, data: str, recipe: str) -> Version | None:
+        """Likewise, one whose decision was never finished."""
+        return self._newest(data, recipe, decided=False)
 
     def champion(self) -> Version | None:
         """The version in use, None before the first promotion."""
@@ -100,8 +106,10 @@ class Registry:
         version = self.version(number)
         if CHAMPION in version.aliases:
             return
-        self._remember([*self._champions(), number])
+        # The alias first: `_champions` enters what it points to, where this is killed in between.
+        champions = self._champions()
         self._client.set_registered_model_alias(self.name, CHAMPION, str(number))
+        self._remember([*champions, number])
         if CHALLENGER in version.aliases:
             self._client.delete_registered_model_alias(self.name, CHALLENGER)
         if version.tags.get(ROLLED_BACK):
@@ -123,8 +131,9 @@ class Registry:
             raise PanError(
                 f"{self.name}: the champions before version {champions[-1]} were deleted; none to go back to"
             )
-        self._client.set_registered_model_alias(self.name, CHAMPION, str(before[-1]))
+        # The alias last, likewise.
         self._remember(before)
+        self._client.set_registered_model_alias(self.name, CHAMPION, str(before[-1]))
         decided = self.version(champions[-1]).tags.get(DECISION, "")
         self.tag(champions[-1], DECISION, f"rolled back to version {before[-1]}; before: {decided or 'not decided'}")
         self.tag(champions[-1], ROLLED_BACK, "yes")
@@ -157,6 +166,10 @@ class Registry:
                 ) from error
         return folder
 
+    def _newest(self, data: str, recipe: str, *, decided: bool) -> Version | None:
+        found = [v for v in self.versions() if (v.tags.get(DATA), v.tags.get(RECIPE)) == (data, recipe)]
+        return next((version for version in found if bool(version.tags.get(DECISION)) == decided), None)
+
     def _model(self) -> Any:
         from mlflow.exceptions import MlflowException
 
@@ -180,13 +193,6 @@ class Registry:
 
     def _remember(self, champions: list[int]) -> None:
         self._client.set_registered_model_tag(self.name, _CHAMPIONS, json.dumps(champions))
-
-
-def lineage(folder: Path) -> frozenset[str] | None:
-    """Groups that a registered model learnt from, itself or by the weights that it began with; None where its files do not say."""
-    if not (folder / LINEAGE).is_file():
-        return None
-    return frozenset(read_json(folder / LINEAGE).get("groups", ()))
 
 
 def registry_of(dataset: str) -> Registry:

@@ -4,6 +4,7 @@ It decides nothing: a challenger is judged by what it recognises. It says what a
 """
 
 from pan_core.config import Params
+from pan_core.errors import PanError
 from pan_core.model.store import load_model
 from pan_core.quality.comparison import DriftSettings
 from pan_core.quality.drift import write_drift
@@ -20,7 +21,7 @@ def run(params: Params, tracked: Run) -> dict:
     """Compare the clips to learn from that are new with those of the registered version `retrain.champion`.
 
     Raises:
-        PanError: Where the version or its files are gone.
+        PanError: Where there is no such version.
     """
     replace_folder(paths.DRIFT)
     found = _compared(params, tracked)
@@ -33,7 +34,11 @@ def _compared(params: Params, tracked: Run) -> dict:
         return {"verdict": "no champion to compare with"}
     registry = registry_of(params.dataset)
     version = registry.version(params.retrain.champion)
-    folder = registry.fetch(version, paths.cache() / "registry")
+    try:
+        folder = registry.fetch(version, paths.cache() / "registry")
+    except PanError as error:
+        print(error)
+        return {"verdict": f"the files of version {version.number} cannot be had"}
     if not (folder / PROFILE).is_file():
         return {"verdict": f"version {version.number} does not say what its footage was like"}
     reference, material = read_table("profile", folder / PROFILE), read_material()

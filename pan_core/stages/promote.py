@@ -7,25 +7,24 @@ from pathlib import Path
 import pandas as pd
 
 from pan_core.config import Params
-from pan_core.datasets.splits import groups_of
 from pan_core.errors import PanError
 from pan_core.files import scratch_folder, sha256_of, write_json
 from pan_core.model.store import load_model
 from pan_core.pose.store import PoseSet
 from pan_core.quality.profiles import profile
 from pan_core.registry.decision import Check, Decision, Holdout, Judged, Margins, decide
+from pan_core.registry.lineage import LINEAGE, Lineage
 from pan_core.registry.models import (
+    BEGAN_WITH,
     CHAMPION,
     DATA,
     DECISION,
-    LINEAGE,
     PROFILE,
     RECIPE,
     ROLLED_BACK,
     SHA256,
     Registry,
     Version,
-    lineage,
     registry_of,
 )
 from pan_core.registry.page import write_page
@@ -63,7 +62,9 @@ def run(params: Params, tracked: Run) -> dict:
     )
     tracked.artifact(paths.PROMOTION)
     tracked.tag(DECISION, reason)
-    outcome = decision.as_dict() | {"version": version.number, "reason": reason, "others": others}
+    outcome = decision.as_dict() | {
+        "version": version.number, "reason": reason, "others": others, "already": already and decided,
+    }  # fmt: skip
     print(f"{registry.name} version {version.number}: {reason}", flush=True)
     _write_summary(params, registry, outcome)
     return outcome
@@ -76,16 +77,16 @@ class _Workspace:
     Attributes:
         model: Its folder.
         learnt: Clips that it was trained or validated on.
-        inherited: Groups that the version had learnt from whose weights it began with.
         test: Clips that decide.
         poses: Poses of all clips.
+        grouping: What clips of one group have in common.
     """
 
     model: Path
     learnt: pd.DataFrame
-    inherited: frozenset[str]
     test: pd.DataFrame
     poses: PoseSet
+    grouping: str
 
     @classmethod
     def of(cls, params: Params) -> "_Workspace":
@@ -93,23 +94,21 @@ class _Workspace:
         split, material = params.split.splits[0], read_material()
         parts = material.clips[f"split{split}"]
         learnt = material.clips[parts.isin(["train", "val"])]
-        model = paths.model_folder("online", split)
-        return cls(model, learnt, _inherited(params, model), material.clips[parts == "test"], material.poses)
+        grouping = result_of("split")["grouping"]
+        return cls(
+            paths.model_folder("online", split), learnt, material.clips[parts == "test"], material.poses, grouping
+        )
 
-    @property
-    def groups(self) -> frozenset[str]:
-        """Groups that it learnt from."""
-        return frozenset(groups_of(self.learnt)) | self.inherited
+    def lineage(self, clips: pd.DataFrame) -> Lineage:
+        """Where clips come from."""
+        return Lineage.of(clips, self.poses.index, self.grouping)
 
     @property
     def holdout(self) -> Holdout:
-        """True classes and groups of the test clips."""
-        ids = self.test["clip_id"]
-        return Holdout(
-            dict(zip(ids, self.test["label"], strict=True)), dict(zip(ids, groups_of(self.test), strict=True))
-        )
+        """The test clips."""
+        return Holdout(dict(zip(self.test["clip_id"], self.test["label"], strict=True)), self.lineage(self.test))
 
-    def judged(self, name: str, folder: Path, groups: frozenset[str] | None) -> Judged:
+    def judged(self, name: str, folder: Path, learnt: Lineage | None) -> Judged:
         """What a model makes of the test clips; a class that it does not know is a mistake."""
         loaded = load_model(folder)
         samples = build_samples(
@@ -121,7 +120,7 @@ class _Workspace:
         said = predict(loaded.model, samples)
         right = said.probabilities.argmax(axis=1) == samples.labels
         return Judged(
-            name, dict(zip(said.clip_ids.tolist(), right.tolist(), strict=True)), frozenset(loaded.labels), groups
+            name, dict(zip(said.clip_ids.tolist(), right.tolist(), strict=True)), frozenset(loaded.labels), learnt
         )
 
 
@@ -137,7 +136,7 @@ def _registered(params: Params, workspace: _Workspace, registry: Registry, track
     # A folder for these weights alone: a run that goes on after a kill may have logged others before.
     folder = f"model-{digest[:12]}"
     tracked.artifact(workspace.model, folder)
-    tracked.text(json.dumps({"groups": sorted(workspace.groups)}, indent=0), f"{folder}/{LINEAGE}")
+    tracked.text(json.dumps(_learnt(params, workspace).as_dict(), indent=0), f"{folder}/{LINEAGE}")
     with scratch_folder(paths.cache(), PROFILE) as scratch:
         write_table(profile(workspace.learnt, workspace.poses), "profile", scratch / PROFILE)
         tracked.artifact(scratch / PROFILE, folder)
@@ -149,6 +148,7 @@ def _registered(params: Params, workspace: _Workspace, registry: Registry, track
         "step_p90_ms": f"{latency['step_p90_ms']:.3f}",
         DATA: _data(params),
         RECIPE: params.recipe(),
+        BEGAN_WITH: str(params.retrain.champion),
         "git_commit": git_commit(),
     }
     return registry.register(tracked.artifact_uri(folder), tracked.run_id, tags)
@@ -162,7 +162,7 @@ def _data(params: Params) -> str:
 def _decision(
     params: Params, workspace: _Workspace, registry: Registry, version: Version, champion: Version | None
 ) -> Decision:
-    challenger = workspace.judged(f"version {version.number}", workspace.model, workspace.groups)
+    challenger = workspace.judged(f"version {version.number}", workspace.model, _learnt(params, workspace))
     present, others = None, _own_conditions(params)
     by_hand = f"`pan registry promote {version.number}` decides by hand"
     if version.tags.get(ROLLED_BACK):
@@ -171,10 +171,11 @@ def _decision(
         name = f"version {champion.number} (champion)"
         try:
             folder = registry.fetch(champion, paths.cache() / "registry")
-            present = workspace.judged(name, folder, lineage(folder))
+            present = workspace.judged(name, folder, Lineage.read(folder))
         except PanError as error:
             others.append(Check(f"{name} can be judged", False, str(error), by_hand))
-    margins = Margins(params.promote.accuracy_margin, params.promote.class_margin, params.promote.min_clips)
+    asked = params.promote
+    margins = Margins(asked.accuracy_margin, asked.class_margin, asked.min_clips, asked.min_class_clips)
     return decide(challenger, present, workspace.holdout, margins, others)
 
 
@@ -188,12 +189,15 @@ def _other_start(workspace: _Workspace) -> dict[str, float]:
     return {f"{name}, not chosen": workspace.judged(name, folder, None).accuracy}
 
 
-def _inherited(params: Params, model: Path) -> frozenset[str]:
-    if load_model(model).preprocessing.get("start") != CHAMPION:
-        return frozenset()
+def _learnt(params: Params, workspace: _Workspace) -> Lineage:
+    """What the recogniser learnt from, itself and by the weights that it began with."""
+    own = workspace.lineage(workspace.learnt)
+    if load_model(workspace.model).preprocessing.get("start") != CHAMPION:
+        return own
     registry = registry_of(params.dataset)
     version = registry.version(params.retrain.champion)
-    return lineage(registry.fetch(version, paths.cache() / "registry")) or frozenset()
+    before = Lineage.read(registry.fetch(version, paths.cache() / "registry"))
+    return own | before if before else own
 
 
 def _own_conditions(params: Params) -> list[Check]:

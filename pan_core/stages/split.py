@@ -46,6 +46,7 @@ def run(params: Params, tracked: Run) -> dict:
         "clips": len(clips),
         "classes": int(clips["label"].nunique()),
         "groups": int(clips.loc[clips["group"] != "", "group"].nunique()),
+        "grouping": catalogue.grouping,
         "unreadable": len(catalogue.quarantine),
         "missing": len(catalogue.missing),
         "missing_clips": list(catalogue.missing),

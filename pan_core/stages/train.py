@@ -13,11 +13,13 @@ import torch
 from tqdm import tqdm
 
 from pan_core.config import Params
-from pan_core.datasets.splits import groups_of
+from pan_core.datasets.surveillance import Surveillance
+from pan_core.errors import PanError
 from pan_core.evaluation.plots import training_curves
 from pan_core.files import write_json
 from pan_core.model.store import LoadedModel, load_model, save_model
-from pan_core.registry.models import lineage, registry_of
+from pan_core.registry.lineage import Lineage
+from pan_core.registry.models import registry_of
 from pan_core.sections import ModelParams, TrainParams
 from pan_core.segments.table import whole_clips
 from pan_core.stages import paths
@@ -121,22 +123,30 @@ def _save(
 def _champion(params: Params, model: ModelParams, material: Material) -> Weights | None:
     """Weights of the registered version that training starts from.
 
-    None where it is not asked for, where it does not fit, and where it may have learnt what is now to test its successor:
-    the holdout was drawn anew.
+    None where it is not asked for, where its files are lost, where it does not fit, and where it may have learnt what is now
+    to test its successor: the holdout was drawn anew.
 
     Raises:
-        PanError: Where the version or its files are gone.
+        PanError: Where there is no such version.
     """
     if not params.retrain.champion:
         return None
     registry = registry_of(params.dataset)
     version = registry.version(params.retrain.champion)
-    folder = registry.fetch(version, paths.cache() / "registry")
-    loaded, learnt = load_model(folder), lineage(folder)
-    differences = list(_differences(loaded, model, material))
+    try:
+        folder = registry.fetch(version, paths.cache() / "registry")
+        loaded, learnt = load_model(folder), Lineage.read(folder)
+    except PanError as error:
+        print(f"training does not start from version {version.number}: {error}")
+        return None
     parts = material.clips[[f"split{split}" for split in params.split.splits]]
-    if learnt is None or learnt & set(groups_of(material.clips[(parts == "test").any(axis=1)])):
-        what = "shares groups with the test clips" if learnt else "is not known"
+    test = material.clips[(parts == "test").any(axis=1)]
+    # The retraining flow, which alone asks for a champion, says what the holdout was drawn by.
+    grouping = params.surveillance.group if params.dataset == Surveillance.name else ""
+    shared = learnt.shared_with(Lineage.of(test, material.poses.index, grouping)) if learnt else None
+    differences = list(_differences(loaded, model, material))
+    if shared is None or shared:
+        what = "shares groups or videos with the test clips" if shared else "is not known well enough"
         print(f"training does not start from version {version.number}: what it learnt from {what}")
         return None
     if differences:

@@ -43,7 +43,7 @@ def incoming(tmp_path):
 
 @pytest.fixture
 def footage(tmp_path):
-    return Footage(tmp_path / "footage")
+    return Footage(tmp_path / "footage", tmp_path / "deliveries.json")
 
 
 @pytest.fixture
@@ -166,14 +166,114 @@ def test_the_same_footage_under_another_name_is_refused(footage, incoming, conte
     assert found["2026-11-09"].reason.startswith("3 of its 3 videos were taken before, such as ann.avi with 2026-11-02")
 
 
-def test_a_delivery_that_changed_after_it_was_taken_is_told(footage, incoming, context):
+def relabel(folder, old, new):
+    path = folder / "manifest.csv"
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_a_delivery_that_is_corrected_takes_its_own_place(footage, incoming, context):
+    """Labels put right, a video that got labels later, another left out; what was taken before is gone."""
+    folder = deliver(incoming, "2026-11-02", ("ann", "ben", "cem"))
+    make_video(folder / "dan.avi", 20, 99)
+    assert receive(footage, incoming, context)["2026-11-02"].reason.endswith("1 videos without labels")
+    relabel(folder, "ann.avi,0,1,Walking", "ann.avi,0,1,Falling")
+    relabel(folder, "cem", "dan")
+    (folder / "cem.avi").unlink()
+    receipt = receive(footage, incoming, context)["2026-11-02"]
+    assert receipt.state == "taken"
+    assert "6 clips of 2 classes in 3 videos, instead of what was taken on" in receipt.reason
+    (entry,) = footage.taken
+    assert sorted(entry["hashes"]) == ["ann.avi", "ben.avi", "dan.avi"]
+    assert sorted(path.name for path in (footage.folder / "2026-11-02").glob("*.avi")) == sorted(entry["hashes"])
+    assert (footage.folder / "2026-11-02" / "manifest.csv").read_text().count("ann.avi,0.0,1.0,Falling") == 1
+    assert receive(footage, incoming, context)["2026-11-02"].state == "known"
+
+
+def test_a_delivery_can_be_taken_out_again(footage, incoming, context):
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    hold_out(footage, context)
+    folder = deliver(incoming, "2026-11-09", ("dan",), shade=7)
+    receive(footage, incoming, context)
+    (folder / "_WITHDRAWN").touch()
+    receipt = receive(footage, incoming, context)["2026-11-09"]
+    assert (receipt.state, len(footage.taken)) == ("withdrawn", 1)
+    assert not (footage.folder / "2026-11-09").exists()
+    assert receive(footage, incoming, context)["2026-11-09"].reason.startswith("not in the footage")
+    (folder / "_WITHDRAWN").unlink()
+    assert receive(footage, incoming, context)["2026-11-09"].state == "taken"
+
+
+def test_videos_that_decide_may_get_other_labels_and_nothing_else(footage, incoming, context):
     folder = deliver(incoming, "2026-11-02")
     receive(footage, incoming, context)
-    make_video(folder / "ann.avi", 20, 99)
+    holdout = hold_out(footage, context)
+    name = holdout.videos[0].partition("/")[2]
+    relabel(folder, f"{name},0,1,Walking", f"{name},0,1,Falling")
+    assert receive(footage, incoming, context)["2026-11-02"].state == "taken"
+    assert hold_out(footage, context) == holdout
+    kept = (folder / name).read_bytes()
+    make_video(folder / name, 20, 99)
     receipt = receive(footage, incoming, context)["2026-11-02"]
     assert receipt.state == "refused"
-    assert "has changed since it was taken" in receipt.reason
+    assert f"1 of its videos decide or validate, such as {name}" in receipt.reason
+    (folder / name).write_bytes(kept)
+    (folder / "_WITHDRAWN").touch()
+    receipt = receive(footage, incoming, context)["2026-11-02"]
+    assert receipt.state == "refused"
+    assert "decide or validate" in receipt.reason
     assert len(footage.taken) == 1
+
+
+def test_deliveries_that_failed_together_are_refused_until_one_of_them_changes(footage, incoming, context):
+    deliver(incoming, "2026-11-02")
+    folders = [deliver(incoming, f"2026-11-{day}", (f"p{day}",), shade=day) for day in (10, 11)]
+    footage.refuse(("2026-11-10", "2026-11-11"), incoming, "3 of 9 clips are in quarantine")
+    for _ in range(2):
+        found = receive(footage, incoming, context)
+        assert [found[name].state for name in sorted(found)] == ["taken" if not _ else "known", "refused", "refused"]
+        assert found["2026-11-10"].reason == "3 of 9 clips are in quarantine"
+    (folders[1] / "_SUCCESS").write_text("put right")
+    assert {receipt.state for receipt in receive(footage, incoming, context).values()} == {"known", "taken"}
+
+
+def test_what_is_not_in_the_last_version_is_known(footage, incoming, context):
+    first, second = deliver(incoming, "2026-11-02"), deliver(incoming, "2026-11-09", ("dan",), shade=7)
+    receive(footage, incoming, context)
+    assert footage.changed == {"2026-11-02": "new", "2026-11-09": "new"}
+    footage.keep_version()
+    assert footage.changed == {}
+    deliver(incoming, "2026-11-16", ("eve",), shade=17)
+    relabel(first, "ann.avi,0,1,Walking", "ann.avi,0,1,Falling")
+    (second / "_WITHDRAWN").touch()
+    receive(footage, incoming, context)
+    assert footage.changed == {"2026-11-02": "changed", "2026-11-16": "new", "2026-11-09": "withdrawn"}
+
+
+def test_people_who_come_first_decide_too_while_too_few_clips_do(footage, incoming, context, tmp_path):
+    """Those of whom something was learnt never do, nor does a video that shows one of them beside a new person."""
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    drawn = footage.hold_out(group="auto", folds=3, share=0.15, seed=0, context=context, least=4)
+    assert len(drawn.videos) == 1  # two clips, and nobody new
+    footage.keep_version()
+    folder = deliver(incoming, "2026-11-09", ("dan", "eve", "Ben"), shade=7)
+    relabel(folder, "dan.avi,1,2,Falling,hall,2026-11-01,dan", "dan.avi,1,2,Falling,hall,2026-11-01,ben")
+    receive(footage, incoming, context)
+    wider = footage.hold_out(group="auto", folds=3, share=0.15, seed=0, context=context, least=4)
+    assert wider.videos == tuple(sorted((*drawn.videos, "2026-11-09/eve.avi")))
+    assert wider.validation == drawn.validation
+    assert (
+        catalogue(footage, tmp_path, context)
+        .set_index("path")["split1"]
+        .loc["videos/2026-11-09/eve.avi"]
+        .eq("test")
+        .all()
+    )
+    footage.keep_version()
+    deliver(incoming, "2026-11-16", ("fay",), shade=17)
+    receive(footage, incoming, context)
+    assert footage.hold_out(group="auto", folds=3, share=0.15, seed=0, context=context, least=4) == wider
 
 
 def test_a_video_that_decides_does_not_come_back_to_be_learnt(footage, incoming, context):
@@ -331,8 +431,9 @@ def test_a_delivery_that_was_taken_is_hashed_again_only_where_a_file_was_touched
     assert receive(footage, incoming, context)["2026-11-02"].state == "known"
     assert hashed == []
     (folder / "manifest.csv").touch()
-    assert receive(footage, incoming, context)["2026-11-02"].state == "known"
-    assert sorted(hashed) == ["ann.avi", "ben.avi", "cem.avi"]
+    for _ in range(2):
+        assert receive(footage, incoming, context)["2026-11-02"].state == "known"
+        assert sorted(hashed) == ["ann.avi", "ben.avi", "cem.avi"]
 
 
 def test_a_holdout_stays_with_the_group_by_which_it_was_drawn(footage, incoming, context):

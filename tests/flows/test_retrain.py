@@ -14,6 +14,7 @@ import pytest
 from filelock import FileLock
 
 from flows.retrain import retrain
+from pan_core.errors import PanError
 from pan_core.registry.models import registry_of
 from pan_core.tracking import open_client
 
@@ -21,9 +22,17 @@ HEADER = "video,start_s,end_s,label,camera,recorded_at,subject"
 # The challenger is promoted where the file says so.
 PIPELINE = """
 stages:
+  validate:
+    cmd: python validate.py
+    deps: [validate.py, "${surveillance.folder}"]
+    outs: [valid.txt]
+  latency:
+    cmd: date +%N > latency.txt
+    deps: [valid.txt]
+    outs: [latency.txt]
   promote:
     cmd: python promote.py ${retrain.champion} ${retrain.data_version}
-    deps: [promote.py, "${surveillance.folder}", verdict.txt]
+    deps: [promote.py, latency.txt, "${surveillance.folder}", verdict.txt]
     params: [retrain, train.epochs]
     outs: [reports/promote.json, reports/promotion.html, reports/summary.json]
 """
@@ -39,12 +48,15 @@ import sys
 from pathlib import Path
 
 from pan_core.config import load_params
-from pan_core.registry.models import DATA, DECISION, RECIPE, registry_of
+from pan_core.registry.models import BEGAN_WITH, DATA, DECISION, RECIPE, registry_of
 
 champion, data = sys.argv[1:]
 params = load_params()
 registry = registry_of(params.dataset)
-version = registry.register(Path("verdict.txt").resolve().as_uri(), None, {DATA: data, RECIPE: params.recipe()})
+tags = {DATA: data, RECIPE: params.recipe(), BEGAN_WITH: champion}
+# Weights of the same data and the same start are the same.
+version = next((v for v in registry.versions() if {**v.tags, **tags} == v.tags and not v.tags.get(DECISION)), None)
+version = version or registry.register(Path("verdict.txt").resolve().as_uri(), None, tags)
 promoted = Path("verdict.txt").read_text().strip() == "better"
 if promoted:
     registry.promote(version.number)
@@ -53,11 +65,24 @@ if Path("verdict.txt").resolve().with_name("killed.txt").exists():
 reason = "promoted; all 0 conditions hold" if promoted else "refused; accuracy: 50 %, allowed 60 %"
 registry.tag(version.number, DECISION, reason)
 checks = [{"name": "accuracy", "found": "50 %", "allowed": "60 %", "passed": promoted}]
-found = {"promoted": promoted, "reason": reason, "challenger": f"version {version.number}", "checks": checks, "began_with": champion}
+found = {"promoted": promoted, "reason": reason, "challenger": f"version {version.number}", "checks": checks, "began_with": champion, "already": False}
 Path("reports").mkdir(exist_ok=True)
 Path("reports/promote.json").write_text(json.dumps(found))
 Path("reports/promotion.html").write_text(reason)
 Path("reports/summary.json").write_text(json.dumps({"decision": reason}))
+"""
+
+# Footage with a label that is not to be had after all does not pass.
+VALIDATE = """
+import sys
+from pathlib import Path
+
+from pan_core.errors import GateError
+
+if any("Sitting" in path.read_text() for path in Path("data/footage").glob("*/manifest.csv")):
+    print("error: 3 of 9 clips (33%) are in quarantine", file=sys.stderr)
+    sys.exit(GateError.exit_status)
+Path("valid.txt").write_text("yes")
 """
 
 
@@ -68,6 +93,7 @@ def project(project, monkeypatch, server):
     root = project(PIPELINE)
     (root / "params.yaml").write_text(PARAMS)
     (root / "promote.py").write_text(STAGE)
+    (root / "validate.py").write_text(VALIDATE)
     (root / "verdict.txt").write_text("better\n")
     (root / "data" / "incoming").mkdir(parents=True)
     (root / "pan_core").symlink_to(Path(__file__).parents[2] / "pan_core")
@@ -101,7 +127,7 @@ def outcome(root):
 def test_deliveries_one_after_another(project):
     """First training, nothing new, a better one that starts from the champion, a way back, a worse one; params.yaml stays."""
     registry = registry_of("surveillance")
-    assert run() == ("NothingNew", "no delivery has been taken yet")
+    assert run() == ("NothingNew", "the footage has no delivery yet")
     deliver(project, "2026-11-02")
     assert run() == ("Promoted", "version 1: promoted; all 0 conditions hold")
     assert outcome(project)["began_with"] == "0"
@@ -149,6 +175,90 @@ def test_what_was_interrupted_or_lost_is_done_again_or_told(project):
     name, message = run()
     assert name == "Failed"
     assert "`dvc pull data/footage.dvc`" in message
+
+
+def test_a_promotion_that_died_after_the_champion_had_changed_is_finished_and_nothing_is_trained_again(project):
+    deliver(project, "2026-11-02")
+    assert run()[0] == "Promoted"
+    deliver(project, "2026-11-09", ("dan",))
+    (project / "killed.txt").touch()
+    assert run()[0] == "Failed"
+    registry = registry_of("surveillance")
+    assert registry.champion().number == 2
+    (project / "killed.txt").unlink()
+    assert run() == ("Promoted", "version 2: promoted; all 0 conditions hold")
+    assert [version.number for version in registry.versions()] == [2, 1]
+    assert outcome(project)["began_with"] == "1"
+    assert run()[0] == "NothingNew"
+
+
+def test_footage_that_does_not_pass_validation_is_given_back_and_the_next_nights_go_on(project):
+    deliver(project, "2026-11-02")
+    assert run()[0] == "Promoted"
+    before = (project / "data" / "footage.dvc").read_text()
+    folder = deliver(project, "2026-11-09", ("dan",), labels=("Walking", "Sitting"))
+    announced = {"retrain": {"classes": ["Sitting"]}}
+    name, message = run(overrides=announced)
+    assert name == "Failed"
+    assert "stage validate: 3 of 9 clips (33%) are in quarantine" in message
+    assert "2026-11-09 (new): not kept, the footage is as it was" in message
+    assert (project / "data" / "footage.dvc").read_text() == before
+    assert not (project / "data" / "footage" / "2026-11-09").exists()
+    deliver(project, "2026-11-16", ("eve",))
+    name, message = run(overrides=announced)
+    assert name == "Promoted"
+    assert "2026-11-09 was refused: stage validate: 3 of 9 clips" in message
+    (folder / "manifest.csv").write_text((folder / "manifest.csv").read_text().replace("Sitting", "Falling"))
+    assert run(overrides=announced)[0] == "Promoted"
+    assert (project / "data" / "footage" / "2026-11-09").is_dir()
+
+
+def test_first_footage_that_does_not_pass_can_be_put_right(project):
+    folder = deliver(project, "2026-11-02", labels=("Walking", "Sitting"))
+    name, message = run()
+    assert name == "Failed"
+    assert "2026-11-02 (new): correct them in data/incoming" in message
+    shutil.rmtree(folder)
+    deliver(project, "2026-11-02", ("dan", "eve", "fay"))
+    assert run()[0] == "Promoted"
+
+
+def test_a_challenger_below_a_bound_is_refused_with_the_reason(project):
+    pipeline = (project / "dvc.yaml").read_text()
+    evaluate = (
+        "  evaluate:\n    cmd: python evaluate.py\n    deps: [valid.txt, evaluate.py]\n    outs: [evaluated.txt]\n"
+    )
+    (project / "dvc.yaml").write_text(pipeline.replace("  latency:", evaluate + "  latency:"))
+    (project / "evaluate.py").write_text(
+        "import sys\nprint('error: accuracy 40 %, at least 60 % asked for', file=sys.stderr)\nsys.exit(65)\n"
+    )
+    deliver(project, "2026-11-02")
+    assert run() == ("Refused", "stage evaluate: accuracy 40 %, at least 60 % asked for")
+    (project / "evaluate.py").write_text("raise SystemExit(1)")
+    assert run()[0] == "Failed"
+
+
+def test_a_source_that_is_away_does_not_keep_the_inbox_waiting(project, monkeypatch):
+    monkeypatch.setattr("flows.retrain.fetch_deliveries", away := Away())
+    name, message = run(source="s3://bucket/prefix")
+    assert (name, away.asked) == ("Failed", 1)
+    assert "s3://bucket/prefix: does not answer" in message
+    deliver(project, "2026-11-02")
+    assert run(source="s3://bucket/prefix") == (
+        "Promoted",
+        "version 1: promoted; all 0 conditions hold; s3://bucket/prefix: does not answer",
+    )
+
+
+class Away:
+    """A source that does not answer, whatever is asked."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def __call__(self, source, incoming):
+        self.asked += 1
+        raise PanError(f"{source}: does not answer")
 
 
 def test_a_second_run_at_the_same_time_is_told(project):

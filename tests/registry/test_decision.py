@@ -6,6 +6,7 @@ from scipy import stats
 
 from pan_core.errors import DataError
 from pan_core.registry.decision import Check, Holdout, Judged, Margins, decide
+from pan_core.registry.lineage import Lineage
 
 CLASSES = ("fall", "walk")
 MARGINS = Margins(accuracy=0.05, class_accuracy=0.1)
@@ -15,7 +16,7 @@ def holdout(clips=200):
     names = [f"clip{number}" for number in range(clips)]
     return Holdout(
         {name: CLASSES[number % 2] for number, name in enumerate(names)},
-        {name: f"day{number // 10}" for number, name in enumerate(names)},
+        Lineage("day", frozenset(f"day{number // 10}" for number in range(clips)), frozenset({"aa", "bb"})),
     )
 
 
@@ -23,7 +24,7 @@ def judged(name, wrong, *, labels=CLASSES, groups=("elsewhere",), of=None):
     """A model that is wrong on the clips of these numbers."""
     of = of or holdout()
     hits = {clip: number not in wrong for number, clip in enumerate(of.labels)}
-    return Judged(name, hits, frozenset(labels), frozenset(groups))
+    return Judged(name, hits, frozenset(labels), Lineage("day", frozenset(groups), frozenset({"cc"})))
 
 
 def refusals(decision):
@@ -73,6 +74,17 @@ def test_a_fall_of_just_the_margin_is_allowed():
     assert decision.promoted
 
 
+def test_a_class_of_few_clips_does_not_decide_alone():
+    few = Holdout(holdout(100).labels | {"only": "crawl"}, holdout().lineage)
+    labels = (*CLASSES, "crawl")
+    old, new = judged("old", range(20), of=few, labels=labels), judged("new", (100,), of=few, labels=labels)
+    assert refusals(decide(new, old, few, Margins(0.05, 0.1))) == ["each class"]
+    decision = decide(new, old, few, Margins(0.05, 0.1, class_clips=2))
+    assert decision.promoted
+    (check,) = (check for check in decision.checks if check.name == "each class")
+    assert check.found.endswith("fewer than 2 clips of crawl (1)")
+
+
 def test_a_class_of_which_the_holdout_has_no_clip_is_told():
     new = judged("new", (), labels=(*CLASSES, "jump"))
     (check,) = (
@@ -90,6 +102,22 @@ def test_a_holdout_that_shares_a_group_with_training_is_refused(which):
     )
     assert refusals(decision) == [f"groups of the holdout, {which}"]
     assert "shares day3 with its training" in decision.reason
+
+
+def test_a_holdout_that_shares_a_video_with_training_is_refused_whatever_the_groups_are_called():
+    learnt = Lineage("camera", frozenset({"hall"}), frozenset({"bb"}))
+    champion = Judged("old", judged("old", ()).hits, frozenset(CLASSES), learnt)
+    decision = decide(judged("new", ()), champion, holdout(), MARGINS)
+    assert refusals(decision) == ["groups of the holdout, old"]
+    assert "shares the video with SHA-256 bb with its training" in decision.reason
+
+
+def test_groups_of_another_kind_say_nothing():
+    learnt = Lineage("camera", frozenset({"hall"}), frozenset({"cc"}))
+    champion = Judged("old", judged("old", ()).hits, frozenset(CLASSES), learnt)
+    decision = decide(judged("new", ()), champion, holdout(), MARGINS)
+    assert refusals(decision) == ["groups of the holdout, old"]
+    assert "not known: its training was grouped by camera, the holdout is by day" in decision.reason
 
 
 def test_a_champion_of_unknown_training_is_refused():

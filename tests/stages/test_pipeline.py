@@ -189,13 +189,19 @@ def test_training_starts_from_the_champion_unless_it_may_have_learnt_what_now_te
     (lineage,) = (workspace.folder / ".cache" / "registry").rglob("1-*/lineage.json")
     kept = lineage.read_text()
     test = material.clips[material.clips["split1"] == "test"]
-    lineage.write_text(json.dumps({"groups": [*json.loads(kept)["groups"], groups_of(test).iloc[0]]}))
+    stored = json.loads(kept)
+    lineage.write_text(json.dumps(stored | {"groups": [*stored["groups"], groups_of(test).iloc[0]]}))
     assert train._champion(params, params.model, material) is None
-    assert "what it learnt from shares groups with the test clips" in capsys.readouterr().out
+    assert "what it learnt from shares groups or videos with the test clips" in capsys.readouterr().out
     lineage.unlink()
     assert train._champion(params, params.model, material) is None
     assert "what it learnt from is not known" in capsys.readouterr().out
     lineage.write_text(kept)
+    weights_of_it = lineage.with_name("model.safetensors")
+    weights_of_it.rename(weights_of_it.with_suffix(".gone"))
+    assert train._champion(params, params.model, material) is None
+    assert "training does not start from version 1: " in capsys.readouterr().out
+    weights_of_it.with_suffix(".gone").rename(weights_of_it)
 
 
 def test_a_promotion_that_died_before_its_reasons_were_written_is_finished(finished, monkeypatch):
