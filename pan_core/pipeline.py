@@ -179,7 +179,7 @@ def _recogniser(model: Path | None, dataset: str | None) -> tuple["LoadedModel",
     folder, name = (model, str(model)) if model else _in_use(params, dataset or params.dataset)
     recogniser = load_model(folder)
     # Skeletons as the recogniser learnt them, whatever params.yaml says now.
-    settings: Any = recogniser.preprocessing.get("pose", params.pose.model_dump())
+    settings: Any = recogniser.preprocessing.get("pose", params.pose.extraction())
     network = paths.POSE_MODEL / "pose.onnx"
     if not network.is_file():
         raise DataError(f"{network}: no network that finds people; run `dvc repro pose_model` to make it")

@@ -1,6 +1,6 @@
 """Sections of params.yaml: the names, types, bounds and defaults of every setting."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from pan_core.pose.qualities import QUALITIES
 from pan_core.tuning.space import Choice, Range, read_entry
 
 Mode = Literal["clip", "online"]
@@ -69,15 +70,31 @@ class SplitParams(Section):
 
 
 class PoseParams(Section):
-    """Skeleton extraction; see `pan_core.pose.extraction.ExtractionSettings`."""
+    """Skeleton extraction; see `pan_core.pose.extraction.ExtractionSettings`.
 
+    `quality` gives the values of `QUALITIES` to those that are left out.
+    """
+
+    quality: Literal["best", "balanced", "fast"] = "balanced"
     stages: Annotated[int, Field(ge=1, le=6)] = 4
     search_stages: Annotated[int, Field(ge=1, le=6)] = 4
     search_every: Positive = 30
+    look_every: Positive = 1
     min_joint_score: Annotated[float, Field(gt=0, lt=1)] = 0.05
     min_person_score: Annotated[float, Field(gt=0, lt=1)] = 0.12
     max_people: Positive = 2
     max_fps: PositiveFloat = 15.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _quality_fills_in(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {**QUALITIES.get(data.get("quality", "balanced"), {}), **data}
+
+    def extraction(self) -> dict[str, Any]:
+        """Arguments of `ExtractionSettings`."""
+        return self.model_dump(exclude={"quality"})
 
 
 class RelabelParams(Section):

@@ -110,6 +110,16 @@ def test_defaults_are_those_of_the_library():
         assert {name: getattr(section, name) for name in shared} == {name: getattr(settings, name) for name in shared}
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, (4, 1)), ({"quality": "fast"}, (3, 4)), ({"quality": "best", "look_every": 2}, (6, 2))],
+)
+def test_a_quality_gives_what_is_left_out(given, expected):
+    pose = parse_params({"dataset": "actors", "pose": given}, "here").pose
+    assert (pose.stages, pose.look_every) == expected
+    assert ExtractionSettings(**pose.extraction()).stages == expected[0]
+
+
 def test_a_seed_that_no_library_takes_and_a_folder_for_a_file_are_said(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text("dataset: actors\nseed: 5000000000\n")

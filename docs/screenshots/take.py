@@ -1,10 +1,11 @@
-"""Take the pictures of docs/ again: the UIs of MLflow and Prefect on a project in which the pipeline has run twice.
+"""Take the pictures of docs/ again: the UIs of MLflow and Prefect.
 
     pip install playwright; apt-get install chromium
-    python docs/screenshots/take.py PROJECT EXPERIMENT [PREFECT_ADDRESS]
+    python docs/screenshots/take.py mlflow PROJECT EXPERIMENT
+    python docs/screenshots/take.py prefect ADDRESS FLOW
 
-PROJECT is a folder with an mlruns/; its two newest finished pipeline rows of the experiment are compared. PREFECT_ADDRESS, such as
-http://127.0.0.1:4200, is that of `make serve` with a finished run of pan/full-pipeline.
+PROJECT is a folder with an mlruns/; its two newest finished pipeline rows of the experiment are compared. ADDRESS, such as
+http://127.0.0.1:4200, is that of `make serve` with a finished run of the flow, pan or pan-retrain.
 """
 
 import json
@@ -38,27 +39,35 @@ COLUMNS = (
 
 
 def main() -> None:
-    """Everything, into the folder of this script."""
-    project, experiment = Path(sys.argv[1]).resolve(), sys.argv[2]
+    """Pictures of one of the two, into the folder of this script."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1600, "height": 900})
+        page.add_init_script(WITHOUT_PANEL)
+        match sys.argv[1:]:
+            case "mlflow", project, experiment:
+                mlflow_pictures(page, Path(project).resolve(), experiment)
+            case "prefect", address, flow:
+                prefect_pictures(page, address.rstrip("/"), flow)
+            case _:
+                sys.exit(__doc__)
+        browser.close()
+
+
+def mlflow_pictures(page: Page, project: Path, experiment: str) -> None:
+    """The table of runs, two runs compared, and the pictures of one."""
     os.chdir(project)
     address = f"http://127.0.0.1:{PORT}"
     server = subprocess.Popen(["pan", "ui", "--port", str(PORT)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(address)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-            page = browser.new_page(viewport={"width": 1600, "height": 900})
-            page.add_init_script(WITHOUT_PANEL)
-            mlflow_pictures(page, address, experiment)
-            if len(sys.argv) > 3:
-                prefect_pictures(page, sys.argv[3].rstrip("/"))
-            browser.close()
+        pictures_of_runs(page, address, experiment)
     finally:
         server.terminate()
 
 
-def mlflow_pictures(page: Page, address: str, experiment: str) -> None:
-    """The table of runs, two runs compared, and the pictures of one."""
+def pictures_of_runs(page: Page, address: str, experiment: str) -> None:
+    """As they are at this address."""
     client = MlflowClient(tracking_uri=f"sqlite:///{Path('mlruns/mlflow.db').resolve()}")
     found = client.get_experiment_by_name(experiment)
     assert found is not None, f"no experiment {experiment!r}"
@@ -67,14 +76,19 @@ def mlflow_pictures(page: Page, address: str, experiment: str) -> None:
     table = f"{address}/#/experiments/{found.experiment_id}/runs?searchFilter={quote(FINISHED)}"
     take(page, table, "mlflow_runs", then=lambda: choose_columns(page))
     page.set_viewport_size({"width": 1600, "height": 1000})
-    take(page, f"{table}&compareRunsMode=CHART", "mlflow_charts")
+    take(
+        page,
+        f"{table}&compareRunsMode=CHART",
+        "mlflow_charts",
+        then=lambda: page.get_by_placeholder("Search metric charts").fill("accuracy|p90|bytes"),
+    )
     listed, only = json.dumps([row.info.run_id for row in rows]), json.dumps([found.experiment_id])
     page.set_viewport_size({"width": 1600, "height": 1900})
     take(
         page,
         f"{address}/#/compare-runs?runs={listed}&experiments={only}",
         "mlflow_compare",
-        then=lambda: only_differences(page),
+        then=lambda: compare(page),
     )
     page.set_viewport_size({"width": 1600, "height": 900})
     evaluated = client.search_runs(
@@ -84,13 +98,13 @@ def mlflow_pictures(page: Page, address: str, experiment: str) -> None:
     take(page, pictures, "mlflow_pictures", then=lambda: open_picture(page, "confusion.svg"))
 
 
-def prefect_pictures(page: Page, address: str) -> None:
-    """The newest finished run of the pipeline, and what it left as artifacts."""
+def prefect_pictures(page: Page, address: str, flow: str) -> None:
+    """The newest finished run of a flow, and what it left as artifacts."""
     request = urllib.request.Request(
         f"{address}/api/flow_runs/filter",
         data=json.dumps(
             {
-                "flows": {"name": {"any_": ["pan"]}},
+                "flows": {"name": {"any_": [flow]}},
                 "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}},
                 "sort": "END_TIME_DESC",
                 "limit": 1,
@@ -99,13 +113,12 @@ def prefect_pictures(page: Page, address: str) -> None:
         headers={"Content-Type": "application/json"},
     )
     (run,) = json.load(urllib.request.urlopen(request))
-    take(page, f"{address}/runs/flow-run/{run['id']}", "prefect_run")
-    take(
-        page,
-        f"{address}/runs/flow-run/{run['id']}",
-        "prefect_artifacts",
-        then=lambda: page.get_by_text("Artifacts", exact=True).click(),
-    )
+    place, name = f"{address}/runs/flow-run/{run['id']}", "prefect" if flow == "pan" else "retrain"
+    take(page, place, f"{name}_run")
+    page.set_viewport_size({"width": 1600, "height": 1200})
+    take(page, place, f"{name}_artifacts", then=lambda: page.get_by_text("Artifacts", exact=True).click())
+    if flow != "pan":
+        take(page, f"{address}/artifacts/key/pan-decision", "retrain_decision", then=lambda: newest(page))
 
 
 def choose_columns(page: Page) -> None:
@@ -129,10 +142,21 @@ def open_picture(page: Page, name: str) -> None:
     page.get_by_text(name, exact=True).click()
 
 
-def only_differences(page: Page) -> None:
-    """Leave out the parameters and figures in which the runs agree."""
+def compare(page: Page) -> None:
+    """Accuracy in the plot, and no parameters and figures in which the runs agree."""
     for switch in page.get_by_role("switch").all():
         switch.click()
+    metrics = page.get_by_text("Metrics:", exact=True).locator("xpath=following::input[1]")
+    metrics.press("Backspace")
+    metrics.fill("test_accuracy_online")
+    page.wait_for_timeout(2000)
+    metrics.press("Enter")
+    page.keyboard.press("Escape")
+
+
+def newest(page: Page) -> None:
+    """The last version of an artifact, opened."""
+    page.locator("a[href*='/artifacts/artifact/']").first.click()
 
 
 def take(page: Page, address: str, name: str, then: Callable[[], object] | None = None) -> None:

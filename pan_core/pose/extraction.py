@@ -33,6 +33,7 @@ class ExtractionSettings:
         search_size: Largest width and height of a whole frame at the network's input.
         crop_size: Side of a crop at the network's input, a multiple of 8.
         search_every: Frames between two searches of the whole frame.
+        look_every: Frames between two looks at a person; optical flow carries the joints over those between.
         min_joint_score: Lowest confidence of a joint.
         min_person_score: Lowest sum of joint scores over the number of joints, for a person to be believed.
         max_people: Most people followed at a time and returned.
@@ -44,6 +45,7 @@ class ExtractionSettings:
     search_size: tuple[int, int] = (432, 368)
     crop_size: int = 224
     search_every: int = 30
+    look_every: int = 1
     min_joint_score: float = 0.05
     min_person_score: float = 0.12
     max_people: int = 2
@@ -58,6 +60,7 @@ class ExtractionSettings:
             f"crop_size: expected a multiple of {STRIDE}, at least 64": self.crop_size >= 64
             and self.crop_size % STRIDE == 0,
             "search_every: expected at least 1": self.search_every >= 1,
+            "look_every: expected at least 1": self.look_every >= 1,
             "min_joint_score: expected a value in 0..1": 0 < self.min_joint_score < 1,
             "min_person_score: expected a value in 0..1": 0 < self.min_person_score < 1,
             "max_people: expected at least 1": self.max_people >= 1,
@@ -122,6 +125,7 @@ class PoseExtractor:
             max_people=self.settings.max_people,
             min_person_score=self.settings.min_person_score,
             search_every=self.settings.search_every,
+            look_every=self.settings.look_every,
         )
 
     def extract(

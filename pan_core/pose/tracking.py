@@ -1,8 +1,8 @@
 """Follow several people through a video, one frame at a time.
 
 The whole frame is searched now and then; between searches each person is looked at in a square crop around the
-place where the last frames let expect them, which is cheaper and finds more joints. Nothing looks ahead, so that a
-file and a camera go through the same code.
+place where the last frames let expect them, which is cheaper and finds more joints. Between looks, joints are carried on
+by optical flow as long as it can be trusted. Nothing looks ahead, so that a file and a camera go through the same code.
 """
 
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,10 @@ import numpy as np
 from pan_core.pose.association import distinct, match, person_scores, pose_distances
 from pan_core.pose.crops import Square, square_around
 from pan_core.pose.estimation import Estimator
+from pan_core.pose.flow import GreyFrame, follow_joints
 
+# Optical flow that keeps a smaller share of a person's joints is doubted: the person is looked at.
+SURE_FLOW = 1.0
 # In body sizes: a pose this far from where its track expects it may still be the same person.
 MATCH_GATE = 0.35
 # Somebody who was not seen may be further from where they were left, by so much a frame.
@@ -49,6 +52,7 @@ class Track:
         velocity: (2,) pixels a frame.
         shift: (2,) pixels that the person is expected to have moved since last seen.
         unseen: Frames since the person was last seen, 0 when seen in the current one.
+        carried: Frames since the person was last looked at by the network.
     """
 
     track_id: int
@@ -57,6 +61,7 @@ class Track:
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
     shift: np.ndarray = field(default_factory=lambda: np.zeros(2))
     unseen: int = 0
+    carried: int = 0
 
     @property
     def expected(self) -> np.ndarray:
@@ -87,7 +92,13 @@ class Track:
         around = square_around(joints, turn=self.square.turn)
         smallest = self.square.side * (1 - SHRINK_PER_FRAME)
         self.square = replace(around, side=max(around.side, smallest))
-        self.joints, self.shift, self.unseen = joints, np.zeros(2), 0
+        self.joints, self.shift, self.unseen, self.carried = joints, np.zeros(2), 0, 0
+
+    def carry(self, joints: np.ndarray) -> None:
+        """Take in the pose (V, 3) of the current frame as optical flow has it."""
+        carried = self.carried + 1
+        self.see(joints)
+        self.carried = carried
 
 
 def hand_over(tracks: list[Track], people: np.ndarray, *, gates: list[float]) -> np.ndarray:
@@ -110,6 +121,7 @@ class PersonTracker:
         min_person_score: Lowest score of a person to start a track (`person_scores`); half of it keeps one.
         search_every: Frames between two searches of the whole frame; one follows at once where a person is lost.
         keep_lost: Frames for which a person who is not seen is waited for.
+        look_every: Frames between two looks at a person; optical flow carries the joints over those between.
     """
 
     def __init__(
@@ -120,12 +132,15 @@ class PersonTracker:
         min_person_score: float,
         search_every: int,
         keep_lost: int = 30,
+        look_every: int = 1,
     ) -> None:
         self._estimator = estimator
         self._max_people = max_people
         self._min_score = min_person_score
         self._search_every = search_every
         self._keep_lost = keep_lost
+        self._look_every = look_every
+        self._before: GreyFrame | None = None
         self._tracks: list[Track] = []
         self._started = 0
         self._since_search = search_every
@@ -159,10 +174,23 @@ class PersonTracker:
 
     def _follow(self, frame: np.ndarray) -> None:
         """Look for every track's person in its crop."""
+        seen = [track for track in self._tracks if not track.unseen]
         for track in self._tracks:
             track.advance()
-        self._look(frame, [track for track in self._tracks if track.unseen <= CROP_FRAMES], turns=(0,))
+        if self._look_every > 1:
+            self._carry(frame, [track for track in seen if track.carried < self._look_every - 1])
+        self._look(frame, [track for track in self._tracks if 0 < track.unseen <= CROP_FRAMES], turns=(0,))
         self._look(frame, [track for track in self._tracks if 0 < track.unseen <= RETRY_FRAMES], turns=(1, 2, 3))
+
+    def _carry(self, frame: np.ndarray, tracks: list[Track]) -> None:
+        """Carry the joints of some tracks on; a track of which too few come along is left to be looked at."""
+        now = GreyFrame.of(frame)
+        if tracks and self._before:
+            poses, kept = follow_joints(self._before, now, np.stack([track.joints for track in tracks]))
+            for track, pose, share in zip(tracks, poses, kept, strict=True):
+                if share >= SURE_FLOW:
+                    track.carry(pose)
+        self._before = now
 
     def _look(self, frame: np.ndarray, tracks: list[Track], *, turns: tuple[int, ...]) -> None:
         """Look for some tracks' people in their crops, turned further by each of `turns`."""

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
-from pan_core.datasets.base import Dataset, Truth
+from pan_core.datasets.base import Dataset
 from pan_core.errors import DataError
-from pan_core.pose.accuracy import pck
+from pan_core.pose.benchmark import accuracy_of
 from pan_core.pose.cache import NO_PERSON, Failure, extract_clips
 from pan_core.pose.extraction import ExtractionSettings
 from pan_core.pose.spans import slice_clip
@@ -21,7 +20,6 @@ from pan_core.stages import paths
 from pan_core.stages.runner import workers
 from pan_core.tables import quarantine_table, read_table, write_table
 from pan_core.tracking import Run
-from pan_core.training.samples import main_person
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -56,7 +54,7 @@ def _extracted(params: Params, clips: pd.DataFrame, failures: list[Failure]) -> 
         results = extract_clips(
             {path: paths.RAW / path for path in parts},
             model_path=paths.POSE_MODEL / "pose.onnx",
-            settings=ExtractionSettings(**params.pose.model_dump()),
+            settings=ExtractionSettings(**params.pose.extraction()),
             cache=paths.cache() / "poses",
             workers=workers(params),
             progress=update,
@@ -86,25 +84,5 @@ def _accuracy(dataset: Dataset, poses: PoseSet) -> dict:
     truth = dataset.truth(paths.RAW)
     if truth is None:
         return {"pck": None}
-    pairs = [_pair(poses, truth, clip_id) for clip_id in truth.poses.index["clip_id"]]
-    found, true = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    result, strict = pck(found, true, threshold=0.1), pck(found, true, threshold=0.05)
-    per_joint = zip(poses.layout.joints, result.per_joint, strict=True)
-    return {
-        "pck": result.overall,
-        "pck_0_05": strict.overall,
-        "pck_by_joint": {name: None if np.isnan(value) else float(value) for name, value in per_joint},
-    }
-
-
-def _pair(poses: PoseSet, truth: Truth, clip_id: str) -> tuple[np.ndarray, np.ndarray]:
-    """Found and true joints of a clip's actor, (T, V, 3) each; hidden joints do not count as truth.
-
-    Where nobody was found, every joint counts as missed.
-    """
-    true = truth.poses.clip(clip_id).joints[0].copy()
-    true[..., 2] = true[..., 2] >= 1
-    if clip_id not in poses:
-        return np.zeros_like(true), true
-    found = poses.clip(clip_id).joints
-    return found[main_person(found)], true[np.linspace(0, len(true) - 1, found.shape[1]).round().astype(int)]
+    found = accuracy_of(poses, truth.poses, truth.poses.index["clip_id"])
+    return {"pck": found.pop("pck_0_1"), **found}

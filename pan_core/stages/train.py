@@ -116,7 +116,7 @@ def _save(
         mode=mode,
         frames=model.frames,
         rate=model.rate,
-        preprocessing={"dataset": params.dataset, "pose": params.pose.model_dump(), "start": start},
+        preprocessing={"dataset": params.dataset, "pose": params.pose.extraction(), "start": start},
     )
 
 

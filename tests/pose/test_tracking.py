@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -71,6 +72,24 @@ def test_one_person_is_searched_once_and_followed_in_crops() -> None:
     np.testing.assert_array_equal([people[0] for people in seen], [people[0] for people in script])
     assert estimator.searches == [0]
     assert [count for count in estimator.looks if count] == [1] * 15
+
+
+def test_between_looks_joints_go_with_the_picture() -> None:
+    """A texture that moves under the joints by a known way; where it is cut off, the network looks at once."""
+    rng = np.random.default_rng(0)
+    texture = cv2.GaussianBlur(rng.integers(0, 256, (400, 600, 3), dtype=np.uint8), (0, 0), 2)
+    script = [[person(100 + 3 * t, 90 + t)] for t in range(12)]
+    frames = [texture[100 - t : 340 - t, 150 - 3 * t : 470 - 3 * t].copy() for t in range(12)]
+    frames[9] = np.full_like(frames[9], 128)
+    estimator = TrueJoints(script)
+    tracker = PersonTracker(estimator, max_people=1, search_every=30, min_person_score=0.12, look_every=4)
+    looked = []
+    for number, frame in enumerate(frames):
+        estimator.frame, before = number, sum(estimator.looks)
+        ((_, joints),) = tracker.update(frame)
+        looked += [number] if sum(estimator.looks) > before else []
+        np.testing.assert_allclose(joints[:, :2], script[number][0][:, :2], atol=0.3)
+    assert looked == [0, 4, 8, 9, 10]
 
 
 def test_people_who_cross_keep_their_numbers() -> None:

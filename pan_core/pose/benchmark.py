@@ -1,0 +1,141 @@
+"""What each quality of pose extraction costs and gives, side by side on the same clips in one run."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pan_core.errors import DataError
+from pan_core.model.store import LoadedModel
+from pan_core.pose.accuracy import pck
+from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
+from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
+from pan_core.training.predict import predict
+from pan_core.training.samples import build_samples, main_person
+
+
+@dataclass(frozen=True)
+class Point:
+    """One quality, measured.
+
+    Attributes:
+        quality: Its name.
+        ms_per_frame: Processor time for each frame looked at, decoding, searching, tracking and all, in milliseconds.
+        pck_0_1: Share of the visible true joints found within a tenth of the person's box.
+        pck_0_05: Likewise within a twentieth.
+        pck_by_joint: `pck_0_1` of each joint; None where it is never visible.
+        action_accuracy: Share of the clips that the recogniser recognises by these skeletons.
+        frames: Frames looked at.
+    """
+
+    quality: str
+    ms_per_frame: float
+    pck_0_1: float
+    pck_0_05: float
+    pck_by_joint: dict[str, float | None]
+    action_accuracy: float
+    frames: int
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+
+def run_benchmark(
+    clips: pd.DataFrame,
+    videos: Path,
+    truth: PoseSet,
+    recogniser: LoadedModel,
+    network: Path,
+    settings: Mapping[str, ExtractionSettings],
+    scratch: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Point]:
+    """Extract every clip at each quality, in turns, so that other work on the machine slows all of them alike.
+
+    Args:
+        clips: Clip table; each clip is a whole video.
+        videos: Folder of the videos.
+        truth: True joints of the clips, visibility in the place of the score.
+        recogniser: What says by the skeletons which action a clip is.
+        network: Exported pose network.
+        settings: By name of the quality.
+        scratch: Folder for the skeletons.
+        progress: Called with the clips done and the clips in all.
+
+    Raises:
+        DataError: Where there are no clips with true joints.
+        VideoError: Where a video cannot be decoded.
+    """
+    clips = clips[clips["clip_id"].isin(truth.index["clip_id"])]
+    if clips.empty:
+        raise DataError(
+            "no clip has true joints; the qualities are compared on the embedded dataset, `dataset: actors`"
+        )
+    extractors = {name: PoseExtractor(network, settings=each) for name, each in settings.items()}
+    found: dict[str, list[ClipPoses]] = {name: [] for name in settings}
+    spent = dict.fromkeys(settings, 0.0)
+    for done, clip in enumerate(clips.itertuples(index=False), start=1):
+        for name, extractor in extractors.items():
+            began = time.process_time()
+            got = extractor.extract(videos / clip.path)
+            spent[name] += time.process_time() - began
+            found[name].append(ClipPoses(clip.clip_id, got.joints, got.fps, got.width, got.height, extractor.identity))
+        if progress:
+            progress(done, len(clips))
+    points = []
+    for name, poses_of_all in found.items():
+        write_pose_set(scratch / name, extractors[name].layout, iter(poses_of_all))
+        poses = PoseSet(scratch / name)
+        frames = sum(_looked_at(truth, each) for each in poses_of_all)
+        accuracy = accuracy_of(poses, truth, clips["clip_id"])
+        points.append(
+            Point(
+                quality=name, ms_per_frame=1000 * spent[name] / frames, frames=frames,
+                action_accuracy=_recognised(clips, poses, recogniser), **accuracy,
+            )
+        )  # fmt: skip
+    return points
+
+
+def accuracy_of(poses: PoseSet, truth: PoseSet, clip_ids: pd.Series) -> dict:
+    """PCK of skeletons over all true joints of some clips; where nobody was found, every joint counts as missed."""
+    pairs = [_pair(poses, truth, clip_id) for clip_id in clip_ids]
+    found, true = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    result, strict = pck(found, true, threshold=0.1), pck(found, true, threshold=0.05)
+    per_joint = zip(poses.layout.joints, result.per_joint, strict=True)
+    return {
+        "pck_0_1": result.overall,
+        "pck_0_05": strict.overall,
+        "pck_by_joint": {name: None if np.isnan(value) else float(value) for name, value in per_joint},
+    }
+
+
+def _pair(poses: PoseSet, truth: PoseSet, clip_id: str) -> tuple[np.ndarray, np.ndarray]:
+    """Found and true joints of a clip's actor, (T, V, 3) each; hidden joints do not count as truth."""
+    true = truth.clip(clip_id).joints[0].copy()
+    true[..., 2] = true[..., 2] >= 1
+    found = poses.clip(clip_id).joints if clip_id in poses else np.empty((0, 0))
+    if not len(found):
+        return np.zeros_like(true), true
+    return found[main_person(found)], true[np.linspace(0, len(true) - 1, found.shape[1]).round().astype(int)]
+
+
+def _looked_at(truth: PoseSet, poses: ClipPoses) -> int:
+    """Frames of a clip at the rate of its poses; where nobody was found they hold none."""
+    true = truth.clip(poses.clip_id)
+    return poses.joints.shape[1] if len(poses.joints) else round(true.joints.shape[1] * poses.fps / true.fps)
+
+
+def _recognised(clips: pd.DataFrame, poses: PoseSet, recogniser: LoadedModel) -> float:
+    samples = build_samples(
+        clips, poses, None, classes=recogniser.labels, actions=recogniser.actions, mode=recogniser.mode,
+        frames=recogniser.frames, rate=recogniser.rate,
+    )  # fmt: skip
+    if samples.layout != recogniser.layout:
+        samples = samples.in_layout(recogniser.layout)
+    said = predict(recogniser.model, samples)
+    return float((said.probabilities.argmax(axis=1) == samples.labels).sum()) / len(clips)
