@@ -15,6 +15,8 @@ from flows.retrain import BUSY, LOCK
 from pan_core.deliveries.inbox import MARKER, WITHDRAWN, folders
 
 LOOK_EVERY_S = 15.0
+CROWDED = "concurrency limit"
+"""What Prefect says of a run that it cancels because another is at work."""
 Delivered = dict[str, int]
 """Markers of whole and withdrawn folders, with their times: a folder that is put right has a new marker."""
 
@@ -100,8 +102,8 @@ def _run_of(deployment: UUID) -> Callable[[], bool | None]:
         state = run.state
         if state is None or not state.is_final():
             return None
-        # One that a person cancelled had begun, and is not begun again; one that had to give way to another had not.
-        gave_way = state.is_cancelled() and run.start_time is None
+        # One that a person cancelled is not begun again; one that had to give way to another is.
+        gave_way = state.is_cancelled() and CROWDED in (state.message or "")
         return not gave_way and BUSY not in (state.message or "")
 
     return ended

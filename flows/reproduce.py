@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pan_core.errors import GateError, PanError
+from pan_core.errors import DataError, GateError, PanError
 from pan_core.stages.paths import CACHE_VARIABLE, MIRROR_VARIABLE
 
 PIPELINE = "dvc.yaml"
@@ -38,19 +38,21 @@ class LockedError(StageError):
 
 
 class RefusedError(StageError):
-    """What the stage measured is outside the bounds of params.yaml; the message is the stage's own.
+    """What the stage was given, or measured, is not as it must be; the message is the stage's own.
 
     Attributes:
         stage: Its name.
+        reason: What it said.
+        measured: Whether a measured value is outside the bounds of params.yaml; else its input is at fault.
     """
 
-    def __init__(self, stage: str, reason: str) -> None:
-        self.stage, self.reason = stage, reason
+    def __init__(self, stage: str, reason: str, measured: bool) -> None:
+        self.stage, self.reason, self.measured = stage, reason, measured
         super().__init__(f"stage {stage}: {reason}")
 
-    def __reduce__(self) -> tuple[type["RefusedError"], tuple[str, str]]:
-        """Both arguments, so that it can go from one process to another."""
-        return type(self), (self.stage, self.reason)
+    def __reduce__(self) -> tuple[type["RefusedError"], tuple[str, str, bool]]:
+        """All arguments, so that it can go from one process to another."""
+        return type(self), (self.stage, self.reason, self.measured)
 
 
 def project_root() -> Path:
@@ -179,10 +181,11 @@ def _failure(name: str, code: int, tail: list[str]) -> StageError:
             f"stage {name!r}: another DVC run is at work in this project; wait until it ends, or end it, "
             f"then start this one again: finished stages are kept\n{output}"
         )
-    if any(line.endswith(f"exited with {GateError.exit_status}") for line in tail):
+    status = next((line.rpartition("exited with ")[2] for line in tail if "exited with " in line), "")
+    if status in (str(GateError.exit_status), str(DataError.exit_status)):
         own = [line for line in tail if not line.startswith(DVC_SAYS)]
         begin = max((number for number, line in enumerate(own) if line.startswith("error: ")), default=0)
-        return RefusedError(name, "\n".join(own[begin:]).removeprefix("error: "))
+        return RefusedError(name, "\n".join(own[begin:]).removeprefix("error: "), status == str(GateError.exit_status))
     return StageError(
         f"stage {name!r}: `dvc repro --single-item {name}` ended with exit status {code}; put right what its last "
         f"lines say, then run again: finished stages are kept\n{output}"

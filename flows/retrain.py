@@ -7,7 +7,7 @@ and when a delivery arrives.
 import argparse
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,15 @@ from flows.reproduce import RefusedError, environment_of, project_root
 from flows.results import show_results
 from flows.server import reachable_server
 from flows.settings import add_settings, read_settings
-from flows.workspace import workspace
+from flows.workspace import WORKSPACES, workspace
 from pan_core.config import PARAMS_FILE, Params, load_params
 from pan_core.datasets.holdout import HOLDOUT, Holdout
 from pan_core.datasets.manifests import unlabelled_videos
 from pan_core.deliveries.footage import KNOWN, LEDGER, REFUSED, TAKEN, UNLABELLED, Footage, Receipt, require_taken
-from pan_core.deliveries.inbox import WITHDRAWN
 from pan_core.errors import ConfigError, DataError, PanError
-from pan_core.files import read_json, write_json
-from pan_core.registry.models import BEGAN_WITH, registry_of
+from pan_core.files import read_json
+from pan_core.registry.lineage import Lineage
+from pan_core.registry.models import BEGAN_WITH, Registry, Version, registry_of
 from pan_core.stages.runner import dataset_context
 
 DATASET = "surveillance"
@@ -41,11 +41,17 @@ INCOMING, FOOTAGE, LABELLING = Path("data/incoming"), Path("data/footage"), Path
 WORKSPACE = "retraining"
 """Name of the folder below `.cache/workspaces` in which the stages run, whatever the parameters."""
 
-LOCK, TOLD, MEMORY = (
-    Path(".cache/retraining.lock"), Path(".cache/retraining_refused.json"), Path(".cache/deliveries.json"),
-)  # fmt: skip
+CACHE = Path(".cache")
+LOCK, MEMORY = CACHE / "retraining.lock", CACHE / "deliveries.json"
 BUSY = "another retraining is at work in this project"
-FIXED = ("dataset", "surveillance.folder", "surveillance.manifest", "retrain.champion", "retrain.data_version")
+FIXED = (
+    "dataset",
+    "surveillance.folder",
+    "surveillance.manifest",
+    "retrain.champion",
+    "retrain.data_version",
+    "retrain.begin",
+)
 """Parameters that the flow itself sets."""
 
 CHECKED = "validate"
@@ -73,32 +79,33 @@ def fetch_deliveries(source: str, incoming: Path) -> list[str]:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def receive(params: Params, incoming: Path) -> list[Receipt]:
-    """Take what is new and usable into the footage, and show what became of every folder."""
+def receive(params: Params, incoming: Path, only: list[str] | None = None) -> list[Receipt]:
+    """Take what is new and usable into the footage."""
     receipts = _footage().receive(
         incoming,
         classes=params.retrain.classes,
         max_unusable=params.validation.max_quarantined,
         context=dataset_context(params, DATASET),
+        recipe=params.recipe(),
+        only=only,
     )
     log = get_run_logger()
     for receipt in receipts:
         log.info("%s: %s, %s", receipt.name, receipt.state, receipt.reason)
-    rows = [{"delivery": r.name, "state": r.state, "reason": r.reason, "clips": r.clips} for r in receipts]
-    create_table_artifact(table=rows, key="pan-deliveries", description=f"Folders in {incoming}")
     return receipts
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def hold_out(params: Params) -> Holdout:
-    """The videos that decide, chosen where there are none yet."""
+def hold_out(params: Params, new: list[str]) -> Holdout:
+    """The videos that decide, chosen where there are none yet, more of them where too few clips decide."""
     holdout = _footage().hold_out(
         group=params.surveillance.group,
         folds=params.split.folds,
         share=params.split.validation_share,
         seed=params.seed,
         context=dataset_context(params, DATASET),
-        least=params.promote.min_clips,
+        least=params.promote.min_clips + _lost(),
+        new=new,
     )
     get_run_logger().info(
         "%d videos decide, %d validate, by %s", len(holdout.videos), len(holdout.validation), holdout.group
@@ -109,52 +116,26 @@ def hold_out(params: Params) -> Holdout:
 @task(cache_policy=NO_CACHE, persist_result=False)
 def new_version() -> str:
     """Give the footage as it is now to DVC; returns DVC's hash of it."""
-    _dvc("add", str(FOOTAGE))
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "add", str(FOOTAGE)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise PanError(f"{FOOTAGE}: DVC cannot take it in:\n{_last_lines(done.stderr)}")
+    _footage().end()
     version = YAML(typ="safe").load(FOOTAGE.with_suffix(".dvc").read_text())["outs"][0]["md5"].removesuffix(".dir")
-    _footage().keep_version()
     get_run_logger().info("version %s of the footage", version)
     return version
-
-
-@task(cache_policy=NO_CACHE, persist_result=False)
-def give_back(incoming: Path, reason: str) -> None:
-    """Make the footage again what it was in its last version, where what has changed since did not pass validation.
-
-    Raises:
-        DataError: Always: with the reason and what to do.
-    """
-    footage = _footage()
-    changed = footage.changed
-    listed = ", ".join(f"{name} ({what})" for name, what in sorted(changed.items()))
-    if not FOOTAGE.with_suffix(".dvc").is_file():
-        # Nothing was ever learnt from it, so its holdout binds nobody.
-        (FOOTAGE / HOLDOUT).unlink()
-        raise DataError(
-            f"{reason}\n{listed}: correct them in {incoming}, or withdraw one by an empty file {WITHDRAWN} in its folder"
-        )
-    if gone := sorted(name for name in changed if not (incoming / name).is_dir()):
-        raise DataError(
-            f"{reason}\n{listed}: what is in {FOOTAGE} is all there is of {', '.join(gone)}; put its folder into {incoming} again, "
-            f"with an empty file {WITHDRAWN} to withdraw it"
-        )
-    tried = {entry["name"]: entry["digest"] for entry in footage.taken}
-    _dvc("checkout", "--force", f"{FOOTAGE}.dvc")
-    footage.keep_version()
-    kept = {entry["name"]: entry["digest"] for entry in footage.taken}
-    footage.refuse({name for name in changed if tried.get(name) != kept.get(name)}, incoming, reason)
-    raise DataError(
-        f"{reason}\n{listed}: not kept, the footage is as it was; they are tried again when one of them has changed"
-    )
 
 
 def _footage() -> Footage:
     return Footage(FOOTAGE, MEMORY)
 
 
-def _dvc(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise PanError(f"{FOOTAGE}: `dvc {' '.join(arguments)}` failed:\n{_last_lines(done.stderr)}")
+def _lost() -> int:
+    """Clips that decide and could not be used when they were looked at last: there must be so many more."""
+    path = WORKSPACES / WORKSPACE / "reports" / "evaluate.json"
+    found = read_json(path) if path.is_file() else {}
+    return found.get("test_clips_listed", 0) - found.get("test_clips", 0)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -203,6 +184,7 @@ def retrain(
 
 def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: bool) -> State[Any]:
     footage = _footage()
+    footage.recover()
     if FOOTAGE.with_suffix(".dvc").is_file() and not (FOOTAGE / LEDGER).is_file():
         raise PanError(
             f"{FOOTAGE}: is gone, but {FOOTAGE}.dvc names it; `dvc pull {FOOTAGE}.dvc` or `dvc checkout` brings it back"
@@ -212,45 +194,149 @@ def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: b
     chosen = _merged(overrides, {"dataset": DATASET, "surveillance": {"folder": str(FOOTAGE), "manifest": "auto"}})
     place = workspace(project_root(), chosen, WORKSPACE)
     params = load_params(place / PARAMS_FILE)
+    footage.require_group(params.surveillance.group)
     away = _fetch(source, incoming)
-    receipts = receive(params, incoming)
     registry = registry_of(DATASET)
     champion = registry.champion()
+    start = champion.number if champion else 0
+    receipts, done = _take(params, chosen, incoming, start, force)
     if champion:
         _suggest(receipts, incoming, place)
     if not footage.taken:
+        footage.recover()
         return _nothing(receipts, away, "the footage has no delivery yet")
-    chosen = _merged(chosen, {"surveillance": {"group": hold_out(params).group}})
-    start = champion.number if champion else 0
-    done: list[str] = []
-    if footage.changed:
-        try:
-            done = run_stages(_prepared(chosen, start, ""), [CHECKED])
-        except RefusedError as error:
-            give_back(incoming, str(error))
     version = new_version()
-    if not force and (known := registry.trained(version, params.recipe())):
-        return _nothing(receipts, away, f"version {known.number} of the recogniser was trained on this footage")
+    withdrawn = _learnt_and_withdrawn(registry, champion, footage.hashes)
+    notes = [
+        *([f"the champion, version {start}, learnt from {withdrawn}"] if withdrawn else []),
+        *([away] if away else []),
+    ]
+    known = registry.trained(version, params.recipe())
+    if not force and known and (not withdrawn or known.number > start):
+        return _nothing(receipts, away, f"version {known.number} of the recogniser was trained on this footage", notes)
+    key = f"{version} {params.recipe()} {start}"
+    if not force and (shut := footage.memory.read("shut").get(key)):
+        return _nothing(receipts, away, shut, notes)
     if not force and (unfinished := registry.undecided(version, params.recipe())):
         # The champion may be this very version by now: with another to begin with it would be trained again.
         start = int(unfinished.tags.get(BEGAN_WITH, start))
-    folder = _prepared(chosen, start, version)
+    folder = _prepared(chosen, start, version, begin=not withdrawn)
     try:
         # The registry is no file that DVC could compare, and what was too slow once may have had company.
-        run_stages(folder, forced={"latency", "promote", *(["train"] if force else [])}, done=done)
+        again = force or bool(withdrawn and known)
+        run_stages(folder, forced={"latency", "promote", *(["train"] if again else [])}, done=done)
     except RefusedError as error:
-        if error.stage not in JUDGING:
+        if not error.measured or error.stage not in JUDGING:
             raise
-        return _gate_shut(error, receipts, away)
+        footage.memory.write("shut", {**footage.memory.read("shut"), key: str(error)})
+        return _gate_shut(error, receipts, notes)
     show_results(folder)
     if not champion and registry.champion():
         _suggest(receipts, incoming, folder)
-    return _outcome(folder, receipts, away)
+    return _outcome(folder, receipts, notes)
 
 
-def _prepared(given: Mapping[str, Any], champion: int, version: str) -> Path:
-    """The workspace, with the champion to begin with and the version of the footage."""
-    return prepare(_merged(given, {"retrain": {"champion": champion, "data_version": version}}), WORKSPACE)
+def _take(
+    params: Params, chosen: Mapping[str, Any], incoming: Path, start: int, force: bool
+) -> tuple[list[Receipt], list[str]]:
+    """Take what has arrived and passes validation; what does not leaves the footage as it was.
+
+    Where several deliveries together do not pass, each is tried by itself, and makes a version of its own.
+
+    Returns:
+        One receipt for each folder, and the stages that are up to date with the footage as it is now.
+    """
+    footage = _footage()
+    if force:
+        footage.memory.write("failed", {})
+    footage.begin()
+    try:
+        receipts = receive(params, incoming)
+        changed = [receipt for receipt in receipts if receipt.change]
+        done: list[str] = []
+        if changed:
+            reason, done = _tried(params, chosen, changed, start)
+            if reason and not FOOTAGE.with_suffix(".dvc").is_file():
+                # More footage may help, so what comes next is tried with it.
+                footage.recover()
+                receipts = _with(receipts, [Receipt(receipt.name, REFUSED, reason) for receipt in changed])
+            elif reason and len(changed) == 1:
+                footage.recover()
+                receipts = _with(receipts, [footage.refuse(changed[0], reason, params.recipe())])
+            elif reason:
+                receipts = _one_by_one(params, chosen, incoming, start, receipts)
+    except BaseException:
+        footage.recover()
+        raise
+    if not any(receipt.change for receipt in receipts):
+        footage.recover()
+    rows = [{"delivery": r.name, "state": r.state, "reason": r.reason, "clips": r.clips} for r in receipts]
+    create_table_artifact(table=rows, key="pan-deliveries", description=f"Folders in {incoming}")
+    return receipts, done
+
+
+def _one_by_one(
+    params: Params, chosen: Mapping[str, Any], incoming: Path, start: int, receipts: Sequence[Receipt]
+) -> list[Receipt]:
+    footage, found = _footage(), []
+    for receipt in (receipt for receipt in receipts if receipt.change):
+        footage.begin()
+        (alone,) = receive(params, incoming, [receipt.name])
+        if alone.change:
+            reason, _ = _tried(params, chosen, [alone], start)
+            if reason:
+                footage.recover()
+                alone = footage.refuse(alone, reason, params.recipe())
+            else:
+                new_version()
+        found.append(alone)
+    return _with(receipts, found)
+
+
+def _with(receipts: Sequence[Receipt], others: Sequence[Receipt]) -> list[Receipt]:
+    """Receipts, some of them replaced by those of the same name."""
+    named = {receipt.name: receipt for receipt in others}
+    return [named.get(receipt.name, receipt) for receipt in receipts]
+
+
+def _tried(params: Params, chosen: Mapping[str, Any], changed: Sequence[Receipt], start: int) -> tuple[str, list[str]]:
+    """Why the footage as it is now cannot be learnt from, empty where it can; and the stages that are up to date.
+
+    Raises:
+        DataError: Where its first holdout cannot be drawn: more footage helps.
+    """
+    first = not (FOOTAGE / HOLDOUT).is_file()
+    if not _footage().taken:
+        return "", []
+    try:
+        hold_out(params, [receipt.name for receipt in changed if receipt.change == "new"])
+        return "", run_stages(_prepared(chosen, start, ""), [CHECKED])
+    except RefusedError as error:
+        return str(error), []
+    except DataError as error:
+        if first:
+            raise
+        return str(error), []
+
+
+def _learnt_and_withdrawn(registry: Registry, champion: Version | None, there: Collection[str]) -> str:
+    """What the champion learnt from and the footage does not have any more, in words; empty where that is nothing or not known."""
+    if not champion:
+        return ""
+    try:
+        learnt = Lineage.read(registry.fetch(champion, CACHE / "registry"))
+    except PanError as error:
+        get_run_logger().warning("%s", error)
+        return ""
+    gone = learnt.videos - set(there) if learnt else set()
+    return f"{len(gone)} videos that are not in the footage any more" if gone else ""
+
+
+def _prepared(chosen: Mapping[str, Any], champion: int, version: str, *, begin: bool = True) -> Path:
+    """The workspace, with the champion, whether to begin with its weights, and the version of the footage."""
+    own = {"champion": champion, "data_version": version, "begin": begin}
+    group = Holdout.read(FOOTAGE / HOLDOUT).group
+    return prepare(_merged(chosen, {"surveillance": {"group": group}, "retrain": own}), WORKSPACE)
 
 
 def _fetch(source: str, incoming: Path) -> str:
@@ -275,11 +361,18 @@ def _require_news(receipts: Sequence[Receipt]) -> None:
     Raises:
         DataError: With the reason of each.
     """
-    refused = {receipt.name: receipt.reason for receipt in receipts if receipt.state == REFUSED}
-    told = read_json(TOLD) if TOLD.is_file() else {}
-    write_json(TOLD, refused)
+    memory = _footage().memory
+    told = memory.read("told")
+    refused = _told(receipts)
     if refused.items() - told.items():
         require_taken(receipts)
+
+
+def _told(receipts: Sequence[Receipt]) -> dict[str, str]:
+    """Reasons of refusals, remembered as told."""
+    refused = {receipt.name: receipt.reason for receipt in receipts if receipt.state == REFUSED}
+    _footage().memory.write("told", refused)
+    return refused
 
 
 def _last_lines(text: str) -> str:
@@ -287,13 +380,13 @@ def _last_lines(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if "%|" not in line)[-2000:].strip()
 
 
-def _gate_shut(error: RefusedError, receipts: Sequence[Receipt], away: str) -> State[Any]:
+def _gate_shut(error: RefusedError, receipts: Sequence[Receipt], notes: Sequence[str]) -> State[Any]:
     """A challenger that did not come as far as being compared."""
     create_markdown_artifact(f"# Refused at the stage {error.stage}\n\n{error.reason}", key=DECISION_KEY)
-    return Completed(name=NOT_PROMOTED, message=_message(str(error), receipts, away))
+    return Completed(name=NOT_PROMOTED, message=_message(str(error), receipts, notes))
 
 
-def _outcome(folder: Path, receipts: Sequence[Receipt], away: str) -> State[Any]:
+def _outcome(folder: Path, receipts: Sequence[Receipt], notes: Sequence[str]) -> State[Any]:
     found = read_json(folder / "reports" / "promote.json")
     rows = "\n".join(
         f"| {check['name']} | {check['found']} | {check['allowed']} | {'yes' if check['passed'] else 'no'} |"
@@ -307,26 +400,26 @@ def _outcome(folder: Path, receipts: Sequence[Receipt], away: str) -> State[Any]
         description="Whether the challenger took the champion's place",
     )
     name = PROMOTED if found["promoted"] else NOT_PROMOTED
-    message = _message(f"{found['challenger']}: {found['reason']}", receipts, away)
+    message = _message(f"{found['challenger']}: {found['reason']}", receipts, notes)
     return Completed(name=NOTHING_NEW if found["already"] else name, message=message)
 
 
-def _message(reason: str, receipts: Sequence[Receipt], away: str) -> str:
-    refused = [f"{receipt.name} was refused: {receipt.reason}" for receipt in receipts if receipt.state == REFUSED]
-    return "; ".join([reason, *refused, *([away] if away else [])])
+def _message(reason: str, receipts: Sequence[Receipt], notes: Sequence[str]) -> str:
+    refused = [f"{name} was refused: {why}" for name, why in _told(receipts).items()]
+    return "; ".join([reason, *refused, *notes])
 
 
-def _nothing(receipts: Sequence[Receipt], away: str, reason: str) -> State[Any]:
+def _nothing(receipts: Sequence[Receipt], away: str, reason: str, notes: Sequence[str] = ()) -> State[Any]:
     """The state of a run that had nothing to do.
 
     Raises:
         PanError: Where that is because the source could not be read, or because all that came was refused.
     """
-    if away:
-        raise PanError(away)
-    _require_news(receipts)
     others = [f"{r.name} is {r.state}: {r.reason}" for r in receipts if r.state not in (TAKEN, KNOWN)]
-    return Completed(name=NOTHING_NEW, message="; ".join([reason, *others]))
+    if away:
+        raise PanError("; ".join([away, *others]))
+    _require_news(receipts)
+    return Completed(name=NOTHING_NEW, message="; ".join([reason, *notes, *others]))
 
 
 def _value(values: Mapping[str, Any], name: str) -> object:

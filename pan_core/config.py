@@ -102,10 +102,10 @@ class Params(Section):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def recipe(self) -> str:
-        """Hash of every value but those that the retraining flow sets itself."""
-        retrain = self.retrain.model_copy(update={"champion": 0, "data_version": ""})
+        """Hash of every value that can change a recogniser: not those that only say what may arrive, or who works."""
         surveillance = self.surveillance.model_copy(update={"group": "auto"})
-        return self.model_copy(update={"retrain": retrain, "surveillance": surveillance}).fingerprint()
+        update = {"retrain": RetrainParams(), "surveillance": surveillance, "workers": 0}
+        return self.model_copy(update=update).fingerprint()
 
     def flat(self) -> dict[str, object]:
         """Values as `section.name`, the form in which MLflow shows them."""

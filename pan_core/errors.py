@@ -10,6 +10,7 @@ class PanError(Exception):
     """Something a user can put right: says what was wrong, where, what was expected and what to do."""
 
     exit_status = 1
+    """Of a command that it ends, so that whoever called the command knows what kind of fault it was."""
 
 
 class ConfigError(PanError):
@@ -29,6 +30,8 @@ class ConfigError(PanError):
 class DataError(PanError):
     """Input that is missing, damaged or against its contract."""
 
+    exit_status = 66
+
 
 class VideoError(DataError):
     """A video that cannot be decoded."""
@@ -38,4 +41,3 @@ class GateError(PanError):
     """A measured value is outside the bound that params.yaml sets for it."""
 
     exit_status = 65
-    """Of a command that it ends, so that whoever called the command knows it from other faults: EX_DATAERR of sysexits.h."""

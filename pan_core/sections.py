@@ -250,16 +250,17 @@ class LatencyParams(Section):
 
 
 class RetrainParams(Section):
-    """Retraining on deliveries of new footage; the flow sets `champion` and `data_version`.
+    """Retraining on deliveries of new footage; the flow sets all but `classes`.
 
     Attributes of note: `classes` may occur in new footage beside those that are known; `champion` is the version in the registry whose
     weights training starts from as well, and which drift is told against, 0 for none; `data_version` is DVC's hash of the
-    footage.
+    footage; `begin` says whether training may start from the champion's weights.
     """
 
     classes: list[str] = []
     champion: Count = 0
     data_version: str = ""
+    begin: bool = True
 
 
 class PromoteParams(Section):

@@ -2,10 +2,12 @@
 
 Below `data/footage` lie a folder for each delivery with its videos and a manifest.csv, `deliveries.json` with what was taken
 and when (a folder that is not in it was never finished), and `holdout.json` with the videos that no network learns. What only
-saves work or remembers a refusal lies elsewhere, so that it makes no new version of the footage: see `Memory`.
+saves work or remembers a refusal lies elsewhere, so that it makes no new version of the footage: see `Memory`. Between runs the
+footage is that of its last version: what a run changes stands on trial (`begin`, `recover`, `end`).
 """
 
 import errno
+import logging
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from pan_core.datasets.base import Context
-from pan_core.datasets.holdout import BRING_BACK, HOLDOUT, Holdout, plain_name
+from pan_core.datasets.holdout import BRING_BACK, HOLDOUT, SPLIT, Holdout, plain_name
 from pan_core.datasets.manifests import is_labelled, read_any, write_manifest
 from pan_core.datasets.manifests.manifest import MANIFEST_NAME, video_files
 from pan_core.datasets.splits import group_splits, groups_of, with_validation
@@ -25,6 +27,8 @@ from pan_core.deliveries.inbox import WITHDRAWN, Delivery, Refused, Rules, folde
 from pan_core.errors import DataError, PanError
 from pan_core.files import atomic_path, read_json, require_space, scratch_folder, write_json
 from pan_core.tables import splits_of
+
+_log = logging.getLogger(__name__)
 
 LEDGER = "deliveries.json"
 ENTRY = {"name": str, "digest": str, "labels": list, "hashes": dict, "taken_at": str}
@@ -43,35 +47,49 @@ class Receipt:
         state: "taken" now, "known" from before, "waiting" for its marker, "unlabelled", "refused", or "withdrawn".
         reason: Why, in words.
         clips: Labelled spans that it adds.
+        stamp: Of the folder as it was then.
+        change: "new", "corrected" or "withdrawn" where the footage is another than before; else empty.
     """
 
     name: str
     state: str
     reason: str
     clips: int = 0
+    stamp: str = ""
+    change: str = ""
 
 
 class Memory:
-    """What is known of deliveries beside the footage itself; without it work is done again, nothing else.
+    """What is known beside the footage itself; without it work is done again, nothing else.
 
-    `stamps` of folders in the inbox as they were when they were taken; `failed`: reason, and stamps of the deliveries that did
-    not pass validation together; `version`: digests of the deliveries of the version that was made last.
+    `stamps` of folders in the inbox as they were when they were taken; `failed`: stamp, reason and recipe of deliveries that did
+    not pass validation; `told`: reasons of refusals that a run has failed with; `shut`: reason of challengers that a gate
+    refused, by data and recipe.
 
     Args:
-        path: A JSON file.
+        path: A JSON file; one that is damaged counts as empty.
     """
+
+    PARTS = ("stamps", "failed", "told", "shut")
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def read(self) -> dict[str, Any]:
-        """All of it."""
-        empty: dict[str, Any] = {"stamps": {}, "failed": {"reason": "", "stamps": {}}, "version": {}}
-        return empty | (read_json(self._path) if self._path.is_file() else {})
+    def read(self, part: str) -> dict[str, Any]:
+        """One of `PARTS`."""
+        return self._all()[part]
 
-    def write(self, **values: Any) -> None:
-        """Some of it anew."""
-        write_json(self._path, self.read() | values)
+    def write(self, part: str, values: Mapping[str, Any]) -> None:
+        """One of `PARTS` anew."""
+        write_json(self._path, self._all() | {part: dict(values)})
+
+    def _all(self) -> dict[str, dict[str, Any]]:
+        try:
+            stored: Any = read_json(self._path) if self._path.is_file() else {}
+            return {part: dict(stored.get(part, {})) for part in self.PARTS}
+        except (PanError, AttributeError, TypeError, ValueError):
+            _log.warning("%s: damaged, and taken for empty", self._path)
+            return {part: {} for part in self.PARTS}
 
 
 class Footage:
@@ -83,21 +101,58 @@ class Footage:
     """
 
     def __init__(self, folder: Path, memory: Path) -> None:
-        self.folder, self._memory = folder, Memory(memory)
+        self.folder, self.memory = folder, Memory(memory)
+        self._before = folder.with_name(f".{folder.name}.before")
 
     @property
     def taken(self) -> list[dict[str, Any]]:
         """The ledger: name, digest, labels, clips and time of every delivery, in their order."""
+        return self._ledger()[0]
+
+    def _ledger(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Deliveries that are in the footage, and those that were withdrawn."""
         path = self.folder / LEDGER
         if not path.is_file():
-            return []
+            return [], []
         try:
-            entries: list[dict[str, Any]] = read_json(path)["deliveries"]
-            if all(isinstance(entry[name], kind) for entry in entries for name, kind in ENTRY.items()):
-                return entries
+            stored = read_json(path)
+            entries, withdrawn = stored["deliveries"], stored.get("withdrawn", [])
+            if all(isinstance(entry[name], kind) for entry in (*entries, *withdrawn) for name, kind in ENTRY.items()):
+                return entries, withdrawn
         except (PanError, KeyError, TypeError, AttributeError):
             pass
         raise DataError(f"{path}: damaged; {BRING_BACK}")
+
+    @property
+    def hashes(self) -> frozenset[str]:
+        """SHA-256 of all videos."""
+        return frozenset(digest for entry in self.taken for digest in entry["hashes"].values())
+
+    def begin(self) -> None:
+        """Put the footage by as it is, without a second copy where the file system can link: until `end` it can be brought back."""
+        self.recover()
+        with atomic_path(self._before) as partial:
+            if self.folder.is_dir():
+                shutil.copytree(self.folder, partial, copy_function=lambda one, other: place(Path(one), Path(other)))
+            else:
+                partial.mkdir()
+
+    def recover(self) -> None:
+        """Bring the footage back to where it was when `begin` was called last, unless `end` was."""
+        if not self._before.is_dir():
+            return
+        if self.folder.is_dir():
+            shutil.rmtree(self.folder)
+        if any(self._before.iterdir()):
+            self._before.rename(self.folder)
+        else:
+            self._before.rmdir()
+
+    def end(self) -> None:
+        """The footage as it is now is to stay."""
+        if self._before.is_dir():
+            with scratch_folder(self.folder.parent, "before") as scratch:
+                self._before.rename(scratch / "before")
 
     @property
     def labels(self) -> set[str]:
@@ -105,7 +160,14 @@ class Footage:
         return {label for entry in self.taken for label in entry["labels"]}
 
     def receive(
-        self, incoming: Path, *, classes: Sequence[str], max_unusable: float, context: Context
+        self,
+        incoming: Path,
+        *,
+        classes: Sequence[str],
+        max_unusable: float,
+        context: Context,
+        recipe: str = "",
+        only: Collection[str] | None = None,
     ) -> list[Receipt]:
         """Take whatever is whole, new and usable in the inbox; nothing there is changed.
 
@@ -114,6 +176,8 @@ class Footage:
             classes: Labels that are announced; of later deliveries those of the footage so far count, too.
             max_unusable: Share of a delivery's rows that may be unusable.
             context: As for a dataset.
+            recipe: Of the parameters; what did not pass validation with others is tried again.
+            only: Folders to look at; all where None.
 
         Returns:
             One receipt for each folder.
@@ -124,17 +188,14 @@ class Footage:
         arrived = folders(incoming)
         self._check_whole({folder.name for folder in arrived})
         receipts = []
-        failed = self._memory.read()["failed"]
-        there = {folder.name: folder for folder in arrived}
-        # Together: which of several is to blame nobody knows, so a change of one gives all of them another try.
-        if any(name not in there or stamp(there[name]) != seen for name, seen in failed["stamps"].items()):
-            failed = {"reason": "", "stamps": {}}
-            self._memory.write(failed=failed)
-        for folder in arrived:
+        failed = self.memory.read("failed")
+        for folder in (folder for folder in arrived if only is None or folder.name in only):
+            seen = stamp(folder)
             try:
-                if folder.name in failed["stamps"]:
-                    raise Refused(failed["reason"])
-                receipts.append(self._receive(folder, frozenset(classes), max_unusable, context))
+                told = failed.get(folder.name, {})
+                if (told.get("stamp"), told.get("recipe")) == (seen, recipe):
+                    raise Refused(told["reason"])
+                receipts.append(self._receive(folder, seen, frozenset(classes), max_unusable, context))
             except Refused as error:
                 receipts.append(Receipt(folder.name, REFUSED, str(error)))
             except OSError as error:
@@ -143,24 +204,37 @@ class Footage:
                 receipts.append(Receipt(folder.name, REFUSED, f"cannot be read: {error}"))
         return receipts
 
-    @property
-    def changed(self) -> dict[str, str]:
-        """Deliveries that are not in the last version as they are now, withdrawn ones among them, with what became of them."""
-        now, before = {entry["name"]: entry["digest"] for entry in self.taken}, self._memory.read()["version"]
-        found = {name: "changed" if name in before else "new" for name in now if before.get(name) != now[name]}
-        return found | {name: "withdrawn" for name in before if name not in now}
+    def refuse(self, receipt: Receipt, reason: str, recipe: str) -> Receipt:
+        """Remember that a delivery did not pass validation: it is refused until it or the parameters change."""
+        entry = {"stamp": receipt.stamp, "reason": reason, "recipe": recipe}
+        self.memory.write("failed", self.memory.read("failed") | {receipt.name: entry})
+        return Receipt(receipt.name, REFUSED, reason)
 
-    def keep_version(self) -> None:
-        """Remember that all deliveries are in a version now."""
-        self._memory.write(version={entry["name"]: entry["digest"] for entry in self.taken})
+    def require_group(self, group: str) -> None:
+        """Refuse another grouping than that of the holdout, where there is one.
 
-    def refuse(self, names: Collection[str], incoming: Path, reason: str) -> None:
-        """Remember that these did not pass validation together: they are refused until one of them changes in the inbox."""
-        self._memory.write(
-            failed={"reason": reason, "stamps": {name: stamp(incoming / name) for name in sorted(names)}}
-        )
+        Raises:
+            DataError: With the one that it was drawn by.
+        """
+        path = self.folder / HOLDOUT
+        holdout = Holdout.read(path) if path.is_file() else None
+        if holdout and group not in (AUTO, holdout.group):
+            raise DataError(
+                f"surveillance.group is {group}, but the holdout of {self.folder} was drawn by {holdout.group} and stays, or no two "
+                f"versions could be compared; set surveillance.group to auto or {holdout.group}"
+            )
 
-    def hold_out(self, *, group: str, folds: int, share: float, seed: int, context: Context, least: int = 1) -> Holdout:
+    def hold_out(
+        self,
+        *,
+        group: str,
+        folds: int,
+        share: float,
+        seed: int,
+        context: Context,
+        least: int = 1,
+        new: Collection[str] = (),
+    ) -> Holdout:
         """The videos that decide and those that validate, chosen at the first time and the same ever after.
 
         Where too few clips decide, groups that come for the first time decide, too, until there are enough.
@@ -172,53 +246,55 @@ class Footage:
             seed: Of the draw.
             context: As for a dataset.
             least: Clips that should decide.
+            new: Deliveries of which nothing was ever learnt.
 
         Raises:
-            DataError: Where the footage has too few groups to set some apart, or the holdout is gone or was drawn by another
-                group.
+            DataError: Where the footage has too few groups to set some apart, or the holdout is gone, was drawn by another
+                group, or has a video without a usable clip.
         """
         path = self.folder / HOLDOUT
         if not path.is_file():
             if self.folder.with_suffix(".dvc").is_file():
                 raise DataError(f"{path}: is gone; a new one would test on what models have learnt from; {BRING_BACK}")
             write_json(path, asdict(self._drawn(group, folds, share, seed, context)))
+        self.require_group(group)
         holdout = Holdout.read(path)
-        if group not in (AUTO, holdout.group):
-            raise DataError(
-                f"surveillance.group is {group}, but the holdout of {self.folder} was drawn by {holdout.group} and stays, or no two "
-                f"versions could be compared; set surveillance.group to auto or {holdout.group}"
-            )
-        if wider := self._widened(holdout, least):
+        if new and (wider := self._widened(holdout, least, frozenset(new), context)):
             write_json(path, asdict(wider))
-        return wider or holdout
+            return wider
+        return holdout
 
-    def _widened(self, holdout: Holdout, least: int) -> Holdout | None:
-        """With groups of new deliveries that nothing has learnt from, those with most classes first; None where none is needed."""
-        new = {name for name, what in self.changed.items() if what == "new"}
-        rows = read_any(self.folder).rows
-        missing = least - int(rows["video"].isin(holdout.videos).sum())
-        first = ~rows["video"].str.partition("/")[0].isin(new)
-        if missing <= 0 or not first.any() or not new:
-            return None
-        own = groupings(rows)[holdout.group].map(plain_name)
-        fresh = rows[~own.isin(set(own[first]))].assign(group=own)
+    def _widened(self, holdout: Holdout, least: int, new: frozenset[str], context: Context) -> Holdout | None:
+        """With groups that come for the first time, those with most classes first; None where none is needed, or none comes."""
+        clips = self._catalogued(holdout.group, context)
+        missing = least - int((clips[SPLIT] == "test").sum())
+        groups = clips["group"].map(plain_name)
+        fresh = clips["path"].str.removeprefix(f"{VIDEOS}/").str.partition("/")[0].isin(new)
+        # Somebody who was there before may have been learnt from, also by a recogniser that outlives a withdrawal.
+        before = {name for entry in self._ledger()[1] for name in entry["groups"][holdout.group]}
+        fresh &= ~groups.isin(before | set(groups[~fresh]))
         # A video of several groups decides only where all of them are new.
-        fresh = fresh[~fresh["video"].isin(set(rows.loc[~rows.index.isin(fresh.index), "video"]))]
+        fresh &= ~clips["path"].isin(set(clips.loc[~fresh, "path"]))
         added: list[str] = []
-        for _, clips in sorted(fresh.groupby("group"), key=lambda each: (-each[1]["label"].nunique(), each[0])):
+        found = clips[fresh].assign(group=groups[fresh])
+        for _, own in sorted(found.groupby("group"), key=lambda each: (-each[1]["label"].nunique(), each[0])):
             if missing > 0:
-                added += clips["video"].unique().tolist()
-                missing -= len(clips)
+                added += own["path"].str.removeprefix(f"{VIDEOS}/").unique().tolist()
+                missing -= len(own)
         return replace(holdout, videos=tuple(sorted({*holdout.videos, *added}))) if added else None
 
-    def _drawn(self, group: str, folds: int, share: float, seed: int, context: Context) -> Holdout:
-        """Test and validation part of that split by group whose test part has most of the classes that are learnt; of equals the first."""
-        group = best_grouping(read_any(self.folder).rows) if group == AUTO else group
+    def _catalogued(self, group: str, context: Context) -> pd.DataFrame:
+        """Clip table of the footage as the pipeline will read it."""
         options = {"folder": str(self.folder), "group": group}
         with scratch_folder(self.folder.parent, "holdout") as scratch:
             dataset, context = Surveillance(), replace(context, options=options)
             dataset.fetch(scratch / "raw", context)
-            clips = dataset.catalogue(scratch / "raw", context).clips
+            return dataset.catalogue(scratch / "raw", context).clips
+
+    def _drawn(self, group: str, folds: int, share: float, seed: int, context: Context) -> Holdout:
+        """Test and validation part of that split by group whose test part has most of the classes that are learnt; of equals the first."""
+        group = best_grouping(read_any(self.folder).rows) if group == AUTO else group
+        clips = self._catalogued(group, context)
         groups = groups_of(clips).nunique()
         if groups < 3:
             raise DataError(
@@ -234,26 +310,38 @@ class Footage:
         test, val = (tuple(sorted(videos[parts == part].unique())) for part in ("test", "val"))
         return Holdout(group, test, val)
 
-    def _receive(self, folder: Path, classes: frozenset[str], max_unusable: float, context: Context) -> Receipt:
-        name, taken = folder.name, {entry["name"]: entry for entry in self.taken}
+    def _receive(
+        self, folder: Path, seen: str, classes: frozenset[str], max_unusable: float, context: Context
+    ) -> Receipt:
+        name, (entries, withdrawn) = folder.name, self._ledger()
+        taken = {entry["name"]: entry for entry in entries}
         entry = taken.pop(name, None)
+        since = f"taken on {entry['taken_at'][:10]}" if entry else ""
         if (folder / WITHDRAWN).is_file():
-            return self._withdraw(name, entry)
+            if not entry:
+                return Receipt(name, TAKEN_BACK, f"not in the footage; without {WITHDRAWN} it is taken")
+            self._withdraw(entry)
+            return Receipt(name, TAKEN_BACK, f"{since}, and now out of the footage again", 0, seen, "withdrawn")
         if not is_whole(folder):
             return Receipt(name, WAITING, "has no _SUCCESS yet: its sender has not finished it")
         if video_files(folder) and not is_labelled(folder):
-            return Receipt(name, UNLABELLED, f"{len(video_files(folder))} videos without labels")
-        seen, stamps = stamp(folder), self._memory.read()["stamps"]
-        known = Receipt(name, KNOWN, f"taken on {entry['taken_at'][:10]}" if entry else "")
+            stays = f"; what was {since} stays" if entry else ""
+            return Receipt(name, UNLABELLED, f"{len(video_files(folder))} videos without labels{stays}")
         # Hashing all footage every night would take as long as reading it.
+        stamps = self.memory.read("stamps")
         if entry and stamps.get(name) == seen:
-            return known
+            return Receipt(name, KNOWN, since)
         labels = classes | self.labels if classes or taken else frozenset[str]()
         rules = Rules(labels, several=not taken, max_unusable=max_unusable, group=self._group())
         delivery = open_delivery(folder, rules, context)
         if entry and delivery.digest == entry["digest"]:
-            self._memory.write(stamps=stamps | {name: seen})
-            return known
+            self.memory.write("stamps", stamps | {name: seen})
+            return Receipt(name, KNOWN, since)
+        for other in withdrawn:
+            if (other["name"], other["digest"]) == (name, delivery.digest):
+                raise Refused(
+                    f"was withdrawn on {other['withdrawn_at'][:10]}; deliver it under another name to have it again"
+                )
         if double := _doubles(delivery):
             raise Refused(
                 f"{len(double)} of its videos are there twice, such as {double[0]} and {double[1]}: one could test what was learnt from "
@@ -268,45 +356,61 @@ class Footage:
                 f"{known_videos[delivery.hashes[again[0]]]}; deliver only what is new"
             )
         if entry:
-            self._require_holdout(name, entry, delivery.hashes)
+            self._require_holdout(entry, delivery.hashes)
         self._add(delivery, seen, context.progress)
         clips = len(delivery.manifest.rows)
         notes = [f"{clips} clips of {len(delivery.labels)} classes in {len(delivery.videos)} videos"]
         if entry:
-            notes.append(f"instead of what was taken on {entry['taken_at'][:10]}")
+            notes.append(f"instead of what was {since}")
         if delivery.manifest.unlisted:
             notes.append(f"{len(delivery.manifest.unlisted)} videos without labels")
         if len(delivery.manifest.quarantine):
             notes.append(f"{len(delivery.manifest.quarantine)} rows left out")
-        return Receipt(name, TAKEN, ", ".join(notes), clips)
+        return Receipt(name, TAKEN, ", ".join(notes), clips, seen, "corrected" if entry else "new")
 
-    def _withdraw(self, name: str, entry: dict[str, Any] | None) -> Receipt:
-        """Drop a delivery from the footage; its folder in the inbox stays."""
-        if not entry:
-            return Receipt(name, TAKEN_BACK, f"not in the footage; remove {WITHDRAWN} to have it taken")
-        self._require_holdout(name, entry, {})
-        self._enter([other for other in self.taken if other["name"] != name])
-        shutil.rmtree(self.folder / name)
-        return Receipt(name, TAKEN_BACK, f"taken on {entry['taken_at'][:10]}, and now out of the footage again")
+    def _withdraw(self, entry: Mapping[str, Any]) -> None:
+        """Drop a delivery from the footage, from what decides too; its folder in the inbox stays."""
+        entries, withdrawn = self._ledger()
+        path, own = self.folder / HOLDOUT, f"{entry['name']}/"
+        if path.is_file():
+            holdout = Holdout.read(path)
+            videos, validation = (
+                tuple(video for video in part if not video.startswith(own))
+                for part in (holdout.videos, holdout.validation)
+            )
+            if not (videos and validation):
+                raise Refused(
+                    "all videos that decide, or all that validate, are in it, and without them no two models could be compared; "
+                    "begin anew as docs/retraining.md says"
+                )
+            write_json(path, asdict(replace(holdout, videos=videos, validation=validation)))
+        said = groupings(read_any(self.folder / entry["name"]).rows)
+        groups = {name: sorted({plain_name(value) for value in said[name] if value}) for name in said}
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._enter(
+            [other for other in entries if other["name"] != entry["name"]],
+            [*withdrawn, {**entry, "groups": groups, "withdrawn_at": now}],
+        )
+        shutil.rmtree(self.folder / entry["name"])
 
-    def _require_holdout(self, name: str, entry: dict[str, Any], hashes: Mapping[str, str]) -> None:
-        """Refuse to lose a video that decides or validates; its labels may be corrected."""
+    def _require_holdout(self, entry: Mapping[str, Any], hashes: Mapping[str, str]) -> None:
+        """Refuse a correction that loses a video that decides or validates; its labels may be corrected."""
         path = self.folder / HOLDOUT
         holdout = Holdout.read(path) if path.is_file() else None
         deciding = {*holdout.videos, *holdout.validation} if holdout else set()
-        own = [
+        lost = [
             video
             for video, digest in entry["hashes"].items()
-            if f"{name}/{video}" in deciding and hashes.get(video) != digest
+            if f"{entry['name']}/{video}" in deciding and hashes.get(video) != digest
         ]
-        if own:
+        if lost:
             raise Refused(
-                f"{len(own)} of its videos decide or validate, such as {own[0]}, and would be gone or another: no model could be "
-                "compared with those before; put them back (their labels may change), or begin anew as docs/retraining.md says"
+                f"{len(lost)} of its videos decide or validate, such as {lost[0]}, and would be gone or another; put them back (their "
+                f"labels may change), or withdraw the whole delivery by {WITHDRAWN}"
             )
 
-    def _enter(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        write_json(self.folder / LEDGER, {"deliveries": list(entries)})
+    def _enter(self, entries: Sequence[Mapping[str, Any]], withdrawn: Sequence[Mapping[str, Any]]) -> None:
+        write_json(self.folder / LEDGER, {"deliveries": list(entries), "withdrawn": list(withdrawn)})
 
     def _group(self) -> str:
         path = self.folder / HOLDOUT
@@ -315,16 +419,17 @@ class Footage:
     def _add(self, delivery: Delivery, seen: str, progress: Callable[[int, int], None] | None) -> None:
         size = sum(path.stat().st_size for path in delivery.videos.values())
         require_space(self.folder, size, f"delivery {delivery.name}")
+        entries, withdrawn = self._ledger()
         with atomic_path(self.folder / delivery.name) as partial:
             for done, (name, path) in enumerate(delivery.videos.items(), start=1):
-                place(path, partial / name)
+                # No link: whoever writes into the file in the inbox would change the footage.
+                (partial / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, partial / name)
                 if progress:
                     progress(done, len(delivery.videos))
             write_manifest(delivery.manifest.rows, partial / MANIFEST_NAME)
             if stamp(delivery.folder) != seen:
                 raise Refused("was changed while it was taken; the next run takes it when its sender has finished")
-            # Where it takes another's place: killed from here on, the next run takes it again.
-            self._enter(others := [other for other in self.taken if other["name"] != delivery.name])
         entry = {
             "name": delivery.name,
             "digest": delivery.digest,
@@ -333,13 +438,15 @@ class Footage:
             "clips": len(delivery.manifest.rows),
             "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        self._enter([*others, entry])
-        self._memory.write(stamps=self._memory.read()["stamps"] | {delivery.name: seen})
+        self._enter([*(other for other in entries if other["name"] != delivery.name), entry], withdrawn)
+        self.memory.write("stamps", self.memory.read("stamps") | {delivery.name: seen})
 
     def _check_whole(self, arrived: Collection[str]) -> None:
         """Compare folders and ledger; what a killed process copied but did not enter is dropped, it still lies in the inbox."""
         if not self.folder.is_dir():
             return
+        with scratch_folder(self.folder, "sweep"):  # which removes what a killed process left behind
+            pass
         taken, there = self.taken, {folder.name for folder in folders(self.folder)}
         entered = {entry["name"] for entry in taken}
         if lost := sorted(entered - there):

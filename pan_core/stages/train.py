@@ -129,7 +129,7 @@ def _champion(params: Params, model: ModelParams, material: Material) -> Weights
     Raises:
         PanError: Where there is no such version.
     """
-    if not params.retrain.champion:
+    if not (params.retrain.champion and params.retrain.begin):
         return None
     registry = registry_of(params.dataset)
     version = registry.version(params.retrain.champion)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pan_core.datasets.base import Context
-from pan_core.datasets.surveillance import Surveillance, place
+from pan_core.datasets.surveillance import Surveillance
 from pan_core.deliveries.footage import Footage, require_taken
 from pan_core.errors import DataError
 from pan_core.files import sha256_of
@@ -56,8 +56,8 @@ def receive(footage, incoming, context, *, classes=(), max_unusable=0.1):
     return {receipt.name: receipt for receipt in found}
 
 
-def hold_out(footage, context, group="auto"):
-    return footage.hold_out(group=group, folds=3, share=0.15, seed=0, context=context)
+def hold_out(footage, context, group="auto", **given):
+    return footage.hold_out(group=group, folds=3, share=0.15, seed=0, context=context, **given)
 
 
 def catalogue(footage, tmp_path, context):
@@ -200,8 +200,6 @@ def test_a_delivery_can_be_taken_out_again(footage, incoming, context):
     assert (receipt.state, len(footage.taken)) == ("withdrawn", 1)
     assert not (footage.folder / "2026-11-09").exists()
     assert receive(footage, incoming, context)["2026-11-09"].reason.startswith("not in the footage")
-    (folder / "_WITHDRAWN").unlink()
-    assert receive(footage, incoming, context)["2026-11-09"].state == "taken"
 
 
 def test_videos_that_decide_may_get_other_labels_and_nothing_else(footage, incoming, context):
@@ -210,70 +208,144 @@ def test_videos_that_decide_may_get_other_labels_and_nothing_else(footage, incom
     holdout = hold_out(footage, context)
     name = holdout.videos[0].partition("/")[2]
     relabel(folder, f"{name},0,1,Walking", f"{name},0,1,Falling")
-    assert receive(footage, incoming, context)["2026-11-02"].state == "taken"
+    assert receive(footage, incoming, context)["2026-11-02"].change == "corrected"
     assert hold_out(footage, context) == holdout
     kept = (folder / name).read_bytes()
-    make_video(folder / name, 20, 99)
+    make_video(folder / "other.avi", 20, 99)
+    # As `cp` does it: into the very file.
+    (folder / name).write_bytes((folder / "other.avi").read_bytes())
+    (folder / "other.avi").unlink()
     receipt = receive(footage, incoming, context)["2026-11-02"]
     assert receipt.state == "refused"
     assert f"1 of its videos decide or validate, such as {name}" in receipt.reason
-    (folder / name).write_bytes(kept)
+    assert (footage.folder / "2026-11-02" / name).read_bytes() == kept
+
+
+def test_a_delivery_of_which_part_decides_can_be_withdrawn_but_not_all_that_decides(footage, incoming, context):
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    drawn = hold_out(footage, context)
+    folder = deliver(incoming, "2026-11-09", ("dan",), shade=7)
+    receive(footage, incoming, context)
+    wider = hold_out(footage, context, least=4, new=["2026-11-09"])
+    assert "2026-11-09/dan.avi" in wider.videos
     (folder / "_WITHDRAWN").touch()
+    assert receive(footage, incoming, context)["2026-11-09"].state == "withdrawn"
+    assert hold_out(footage, context) == drawn
+    (incoming / "2026-11-02" / "_WITHDRAWN").touch()
     receipt = receive(footage, incoming, context)["2026-11-02"]
     assert receipt.state == "refused"
-    assert "decide or validate" in receipt.reason
-    assert len(footage.taken) == 1
+    assert "all videos that decide, or all that validate, are in it" in receipt.reason
+    assert [entry["name"] for entry in footage.taken] == ["2026-11-02"]
 
 
-def test_deliveries_that_failed_together_are_refused_until_one_of_them_changes(footage, incoming, context):
+def test_what_was_withdrawn_does_not_come_back_by_itself_nor_decides_later(footage, incoming, context):
+    """Somebody may have learnt from it."""
     deliver(incoming, "2026-11-02")
-    folders = [deliver(incoming, f"2026-11-{day}", (f"p{day}",), shade=day) for day in (10, 11)]
-    footage.refuse(("2026-11-10", "2026-11-11"), incoming, "3 of 9 clips are in quarantine")
-    for _ in range(2):
-        found = receive(footage, incoming, context)
-        assert [found[name].state for name in sorted(found)] == ["taken" if not _ else "known", "refused", "refused"]
-        assert found["2026-11-10"].reason == "3 of 9 clips are in quarantine"
-    (folders[1] / "_SUCCESS").write_text("put right")
-    assert {receipt.state for receipt in receive(footage, incoming, context).values()} == {"known", "taken"}
+    receive(footage, incoming, context)
+    drawn = hold_out(footage, context)
+    folder = deliver(incoming, "2026-11-09", ("dan",), shade=7)
+    receive(footage, incoming, context)
+    (folder / "_WITHDRAWN").touch()
+    receive(footage, incoming, context)
+    (folder / "_WITHDRAWN").unlink()
+    assert receive(footage, incoming, context)["2026-11-09"].reason.startswith("was withdrawn on")
+    folder.rename(incoming / "2026-11-10")
+    assert receive(footage, incoming, context)["2026-11-10"].state == "taken"
+    assert hold_out(footage, context, least=4, new=["2026-11-10"]) == drawn
 
 
-def test_what_is_not_in_the_last_version_is_known(footage, incoming, context):
-    first, second = deliver(incoming, "2026-11-02"), deliver(incoming, "2026-11-09", ("dan",), shade=7)
+def test_footage_on_trial_is_brought_back_unless_it_is_to_stay(footage, incoming, context):
+    def content():
+        return {
+            path.relative_to(footage.folder): path.read_bytes() for path in footage.folder.rglob("*") if path.is_file()
+        }
+
+    folder = deliver(incoming, "2026-11-02")
+    footage.begin()
     receive(footage, incoming, context)
-    assert footage.changed == {"2026-11-02": "new", "2026-11-09": "new"}
-    footage.keep_version()
-    assert footage.changed == {}
-    deliver(incoming, "2026-11-16", ("eve",), shade=17)
-    relabel(first, "ann.avi,0,1,Walking", "ann.avi,0,1,Falling")
-    (second / "_WITHDRAWN").touch()
+    footage.recover()
+    assert not footage.folder.exists()
     receive(footage, incoming, context)
-    assert footage.changed == {"2026-11-02": "changed", "2026-11-16": "new", "2026-11-09": "withdrawn"}
+    before = content()
+    other = deliver(incoming, "2026-11-09", ("dan",), shade=7)
+    relabel(folder, "ann.avi,0,1,Walking", "ann.avi,0,1,Falling")
+    footage.begin()
+    receive(footage, incoming, context)
+    assert len(footage.taken) == 2
+    Footage(footage.folder, footage.folder.with_name("deliveries.json")).recover()  # a later process
+    assert content() == before
+    footage.begin()
+    receive(footage, incoming, context)
+    footage.end()
+    footage.recover()
+    assert len(footage.taken) == 2
+    (other / "_WITHDRAWN").touch()
+    footage.begin()
+    receive(footage, incoming, context)
+    footage.recover()
+    assert (footage.folder / "2026-11-09" / "dan.avi").is_file()
+
+
+def test_a_delivery_that_failed_is_refused_until_it_or_the_parameters_change(footage, incoming, context):
+    folder = deliver(incoming, "2026-11-02")
+
+    def receipt(recipe="one"):
+        (found,) = footage.receive(incoming, classes=(), max_unusable=0.1, context=context, recipe=recipe)
+        return found
+
+    footage.begin()
+    taken = receipt()
+    (folder / "manifest.csv").touch()  # put right while it was on trial
+    footage.recover()
+    footage.refuse(taken, "3 of 9 clips are in quarantine", "one")
+    footage.begin()
+    again = receipt()
+    assert again.state == "taken"
+    footage.recover()
+    footage.refuse(again, "3 of 9 clips are in quarantine", "one")
+    refused = receipt()
+    assert (refused.state, refused.reason) == ("refused", "3 of 9 clips are in quarantine")
+    assert receipt("another").state == "taken"
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"stamps": 3}', "{"])
+def test_a_damaged_memory_costs_work_and_nothing_else(footage, incoming, context, content):
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    (footage.folder.parent / "deliveries.json").write_text(content)
+    assert receive(footage, incoming, context)["2026-11-02"].state == "known"
 
 
 def test_people_who_come_first_decide_too_while_too_few_clips_do(footage, incoming, context, tmp_path):
     """Those of whom something was learnt never do, nor does a video that shows one of them beside a new person."""
     deliver(incoming, "2026-11-02")
     receive(footage, incoming, context)
-    drawn = footage.hold_out(group="auto", folds=3, share=0.15, seed=0, context=context, least=4)
+    drawn = hold_out(footage, context, least=4)
     assert len(drawn.videos) == 1  # two clips, and nobody new
-    footage.keep_version()
     folder = deliver(incoming, "2026-11-09", ("dan", "eve", "Ben"), shade=7)
     relabel(folder, "dan.avi,1,2,Falling,hall,2026-11-01,dan", "dan.avi,1,2,Falling,hall,2026-11-01,ben")
     receive(footage, incoming, context)
-    wider = footage.hold_out(group="auto", folds=3, share=0.15, seed=0, context=context, least=4)
+    assert hold_out(footage, context, least=4) == drawn
+    wider = hold_out(footage, context, least=4, new=["2026-11-09"])
     assert wider.videos == tuple(sorted((*drawn.videos, "2026-11-09/eve.avi")))
     assert wider.validation == drawn.validation
-    assert (
-        catalogue(footage, tmp_path, context)
-        .set_index("path")["split1"]
-        .loc["videos/2026-11-09/eve.avi"]
-        .eq("test")
-        .all()
-    )
-    footage.keep_version()
+    parts = catalogue(footage, tmp_path, context).set_index("path")["split1"]
+    assert parts.loc["videos/2026-11-09/eve.avi"].eq("test").all()
     deliver(incoming, "2026-11-16", ("fay",), shade=17)
     receive(footage, incoming, context)
-    assert footage.hold_out(group="auto", folds=3, share=0.15, seed=0, context=context, least=4) == wider
+    assert hold_out(footage, context, least=4, new=["2026-11-16"]) == wider
+
+
+def test_a_video_that_cannot_be_read_never_decides(footage, incoming, context):
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    drawn = hold_out(footage, context)
+    folder = deliver(incoming, "2026-11-09", ("dan", "eve"), shade=7)
+    (folder / "dan.avi").write_text("no video at all")
+    assert receive(footage, incoming, context, max_unusable=0.6)["2026-11-09"].state == "taken"
+    wider = hold_out(footage, context, least=20, new=["2026-11-09"])
+    assert wider.videos == tuple(sorted((*drawn.videos, "2026-11-09/eve.avi")))
 
 
 def test_a_video_that_decides_does_not_come_back_to_be_learnt(footage, incoming, context):
@@ -467,11 +539,13 @@ def test_a_video_that_is_in_a_delivery_twice_is_told(footage, incoming, context)
 def test_a_delivery_that_changes_while_it_is_taken_is_left_for_the_next_run(footage, incoming, context, monkeypatch):
     folder = deliver(incoming, "2026-11-02")
 
+    copy = shutil.copy2
+
     def meanwhile(source, target):
-        place(source, target)
+        copy(source, target)
         (folder / "late.avi").touch()
 
-    monkeypatch.setattr("pan_core.deliveries.footage.place", meanwhile)
+    monkeypatch.setattr("pan_core.deliveries.footage.shutil.copy2", meanwhile)
     receipt = receive(footage, incoming, context)["2026-11-02"]
     assert "was changed while it was taken" in receipt.reason
     assert not footage.taken

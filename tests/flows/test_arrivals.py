@@ -1,10 +1,16 @@
 """What the inbox has, and when a run is started for it."""
 
 import os
+from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.states import Cancelled, Completed, Failed
 
-from flows.arrivals import Arrivals
+from flows.arrivals import Arrivals, _run_of
+from flows.retrain import BUSY
+from flows.serve import RETRAINING, deployments
 
 
 class Runs:
@@ -88,3 +94,44 @@ def test_while_a_retraining_is_at_work_none_is_started(tmp_path, runs, arrivals)
     runs.busy = False
     arrivals.look()
     assert runs.ends == [None]
+
+
+@pytest.fixture(scope="module")
+def deployment(server):
+    """The deployment that arrivals start, at a real server that runs nothing."""
+    before = Path.cwd()
+    os.chdir(Path(__file__).parents[2])
+    try:
+        yield deployments()[RETRAINING].apply()
+    finally:
+        os.chdir(before)
+
+
+@pytest.mark.parametrize(
+    ("state", "served"),
+    [
+        (Completed(), True),
+        (Failed(message="Flow run encountered an exception: DataError: no new footage"), True),
+        (Cancelled(message="by a person"), True),
+        (Cancelled(message="Deployment concurrency limit reached."), False),
+        (Failed(message=f"Flow run encountered an exception: PanError: {BUSY}; wait"), False),
+        (None, True),
+    ],
+)
+def test_what_has_become_of_a_run(deployment, state, served):
+    """None: somebody deleted it."""
+    ended = _run_of(deployment)
+    assert ended() is None
+    with get_client(sync_client=True) as client:
+        scheduled = FlowRunFilter.model_validate({"state": {"type": {"any_": ["SCHEDULED"]}}})
+        runs = [
+            run
+            for run in client.read_flow_runs(flow_run_filter=scheduled)
+            if run.deployment_id == deployment and not run.auto_scheduled
+        ]
+        newest = max(runs, key=lambda run: run.created)
+        if state is None:
+            client.delete_flow_run(newest.id)
+        else:
+            client.set_flow_run_state(newest.id, state, force=True)
+    assert ended() is served

@@ -18,6 +18,7 @@ from pan_core.errors import PanError
 from pan_core.registry.models import registry_of
 from pan_core.tracking import open_client
 
+FEW = {"promote": {"min_clips": 1}}
 HEADER = "video,start_s,end_s,label,camera,recorded_at,subject"
 # The challenger is promoted where the file says so.
 PIPELINE = """
@@ -56,7 +57,12 @@ registry = registry_of(params.dataset)
 tags = {DATA: data, RECIPE: params.recipe(), BEGAN_WITH: champion}
 # Weights of the same data and the same start are the same.
 version = next((v for v in registry.versions() if {**v.tags, **tags} == v.tags and not v.tags.get(DECISION)), None)
-version = version or registry.register(Path("verdict.txt").resolve().as_uri(), None, tags)
+learnt = json.loads(Path("data/footage/deliveries.json").read_text())["deliveries"]
+videos = [digest for entry in learnt for digest in entry["hashes"].values()]
+model = Path(f"model-{data}")
+model.mkdir(exist_ok=True)
+(model / "lineage.json").write_text(json.dumps({"grouping": "subject", "groups": ["ann"], "videos": videos}))
+version = version or registry.register(model.resolve().as_uri(), None, tags)
 promoted = Path("verdict.txt").read_text().strip() == "better"
 if promoted:
     registry.promote(version.number)
@@ -192,50 +198,82 @@ def test_a_promotion_that_died_after_the_champion_had_changed_is_finished_and_no
     assert run()[0] == "NothingNew"
 
 
-def test_footage_that_does_not_pass_validation_is_given_back_and_the_next_nights_go_on(project):
+def test_footage_that_does_not_pass_validation_is_not_kept_and_the_next_nights_go_on(project):
+    """Also where DVC's cache, what was remembered and the inbox are gone: what had been taken stays."""
     deliver(project, "2026-11-02")
     assert run()[0] == "Promoted"
     before = (project / "data" / "footage.dvc").read_text()
+    shutil.rmtree(project / "data" / "incoming" / "2026-11-02")
+    shutil.rmtree(project / ".dvc" / "cache")
+    (project / ".cache" / "deliveries.json").unlink()
     folder = deliver(project, "2026-11-09", ("dan",), labels=("Walking", "Sitting"))
     announced = {"retrain": {"classes": ["Sitting"]}}
     name, message = run(overrides=announced)
     assert name == "Failed"
-    assert "stage validate: 3 of 9 clips (33%) are in quarantine" in message
-    assert "2026-11-09 (new): not kept, the footage is as it was" in message
+    assert "2026-11-09: stage validate: 3 of 9 clips (33%) are in quarantine" in message
     assert (project / "data" / "footage.dvc").read_text() == before
-    assert not (project / "data" / "footage" / "2026-11-09").exists()
-    deliver(project, "2026-11-16", ("eve",))
+    assert sorted(path.name for path in (project / "data" / "footage").glob("2026*")) == ["2026-11-02"]
     name, message = run(overrides=announced)
-    assert name == "Promoted"
-    assert "2026-11-09 was refused: stage validate: 3 of 9 clips" in message
-    (folder / "manifest.csv").write_text((folder / "manifest.csv").read_text().replace("Sitting", "Falling"))
+    assert name == "NothingNew"
+    assert "2026-11-09 is refused: stage validate: 3 of 9 clips" in message
+    relabelled = (folder / "manifest.csv").read_text().replace("Sitting", "Falling")
+    (folder / "manifest.csv").write_text(relabelled)
     assert run(overrides=announced)[0] == "Promoted"
     assert (project / "data" / "footage" / "2026-11-09").is_dir()
+
+
+def test_of_several_deliveries_only_those_that_do_not_pass_are_refused(project):
+    deliver(project, "2026-11-02")
+    assert run()[0] == "Promoted"
+    deliver(project, "2026-11-09", ("dan",), labels=("Walking", "Sitting"))
+    deliver(project, "2026-11-10", ("eve",))
+    name, message = run(overrides={"retrain": {"classes": ["Sitting"]}})
+    assert name == "Promoted"
+    assert "2026-11-09 was refused: stage validate: 3 of 9 clips" in message
+    assert sorted(path.name for path in (project / "data" / "footage").glob("2026*")) == ["2026-11-02", "2026-11-10"]
 
 
 def test_first_footage_that_does_not_pass_can_be_put_right(project):
     folder = deliver(project, "2026-11-02", labels=("Walking", "Sitting"))
     name, message = run()
     assert name == "Failed"
-    assert "2026-11-02 (new): correct them in data/incoming" in message
+    assert "2026-11-02: stage validate: 3 of 9 clips" in message
+    assert not (project / "data" / "footage").exists()
     shutil.rmtree(folder)
     deliver(project, "2026-11-02", ("dan", "eve", "fay"))
     assert run()[0] == "Promoted"
 
 
-def test_a_challenger_below_a_bound_is_refused_with_the_reason(project):
+def test_what_the_champion_learnt_from_is_withdrawn(project):
+    """Another is trained, not from its weights; where that is no better, every run says so."""
+    deliver(project, "2026-11-02")
+    assert run(overrides=FEW)[0] == "Promoted"
+    folder = deliver(project, "2026-11-09", ("dan",))
+    assert run(overrides=FEW)[0] == "Promoted"
+    (folder / "_WITHDRAWN").touch()
+    (project / "verdict.txt").write_text("worse\n")
+    name, message = run(overrides=FEW)
+    assert name == "Refused"
+    assert "the champion, version 2, learnt from 1 videos that are not in the footage any more" in message
+    assert "begin: false" in (project / ".cache" / "workspaces" / "retraining" / "params.yaml").read_text()
+    name, message = run(overrides=FEW)
+    assert name == "NothingNew"
+    assert "the champion, version 2, learnt from 1 videos" in message
+
+
+def test_a_challenger_below_a_bound_is_refused_with_the_reason_and_once(project):
     pipeline = (project / "dvc.yaml").read_text()
     evaluate = (
         "  evaluate:\n    cmd: python evaluate.py\n    deps: [valid.txt, evaluate.py]\n    outs: [evaluated.txt]\n"
     )
     (project / "dvc.yaml").write_text(pipeline.replace("  latency:", evaluate + "  latency:"))
-    (project / "evaluate.py").write_text(
-        "import sys\nprint('error: accuracy 40 %, at least 60 % asked for', file=sys.stderr)\nsys.exit(65)\n"
-    )
+    said = "import sys\nprint('error: accuracy 40 %, at least 60 % asked for', file=sys.stderr)\nsys.exit(65)\n"
+    (project / "evaluate.py").write_text(said)
     deliver(project, "2026-11-02")
     assert run() == ("Refused", "stage evaluate: accuracy 40 %, at least 60 % asked for")
+    assert run() == ("NothingNew", "stage evaluate: accuracy 40 %, at least 60 % asked for")
     (project / "evaluate.py").write_text("raise SystemExit(1)")
-    assert run()[0] == "Failed"
+    assert run(force=True)[0] == "Failed"
 
 
 def test_a_source_that_is_away_does_not_keep_the_inbox_waiting(project, monkeypatch):
