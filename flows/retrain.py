@@ -29,7 +29,17 @@ from flows.workspace import WORKSPACES, workspace
 from pan_core.config import PARAMS_FILE, Params, load_params
 from pan_core.datasets.holdout import HOLDOUT, Holdout
 from pan_core.datasets.manifests import unlabelled_videos
-from pan_core.deliveries.footage import KNOWN, LEDGER, REFUSED, TAKEN, UNLABELLED, Footage, Receipt, require_taken
+from pan_core.deliveries.footage import (
+    KNOWN,
+    LEDGER,
+    REFUSED,
+    TAKEN,
+    UNLABELLED,
+    WAITING,
+    Footage,
+    Receipt,
+    require_taken,
+)
 from pan_core.errors import ConfigError, DataError, PanError
 from pan_core.files import read_json
 from pan_core.registry.lineage import Lineage
@@ -69,13 +79,22 @@ NOTHING_NEW, PROMOTED, NOT_PROMOTED = "NothingNew", "Promoted", "Refused"
 @task(
     cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=30, retry_condition_fn=unless(DataError)
 )
-def fetch_deliveries(source: str, incoming: Path) -> list[str]:
-    """Bring whole deliveries from S3 into the inbox."""
+def fetch_deliveries(source: str, incoming: Path) -> list[Receipt]:
+    """Bring whole deliveries from S3 into the inbox; returns a receipt for each that was left there."""
     from pan_core.deliveries.remote import fetch_deliveries as fetch
 
-    names = [path.name for path in fetch(source, incoming)]
+    left: list[Receipt] = []
+    names = [
+        path.name
+        for path in fetch(
+            source,
+            incoming,
+            left=lambda name, reason: left.append(Receipt(name, REFUSED, f"at {source}: {reason}")),
+            unfinished=lambda name, reason: left.append(Receipt(name, WAITING, f"at {source}: {reason}")),
+        )
+    ]
     get_run_logger().info("%s: %s", source, ", ".join(names) or "nothing new")
-    return names
+    return left
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -195,11 +214,14 @@ def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: b
     place = workspace(project_root(), chosen, WORKSPACE)
     params = load_params(place / PARAMS_FILE)
     footage.require_group(params.surveillance.group)
-    away = _fetch(source, incoming)
+    left, away = _fetch(source, incoming)
     registry = registry_of(DATASET)
     champion = registry.champion()
     start = champion.number if champion else 0
     receipts, done = _take(params, chosen, incoming, start, force)
+    receipts += left
+    rows = [{"delivery": r.name, "state": r.state, "reason": r.reason, "clips": r.clips} for r in receipts]
+    create_table_artifact(table=rows, key="pan-deliveries", description=f"Folders in {incoming}")
     if champion:
         _suggest(receipts, incoming, place)
     if not footage.taken:
@@ -270,8 +292,6 @@ def _take(
         raise
     if not any(receipt.change for receipt in receipts):
         footage.recover()
-    rows = [{"delivery": r.name, "state": r.state, "reason": r.reason, "clips": r.clips} for r in receipts]
-    create_table_artifact(table=rows, key="pan-deliveries", description=f"Folders in {incoming}")
     return receipts, done
 
 
@@ -339,14 +359,14 @@ def _prepared(chosen: Mapping[str, Any], champion: int, version: str, *, begin: 
     return prepare(_merged(chosen, {"surveillance": {"group": group}, "retrain": own}), WORKSPACE)
 
 
-def _fetch(source: str, incoming: Path) -> str:
-    """Why not all of the source could be had, empty where it could: what is in the inbox does not wait for it."""
-    if source:
-        try:
-            fetch_deliveries(source, incoming)
-        except PanError as error:
-            return str(error)
-    return ""
+def _fetch(source: str, incoming: Path) -> tuple[list[Receipt], str]:
+    """What was left at the source, and why not all of it could be had, empty where it could: the inbox does not wait for it."""
+    if not source:
+        return [], ""
+    try:
+        return fetch_deliveries(source, incoming), ""
+    except PanError as error:
+        return [], str(error)
 
 
 def _suggest(receipts: Sequence[Receipt], incoming: Path, place: Path) -> None:

@@ -49,6 +49,8 @@ REFUSALS = {
 REFUSALS |= {"403": REFUSALS["AccessDenied"], "404": REFUSALS["NoSuchKey"], "301": REFUSALS["PermanentRedirect"]}
 
 Progress = Callable[[int, int], None]
+Left = Callable[[str, str], None]
+"""Called with the name of a delivery that is not brought, and why."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,18 @@ class _Meter:
                 self._progress(self._done, self._total)
 
 
-def fetch_deliveries(address: str, incoming: Path, *, progress: Progress | None = None) -> list[Path]:
+def _warn(name: str, reason: str) -> None:
+    _log.warning("delivery %r is refused: %s", name, reason)
+
+
+def fetch_deliveries(
+    address: str,
+    incoming: Path,
+    *,
+    progress: Progress | None = None,
+    left: Left = _warn,
+    unfinished: Left | None = None,
+) -> list[Path]:
     """Download the finished deliveries that are not in the inbox.
 
     A delivery is a folder directly below the prefix with `_SUCCESS` in it. It appears in the inbox whole or not at
@@ -88,6 +101,8 @@ def fetch_deliveries(address: str, incoming: Path, *, progress: Progress | None 
         address: `s3://bucket/prefix`.
         incoming: The inbox; a folder that lies there is never fetched again, nor changed.
         progress: Called with the bytes done and the bytes in all.
+        left: Called for each delivery that is refused.
+        unfinished: Called for each that its sender has not finished.
 
     Returns:
         Folders that were brought, by name.
@@ -99,18 +114,22 @@ def fetch_deliveries(address: str, incoming: Path, *, progress: Progress | None 
     bucket, prefix = parse_address(address)
     client = _client(address)
     with _explained(address, client):
-        found = [_listed(client, bucket, prefix, name) for name in _names(client, bucket, prefix, incoming)]
+        names = list(_names(client, bucket, prefix, incoming, left))
+        found = [_listed(client, bucket, prefix, name, left, unfinished) for name in names]
         deliveries = [delivery for delivery in found if delivery]
     meter = _Meter(sum(delivery.size for delivery in deliveries), progress)
-    brought, faults = [], []
+    brought: list[Path] = []
+    faults: list[PanError] = []
     for delivery in deliveries:
         try:
             with _explained(address, client):
                 brought.append(_bring(client, bucket, delivery, incoming, meter))
-        except DataError as error:
-            faults.append(f"{delivery.name}: {error}")
+        except PanError as error:
+            faults.append(error)
     if faults:
-        raise DataError("\n".join(faults))
+        # What another try may mend is to be tried again.
+        kind = DataError if all(isinstance(error, DataError) for error in faults) else PanError
+        raise kind("; ".join(str(error) for error in faults)) from faults[0]
     return brought
 
 
@@ -140,19 +159,19 @@ def _client(address: str) -> Any:
         raise PanError(f"{address}: {reason}") from error
 
 
-def _names(client: Any, bucket: str, prefix: str, incoming: Path) -> Iterator[str]:
+def _names(client: Any, bucket: str, prefix: str, incoming: Path, left: Left) -> Iterator[str]:
     """Folders directly below the prefix that are not in the inbox."""
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
     for page in pages:
         for folder in page.get("CommonPrefixes", []):
             name = folder["Prefix"].removeprefix(prefix).removesuffix("/")
             if fault := _fault(name) or ("is hidden" if name.startswith(".") else ""):
-                _log.warning("delivery %r is refused: its name %s", name, fault)
+                left(name, f"its name {fault}")
             elif not (incoming / name).exists():
                 yield name
 
 
-def _listed(client: Any, bucket: str, prefix: str, name: str) -> _Delivery | None:
+def _listed(client: Any, bucket: str, prefix: str, name: str, left: Left, unfinished: Left | None) -> _Delivery | None:
     """A delivery with all of its files; None where it is not finished, or refused."""
     folder = f"{prefix}{name}/"
     files: dict[str, tuple[str, int]] = {}
@@ -162,11 +181,13 @@ def _listed(client: Any, bucket: str, prefix: str, name: str) -> _Delivery | Non
             if not item["Key"].endswith("/"):
                 files[item["Key"].removeprefix(folder)] = (item["Key"], item["Size"])
     if MARKER not in files:
+        if unfinished:
+            unfinished(name, f"has no {MARKER} yet: its sender has not finished it")
         return None
     folders = {str(parent) for path in files for parent in PurePosixPath(path).parents}
     for path in files:
         if fault := _fault(path) or ("is a file and a folder" if path in folders else ""):
-            _log.warning("delivery %r is refused: %r in it %s", name, path, fault)
+            left(name, f"{path!r} in it {fault}")
             return None
     return _Delivery(name, files)
 

@@ -107,8 +107,14 @@ def test_whole_deliveries_come_and_unfinished_ones_do_not(bucket, tmp_path):
     bucket("cams/notes.txt", b"no delivery")
     bucket("cams/2026-11-21/hall/")  # a folder as a web console makes it
     bucket("other/2026-11-20/_SUCCESS")
-    seen = []
-    brought = fetch_deliveries("s3://footage/cams", tmp_path / "in", progress=lambda *now: seen.append(now))
+    seen, unfinished = [], []
+    brought = fetch_deliveries(
+        "s3://footage/cams",
+        tmp_path / "in",
+        progress=lambda *now: seen.append(now),
+        unfinished=lambda name, _: unfinished.append(name),
+    )
+    assert unfinished == ["2026-11-22", "2026-11-23"]
     assert brought == [tmp_path / "in" / "2026-11-20", tmp_path / "in" / "2026-11-21"]
     delivery = {"hall/0001.mp4": VIDEO, "manifest.csv": b"video,start_s,end_s,label\n", "_SUCCESS": b""}
     assert files(tmp_path / "in") == {
@@ -145,9 +151,9 @@ def test_a_listing_of_several_pages(relay, bucket, tmp_path, monkeypatch):
     assert relay.seen.count("GET /footage") == 2 + 3 * 2
 
 
-def test_a_download_that_breaks_in_the_middle_leaves_nothing_half(relay, bucket, tmp_path):
-    deliver(bucket, "2026-11-19")
-    deliver(bucket)
+def test_a_download_that_breaks_in_the_middle_leaves_nothing_half_and_the_others_come(relay, bucket, tmp_path):
+    for day in ("2026-11-19", "2026-11-20", "2026-11-21"):
+        deliver(bucket, day)
     broken = "GET", "/footage/cams/2026-11-20/hall/0001.mp4"
     relay.fault = lambda command, path, status, body: (
         status, body, 1000 if (command, path.partition("?")[0]) == broken else None
@@ -156,7 +162,9 @@ def test_a_download_that_breaks_in_the_middle_leaves_nothing_half(relay, bucket,
         PanError, match=r"s3://footage/cams: http://127\.0\.0\.1:\d+ broke off .* what is whole is kept"
     ):
         fetch_deliveries("s3://footage/cams", tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["2026-11-19"]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"2026-11-19", "2026-11-21"} <= names
+    assert not any("2026-11-20" in name for name in names)
     assert relay.seen.count(" ".join(broken)) > 1, "tried again before it gave up"
 
 
