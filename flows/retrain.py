@@ -5,6 +5,7 @@ and when a delivery arrives.
 """
 
 import argparse
+import hashlib
 import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -27,7 +28,7 @@ from flows.server import reachable_server
 from flows.settings import add_settings, read_settings
 from flows.workspace import WORKSPACES, workspace
 from pan_core.config import PARAMS_FILE, Params, load_params
-from pan_core.datasets.holdout import HOLDOUT, Holdout
+from pan_core.datasets.holdout import BRING_BACK, HOLDOUT, Holdout
 from pan_core.datasets.manifests import unlabelled_videos
 from pan_core.deliveries.footage import (
     KNOWN,
@@ -67,6 +68,9 @@ FIXED = (
 CHECKED = "validate"
 """The stage up to which new footage is tried before it makes a version."""
 
+READING = ("fetch", "split", "relabel", CHECKED)
+"""Stages that fail because of what is in the footage."""
+
 JUDGING = ("evaluate", "export")
 """Stages whose bounds a challenger may fail to meet, which refuses it."""
 
@@ -105,7 +109,7 @@ def receive(params: Params, incoming: Path, only: list[str] | None = None) -> li
         classes=params.retrain.classes,
         max_unusable=params.validation.max_quarantined,
         context=dataset_context(params, DATASET),
-        recipe=params.recipe(),
+        recipe=_trial(params),
         only=only,
     )
     log = get_run_logger()
@@ -141,9 +145,36 @@ def new_version() -> str:
     if done.returncode:
         raise PanError(f"{FOOTAGE}: DVC cannot take it in:\n{_last_lines(done.stderr)}")
     _footage().end()
-    version = YAML(typ="safe").load(FOOTAGE.with_suffix(".dvc").read_text())["outs"][0]["md5"].removesuffix(".dir")
-    get_run_logger().info("version %s of the footage", version)
-    return version
+    get_run_logger().info("version %s of the footage", _version())
+    return _version()
+
+
+def _version() -> str:
+    """DVC's hash of the footage in its last version."""
+    return YAML(typ="safe").load(_footage().version)["outs"][0]["md5"].removesuffix(".dir")
+
+
+def _require_version() -> None:
+    """Refuse to go on from footage that is not as its last version has it: what is damaged must not become the next one.
+
+    Raises:
+        DataError: With the way back.
+    """
+    if not _footage().version:
+        return
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "--json", f"{FOOTAGE}.dvc"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise PanError(f"{FOOTAGE}: DVC cannot look at it:\n{_last_lines(done.stderr)}")
+    # Where DVC's cache is gone the footage may be whole all the same.
+    if any(word in done.stdout for word in ("modified", "deleted")):
+        raise DataError(f"{FOOTAGE}: is not as its last version has it; {BRING_BACK}")
+
+
+def _trial(params: Params) -> str:
+    """What decides, beside a delivery itself, whether it passes."""
+    return f"{params.recipe()} {hashlib.sha256(_footage().version.encode()).hexdigest()[:12]}"
 
 
 def _footage() -> Footage:
@@ -214,6 +245,7 @@ def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: b
     place = workspace(project_root(), chosen, WORKSPACE)
     params = load_params(place / PARAMS_FILE)
     footage.require_group(params.surveillance.group)
+    _require_version()
     left, away = _fetch(source, incoming)
     registry = registry_of(DATASET)
     champion = registry.champion()
@@ -227,7 +259,7 @@ def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: b
     if not footage.taken:
         footage.recover()
         return _nothing(receipts, away, "the footage has no delivery yet")
-    version = new_version()
+    version = _version() if not any(receipt.change for receipt in receipts) and footage.version else new_version()
     withdrawn = _learnt_and_withdrawn(registry, champion, footage.hashes)
     notes = [
         *([f"the champion, version {start}, learnt from {withdrawn}"] if withdrawn else []),
@@ -284,14 +316,14 @@ def _take(
                 receipts = _with(receipts, [Receipt(receipt.name, REFUSED, reason) for receipt in changed])
             elif reason and len(changed) == 1:
                 footage.recover()
-                receipts = _with(receipts, [footage.refuse(changed[0], reason, params.recipe())])
+                receipts = _with(receipts, [footage.refuse(changed[0], reason, _trial(params))])
             elif reason:
                 receipts = _one_by_one(params, chosen, incoming, start, receipts)
     except BaseException:
         footage.recover()
         raise
     if not any(receipt.change for receipt in receipts):
-        footage.recover()
+        footage.end()
     return receipts, done
 
 
@@ -299,14 +331,17 @@ def _one_by_one(
     params: Params, chosen: Mapping[str, Any], incoming: Path, start: int, receipts: Sequence[Receipt]
 ) -> list[Receipt]:
     footage, found = _footage(), []
-    for receipt in (receipt for receipt in receipts if receipt.change):
+    # A withdrawal may pass only after what has come beside it.
+    for receipt in sorted((r for r in receipts if r.change), key=lambda each: each.change == "withdrawn"):
         footage.begin()
-        (alone,) = receive(params, incoming, [receipt.name])
+        alone = next(
+            iter(receive(params, incoming, [receipt.name])), Receipt(receipt.name, REFUSED, "is gone from the inbox")
+        )
         if alone.change:
             reason, _ = _tried(params, chosen, [alone], start)
             if reason:
                 footage.recover()
-                alone = footage.refuse(alone, reason, params.recipe())
+                alone = footage.refuse(alone, reason, _trial(params))
             else:
                 new_version()
         found.append(alone)
@@ -332,6 +367,8 @@ def _tried(params: Params, chosen: Mapping[str, Any], changed: Sequence[Receipt]
         hold_out(params, [receipt.name for receipt in changed if receipt.change == "new"])
         return "", run_stages(_prepared(chosen, start, ""), [CHECKED])
     except RefusedError as error:
+        if error.stage not in READING:
+            raise
         return str(error), []
     except DataError as error:
         if first:

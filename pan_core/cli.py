@@ -35,7 +35,7 @@ class _Commands(typer.core.TyperGroup):
             return super().invoke(ctx)
         except PanError as error:
             typer.echo(f"error: {error}", err=True)
-            sys.exit(error.exit_status)
+            sys.exit(1)
 
 
 app.info.cls = _Commands
@@ -50,7 +50,11 @@ def stage(name: Annotated[str, typer.Argument(help="A stage of dvc.yaml.")]) -> 
     """Run one stage in this workspace; `dvc repro` calls this."""
     from pan_core.stages.runner import run_stage
 
-    run_stage(name)
+    try:
+        run_stage(name)
+    except PanError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_status)
 
 
 @app.command()

@@ -10,7 +10,7 @@ class PanError(Exception):
     """Something a user can put right: says what was wrong, where, what was expected and what to do."""
 
     exit_status = 1
-    """Of a command that it ends, so that whoever called the command knows what kind of fault it was."""
+    """Of the stage that it ends, so that whoever runs stages knows what kind of fault it was."""
 
 
 class ConfigError(PanError):

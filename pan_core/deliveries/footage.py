@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -62,7 +62,7 @@ class Receipt:
 class Memory:
     """What is known beside the footage itself; without it work is done again, nothing else.
 
-    `stamps` of folders in the inbox as they were when they were taken; `failed`: stamp, reason and recipe of deliveries that did
+    `stamps` of folders in the inbox as they were when they were taken, each with the digest of what was taken; `failed`: stamp, reason and recipe of deliveries that did
     not pass validation; `told`: reasons of refusals that a run has failed with; `shut`: reason of challengers that a gate
     refused, by data and recipe.
 
@@ -70,7 +70,7 @@ class Memory:
         path: A JSON file; one that is damaged counts as empty.
     """
 
-    PARTS = ("stamps", "failed", "told", "shut")
+    PARTS: ClassVar = {"stamps": list, "failed": dict, "told": str, "shut": str}
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -86,7 +86,10 @@ class Memory:
     def _all(self) -> dict[str, dict[str, Any]]:
         try:
             stored: Any = read_json(self._path) if self._path.is_file() else {}
-            return {part: dict(stored.get(part, {})) for part in self.PARTS}
+            return {
+                part: {name: value for name, value in dict(stored.get(part, {})).items() if isinstance(value, kind)}
+                for part, kind in self.PARTS.items()
+            }
         except (PanError, AttributeError, TypeError, ValueError):
             _log.warning("%s: damaged, and taken for empty", self._path)
             return {part: {} for part in self.PARTS}
@@ -128,25 +131,44 @@ class Footage:
         """SHA-256 of all videos."""
         return frozenset(digest for entry in self.taken for digest in entry["hashes"].values())
 
+    @property
+    def version(self) -> str:
+        """What DVC says of the footage as it was last given to it; empty where it never was."""
+        path = self.folder.with_suffix(".dvc")
+        return path.read_text() if path.is_file() else ""
+
     def begin(self) -> None:
-        """Put the footage by as it is, without a second copy where the file system can link: until `end` it can be brought back."""
+        """Put the footage by as it is, without a second copy where the file system can link: until `end` it can be brought back.
+
+        Raises:
+            DataError: Where it is a link, whose target cannot be exchanged.
+        """
+        if self.folder.is_symlink():
+            raise DataError(f"{self.folder}: is a link; move what it points to here, or mount it above this folder")
         self.recover()
         with atomic_path(self._before) as partial:
+            partial.mkdir()
+            write_json(partial / "state.json", {"version": self.version, "there": self.folder.is_dir()})
             if self.folder.is_dir():
-                shutil.copytree(self.folder, partial, copy_function=lambda one, other: place(Path(one), Path(other)))
-            else:
-                partial.mkdir()
+                shutil.copytree(
+                    self.folder, partial / "footage", copy_function=lambda one, other: place(Path(one), Path(other))
+                )
 
     def recover(self) -> None:
-        """Bring the footage back to where it was when `begin` was called last, unless `end` was."""
+        """Bring the footage back to where it was when `begin` was called last, unless `end` was.
+
+        Where it has another version since, its trial had gone well, or a person has put something else in its place.
+        """
         if not self._before.is_dir():
             return
-        if self.folder.is_dir():
-            shutil.rmtree(self.folder)
-        if any(self._before.iterdir()):
-            self._before.rename(self.folder)
-        else:
-            self._before.rmdir()
+        state, kept = read_json(self._before / "state.json"), self._before / "footage"
+        # Killed in here after the footage was back, the copy is gone.
+        if state["version"] == self.version and (kept.is_dir() or not state["there"]):
+            if self.folder.is_dir():
+                shutil.rmtree(self.folder)
+            if state["there"]:
+                kept.rename(self.folder)
+        self.end()
 
     def end(self) -> None:
         """The footage as it is now is to stay."""
@@ -205,7 +227,12 @@ class Footage:
         return receipts
 
     def refuse(self, receipt: Receipt, reason: str, recipe: str) -> Receipt:
-        """Remember that a delivery did not pass validation: it is refused until it or the parameters change."""
+        """Remember that a delivery did not pass validation: it is refused until it, the parameters or the footage change.
+
+        A withdrawal is tried again by every run.
+        """
+        if receipt.change == "withdrawn":
+            return Receipt(receipt.name, REFUSED, f"cannot be withdrawn, and is learnt from on: {reason}")
         entry = {"stamp": receipt.stamp, "reason": reason, "recipe": recipe}
         self.memory.write("failed", self.memory.read("failed") | {receipt.name: entry})
         return Receipt(receipt.name, REFUSED, reason)
@@ -257,22 +284,31 @@ class Footage:
             if self.folder.with_suffix(".dvc").is_file():
                 raise DataError(f"{path}: is gone; a new one would test on what models have learnt from; {BRING_BACK}")
             write_json(path, asdict(self._drawn(group, folds, share, seed, context)))
+            return Holdout.read(path)
         self.require_group(group)
         holdout = Holdout.read(path)
-        if new and (wider := self._widened(holdout, least, frozenset(new), context)):
+        if wider := self._widened(holdout, least, frozenset(new), context):
             write_json(path, asdict(wider))
-            return wider
-        return holdout
+        parts = set(self._catalogued(holdout.group, context)[SPLIT])
+        if lacking := [part for part in ("train", "val", "test") if part not in parts]:
+            raise DataError(
+                f"{path}: no clip would be left for {' and '.join(lacking)}; see what was corrected or withdrawn"
+            )
+        return wider or holdout
 
     def _widened(self, holdout: Holdout, least: int, new: frozenset[str], context: Context) -> Holdout | None:
         """With groups that come for the first time, those with most classes first; None where none is needed, or none comes."""
+        if not new:
+            return None
         clips = self._catalogued(holdout.group, context)
         missing = least - int((clips[SPLIT] == "test").sum())
         groups = clips["group"].map(plain_name)
         fresh = clips["path"].str.removeprefix(f"{VIDEOS}/").str.partition("/")[0].isin(new)
         # Somebody who was there before may have been learnt from, also by a recogniser that outlives a withdrawal.
-        before = {name for entry in self._ledger()[1] for name in entry["groups"][holdout.group]}
+        entries, withdrawn = self._ledger()
+        before = {name for entry in (*entries, *withdrawn) for name in entry.get("groups", {}).get(holdout.group, ())}
         fresh &= ~groups.isin(before | set(groups[~fresh]))
+        fresh &= ~clips["path"].str.removeprefix(f"{VIDEOS}/").isin({*holdout.videos, *holdout.validation})
         # A video of several groups decides only where all of them are new.
         fresh &= ~clips["path"].isin(set(clips.loc[~fresh, "path"]))
         added: list[str] = []
@@ -319,7 +355,7 @@ class Footage:
         since = f"taken on {entry['taken_at'][:10]}" if entry else ""
         if (folder / WITHDRAWN).is_file():
             if not entry:
-                return Receipt(name, TAKEN_BACK, f"not in the footage; without {WITHDRAWN} it is taken")
+                return Receipt(name, TAKEN_BACK, "not in the footage")
             self._withdraw(entry)
             return Receipt(name, TAKEN_BACK, f"{since}, and now out of the footage again", 0, seen, "withdrawn")
         if not is_whole(folder):
@@ -329,13 +365,13 @@ class Footage:
             return Receipt(name, UNLABELLED, f"{len(video_files(folder))} videos without labels{stays}")
         # Hashing all footage every night would take as long as reading it.
         stamps = self.memory.read("stamps")
-        if entry and stamps.get(name) == seen:
+        if entry and stamps.get(name) == [seen, entry["digest"]]:
             return Receipt(name, KNOWN, since)
         labels = classes | self.labels if classes or taken else frozenset[str]()
         rules = Rules(labels, several=not taken, max_unusable=max_unusable, group=self._group())
         delivery = open_delivery(folder, rules, context)
         if entry and delivery.digest == entry["digest"]:
-            self.memory.write("stamps", stamps | {name: seen})
+            self.memory.write("stamps", stamps | {name: [seen, entry["digest"]]})
             return Receipt(name, KNOWN, since)
         for other in withdrawn:
             if (other["name"], other["digest"]) == (name, delivery.digest):
@@ -384,14 +420,20 @@ class Footage:
                     "begin anew as docs/retraining.md says"
                 )
             write_json(path, asdict(replace(holdout, videos=videos, validation=validation)))
-        said = groupings(read_any(self.folder / entry["name"]).rows)
-        groups = {name: sorted({plain_name(value) for value in said[name] if value}) for name in said}
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self._enter(
             [other for other in entries if other["name"] != entry["name"]],
-            [*withdrawn, {**entry, "groups": groups, "withdrawn_at": now}],
+            [*withdrawn, {**entry, "groups": self._groups(entry), "withdrawn_at": now}],
         )
         shutil.rmtree(self.folder / entry["name"])
+
+    def _groups(self, entry: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Everybody and everything, by kind of group, that a delivery has or had before a correction."""
+        said, before = groupings(read_any(self.folder / entry["name"]).rows), entry.get("groups", {})
+        return {
+            name: sorted({plain_name(value) for value in said[name] if value} | set(before.get(name, ())))
+            for name in said
+        }
 
     def _require_holdout(self, entry: Mapping[str, Any], hashes: Mapping[str, str]) -> None:
         """Refuse a correction that loses a video that decides or validates; its labels may be corrected."""
@@ -420,6 +462,7 @@ class Footage:
         size = sum(path.stat().st_size for path in delivery.videos.values())
         require_space(self.folder, size, f"delivery {delivery.name}")
         entries, withdrawn = self._ledger()
+        before = next((self._groups(other) for other in entries if other["name"] == delivery.name), {})
         with atomic_path(self.folder / delivery.name) as partial:
             for done, (name, path) in enumerate(delivery.videos.items(), start=1):
                 # No link: whoever writes into the file in the inbox would change the footage.
@@ -437,9 +480,10 @@ class Footage:
             "hashes": delivery.hashes,
             "clips": len(delivery.manifest.rows),
             "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "groups": before,
         }
         self._enter([*(other for other in entries if other["name"] != delivery.name), entry], withdrawn)
-        self.memory.write("stamps", self.memory.read("stamps") | {delivery.name: seen})
+        self.memory.write("stamps", self.memory.read("stamps") | {delivery.name: [seen, delivery.digest]})
 
     def _check_whole(self, arrived: Collection[str]) -> None:
         """Compare folders and ledger; what a killed process copied but did not enter is dropped, it still lies in the inbox."""

@@ -309,7 +309,9 @@ def test_a_delivery_that_failed_is_refused_until_it_or_the_parameters_change(foo
     assert receipt("another").state == "taken"
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"stamps": 3}', "{"])
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"stamps": 3}', "{", '{"failed": {"2026-11-02": "x"}, "told": {"a": []}}']
+)
 def test_a_damaged_memory_costs_work_and_nothing_else(footage, incoming, context, content):
     deliver(incoming, "2026-11-02")
     receive(footage, incoming, context)
@@ -335,6 +337,88 @@ def test_people_who_come_first_decide_too_while_too_few_clips_do(footage, incomi
     deliver(incoming, "2026-11-16", ("fay",), shade=17)
     receive(footage, incoming, context)
     assert hold_out(footage, context, least=4, new=["2026-11-16"]) == wider
+
+
+def test_first_footage_keeps_what_is_learnt_from_however_many_clips_are_asked_for(footage, incoming, context, tmp_path):
+    deliver(incoming, "2026-11-02", ("ann", "ben", "cem", "dan", "eve"))
+    receive(footage, incoming, context)
+    drawn = hold_out(footage, context, least=100, new=["2026-11-02"])
+    assert not set(drawn.videos) & set(drawn.validation)
+    assert hold_out(footage, context, least=100) == drawn
+    deliver(incoming, "2026-11-03", ("fay",), shade=17)
+    receive(footage, incoming, context)
+    wider = hold_out(footage, context, least=100, new=["2026-11-03"])
+    assert wider.videos == tuple(sorted((*drawn.videos, "2026-11-03/fay.avi")))
+    assert set(catalogue(footage, tmp_path, context)["split1"]) == {"train", "val", "test"}
+
+
+def test_somebody_who_was_corrected_out_does_not_decide_later(footage, incoming, context):
+    folder = deliver(incoming, "2026-11-02", ("ann", "ben", "cem", "dan"))
+    receive(footage, incoming, context)
+    drawn = hold_out(footage, context)
+    (video,) = sorted(
+        set(footage.taken[0]["hashes"]) - {name.partition("/")[2] for name in (*drawn.videos, *drawn.validation)}
+    )[:1]
+    who = video.removesuffix(".avi")
+    rows = (folder / "manifest.csv").read_text().splitlines()
+    (folder / "manifest.csv").write_text("\n".join(row for row in rows if not row.startswith(who)) + "\n")
+    assert receive(footage, incoming, context)["2026-11-02"].change == "corrected"
+    deliver(incoming, "2026-11-09", (who,), shade=7)
+    receive(footage, incoming, context)
+    assert hold_out(footage, context, least=20, new=["2026-11-09"]) == drawn
+
+
+def test_a_correction_that_leaves_nothing_to_validate_on_is_told(footage, incoming, context):
+    folder = deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    drawn = hold_out(footage, context)
+    decides, validates = (part[0].partition("/")[2].removesuffix(".avi") for part in (drawn.videos, drawn.validation))
+    relabel(folder, f",2026-11-01,{decides}", f",2026-11-01,{validates}")
+    receive(footage, incoming, context)
+    with pytest.raises(DataError, match="no clip would be left for val"):
+        hold_out(footage, context)
+
+
+def test_a_correction_on_trial_is_taken_again_where_the_trial_does_not_end(footage, incoming, context):
+    folder = deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    relabel(folder, "ann.avi,0,1,Walking", "ann.avi,0,1,Falling")
+    for _ in range(2):
+        footage.begin()
+        assert receive(footage, incoming, context)["2026-11-02"].change == "corrected"
+        footage.recover()
+
+
+def test_what_has_a_version_since_is_not_brought_back(footage, incoming, context):
+    """Killed after DVC had it; or a person has begun anew, or checked out another version."""
+    deliver(incoming, "2026-11-02")
+    footage.begin()
+    receive(footage, incoming, context)
+    footage.folder.with_suffix(".dvc").write_text("md5: 1")
+    footage.recover()
+    assert len(footage.taken) == 1
+    footage.begin()
+    shutil.rmtree(footage.folder)
+    footage.folder.with_suffix(".dvc").unlink()
+    footage.recover()
+    assert not footage.folder.exists()
+
+
+def test_a_recovery_that_was_killed_is_gone_on_with(footage, incoming, context, monkeypatch):
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    footage.begin()
+    deliver(incoming, "2026-11-09", ("dan",), shade=7)
+    receive(footage, incoming, context)
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(footage, "end", interrupt)
+        footage.recover()
+    footage.recover()
+    assert len(footage.taken) == 1
+
+
+def interrupt():
+    raise KeyboardInterrupt
 
 
 def test_a_video_that_cannot_be_read_never_decides(footage, incoming, context):

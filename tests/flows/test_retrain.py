@@ -222,6 +222,23 @@ def test_footage_that_does_not_pass_validation_is_not_kept_and_the_next_nights_g
     assert (project / "data" / "footage" / "2026-11-09").is_dir()
 
 
+def test_footage_that_is_damaged_does_not_become_its_next_version(project):
+    deliver(project, "2026-11-02")
+    assert run()[0] == "Promoted"
+    version = (project / "data" / "footage.dvc").read_text()
+    holdout = project / "data" / "footage" / "holdout.json"
+    kept = holdout.read_text()
+    holdout.unlink()
+    for _ in range(2):
+        name, message = run()
+        assert name == "Failed"
+        assert "data/footage: is not as its last version has it; `dvc checkout data/footage.dvc`" in message
+    assert (project / "data" / "footage.dvc").read_text() == version
+    subprocess.run([sys.executable, "-m", "dvc", "checkout", "data/footage.dvc"], check=True)
+    assert holdout.read_text() == kept
+    assert run()[0] == "NothingNew"
+
+
 def test_of_several_deliveries_only_those_that_do_not_pass_are_refused(project):
     deliver(project, "2026-11-02")
     assert run()[0] == "Promoted"
