@@ -45,6 +45,7 @@ from pan_core.errors import ConfigError, DataError, PanError
 from pan_core.files import read_json
 from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import BEGAN_WITH, Registry, Version, registry_of
+from pan_core.stages import paths
 from pan_core.stages.runner import dataset_context
 
 DATASET = "surveillance"
@@ -52,8 +53,7 @@ INCOMING, FOOTAGE, LABELLING = Path("data/incoming"), Path("data/footage"), Path
 WORKSPACE = "retraining"
 """Name of the folder below `.cache/workspaces` in which the stages run, whatever the parameters."""
 
-CACHE = Path(".cache")
-LOCK, MEMORY = CACHE / "retraining.lock", CACHE / "deliveries.json"
+LOCK, MEMORY = Path(".cache/retraining.lock"), Path(".cache/deliveries.json")
 BUSY = "another retraining is at work in this project"
 FIXED = (
     "dataset",
@@ -235,7 +235,7 @@ def retrain(
 def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: bool) -> State[Any]:
     footage = _footage()
     footage.recover()
-    if FOOTAGE.with_suffix(".dvc").is_file() and not (FOOTAGE / LEDGER).is_file():
+    if footage.versioned and not (FOOTAGE / LEDGER).is_file():
         raise PanError(
             f"{FOOTAGE}: is gone, but {FOOTAGE}.dvc names it; `dvc pull {FOOTAGE}.dvc` or `dvc checkout` brings it back"
         )
@@ -310,7 +310,7 @@ def _take(
         done: list[str] = []
         if changed:
             reason, done = _tried(params, chosen, changed, start)
-            if reason and not FOOTAGE.with_suffix(".dvc").is_file():
+            if reason and not footage.versioned:
                 # More footage may help, so what comes next is tried with it.
                 footage.recover()
                 receipts = _with(receipts, [Receipt(receipt.name, REFUSED, reason) for receipt in changed])
@@ -360,7 +360,7 @@ def _tried(params: Params, chosen: Mapping[str, Any], changed: Sequence[Receipt]
     Raises:
         DataError: Where its first holdout cannot be drawn: more footage helps.
     """
-    first = not (FOOTAGE / HOLDOUT).is_file()
+    first = _footage().holdout is None
     if not _footage().taken:
         return "", []
     try:
@@ -381,7 +381,7 @@ def _learnt_and_withdrawn(registry: Registry, champion: Version | None, there: C
     if not champion:
         return ""
     try:
-        learnt = Lineage.read(registry.fetch(champion, CACHE / "registry"))
+        learnt = Lineage.read(registry.fetch(champion, paths.registered()))
     except PanError as error:
         get_run_logger().warning("%s", error)
         return ""
@@ -418,8 +418,7 @@ def _require_news(receipts: Sequence[Receipt]) -> None:
     Raises:
         DataError: With the reason of each.
     """
-    memory = _footage().memory
-    told = memory.read("told")
+    told = _footage().memory.read("told")
     refused = _told(receipts)
     if refused.items() - told.items():
         require_taken(receipts)

@@ -7,9 +7,9 @@ from typing import Any
 
 from pan_core.datasets.manifests.label_studio_tasks import Suggestion, make_task
 from pan_core.errors import DataError, VideoError
-from pan_core.model.store import LoadedModel
 from pan_core.pose.extraction import PoseExtractor
 from pan_core.prediction import Timeline, predict_video
+from pan_core.recognition.network import StepNetwork
 from pan_core.video import probe
 from pan_core.viewer.captions import names_of
 
@@ -35,7 +35,7 @@ def label_videos(
     videos: Mapping[str, Path],
     *,
     extractor: PoseExtractor,
-    recogniser: LoadedModel,
+    recogniser: StepNetwork,
     model_name: str,
     address: Callable[[str], str],
     progress: Callable[[int, int], None] | None = None,
@@ -45,7 +45,7 @@ def label_videos(
     Args:
         videos: Path relative to the folder of the footage -> video, as `unlabelled_videos` gives them.
         extractor: Finds people.
-        recogniser: A recogniser of online mode.
+        recogniser: Runs the recogniser.
         model_name: Its name in the tasks.
         address: Where Label Studio finds a video, by its relative path.
         progress: Called with the frames done and the frames in all.

@@ -16,8 +16,8 @@ from pan_core.files import atomic_path, read_json
 from pan_core.stages import paths
 
 if TYPE_CHECKING:
-    from pan_core.model.store import LoadedModel
     from pan_core.pose.extraction import PoseExtractor
+    from pan_core.recognition.network import StepNetwork
 
 
 def repro(dataset: str | None = None, *, target: str | None = None) -> None:
@@ -170,10 +170,11 @@ def label(folder: Path, *, out: Path, model: Path | None = None, dataset: str | 
     )
 
 
-def _recogniser(model: Path | None, dataset: str | None) -> tuple["LoadedModel", str, "PoseExtractor"]:
+def _recogniser(model: Path | None, dataset: str | None) -> tuple["StepNetwork", str, "PoseExtractor"]:
     """The recogniser of a folder, or the one that is in use; its name; and what finds people for it."""
     from pan_core.model.store import load_model
     from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
+    from pan_core.recognition.torch_network import TorchNetwork
 
     params = load_params()
     folder, name = (model, str(model)) if model else _in_use(params, dataset or params.dataset)
@@ -184,7 +185,7 @@ def _recogniser(model: Path | None, dataset: str | None) -> tuple["LoadedModel",
     if not network.is_file():
         raise DataError(f"{network}: no network that finds people; run `dvc repro pose_model` to make it")
     extractor = PoseExtractor(network, settings=ExtractionSettings(**settings), threads=2)
-    return recogniser, name, extractor
+    return TorchNetwork(recogniser), name, extractor
 
 
 def _in_use(params: Params, dataset: str) -> tuple[Path, str]:
@@ -199,7 +200,7 @@ def _in_use(params: Params, dataset: str) -> tuple[Path, str]:
     if champion is None:
         folder = paths.model_folder("online", params.split.splits[0])
         return folder, str(folder)
-    return registry.fetch(champion, paths.cache() / "registry"), f"{registry.name} version {champion.number} (champion)"
+    return registry.fetch(champion, paths.registered()), f"{registry.name} version {champion.number} (champion)"
 
 
 def explain(clip_id: str, *, out: Path, model: Path | None = None) -> str:

@@ -16,12 +16,12 @@ def benchmark(
     out: Annotated[Path, typer.Option(help="File of the result.")] = RESULT,
 ) -> None:
     """Measure best, balanced and fast on the test clips of the workspace, whose recogniser says what the skeletons are worth."""
+    from pan_core.benchmark.poses import Point, run_benchmark
     from pan_core.config import load_params
     from pan_core.datasets import dataset_by_name
     from pan_core.errors import DataError
     from pan_core.files import scratch_folder, write_json
     from pan_core.model.store import load_model
-    from pan_core.pose.benchmark import Point, run_benchmark
     from pan_core.pose.extraction import ExtractionSettings
     from pan_core.pose.qualities import QUALITIES
     from pan_core.progress import progress_bar

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from pan_core.files import sha256_of, write_json
-from pan_core.model.store import LoadedModel
-from pan_core.model.streaming import combine_people
 from pan_core.pose.extraction import PoseExtractor, believable_tracks, collect_tracks, frame_step
-from pan_core.recognition import Recognised, StreamRecogniser
+from pan_core.recognition.network import StepNetwork
+from pan_core.recognition.stream import Recognised, StreamRecogniser
 from pan_core.skeletons import SkeletonLayout, convert
 from pan_core.video import VideoInfo, probe, read_frames
 from pan_core.viewer.annotate import write_video
@@ -57,7 +56,7 @@ class Timeline:
         model: The recogniser.
         annotated: File name of the annotated video; None where none was asked for.
         label: Class of the video as a whole: the classes of its people, each weighted by the quality of the track
-            (`pan_core.model.streaming.combine_people`); None where there is nobody.
+            (`combine_people`); None where there is nobody.
         confidence: Its probability; 0 where there is nobody.
         people: In the order of first sight.
         reason: Why there is nobody in `people`; None where there is somebody.
@@ -80,7 +79,7 @@ def predict_video(
     video: Path,
     *,
     extractor: PoseExtractor,
-    recogniser: LoadedModel,
+    recogniser: StepNetwork,
     out: Path | None,
     model_name: str,
     progress: Callable[[int, int], None] | None = None,
@@ -93,7 +92,7 @@ def predict_video(
     Args:
         video: Video file.
         extractor: Finds people.
-        recogniser: A recogniser of online mode; joints are converted to its layout.
+        recogniser: Runs the recogniser; joints are converted to its layout.
         out: Folder to write to; nothing is written where None.
         model_name: Recogniser's name for the timeline.
         progress: Called with the frames done and the frames in all.
@@ -195,6 +194,31 @@ def _together(
         quality[one.person] += float(one.joints[:, 2].sum())
     combined = combine_people(np.stack([latest[person] for person in people]), np.array([*quality.values()]))
     return labels[int(combined.argmax())], round(float(combined.max()), 4)
+
+
+def combine_people(probabilities: np.ndarray, quality: np.ndarray) -> np.ndarray:
+    """Class probabilities of a clip out of those of its people.
+
+    The mean over people, each weighted by the quality of the track (the sum of the keypoint scores): somebody
+    who is seen whole and all the time counts for more than a passer-by, and no single track decides alone.
+
+    Args:
+        probabilities: Shape (M, K).
+        quality: Shape (M,), >= 0.
+
+    Returns:
+        Shape (K,); the plain mean where no track has any quality.
+
+    Raises:
+        ValueError: Where there is nobody, or the shapes do not agree.
+    """
+    if len(probabilities) == 0 or quality.shape != probabilities.shape[:1]:
+        raise ValueError(
+            f"Expected probabilities (M, K) and quality (M,) with M >= 1, but got {probabilities.shape} and "
+            f"{quality.shape}"
+        )
+    weights = quality if quality.sum() > 0 else np.ones(len(quality))
+    return weights @ probabilities / weights.sum()
 
 
 def _person(person: int, history: list[list[Recognised]], *, seconds: float, end_s: float) -> Person:

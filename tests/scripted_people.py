@@ -11,6 +11,7 @@ from pan_core.model.features import feature_count
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import LoadedModel
 from pan_core.pose.extraction import ExtractionSettings
+from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.skeletons import OPENPOSE18, SkeletonLayout
 
 STANDING = np.array(
@@ -51,7 +52,7 @@ class ScriptedExtractor:
         return self.followed
 
 
-def waving_recogniser() -> LoadedModel:
+def waving_network() -> TorchNetwork:
     """A network that answers Wave with certainty: only the biases of its heads are not 0."""
     settings = PanSettings(
         graph_channels=(4,), pooled_channels=2, frame_channels=8, hidden=8, joint_units=4, pose_units=4
@@ -64,7 +65,9 @@ def waving_recogniser() -> LoadedModel:
             head.weight.zero_()
             head.bias.zero_()
             head.bias[1] = 3.0
-    return LoadedModel(network, ("Walk", "Wave", "Both"), ("Walk", "Wave"), OPENPOSE18, "online", 32, 15.0, {})
+    return TorchNetwork(
+        LoadedModel(network, ("Walk", "Wave", "Both"), ("Walk", "Wave"), OPENPOSE18, "online", 32, 15.0, {})
+    )
 
 
 def make_video(path: Path, *, frames: int, fps: float) -> Path:

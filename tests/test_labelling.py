@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from scripted_people import ScriptedExtractor, make_video, person, waving_recogniser
+from scripted_people import ScriptedExtractor, make_video, person, waving_network
 from typer.testing import CliRunner
 
 from pan_core import pipeline
@@ -27,7 +27,7 @@ class Rewinding(ScriptedExtractor):
 
 @pytest.fixture(scope="module")
 def recogniser():
-    return waving_recogniser()
+    return waving_network()
 
 
 def test_every_readable_video_becomes_a_task(recogniser, tmp_path):

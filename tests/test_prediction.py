@@ -7,20 +7,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from scripted_people import ScriptedExtractor, make_video, person, waving_recogniser
+from scripted_people import ScriptedExtractor, make_video, person, waving_network
 
 from pan_core.errors import DataError, VideoError
 from pan_core.files import sha256_of
-from pan_core.model.store import LoadedModel
-from pan_core.prediction import _together, predict_video
-from pan_core.recognition import Recognised
+from pan_core.prediction import _together, combine_people, predict_video
+from pan_core.recognition.stream import Recognised
+from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.skeletons import PENN13
 from pan_core.viewer.captions import Caption
 
 
 @pytest.fixture(scope="module")
-def recogniser() -> LoadedModel:
-    return waving_recogniser()
+def recogniser() -> TorchNetwork:
+    return waving_network()
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
@@ -135,9 +135,17 @@ def test_a_video_has_the_class_of_its_people_together():
 
     def seen(number: int, score: float, *probabilities: float) -> Recognised:
         joints = np.array([[0, 0, score]])
-        return Recognised(number, joints, Caption("", 0), Caption("", 0), np.array(probabilities), np.ones(1))
+        return Recognised(number, joints, Caption("", 0), Caption("", 0), np.array(probabilities), np.ones(1), 1.0)
 
     history = [[seen(4, 1.5, 0.1, 0.9), seen(9, 1.0, 0.1, 0.9)], [seen(4, 1.5, 0.6, 0.4)], [seen(7, 99.0, 0, 1)]]
     assert _together([4, 9], history, ("Walk", "Wave")) == ("Wave", pytest.approx((3 * 0.4 + 0.9) / 4))
     assert _together([4], history, ("Walk", "Wave")) == ("Walk", 0.6)
     assert _together([], history, ("Walk", "Wave")) == (None, 0.0)
+
+
+def test_people_are_weighted_by_the_quality_of_their_tracks():
+    probabilities = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert combine_people(probabilities, np.array([3.0, 1.0])).tolist() == [0.75, 0.25]
+    assert combine_people(probabilities, np.zeros(2)).tolist() == [0.5, 0.5]
+    with pytest.raises(ValueError, match="M >= 1"):
+        combine_people(np.zeros((0, 2)), np.zeros(0))

@@ -62,9 +62,9 @@ class Receipt:
 class Memory:
     """What is known beside the footage itself; without it work is done again, nothing else.
 
-    `stamps` of folders in the inbox as they were when they were taken, each with the digest of what was taken; `failed`: stamp, reason and recipe of deliveries that did
-    not pass validation; `told`: reasons of refusals that a run has failed with; `shut`: reason of challengers that a gate
-    refused, by data and recipe.
+    `stamps` of folders in the inbox as they were when they were taken, each with the digest of what was taken; `failed`:
+    stamp, reason and recipe of deliveries that did not pass validation; `told`: reasons of refusals that a run has failed
+    with; `shut`: reasons of challengers that a gate refused, by data and recipe.
 
     Args:
         path: A JSON file; one that is damaged counts as empty.
@@ -132,10 +132,20 @@ class Footage:
         return frozenset(digest for entry in self.taken for digest in entry["hashes"].values())
 
     @property
+    def holdout(self) -> Holdout | None:
+        """The videos that decide and validate, None before they are drawn."""
+        path = self.folder / HOLDOUT
+        return Holdout.read(path) if path.is_file() else None
+
+    @property
+    def versioned(self) -> bool:
+        """Whether it was ever given to DVC."""
+        return self.folder.with_suffix(".dvc").is_file()
+
+    @property
     def version(self) -> str:
         """What DVC says of the footage as it was last given to it; empty where it never was."""
-        path = self.folder.with_suffix(".dvc")
-        return path.read_text() if path.is_file() else ""
+        return self.folder.with_suffix(".dvc").read_text() if self.versioned else ""
 
     def begin(self) -> None:
         """Put the footage by as it is, without a second copy where the file system can link: until `end` it can be brought back.
@@ -243,8 +253,7 @@ class Footage:
         Raises:
             DataError: With the one that it was drawn by.
         """
-        path = self.folder / HOLDOUT
-        holdout = Holdout.read(path) if path.is_file() else None
+        holdout = self.holdout
         if holdout and group not in (AUTO, holdout.group):
             raise DataError(
                 f"surveillance.group is {group}, but the holdout of {self.folder} was drawn by {holdout.group} and stays, or no two "
@@ -281,51 +290,50 @@ class Footage:
         """
         path = self.folder / HOLDOUT
         if not path.is_file():
-            if self.folder.with_suffix(".dvc").is_file():
+            if self.versioned:
                 raise DataError(f"{path}: is gone; a new one would test on what models have learnt from; {BRING_BACK}")
             write_json(path, asdict(self._drawn(group, folds, share, seed, context)))
             return Holdout.read(path)
         self.require_group(group)
         holdout = Holdout.read(path)
-        if wider := self._widened(holdout, least, frozenset(new), context):
-            write_json(path, asdict(wider))
-        parts = set(self._catalogued(holdout.group, context)[SPLIT])
+        clips = self._catalogued(holdout.group, context)
+        if new and (wider := self._widened(holdout, clips, least, frozenset(new))):
+            write_json(path, asdict(holdout := wider))
+        parts = set(holdout.split(clips["path"], clips["group"]))
         if lacking := [part for part in ("train", "val", "test") if part not in parts]:
             raise DataError(
                 f"{path}: no clip would be left for {' and '.join(lacking)}; see what was corrected or withdrawn"
             )
-        return wider or holdout
+        return holdout
 
-    def _widened(self, holdout: Holdout, least: int, new: frozenset[str], context: Context) -> Holdout | None:
+    def _widened(self, holdout: Holdout, clips: pd.DataFrame, least: int, new: frozenset[str]) -> Holdout | None:
         """With groups that come for the first time, those with most classes first; None where none is needed, or none comes."""
-        if not new:
-            return None
-        clips = self._catalogued(holdout.group, context)
         missing = least - int((clips[SPLIT] == "test").sum())
         groups = clips["group"].map(plain_name)
-        fresh = clips["path"].str.removeprefix(f"{VIDEOS}/").str.partition("/")[0].isin(new)
+        fresh = clips["path"].str.partition("/")[0].isin(new)
         # Somebody who was there before may have been learnt from, also by a recogniser that outlives a withdrawal.
         entries, withdrawn = self._ledger()
         before = {name for entry in (*entries, *withdrawn) for name in entry.get("groups", {}).get(holdout.group, ())}
         fresh &= ~groups.isin(before | set(groups[~fresh]))
-        fresh &= ~clips["path"].str.removeprefix(f"{VIDEOS}/").isin({*holdout.videos, *holdout.validation})
+        fresh &= ~clips["path"].isin({*holdout.videos, *holdout.validation})
         # A video of several groups decides only where all of them are new.
         fresh &= ~clips["path"].isin(set(clips.loc[~fresh, "path"]))
         added: list[str] = []
         found = clips[fresh].assign(group=groups[fresh])
         for _, own in sorted(found.groupby("group"), key=lambda each: (-each[1]["label"].nunique(), each[0])):
             if missing > 0:
-                added += own["path"].str.removeprefix(f"{VIDEOS}/").unique().tolist()
+                added += own["path"].unique().tolist()
                 missing -= len(own)
         return replace(holdout, videos=tuple(sorted({*holdout.videos, *added}))) if added else None
 
     def _catalogued(self, group: str, context: Context) -> pd.DataFrame:
-        """Clip table of the footage as the pipeline will read it."""
+        """Clip table of the footage as the pipeline will read it, but for paths, which are those below the footage."""
         options = {"folder": str(self.folder), "group": group}
         with scratch_folder(self.folder.parent, "holdout") as scratch:
             dataset, context = Surveillance(), replace(context, options=options)
             dataset.fetch(scratch / "raw", context)
-            return dataset.catalogue(scratch / "raw", context).clips
+            clips = dataset.catalogue(scratch / "raw", context).clips
+        return clips.assign(path=clips["path"].str.removeprefix(f"{VIDEOS}/"))
 
     def _drawn(self, group: str, folds: int, share: float, seed: int, context: Context) -> Holdout:
         """Test and validation part of that split by group whose test part has most of the classes that are learnt; of equals the first."""
@@ -342,8 +350,7 @@ class Footage:
         )
         split = max((f"split{number}" for number in splits_of(clips)), key=lambda name: _classes_of_both(clips, name))
         parts = with_validation(clips, split, share=share, seed=seed)
-        videos = clips["path"].str.removeprefix(f"{VIDEOS}/")
-        test, val = (tuple(sorted(videos[parts == part].unique())) for part in ("test", "val"))
+        test, val = (tuple(sorted(clips["path"][parts == part].unique())) for part in ("test", "val"))
         return Holdout(group, test, val)
 
     def _receive(
@@ -407,9 +414,8 @@ class Footage:
     def _withdraw(self, entry: Mapping[str, Any]) -> None:
         """Drop a delivery from the footage, from what decides too; its folder in the inbox stays."""
         entries, withdrawn = self._ledger()
-        path, own = self.folder / HOLDOUT, f"{entry['name']}/"
-        if path.is_file():
-            holdout = Holdout.read(path)
+        holdout, own = self.holdout, f"{entry['name']}/"
+        if holdout:
             videos, validation = (
                 tuple(video for video in part if not video.startswith(own))
                 for part in (holdout.videos, holdout.validation)
@@ -419,7 +425,7 @@ class Footage:
                     "all videos that decide, or all that validate, are in it, and without them no two models could be compared; "
                     "begin anew as docs/retraining.md says"
                 )
-            write_json(path, asdict(replace(holdout, videos=videos, validation=validation)))
+            write_json(self.folder / HOLDOUT, asdict(replace(holdout, videos=videos, validation=validation)))
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self._enter(
             [other for other in entries if other["name"] != entry["name"]],
@@ -437,8 +443,7 @@ class Footage:
 
     def _require_holdout(self, entry: Mapping[str, Any], hashes: Mapping[str, str]) -> None:
         """Refuse a correction that loses a video that decides or validates; its labels may be corrected."""
-        path = self.folder / HOLDOUT
-        holdout = Holdout.read(path) if path.is_file() else None
+        holdout = self.holdout
         deciding = {*holdout.videos, *holdout.validation} if holdout else set()
         lost = [
             video
@@ -455,8 +460,7 @@ class Footage:
         write_json(self.folder / LEDGER, {"deliveries": list(entries), "withdrawn": list(withdrawn)})
 
     def _group(self) -> str:
-        path = self.folder / HOLDOUT
-        return Holdout.read(path).group if path.is_file() else ""
+        return self.holdout.group if self.holdout else ""
 
     def _add(self, delivery: Delivery, seen: str, progress: Callable[[int, int], None] | None) -> None:
         size = sum(path.stat().st_size for path in delivery.videos.values())

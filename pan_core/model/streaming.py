@@ -1,12 +1,11 @@
-"""The network as functions of plain tensors, the form in which it is exported, and scores of several people.
+"""The network as functions of plain tensors, the form in which it is exported.
 
 `StepModel` is the online mode: one frame and the memory in, scores and the memory out. `ClipModel` is the clip mode:
 all frames in, the scores at the end out. Both trace to operators that ONNX opset 13 and TensorRT 8.2 have.
 
-Shapes: B clips, T frames, M people, V joints, D joint features, H hidden units, N heads, K classes, A atomic actions.
+Shapes: B clips, T frames, V joints, D joint features, H hidden units, N heads, K classes, A atomic actions.
 """
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -82,28 +81,3 @@ class ClipModel(nn.Module):
     def example(self, frames: int, batch: int = 1) -> tuple[Tensor]:
         """Input of the right shape, for tracing."""
         return (torch.zeros(batch, frames, self.network.joints, self.network.features),)
-
-
-def combine_people(probabilities: np.ndarray, quality: np.ndarray) -> np.ndarray:
-    """Class probabilities of a clip out of those of its people.
-
-    The mean over people, each weighted by the quality of the track (the sum of the keypoint scores): somebody
-    who is seen whole and all the time counts for more than a passer-by, and no single track decides alone.
-
-    Args:
-        probabilities: Shape (M, K).
-        quality: Shape (M,), >= 0.
-
-    Returns:
-        Shape (K,); the plain mean where no track has any quality.
-
-    Raises:
-        ValueError: Where there is nobody, or the shapes do not agree.
-    """
-    if len(probabilities) == 0 or quality.shape != probabilities.shape[:1]:
-        raise ValueError(
-            f"Expected probabilities (M, K) and quality (M,) with M >= 1, but got {probabilities.shape} and "
-            f"{quality.shape}"
-        )
-    weights = quality if quality.sum() > 0 else np.ones(len(quality))
-    return weights @ probabilities / weights.sum()

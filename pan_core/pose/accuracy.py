@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from pan_core.errors import DataError
+from pan_core.pose.store import PoseSet
+from pan_core.training.samples import main_person
 
 
 @dataclass(frozen=True)
@@ -59,3 +62,26 @@ def pck(
     counted, right = visible.sum(axis=axes), correct.sum(axis=axes)
     with np.errstate(divide="ignore", invalid="ignore"):
         return PckResult(float(np.divide(right.sum(), counted.sum())), right / counted, counted)
+
+
+def accuracy_of(poses: PoseSet, truth: PoseSet, clip_ids: pd.Series) -> dict:
+    """PCK of skeletons over all true joints of some clips; where nobody was found, every joint counts as missed."""
+    pairs = [_pair(poses, truth, clip_id) for clip_id in clip_ids]
+    found, true = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    result, strict = pck(found, true, threshold=0.1), pck(found, true, threshold=0.05)
+    per_joint = zip(poses.layout.joints, result.per_joint, strict=True)
+    return {
+        "pck_0_1": result.overall,
+        "pck_0_05": strict.overall,
+        "pck_by_joint": {name: None if np.isnan(value) else float(value) for name, value in per_joint},
+    }
+
+
+def _pair(poses: PoseSet, truth: PoseSet, clip_id: str) -> tuple[np.ndarray, np.ndarray]:
+    """Found and true joints of a clip's actor, (T, V, 3) each; hidden joints do not count as truth."""
+    true = truth.clip(clip_id).joints[0].copy()
+    true[..., 2] = true[..., 2] >= 1
+    found = poses.clip(clip_id).joints if clip_id in poses else np.empty((0, 0))
+    if not len(found):
+        return np.zeros_like(true), true
+    return found[main_person(found)], true[np.linspace(0, len(true) - 1, found.shape[1]).round().astype(int)]

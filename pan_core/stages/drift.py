@@ -35,7 +35,7 @@ def _compared(params: Params, tracked: Run) -> dict:
     registry = registry_of(params.dataset)
     version = registry.version(params.retrain.champion)
     try:
-        folder = registry.fetch(version, paths.cache() / "registry")
+        folder = registry.fetch(version, paths.registered())
     except PanError as error:
         print(error)
         return {"verdict": f"the files of version {version.number} cannot be had"}

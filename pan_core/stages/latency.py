@@ -8,9 +8,12 @@ import numpy as np
 from pan_core.config import Params
 from pan_core.datasets.actors import Performer, render_scene
 from pan_core.edge.latency import Latency, measure, measure_against
-from pan_core.edge.recogniser import StepRecogniser, StreamState
+from pan_core.model.online import OnlineFeatures
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
 from pan_core.progress import progress_bar
+from pan_core.recognition.network import StepNetwork
+from pan_core.recognition.onnx_network import OnnxNetwork
+from pan_core.recognition.stream import PersonStream, StreamRecogniser
 from pan_core.skeletons import convert
 from pan_core.stages import paths
 from pan_core.stages.learning import read_material
@@ -25,15 +28,15 @@ def run(params: Params, tracked: Run) -> dict:
 
     What is over its budget is told here and decided on by the stage promote, which keeps the champion.
     """
-    recogniser = StepRecogniser(paths.EXPORTED / "step.onnx")
+    network = OnnxNetwork(paths.EXPORTED / "step.onnx")
     budgets = params.latency
     with progress_bar("latency of a step", "frame") as update:
         step, step_rounds = measure_against(
-            budgets.budget_step_ms, lambda: _step_latency(params, recogniser, update), rounds=ROUNDS
+            budgets.budget_step_ms, lambda: _step_latency(params, network, update), rounds=ROUNDS
         )
     with progress_bar("latency of a frame", "frame") as update:
         frame, frame_rounds = measure_against(
-            budgets.budget_frame_ms, lambda: _frame_latency(params, recogniser, update), rounds=ROUNDS
+            budgets.budget_frame_ms, lambda: _frame_latency(params, network, update), rounds=ROUNDS
         )
     figures = {
         f"{name}_{key}": value
@@ -55,16 +58,11 @@ def run(params: Params, tracked: Run) -> dict:
     return {"kind": "measured on this host", **figures}
 
 
-def _step_latency(params: Params, recogniser: StepRecogniser, count: Count) -> Latency:
+def _step_latency(params: Params, network: StepNetwork, count: Count) -> Latency:
     """Features and network, one thread, on poses of the dataset one after another."""
-    state = recogniser.start()
-
-    def call(joints: np.ndarray) -> None:
-        nonlocal state
-        *_, state = recogniser.step(joints, state)
-
+    stream = PersonStream(network, OnlineFeatures(network.layout), pose_fps=network.rate)
     total = params.latency.warmup + params.latency.frames
-    return measure(call, _counted(_real_poses(total), total, count), warmup=params.latency.warmup)
+    return measure(stream.update, _counted(_real_poses(total), total, count), warmup=params.latency.warmup)
 
 
 def _real_poses(total: int) -> Iterator[np.ndarray]:
@@ -79,16 +77,13 @@ def _real_poses(total: int) -> Iterator[np.ndarray]:
                 done += 1
 
 
-def _frame_latency(params: Params, recogniser: StepRecogniser, count: Count) -> Latency:
+def _frame_latency(params: Params, network: StepNetwork, count: Count) -> Latency:
     """Search and crops, pose network, grouping, features and recogniser, one person, one thread."""
     extractor = PoseExtractor(paths.EXPORTED / "pose.onnx", settings=ExtractionSettings(**params.pose.extraction()))
-    tracker = extractor.tracker()
-    states: dict[int, StreamState] = {}
+    tracker, stream = extractor.tracker(), StreamRecogniser(network, pose_fps=network.rate)
 
     def call(frame: np.ndarray) -> None:
-        for track, joints in tracker.update(frame):
-            converted = convert(joints, extractor.layout, recogniser.layout)
-            *_, states[track] = recogniser.step(converted, states.get(track, recogniser.start()))
+        stream.update([(one, convert(pose, extractor.layout, network.layout)) for one, pose in tracker.update(frame)])
 
     warmup = min(params.latency.warmup, params.latency.pose_frames)
     total = warmup + params.latency.pose_frames

@@ -32,6 +32,11 @@ def cache() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE, ".cache"))
 
 
+def registered() -> Path:
+    """Folder with copies of registered versions."""
+    return cache() / "registry"
+
+
 def mirror() -> Path | None:
     """Folder laid out as `<dataset>/<file>` that is used before any download.
 

@@ -9,7 +9,7 @@ from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Dataset
 from pan_core.errors import DataError
-from pan_core.pose.benchmark import accuracy_of
+from pan_core.pose.accuracy import accuracy_of
 from pan_core.pose.cache import NO_PERSON, Failure, extract_clips
 from pan_core.pose.extraction import ExtractionSettings
 from pan_core.pose.spans import slice_clip

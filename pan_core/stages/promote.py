@@ -8,6 +8,7 @@ import pandas as pd
 
 from pan_core.config import Params
 from pan_core.errors import PanError
+from pan_core.evaluation.hits import hits
 from pan_core.files import scratch_folder, sha256_of, write_json
 from pan_core.model.store import load_model
 from pan_core.pose.store import PoseSet
@@ -33,8 +34,6 @@ from pan_core.stages.learning import read_material
 from pan_core.stages.runner import result_of
 from pan_core.tables import write_table
 from pan_core.tracking import Run, Tracker, git_commit
-from pan_core.training.predict import predict
-from pan_core.training.samples import build_samples
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -109,19 +108,9 @@ class _Workspace:
         return Holdout(dict(zip(self.test["clip_id"], self.test["label"], strict=True)), self.lineage(self.test))
 
     def judged(self, name: str, folder: Path, learnt: Lineage | None) -> Judged:
-        """What a model makes of the test clips; a class that it does not know is a mistake."""
+        """What a model makes of the test clips."""
         loaded = load_model(folder)
-        samples = build_samples(
-            self.test, self.poses, None, classes=loaded.labels, actions=loaded.actions, mode=loaded.mode,
-            frames=loaded.frames, rate=loaded.rate,
-        )  # fmt: skip
-        if samples.layout != loaded.layout:
-            samples = samples.in_layout(loaded.layout)
-        said = predict(loaded.model, samples)
-        right = said.probabilities.argmax(axis=1) == samples.labels
-        return Judged(
-            name, dict(zip(said.clip_ids.tolist(), right.tolist(), strict=True)), frozenset(loaded.labels), learnt
-        )
+        return Judged(name, hits(loaded, self.test, self.poses), frozenset(loaded.labels), learnt)
 
 
 def _registered(params: Params, workspace: _Workspace, registry: Registry, tracked: Run) -> Version:
@@ -170,7 +159,7 @@ def _decision(
     if champion:
         name = f"version {champion.number} (champion)"
         try:
-            folder = registry.fetch(champion, paths.cache() / "registry")
+            folder = registry.fetch(champion, paths.registered())
             present = workspace.judged(name, folder, Lineage.read(folder))
         except PanError as error:
             others.append(Check(f"{name} can be judged", False, str(error), by_hand))
@@ -196,7 +185,7 @@ def _learnt(params: Params, workspace: _Workspace) -> Lineage:
         return own
     registry = registry_of(params.dataset)
     version = registry.version(params.retrain.champion)
-    before = Lineage.read(registry.fetch(version, paths.cache() / "registry"))
+    before = Lineage.read(registry.fetch(version, paths.registered()))
     return own | before if before else own
 
 

@@ -134,7 +134,7 @@ def _champion(params: Params, model: ModelParams, material: Material) -> Weights
     registry = registry_of(params.dataset)
     version = registry.version(params.retrain.champion)
     try:
-        folder = registry.fetch(version, paths.cache() / "registry")
+        folder = registry.fetch(version, paths.registered())
         loaded, learnt = load_model(folder), Lineage.read(folder)
     except PanError as error:
         print(f"training does not start from version {version.number}: {error}")

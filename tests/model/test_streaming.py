@@ -19,7 +19,6 @@ from pan_core.model.streaming import (
     STEP_OUTPUTS,
     ClipModel,
     StepModel,
-    combine_people,
 )
 from pan_core.skeletons import OPENPOSE18, PENN13
 
@@ -137,11 +136,3 @@ def test_clip_model_is_forward_at_the_last_frame():
     np.testing.assert_allclose(actions, output.action_logits, atol=1e-5)
     np.testing.assert_allclose(joint_weights, output.joints_attention, atol=1e-6)
     np.testing.assert_allclose(pose_weights.sum(dim=1), 1, atol=1e-5)
-
-
-def test_people_are_weighted_by_the_quality_of_their_tracks():
-    probabilities = np.array([[1.0, 0.0], [0.0, 1.0]])
-    assert combine_people(probabilities, np.array([3.0, 1.0])).tolist() == [0.75, 0.25]
-    assert combine_people(probabilities, np.zeros(2)).tolist() == [0.5, 0.5]
-    with pytest.raises(ValueError, match="M >= 1"):
-        combine_people(np.zeros((0, 2)), np.zeros(0))

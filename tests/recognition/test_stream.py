@@ -8,7 +8,9 @@ from pan_core.errors import DataError
 from pan_core.model.features import PoseFeatures, feature_count
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import LoadedModel
-from pan_core.recognition import StreamRecogniser
+from pan_core.recognition.network import frame_share
+from pan_core.recognition.stream import StreamRecogniser
+from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.skeletons import PENN13
 from pan_core.training.samples import resample
 
@@ -65,7 +67,7 @@ def with_gaps(poses: np.ndarray, share: float) -> np.ndarray:
 @pytest.mark.parametrize("fps", [15.0, 30.0, 22.0, 14.985, 12.5, 8.0])
 def test_stream_agrees_with_the_whole_clip_at_every_frame(recogniser, fps, missing):
     poses = with_gaps(walk(31), missing)
-    stream = StreamRecogniser(recogniser, pose_fps=fps)
+    stream = StreamRecogniser(TorchNetwork(recogniser), pose_fps=fps)
     labels = set()
     for number in range(len(poses)):
         (now,) = stream.update([(0, poses[number])])
@@ -79,8 +81,8 @@ def test_stream_agrees_with_the_whole_clip_at_every_frame(recogniser, fps, missi
 
 def test_everybody_is_recognised_alone(recogniser):
     one, other = walk(20, seed=1), walk(20, seed=2)
-    together = StreamRecogniser(recogniser, pose_fps=15)
-    alone = StreamRecogniser(recogniser, pose_fps=15)
+    together = StreamRecogniser(TorchNetwork(recogniser), pose_fps=15)
+    alone = StreamRecogniser(TorchNetwork(recogniser), pose_fps=15)
     for number in range(20):
         both = together.update([(7, other[number]), (3, one[number])])
         (single,) = alone.update([(0, one[number])])
@@ -93,7 +95,7 @@ def test_a_gap_is_read_as_missing_joints_and_a_long_one_starts_anew(recogniser):
     poses = walk(30)
     gap = poses.copy()
     gap[10:20] = np.nan, np.nan, 0
-    stream = StreamRecogniser(recogniser, pose_fps=15)
+    stream = StreamRecogniser(TorchNetwork(recogniser), pose_fps=15)
     for number in range(30):
         result = stream.update([] if 10 <= number < 20 else [(0, poses[number])])
     classes, _ = whole_clip(recogniser, gap, 15.0)
@@ -101,17 +103,32 @@ def test_a_gap_is_read_as_missing_joints_and_a_long_one_starts_anew(recogniser):
     for _ in range(31):
         assert stream.update([]) == []
     (again,) = stream.update([(0, poses[0])])
-    (fresh,) = StreamRecogniser(recogniser, pose_fps=15).update([(0, poses[0])])
+    (fresh,) = StreamRecogniser(TorchNetwork(recogniser), pose_fps=15).update([(0, poses[0])])
     assert again.clip == fresh.clip
+
+
+def test_shares_of_frames_make_up_the_pose_attention_of_the_clip(recogniser):
+    """Equation (11) by its definition: a softmax over the scores of all frames."""
+    features = torch.from_numpy(PoseFeatures(PENN13, mode="online")(walk(12)[None]))
+    with torch.no_grad():
+        scores = recogniser.model(features).pose_scores[0]
+    network = TorchNetwork(recogniser)
+    memory, shares = network.start(), []
+    for frame in features.numpy()[0]:
+        after = network.step(frame[None], memory).memory
+        shares.append(frame_share(memory, after))
+        memory = after
+    later = np.concatenate([np.cumprod(1 - np.array(shares[:0:-1]), axis=0)[::-1], np.ones((1, len(shares[0])))])
+    np.testing.assert_allclose(np.array(shares) * later, torch.softmax(scores, dim=0).numpy(), atol=1e-5)
 
 
 def test_a_recogniser_of_clip_mode_is_refused(recogniser):
     clip = LoadedModel(recogniser.model, CLASSES, ACTIONS, PENN13, "clip", 32, 15.0, {})
     with pytest.raises(DataError, match="online"):
-        StreamRecogniser(clip, pose_fps=15)
+        TorchNetwork(clip)
 
 
 @pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_rate_that_is_none_is_refused(recogniser, fps):
     with pytest.raises(DataError, match="poses a second"):
-        StreamRecogniser(recogniser, pose_fps=fps)
+        StreamRecogniser(TorchNetwork(recogniser), pose_fps=fps)

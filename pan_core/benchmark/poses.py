@@ -5,16 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from pan_core.errors import DataError
+from pan_core.evaluation.hits import hits
 from pan_core.model.store import LoadedModel
-from pan_core.pose.accuracy import pck
+from pan_core.pose.accuracy import accuracy_of
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
 from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
-from pan_core.training.predict import predict
-from pan_core.training.samples import build_samples, main_person
 
 
 @dataclass(frozen=True)
@@ -95,47 +93,13 @@ def run_benchmark(
         points.append(
             Point(
                 quality=name, ms_per_frame=1000 * spent[name] / frames, frames=frames,
-                action_accuracy=_recognised(clips, poses, recogniser), **accuracy,
+                action_accuracy=sum(hits(recogniser, clips, poses).values()) / len(clips), **accuracy,
             )
         )  # fmt: skip
     return points
-
-
-def accuracy_of(poses: PoseSet, truth: PoseSet, clip_ids: pd.Series) -> dict:
-    """PCK of skeletons over all true joints of some clips; where nobody was found, every joint counts as missed."""
-    pairs = [_pair(poses, truth, clip_id) for clip_id in clip_ids]
-    found, true = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    result, strict = pck(found, true, threshold=0.1), pck(found, true, threshold=0.05)
-    per_joint = zip(poses.layout.joints, result.per_joint, strict=True)
-    return {
-        "pck_0_1": result.overall,
-        "pck_0_05": strict.overall,
-        "pck_by_joint": {name: None if np.isnan(value) else float(value) for name, value in per_joint},
-    }
-
-
-def _pair(poses: PoseSet, truth: PoseSet, clip_id: str) -> tuple[np.ndarray, np.ndarray]:
-    """Found and true joints of a clip's actor, (T, V, 3) each; hidden joints do not count as truth."""
-    true = truth.clip(clip_id).joints[0].copy()
-    true[..., 2] = true[..., 2] >= 1
-    found = poses.clip(clip_id).joints if clip_id in poses else np.empty((0, 0))
-    if not len(found):
-        return np.zeros_like(true), true
-    return found[main_person(found)], true[np.linspace(0, len(true) - 1, found.shape[1]).round().astype(int)]
 
 
 def _looked_at(truth: PoseSet, poses: ClipPoses) -> int:
     """Frames of a clip at the rate of its poses; where nobody was found they hold none."""
     true = truth.clip(poses.clip_id)
     return poses.joints.shape[1] if len(poses.joints) else round(true.joints.shape[1] * poses.fps / true.fps)
-
-
-def _recognised(clips: pd.DataFrame, poses: PoseSet, recogniser: LoadedModel) -> float:
-    samples = build_samples(
-        clips, poses, None, classes=recogniser.labels, actions=recogniser.actions, mode=recogniser.mode,
-        frames=recogniser.frames, rate=recogniser.rate,
-    )  # fmt: skip
-    if samples.layout != recogniser.layout:
-        samples = samples.in_layout(recogniser.layout)
-    said = predict(recogniser.model, samples)
-    return float((said.probabilities.argmax(axis=1) == samples.labels).sum()) / len(clips)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from pan_core.edge.recogniser import StepRecogniser
 from pan_core.errors import DataError
 from pan_core.export.onnx_file import write_onnx
 from pan_core.files import write_json
 from pan_core.model.features import PoseFeatures, feature_count
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.streaming import STEP_INPUTS, STEP_OUTPUTS, StepModel
+from pan_core.recognition.onnx_network import OnnxNetwork
 from pan_core.skeletons import OPENPOSE18, PENN13
 
 
@@ -37,21 +37,24 @@ def test_stream_equals_batch(network, tmp_path):
     rng = np.random.default_rng(0)
     joints = np.concatenate([rng.uniform(0, 200, (30, 13, 2)), np.ones((30, 13, 1))], axis=-1).astype(np.float32)
     joints[rng.random((30, 13)) < 0.1] = np.nan, np.nan, 0
-    recogniser = StepRecogniser(exported(network, tmp_path, PENN13))
-    state = recogniser.start()
+    exported_step = OnnxNetwork(exported(network, tmp_path, PENN13))
+    features = PoseFeatures(PENN13, mode="online")(joints[None])
+    memory = exported_step.start()
     with torch.inference_mode():
-        output = network(torch.from_numpy(PoseFeatures(PENN13, mode="online")(joints[None])))
+        output = network(torch.from_numpy(features))
     for frame in range(30):
-        classes, actions, state = recogniser.step(joints[frame], state)
-        assert classes == pytest.approx(torch.softmax(output.logits[0, frame], -1).numpy(), abs=1e-4)
-        assert actions == pytest.approx(torch.softmax(output.action_logits[0, frame], -1).numpy(), abs=1e-4)
+        got = exported_step.step(features[:, frame], memory)
+        assert got.logits == pytest.approx(output.logits[0, frame].numpy(), abs=1e-4)
+        assert got.action_logits == pytest.approx(output.action_logits[0, frame].numpy(), abs=1e-4)
+        assert got.joints_attention == pytest.approx(output.joints_attention[0, frame].numpy(), abs=1e-5)
+        memory = got.memory
 
 
 def test_a_description_of_another_skeleton_is_refused(network, tmp_path):
     with pytest.raises(DataError, match="Expected input 'features'"):
-        StepRecogniser(exported(network, tmp_path, OPENPOSE18))
+        OnnxNetwork(exported(network, tmp_path, OPENPOSE18))
 
 
 def test_a_missing_model_says_how_to_make_it(tmp_path):
     with pytest.raises(DataError, match="dvc repro export"):
-        StepRecogniser(tmp_path / "step.onnx")
+        OnnxNetwork(tmp_path / "step.onnx")

@@ -1,16 +1,15 @@
-"""Online recognition of the people in a stream of poses: the same code for a video file and for a camera."""
+"""The people in a stream of poses: the same code for a video file, a camera and a device."""
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from pan_core.errors import DataError
 from pan_core.model.missing import between, seen_joints
 from pan_core.model.online import OnlineFeatures
-from pan_core.model.store import LoadedModel
+from pan_core.recognition.network import StepNetwork, frame_share, probabilities
 from pan_core.viewer.captions import Caption, holding
 
 # A person who is out of sight for so long starts anew when seen again: what was before says little by then.
@@ -28,6 +27,7 @@ class Recognised:
         clip: Class of everything that this person has done so far.
         probabilities: Of all clip classes, (K,).
         attention: Weight of each joint at this frame, shape (V,).
+        share: Weight of this frame among all frames of the person so far (`frame_share`), mean of the heads.
     """
 
     person: int
@@ -36,6 +36,7 @@ class Recognised:
     clip: Caption
     probabilities: np.ndarray
     attention: np.ndarray
+    share: float
 
 
 class PersonStream:
@@ -45,25 +46,26 @@ class PersonStream:
     waits for a later frame.
 
     Args:
-        recogniser: A recogniser of online mode.
+        network: Runs the recogniser.
         features: Features of its layout.
         pose_fps: Poses a second.
     """
 
-    def __init__(self, recogniser: LoadedModel, features: OnlineFeatures, *, pose_fps: float) -> None:
-        self._recogniser = recogniser
+    def __init__(self, network: StepNetwork, features: OnlineFeatures, *, pose_fps: float) -> None:
+        self._network = network
         self._features = features
-        self._poses_per_step = pose_fps / recogniser.rate
+        self._poses_per_step = pose_fps / network.rate
         self._described = features.start()
-        self._memory = recogniser.model.start(1)
+        self._memory = network.start()
         self._poses = 0
         self._steps = 0
         self._previous: np.ndarray | None = None
         self.unseen = 0
         self.caption = Caption("", 0.0)
         self.clip = Caption("", 0.0)
-        self.probabilities = np.zeros(len(recogniser.labels))
-        self.attention = np.zeros(recogniser.layout.size)
+        self.probabilities = np.zeros(len(network.labels))
+        self.attention = np.zeros(network.layout.size)
+        self.share = 0.0
 
     def update(self, joints: np.ndarray) -> None:
         """Take in the next pose (V, 3); all scores 0 where the person is out of sight."""
@@ -88,39 +90,34 @@ class PersonStream:
                 yield joints if self._previous is None else between(self._previous, joints, share)
             self._steps += 1
 
-    @torch.inference_mode()
     def _step(self, pose: np.ndarray) -> None:
         described, self._described = self._features.step(pose[None].astype(np.float32), self._described)
-        output = self._recogniser.model.step(torch.from_numpy(described), self._memory)
-        self._memory = output.state
-        self.caption = holding(_probabilities(output.action_logits), self._recogniser.actions)
-        self.probabilities = _probabilities(output.logits)
+        output = self._network.step(described, self._memory)
+        self.share = float(frame_share(self._memory, output.memory).mean())
+        self._memory = output.memory
+        self.caption = holding(probabilities(output.action_logits), self._network.actions)
+        self.probabilities = probabilities(output.logits)
         best = int(self.probabilities.argmax())
-        self.clip = Caption(self._recogniser.labels[best], float(self.probabilities[best]))
-        self.attention = output.joints_attention[0].numpy()
+        self.clip = Caption(self._network.labels[best], float(self.probabilities[best]))
+        self.attention = output.joints_attention
 
 
 class StreamRecogniser:
     """Recognises everybody whom a tracker follows.
 
     Args:
-        recogniser: A recogniser of online mode.
+        network: Runs the recogniser.
         pose_fps: Poses a second.
 
     Raises:
-        DataError: Where the recogniser is of clip mode, or the rate is none.
+        DataError: Where the rate is none.
     """
 
-    def __init__(self, recogniser: LoadedModel, *, pose_fps: float) -> None:
-        if recogniser.mode != "online":
-            raise DataError(
-                f"Expected a recogniser of online mode, but got one of {recogniser.mode} mode, which must know the "
-                "whole clip; give the folder of the online one"
-            )
+    def __init__(self, network: StepNetwork, *, pose_fps: float) -> None:
         if not 0 < pose_fps < math.inf:
             raise DataError(f"Expected pose_fps to be poses a second, above 0, but got {pose_fps}")
-        self._recogniser = recogniser
-        self._features = OnlineFeatures(recogniser.layout)
+        self._network = network
+        self._features = OnlineFeatures(network.layout)
         self._pose_fps = pose_fps
         self._people: dict[int, PersonStream] = {}
 
@@ -134,10 +131,10 @@ class StreamRecogniser:
             One for each of them, in the same order.
         """
         seen = dict(people)
-        nobody = np.full((self._recogniser.layout.size, 3), np.nan)
+        nobody = np.full((self._network.layout.size, 3), np.nan)
         nobody[:, 2] = 0
         for person in seen.keys() - self._people.keys():
-            self._people[person] = PersonStream(self._recogniser, self._features, pose_fps=self._pose_fps)
+            self._people[person] = PersonStream(self._network, self._features, pose_fps=self._pose_fps)
         for person, stream in list(self._people.items()):
             stream.update(seen.get(person, nobody))
             if stream.unseen > FORGET_SECONDS * self._pose_fps:
@@ -146,9 +143,6 @@ class StreamRecogniser:
 
     def _now(self, person: int, joints: np.ndarray) -> Recognised:
         stream = self._people[person]
-        return Recognised(person, joints, stream.caption, stream.clip, stream.probabilities, stream.attention)
-
-
-def _probabilities(logits: torch.Tensor) -> np.ndarray:
-    """Softmax of the first row, float64, so that a sum of two stays below 1."""
-    return torch.softmax(logits[0].double(), dim=-1).numpy()
+        return Recognised(
+            person, joints, stream.caption, stream.clip, stream.probabilities, stream.attention, stream.share
+        )

@@ -1,0 +1,83 @@
+"""What a stream needs of a recogniser, whatever runs its network: torch on a workstation, an exported file on a device."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from pan_core.skeletons import SkeletonLayout
+
+Memory = Mapping[str, np.ndarray]
+"""State of the network by name, as `pan_core.model.pan.PanState` names it; each of shape (1, ...), float32."""
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What the network says of one frame of one stream.
+
+    Attributes:
+        logits: Of the clip classes, (K,).
+        action_logits: Of the atomic actions, (A,).
+        joints_attention: Weight of each joint, (V,).
+        memory: State after the frame.
+    """
+
+    logits: np.ndarray
+    action_logits: np.ndarray
+    joints_attention: np.ndarray
+    memory: Memory
+
+
+class StepNetwork(Protocol):
+    """The Pose-Attention Network in online mode, one frame at a time.
+
+    Attributes:
+        labels: Clip classes, in the order of the logits.
+        actions: Atomic actions, in the order of the action logits.
+        layout: Skeleton layout whose features it reads.
+        rate: Frames a second.
+    """
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Clip classes."""
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Atomic actions."""
+
+    @property
+    def layout(self) -> SkeletonLayout:
+        """Skeleton layout."""
+
+    @property
+    def rate(self) -> float:
+        """Frames a second."""
+
+    def start(self) -> Memory:
+        """State before the first frame."""
+
+    def step(self, features: np.ndarray, memory: Memory) -> StepOutput:
+        """Run over one frame.
+
+        Args:
+            features: Shape (1, V, D), as `OnlineFeatures.step` gives them.
+            memory: What `start` or the last step returned; it is left as it was.
+        """
+
+
+def frame_share(before: Memory, after: Memory) -> np.ndarray:
+    """Pose attention of the newest frame among all frames so far, equation (11), for each head, (N,).
+
+    A frame that comes takes this share and leaves the others, together, the rest; so the weight of frame i at frame t
+    is its own share times the product of (1 - share) of the frames after it.
+    """
+    fade = np.exp(before["maximum"] - after["maximum"])
+    return 1 - (before["denominator"] * fade / after["denominator"])[0]
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Softmax of one row, float64, so that a sum of two stays below 1."""
+    powers = np.exp(logits.astype(np.float64) - logits.max())
+    return powers / powers.sum()

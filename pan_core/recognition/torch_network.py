@@ -1,0 +1,50 @@
+"""A stored recogniser run by torch."""
+
+import numpy as np
+import torch
+
+from pan_core.errors import DataError
+from pan_core.model.pan import PanState
+from pan_core.model.store import LoadedModel
+from pan_core.recognition.network import Memory, StepOutput
+from pan_core.skeletons import SkeletonLayout
+
+
+class TorchNetwork:
+    """The step of a stored recogniser.
+
+    Args:
+        recogniser: A recogniser of online mode.
+
+    Raises:
+        DataError: Where it is of clip mode.
+    """
+
+    def __init__(self, recogniser: LoadedModel) -> None:
+        if recogniser.mode != "online":
+            raise DataError(
+                f"Expected a recogniser of online mode, but got one of {recogniser.mode} mode, which must know the "
+                "whole clip; give the folder of the online one"
+            )
+        self._model = recogniser.model
+        self.labels: tuple[str, ...] = recogniser.labels
+        self.actions: tuple[str, ...] = recogniser.actions
+        self.layout: SkeletonLayout = recogniser.layout
+        self.rate: float = recogniser.rate
+
+    @torch.inference_mode()
+    def start(self) -> Memory:
+        """State before the first frame."""
+        return {name: value.numpy() for name, value in self._model.start(1)._asdict().items()}
+
+    @torch.inference_mode()
+    def step(self, features: np.ndarray, memory: Memory) -> StepOutput:
+        """Run over one frame; see `StepNetwork.step`."""
+        state = PanState(**{name: torch.from_numpy(value) for name, value in memory.items()})
+        output = self._model.step(torch.from_numpy(features), state)
+        return StepOutput(
+            output.logits[0].numpy(),
+            output.action_logits[0].numpy(),
+            output.joints_attention[0].numpy(),
+            {name: value.numpy() for name, value in output.state._asdict().items()},
+        )
