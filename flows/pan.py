@@ -21,6 +21,7 @@ from flows.settings import add_settings, read_settings
 from flows.workspace import changes, workspace
 from pan_core.config import PARAMS_FILE, load_params
 from pan_core.errors import PanError
+from pan_core.secrets import guard_output
 
 # Only where trying again can help: a network that was away, a decoder or a disk that gave out.
 # DVC and the pose cache keep what was finished.
@@ -125,6 +126,7 @@ for _name in ("prefect", "prefect.flow_runs", "prefect.task_runs"):
 
 def main() -> int:
     """Run the flow in this process."""
+    guard_output()
     parser = argparse.ArgumentParser(prog="python -m flows.pan", description="Run the pipeline as a Prefect flow.")
     parser.add_argument("targets", nargs="*", metavar="STAGE", help="stages to run; all by default")
     parser.add_argument("--dataset", help="instead of the one in params.yaml")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pan_core.errors import DataError, GateError, PanError
+from pan_core.secrets import masked
 from pan_core.stages.paths import CACHE_VARIABLE, MIRROR_VARIABLE
 
 PIPELINE = "dvc.yaml"
@@ -149,8 +150,8 @@ def reproduce(name: str, root: Path, log: Callable[[str], None], *, force: bool 
     ) as process:
         assert process.stdout is not None
         for line in thinned(io.TextIOWrapper(process.stdout, newline="", errors="replace")):
-            log(line)
-            tail.append(line)
+            log(masked(line))
+            tail.append(masked(line))
         process.wait()
     if process.returncode != 0:
         raise _failure(name, process.returncode, list(tail))

@@ -45,6 +45,7 @@ from pan_core.errors import ConfigError, DataError, PanError
 from pan_core.files import read_json
 from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import BEGAN_WITH, Registry, Version, registry_of
+from pan_core.secrets import guard_output
 from pan_core.stages import paths
 from pan_core.stages.runner import dataset_context
 
@@ -495,6 +496,7 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
 
 def main() -> int:
     """Run the flow in this process."""
+    guard_output()
     parser = argparse.ArgumentParser(prog="python -m flows.retrain", description="Retrain on new footage.")
     parser.add_argument("--source", default="", help="where deliveries come from, such as s3://bucket/prefix")
     parser.add_argument("--incoming", default=str(INCOMING), help="the inbox")

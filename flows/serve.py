@@ -23,6 +23,7 @@ from flows.arrivals import watching
 from flows.reproduce import project_root
 from flows.server import any_server
 from pan_core.errors import PanError
+from pan_core.secrets import guard_output
 
 PIPELINE, RETRAINING = "pan/full-pipeline", "pan-retrain/surveillance"
 EVERY_NIGHT = "0 3 * * *"
@@ -108,6 +109,7 @@ class PatientRunner(Runner):
 
 def main() -> int:
     """Serve until SIGINT or SIGTERM; returns the exit status."""
+    guard_output()
     parser = argparse.ArgumentParser(prog="python -m flows.serve", description="Offer the flows as deployments.")
     parser.add_argument("--source", default="", help="where deliveries come from, such as s3://bucket/prefix")
     source = parser.parse_args().source

@@ -18,6 +18,9 @@ from pan_core.errors import PanError
 from pan_core.pose_commands import app as pose_commands
 from pan_core.registry_commands import ChampionOf, Recogniser
 from pan_core.registry_commands import app as registry_commands
+from pan_core.secrets import guard_output
+
+guard_output()
 
 app = typer.Typer(
     help="From videos to a validated skeleton action recogniser.",

@@ -5,12 +5,18 @@ Everything else that reaches the command line is a defect and keeps its tracebac
 
 from collections.abc import Sequence
 
+from pan_core.secrets import masked
+
 
 class PanError(Exception):
     """Something a user can put right: says what was wrong, where, what was expected and what to do."""
 
     exit_status = 1
     """Of the stage that it ends, so that whoever runs stages knows what kind of fault it was."""
+
+    def __str__(self) -> str:
+        """The message, without passwords: addresses of cameras and databases are named in many."""
+        return masked(super().__str__())
 
 
 class ConfigError(PanError):

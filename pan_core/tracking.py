@@ -49,7 +49,8 @@ def serve_ui(port: int) -> None:
     # For one person: four processes and a runner of jobs for language models take a small machine half a minute to start.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    os.execv(sys.executable, [*command, "--backend-store-uri", store_uri()])
+    # By its environment: arguments are for everybody on the machine to read.
+    os.execve(sys.executable, command, os.environ | {"MLFLOW_BACKEND_STORE_URI": store_uri()})
 
 
 class Run:

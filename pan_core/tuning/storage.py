@@ -10,10 +10,10 @@ from filelock import FileLock
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from pan_core.errors import PanError
+from pan_core.secrets import masked
 
 STORAGE_VARIABLE = "PAN_OPTUNA_STORAGE"
 
@@ -75,10 +75,7 @@ def place(journal: Path) -> str:
     address = os.environ.get(STORAGE_VARIABLE)
     if not address:
         return str(journal)
-    try:
-        return make_url(address).render_as_string(hide_password=True)
-    except ArgumentError:
-        return "an address that cannot be read"
+    return masked(address)
 
 
 @contextmanager

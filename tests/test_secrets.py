@@ -1,0 +1,101 @@
+"""Nothing that is written has a password in it."""
+
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pan_core.errors import ConfigError, PanError
+from pan_core.secrets import hide, masked
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rtsp://admin:hunter22@10.0.0.4:554/s?x=1", "rtsp://admin:***@10.0.0.4:554/s?x=1"),
+        ("rtsp://admin:p@ss/w:rd@camera/live", "rtsp://admin:***@camera/live"),
+        (
+            "postgresql+psycopg2://pan:a%40b@db:5432/mlflow refused",
+            "postgresql+psycopg2://pan:***@db:5432/mlflow refused",
+        ),
+        ("'redis://:hunter22@cache'", "'redis://:***@cache'"),
+        ("rtsp://a:one@h1,rtsp://b:two@h2", "rtsp://a:***@h1,rtsp://b:***@h2"),
+        ("host=db password=hunter22 dbname=x", "host=db password=*** dbname=x"),
+        ("http://h/api?token=abc&page=2", "http://h/api?token=***&page=2"),
+    ],
+)
+def test_passwords_are_hidden(text, expected):
+    assert masked(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http://127.0.0.1:5000/#/runs", "postgresql://pan@db/mlflow", "s3://bucket/prefix", "at 12:30 ask me@example.org", ""],
+)  # fmt: skip
+def test_what_has_none_stays(text):
+    assert masked(text) == text
+
+
+def test_what_the_environment_was_given_as_a_secret_is_hidden_wherever_it_stands(monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
+    monkeypatch.setenv("PAN_OPTUNA_STORAGE", "postgresql://pan:pass%40word@db/optuna")
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "disabled")
+    assert masked("key wJalrXUtnFEMI, word pass@word, pass%40word, disabled") == "key ***, word ***, ***, disabled"
+
+
+def test_errors_tell_none():
+    address = "rtsp://admin:hunter22@camera"
+    assert "hunter22" not in str(PanError(f"{address}: gone")) + str(ConfigError("params.yaml", [f"a: {address}"]))
+
+
+def test_log_records_and_their_tracebacks_tell_none():
+    try:
+        raise ValueError("rtsp://admin:hunter22@camera")
+    except ValueError:
+        record = logging.LogRecord(
+            "x", logging.ERROR, "f", 1, "at %s", ("rtsp://admin:hunter22@camera",), sys.exc_info()
+        )
+    hide(record)
+    told = logging.Formatter().format(record)
+    assert "hunter22" not in told
+    assert "ValueError: rtsp://admin:***@camera" in told
+
+
+PROGRAM = """
+import logging, sys
+from pan_core.secrets import guard_output
+guard_output()
+guard_output()
+logging.getLogger("x").warning("at %s", "rtsp://admin:hunter22@camera")
+raise ValueError("rtsp://admin:hunter22@camera")
+"""
+
+
+def test_a_process_logs_none_and_dies_without_telling_one():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "hunter22" not in done.stdout + done.stderr
+    assert "at rtsp://admin:***@camera" in done.stderr
+    assert "ValueError: rtsp://admin:***@camera" in done.stderr
+
+
+def test_a_stage_with_a_store_that_cannot_be_reached_writes_no_password(tmp_path):
+    """Not in what it prints, nor in any file: MLflow and its client have the address, too."""
+    address = "http://pan:hunter22x@127.0.0.1:1"
+    (tmp_path / "params.yaml").write_text("dataset: actors\n")
+    done = subprocess.run(
+        [sys.executable, "-c", "from pan_core.cli import app; app()", "stage", "fetch"],
+        cwd=tmp_path,
+        env=os.environ | {"MLFLOW_TRACKING_URI": address, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert done.returncode == 1
+    assert "error: MLflow store" in done.stderr
+    assert "pan:***@127.0.0.1:1" in done.stderr
+    assert "hunter22x" not in done.stdout + done.stderr
+    assert not any(b"hunter22x" in content for content in written)
