@@ -48,6 +48,9 @@ def repro(dataset: str | None = None, *, target: str | None = None) -> None:
         raise PanError(
             "another run is going on in this folder; wait for it, or stop it, then run again: finished stages are kept"
         ) from None
+    from pan_core.tracking import deliver_waiting
+
+    deliver_waiting()
     if done.returncode:
         raise PanError("the run stopped, see the message above; finished work is kept, run again to go on from there")
 

@@ -2,6 +2,8 @@
 
 One experiment a dataset. One parent run a pipeline run, found again by the fingerprint of its parameters, so that
 a killed run continues as the same row; stage runs are nested in it. The default store is SQLite under mlruns/.
+
+A server that goes away while a stage is at work stops nothing: `tracked_run.py`.
 """
 
 import hashlib
@@ -18,16 +20,15 @@ from typing import Any
 from filelock import FileLock
 
 from pan_core.errors import PanError
+from pan_core.outbox import AwayError
+from pan_core.secrets import masked
+from pan_core.tracked_run import STORE, Run, outboxes, store_uri
 
-STORE = Path("mlruns")
+_log = logging.getLogger(__name__)
+
 PIPELINE, STAGE = "pipeline", "stage"
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Tag by which the UI opens an experiment with its table of runs, not with the pages for language models."""
-
-
-def store_uri() -> str:
-    """Address of the tracking store: MLFLOW_TRACKING_URI where set, else SQLite under mlruns/."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(STORE / 'mlflow.db').resolve()}"
 
 
 def run_address(run_id: str) -> str | None:
@@ -53,48 +54,6 @@ def serve_ui(port: int) -> None:
     os.execve(sys.executable, command, os.environ | {"MLFLOW_BACKEND_STORE_URI": store_uri()})
 
 
-class Run:
-    """One MLflow run that is open for writing."""
-
-    def __init__(self, client: Any, run_id: str) -> None:
-        self._client = client
-        self.run_id = run_id
-
-    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Log metrics of one step in one request."""
-        from mlflow.entities import Metric
-        from mlflow.utils.time import get_current_time_millis
-
-        now = get_current_time_millis()
-        self._client.log_batch(self.run_id, metrics=[Metric(k, float(v), now, step) for k, v in values.items()])
-
-    def params(self, values: Mapping[str, object]) -> None:
-        """Log parameters; a name that the run already has keeps its first value."""
-        from mlflow.entities import Param
-
-        known = self._client.get_run(self.run_id).data.params
-        new = [Param(key, str(value)[:6000]) for key, value in values.items() if key not in known]
-        if new:
-            self._client.log_batch(self.run_id, params=new)
-
-    def tag(self, name: str, value: object) -> None:
-        """Set a tag."""
-        self._client.set_tag(self.run_id, name, str(value))
-
-    def artifact(self, path: Path, folder: str | None = None) -> None:
-        """Attach a file, or a folder with all that is in it."""
-        log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
-        log(self.run_id, str(path), folder)
-
-    def artifact_uri(self, folder: str) -> str:
-        """Where a folder of the run's artifacts lies."""
-        return f"{self._client.get_run(self.run_id).info.artifact_uri}/{folder}"
-
-    def text(self, text: str, name: str) -> None:
-        """Attach text, such as an SVG picture, as a file of that name."""
-        self._client.log_text(self.run_id, text, name)
-
-
 class Tracker:
     """Runs of one dataset's experiment.
 
@@ -104,6 +63,7 @@ class Tracker:
 
     def __init__(self, experiment: str) -> None:
         self._client = open_client()
+        deliver_waiting(self._client)
         with _opening():
             self._experiment = self._experiment_id(experiment, store_uri())
 
@@ -157,7 +117,7 @@ class Tracker:
         with suppress(MlflowException):
             run = self._find(f"tags.`mlflow.parentRunId` = '{parent}' and tags.`mlflow.runName` = '{name}'")
             if run is not None:
-                self._client.set_terminated(run.run_id, "KILLED")
+                run.end("KILLED")
 
     @contextmanager
     def _closing(self, run: Run) -> Iterator[Run]:
@@ -178,7 +138,7 @@ class Tracker:
             ) from error
         finally:
             with suppress(MlflowException):
-                self._client.set_terminated(run.run_id, status)
+                run.end(status)
 
     def pipeline(self, fingerprint: str, params: Mapping[str, object]) -> Run:
         """The open pipeline run of these parameters in this workspace, made where there is none."""
@@ -200,14 +160,14 @@ class Tracker:
         run.metrics(row)
         for name, value in tags.items():
             run.tag(name, value)
-        self._client.set_terminated(run.run_id, "FINISHED")
+        run.end("FINISHED")
         return run.run_id
 
     def _give_up_others(self, workspace: str) -> None:
         """Close rows that this workspace left open: its parameters have changed, nothing will finish them."""
         query = f"tags.`pan.kind` = '{PIPELINE}' and tags.`pan.workspace` = '{workspace}'"
         while (run := self._find(query)) is not None:
-            self._client.set_terminated(run.run_id, "KILLED")
+            self._client.set_terminated(run.run_id, "KILLED")  # at once, or it would be found again
 
     def _find(self, query: str) -> Run | None:
         query += " and attributes.status = 'RUNNING'"
@@ -234,16 +194,34 @@ def open_client() -> Any:
         return MlflowClient(tracking_uri=store_uri(), registry_uri=store_uri())
 
 
+def deliver_waiting(client: Any = None) -> None:
+    """Deliver what an earlier stage could not: the store was away when it was written."""
+    waiting = [folder for folder in outboxes().glob("*") if folder.is_dir()]
+    if not waiting:
+        return
+    client = client or open_client()
+    try:
+        count = sum(Run(client, folder.name).deliver_waiting() for folder in waiting)
+    except AwayError as error:
+        _log.warning("%s; what it is to be told goes on waiting in %s", error, outboxes())
+    else:
+        _log.warning("MLflow store %s: took %d messages that had waited", masked(store_uri()), count)
+        for folder in waiting:
+            with suppress(OSError):  # another process may have put something there
+                folder.rmdir()
+
+
 @contextmanager
 def _opening() -> Iterator[None]:
     """The store, for one process at a time: two that open a new SQLite store at once race its migration."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         STORE.mkdir(exist_ok=True)
         with FileLock(STORE / ".lock"):
             yield
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         raise PanError(
             f"MLflow store {store_uri()}: cannot be opened ({error}); start the server, or unset MLFLOW_TRACKING_URI"
         ) from error

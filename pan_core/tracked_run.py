@@ -1,0 +1,157 @@
+"""One MLflow run that is open for writing, and the store that it is in.
+
+A server that goes away while a stage is at work stops nothing: what is written of it waits in mlruns/outbox.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pan_core.outbox import AwayError, Message, Outbox
+from pan_core.secrets import masked
+
+_log = logging.getLogger(__name__)
+
+STORE = Path("mlruns")
+ONE_TRY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+"""How a message is delivered that may wait; values that the user has set win."""
+
+
+def store_uri() -> str:
+    """Address of the tracking store: MLFLOW_TRACKING_URI where set, else SQLite under mlruns/."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(STORE / 'mlflow.db').resolve()}"
+
+
+class Run:
+    """One MLflow run that is open for writing.
+
+    Where the store is a server that does not answer, what is written waits in an outbox.
+    """
+
+    def __init__(self, client: Any, run_id: str) -> None:
+        self._client = client
+        self.run_id = run_id
+        self._outbox = Outbox(outboxes() / run_id, self._deliver)
+
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics of one step in one request."""
+        from mlflow.utils.time import get_current_time_millis
+
+        # The time of measuring, which is not that of sending; sent twice, it is the same measurement to MLflow.
+        now = get_current_time_millis()
+        self._post("metrics", {"rows": [[key, float(value), now, step] for key, value in values.items()]})
+
+    def params(self, values: Mapping[str, object]) -> None:
+        """Log parameters; a name that the run already has keeps its first value."""
+        from mlflow.entities import Param
+
+        known = self._client.get_run(self.run_id).data.params
+        new = [Param(key, str(value)[:6000]) for key, value in values.items() if key not in known]
+        if new:
+            self._client.log_batch(self.run_id, params=new)
+
+    def tag(self, name: str, value: object) -> None:
+        """Set a tag."""
+        self._post("tag", {"name": name, "value": str(value)})
+
+    def artifact(self, path: Path, folder: str | None = None) -> None:
+        """Attach a file, or a folder with all that is in it."""
+        self._post("artifact", {"folder": folder}, path)
+
+    def artifact_uri(self, folder: str) -> str:
+        """Where a folder of the run's artifacts lies."""
+        return f"{self._client.get_run(self.run_id).info.artifact_uri}/{folder}"
+
+    def text(self, text: str, name: str) -> None:
+        """Attach text, such as an SVG picture, as a file of that name."""
+        self._post("text", {"text": text, "name": name})
+
+    def end(self, status: str) -> None:
+        """Close the run with a state such as FINISHED; tells what the store has not taken yet."""
+        self._post("end", {"status": status})
+        if count := len(self._outbox):
+            _log.warning(
+                "MLflow store %s: %d messages about run %s wait in %s; the next stage or `pan run` that reaches it "
+                "delivers them",
+                masked(store_uri()),
+                count,
+                self.run_id,
+                outboxes(),
+            )
+
+    def deliver_waiting(self) -> int:
+        """Deliver what waits; returns how many messages that were.
+
+        Raises:
+            AwayError: Where the server does not answer.
+        """
+        return self._outbox.flush()
+
+    def _post(self, kind: str, values: dict, attached: Path | None = None) -> None:
+        self._outbox.post(Message(kind, values, attached))
+
+    def _deliver(self, message: Message) -> None:
+        with _impatient():
+            self._say(message.kind, message.values, message.attached)
+
+    def _say(self, kind: str, values: dict, attached: Path | None) -> None:
+        from mlflow.entities import Metric
+
+        match kind:
+            case "metrics":
+                self._client.log_batch(self.run_id, metrics=[Metric(*row) for row in values["rows"]])
+            case "tag":
+                self._client.set_tag(self.run_id, values["name"], values["value"])
+            case "text":
+                self._client.log_text(self.run_id, values["text"], values["name"])
+            case "artifact":
+                assert attached is not None
+                log = self._client.log_artifacts if attached.is_dir() else self._client.log_artifact
+                log(self.run_id, str(attached), values["folder"])
+            case "end":
+                self._client.set_terminated(self.run_id, values["status"])
+
+
+def outboxes() -> Path:
+    """Where messages to the store in use wait, in a folder for each run."""
+    return STORE / "outbox" / hashlib.sha256(store_uri().encode()).hexdigest()[:8]
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """One quick try instead of MLflow's own minutes: what is not taken waits, the work does not.
+
+    Raises:
+        AwayError: Where the store is a server that does not answer.
+    """
+    before = {name: os.environ.get(name) for name in ONE_TRY}
+    os.environ.update({name: os.environ.get(name, value) for name, value in ONE_TRY.items()})
+    try:
+        yield
+    except Exception as error:
+        if not _is_away(error):
+            raise
+        raise AwayError(masked(f"MLflow store {store_uri()}: does not answer")) from error
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether a failed write says that nobody was there to take it, rather than that it was refused."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import ConnectionError as S3ConnectionError
+    from botocore.exceptions import HTTPClientError
+    from mlflow.exceptions import MlflowException, RestException
+    from requests.exceptions import RequestException
+
+    if store_uri().startswith("sqlite") or isinstance(error, RestException):
+        return False
+    if isinstance(error, MlflowException):
+        return error.error_code in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
+    return isinstance(error, RequestException | Boto3Error | S3ConnectionError | HTTPClientError)
