@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint serve ui lock clean
+.PHONY: help setup run test chaos lint serve ui lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -34,6 +34,9 @@ run: $(READY) ## dvc repro with a summary at the end; DATA=penn_action chooses a
 
 test: $(READY) ## the whole test suite
 	pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+chaos: $(READY) ## do every fault to running pipelines, write docs/results/chaos.md
+	python tests/chaos $(ARGS)
 
 lint: $(READY) ## ruff and mypy
 	ruff check .

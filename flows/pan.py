@@ -16,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.form import DatasetName, Overrides, Targets
 from flows.reproduce import LockedError, project_root, reproduce, select, stage_order, with_upstream
 from flows.results import show_results
-from flows.server import reachable_server
+from flows.server import run_to_its_end
 from flows.settings import add_settings, read_settings
 from flows.workspace import changes, workspace
 from pan_core.config import PARAMS_FILE, load_params
@@ -134,8 +134,8 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         overrides = read_settings(arguments.settings)
-        with reachable_server():
-            pan(dataset=arguments.dataset, targets=arguments.targets or None, overrides=overrides)
+        targets = arguments.targets or None
+        run_to_its_end(lambda: pan(dataset=arguments.dataset, targets=targets, overrides=overrides))
     except PanError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

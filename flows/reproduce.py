@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pan_core.errors import DataError, GateError, PanError
+from pan_core.processes import die_with_parent
 from pan_core.secrets import masked
 from pan_core.stages.paths import CACHE_VARIABLE, MIRROR_VARIABLE
 
@@ -203,6 +204,7 @@ def _process(command: list[str], root: Path) -> Iterator[subprocess.Popen[bytes]
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        preexec_fn=die_with_parent,
     )
     try:
         yield process

@@ -24,7 +24,7 @@ from flows.form import Overrides
 from flows.pan import prepare, run_stages, unless
 from flows.reproduce import RefusedError, environment_of, project_root
 from flows.results import show_results
-from flows.server import reachable_server
+from flows.server import run_to_its_end
 from flows.settings import add_settings, read_settings
 from flows.workspace import WORKSPACES, workspace
 from pan_core.config import PARAMS_FILE, Params, load_params
@@ -494,6 +494,12 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
+def _told(state: State) -> str:
+    """How a run ended, in a line; raises what it failed with."""
+    state.result()
+    return f"{state.name}: {state.message}"
+
+
 def main() -> int:
     """Run the flow in this process."""
     guard_output()
@@ -505,10 +511,8 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         overrides = read_settings(arguments.settings)
-        with reachable_server():
-            state = retrain(arguments.source, arguments.incoming, overrides, arguments.force, return_state=True)
-            state.result()
-            print(f"{state.name}: {state.message}")
+        given = (arguments.source, arguments.incoming, overrides, arguments.force)
+        print(run_to_its_end(lambda: _told(retrain(*given, return_state=True))))
     except PanError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -10,27 +10,58 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from typing import TypeVar
 from urllib.parse import urlsplit
 
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings, update_current_profile
 
 from pan_core.errors import PanError
+from pan_core.secrets import masked
 
 HOST = "127.0.0.1"
 FIRST_PORT = 4200
 START_S = 120.0
 STOP_S = 15.0
 
+Result = TypeVar("Result")
+
 
 def answers(api_url: str) -> bool:
     """Whether a Prefect API answers at this address."""
     with temporary_settings({PREFECT_API_URL: api_url}), get_client(sync_client=True) as client:
         return client.api_healthcheck() is None
+
+
+def run_to_its_end(run: Callable[[], Result]) -> Result:
+    """Run a flow in this process, also where the server that it talks to goes away for good.
+
+    Prefect's tasks go on without a server; what fails is to tell it how the run ended. Then the flow runs once more with
+    Prefect's temporary one, and DVC skips every stage that is finished.
+
+    Raises:
+        PanError: Where the variable PREFECT_API_URL names a server that does not answer from the beginning.
+    """
+    with reachable_server():
+        try:
+            return run()
+        except httpx.TransportError:
+            api_url = get_current_settings().api.url
+            if not api_url or answers(api_url):
+                raise
+    print(
+        f"the Prefect server at {masked(api_url)} went away; the run goes on without it, and will not be seen there as ended",
+        file=sys.stderr,
+        flush=True,
+    )
+    os.environ.pop("PREFECT_API_URL", None)
+    with temporary_settings(restore_defaults=[PREFECT_API_URL]):
+        return run()
 
 
 @contextmanager

@@ -51,8 +51,11 @@ app.add_typer(registry_commands, name="registry")
 @app.command()
 def stage(name: Annotated[str, typer.Argument(help="A stage of dvc.yaml.")]) -> None:
     """Run one stage in this workspace; `dvc repro` calls this."""
+    from pan_core.processes import end_with_parent
     from pan_core.stages.runner import run_stage
 
+    if "DVC_STAGE" in os.environ:  # a DVC that was killed would leave it at work on files that the next run writes, too
+        end_with_parent()
     try:
         run_stage(name)
     except PanError as error:

@@ -13,6 +13,7 @@ from pan_core.config import PARAMS_FILE, Params, load_params, set_dataset
 from pan_core.datasets import check_name, dataset_by_name
 from pan_core.errors import DataError, PanError
 from pan_core.files import atomic_path, read_json
+from pan_core.processes import die_with_parent
 from pan_core.stages import paths
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ def repro(dataset: str | None = None, *, target: str | None = None) -> None:
                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
             }
             done = subprocess.run(
-                [sys.executable, "-m", "dvc", "repro", *([target] if target else [])], check=False, env=environment
+                [sys.executable, "-m", "dvc", "repro", *([target] if target else [])],
+                check=False,
+                env=environment,
+                preexec_fn=die_with_parent,
             )
     except Timeout:
         raise PanError(

@@ -1,6 +1,8 @@
-"""Worker processes that end with the process that started them."""
+"""Processes that end with the process that started them: what is killed leaves nobody behind who holds its locks."""
 
+import ctypes
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -8,11 +10,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
-import cv2
-
 from pan_core.errors import PanError
 
 PARENT_CHECK_S = 1.0
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)  # loaded here: a new process that is not yet its program must not wait for a lock
 POLL_S = 1.0
 MOST_DEATHS = 5
 
@@ -83,7 +85,19 @@ def _require_life(deaths: int) -> None:
         )
 
 
+def end_with_parent() -> None:
+    """End this process soon after the one that started it, from now on."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def die_with_parent() -> None:
+    """For `preexec_fn`: the system ends the new process, whatever program it becomes, with the thread that started it."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def _begin(parent: int) -> None:
+    import cv2
+
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

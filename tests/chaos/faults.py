@@ -1,0 +1,400 @@
+"""The faults: each is done to a workspace for real, and what became of it is compared with an undisturbed run."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import requests
+from chaos.servers import mlflow_server, prefect_server, running
+from chaos.workspace import Workspace, differences
+
+RUN = ("pan", "run")
+FLOW = (sys.executable, "-m", "flows.pan")
+FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A row of the table.
+
+    Attributes:
+        fault: What was done.
+        times: How often.
+        compared: With what, and how much of it.
+        lost: What was not there in the end; empty for nothing.
+        notes: What else was seen.
+    """
+
+    fault: str
+    times: int
+    compared: str
+    lost: list[str]
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a run without faults gave, and how long it took in s."""
+
+    results: dict[str, object]
+    seconds: float
+
+    def lost(self, workspace: Workspace) -> list[str]:
+        """What a workspace does not have in common with it."""
+        return differences(workspace.results(), self.results)
+
+    def compared(self) -> str:
+        """What `lost` looks at."""
+        kinds = Counter(name.partition(" ")[0] for name in self.results)
+        curves, weights = kinds["curve"], kinds["weights"]
+        figures = sum(kinds.values()) - curves - weights
+        return f"{figures} figures of the reports, weights of {weights} networks bit by bit, {curves} curves in MLflow"
+
+
+def undisturbed(workspace: Workspace) -> Undisturbed:
+    """A first run, which also fills the cache, where the workspace's is empty, and one that is timed."""
+    workspace.must(*RUN)
+    first = workspace.results()
+    workspace.forget()
+    begun = time.monotonic()
+    workspace.must(*RUN)
+    seconds = time.monotonic() - begun
+    assert not (other := differences(workspace.results(), first)), f"two undisturbed runs differ in {other}"
+    return Undisturbed(first, seconds)
+
+
+def killed(workspace: Workspace, expected: Undisturbed, moments: list[float]) -> Iterator[Outcome]:
+    """SIGKILL at moments given as shares of an undisturbed run; every fourth run is Prefect's.
+
+    In turn all processes die, as when the power fails, and the first alone, as when somebody kills what they started.
+    Yields what is known after each.
+    """
+    lost: list[str] = []
+    stages, slowest = Counter[str](), 0.0
+    for number, moment in enumerate(moments):
+        workspace.forget()
+        process = workspace.start(*(FLOW if number % 4 == 3 else RUN))
+        stage = "finished before"
+        try:
+            process.wait(moment * expected.seconds)
+        except subprocess.TimeoutExpired:
+            stage = workspace.stage_at_work()
+            slowest = max(slowest, workspace.kill(process, whole=number % 2 == 0))
+        stages[stage] += 1
+        workspace.must(*RUN)
+        lost += [f"kill {number + 1} in {stage}: {name}" for name in expected.lost(workspace)]
+        where = ", ".join(f"{name} {count}" for name, count in stages.most_common())
+        yield Outcome(
+            "SIGKILL of `pan run` or the Prefect flow at a random moment, then `pan run`",
+            number + 1,
+            expected.compared(),
+            lost,
+            f"killed in: {where}; no process was left {slowest:.0f} s after a kill",
+        )
+
+
+def mlflow_away(workspace: Workspace, seconds_away: float, epochs: int) -> Outcome:
+    """MLflow's server is killed in the middle of a training and comes back.
+
+    Only training and what follows run: the workspace has finished with fewer epochs before.
+    """
+    workspace.set({"train.epochs": epochs})
+    folder = workspace.folder / "server"
+    folder.mkdir()
+    with running(mlflow_server(folder)) as server:
+        address = {"MLFLOW_TRACKING_URI": server.address}
+        process = workspace.start(*RUN, environment=address)
+        workspace.wait_for(f"| 2/{epochs}", process)
+        server.kill()
+        begun = time.monotonic()
+        time.sleep(seconds_away)
+        progress = workspace.printed()
+        server.start()
+        away = time.monotonic() - begun
+        status = process.wait()
+        assert status == 0, workspace.printed()[-6000:]
+        assert "is kept in" in workspace.printed(), "the run must tell that the server is away"
+        lost = _not_in_mlflow(workspace, server.address)
+    trained = max(
+        (int(part.partition("/")[0]) for part in progress.split("| ")[1:] if f"/{epochs}" in part[:8]), default=0
+    )
+    left = list((workspace.folder / "mlruns" / "outbox").rglob("message.json"))
+    return Outcome(
+        f"MLflow server killed in the middle of training, back {away:.0f} s later",
+        1,
+        "every figure of every epoch, the stages' figures and artifacts on the server, against the files of the run",
+        lost + [f"never delivered: {path}" for path in left],
+        f"training went on meanwhile (to epoch {trained} of {epochs})",
+    )
+
+
+def _not_in_mlflow(workspace: Workspace, address: str) -> list[str]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(address)
+    report = json.loads((workspace.folder / "reports" / "train.json").read_text())
+    run = client.get_run(report["mlflow_run_id"])
+    histories = json.loads((workspace.folder / "models" / "pan" / "histories.json").read_text())
+    lost = [] if run.info.status == "FINISHED" else [f"the run's state is {run.info.status}"]
+    for name, rows in histories.items():
+        for key in rows[0]:
+            sent = {m.step: m.value for m in client.get_metric_history(run.info.run_id, f"{name}/{key}")}
+            lost += [f"{name}/{key} of epoch {e}" for e, row in enumerate(rows) if not _among(row[key], sent, e)]
+    for key, value in report.items():
+        if isinstance(value, int | float) and key != "seconds" and run.data.metrics.get(key) != value:
+            lost.append(key)
+    artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
+    return lost + sorted({"models", "training_curves.svg", "train.json"} - artifacts)
+
+
+def _among(value: float, sent: dict[int, float], epoch: int) -> bool:
+    return any(np.isclose(value, sent.get(step, np.nan), rtol=1e-12, equal_nan=True) for step in (epoch, epoch + 1))
+
+
+def prefect_away(workspace: Workspace, expected: Undisturbed) -> Outcome:
+    """Prefect's server is killed while a flow runs, for good."""
+    workspace.forget()
+    folder = workspace.folder / "server"
+    folder.mkdir()
+    with running(prefect_server(folder)) as server:
+        process = workspace.start(*FLOW, environment={"PREFECT_API_URL": server.address.removesuffix("/health")})
+        workspace.wait_for("stage:validate", process)
+        server.kill()
+        status = process.wait()
+    printed = workspace.printed()
+    assert status == 0, printed[-6000:]
+    lost = expected.lost(workspace)
+    if "went away" not in printed:
+        lost.append("the run did not say that the server is gone")
+    return Outcome(
+        "Prefect server killed for good while its flow runs", 1, expected.compared(), lost, "the run says so"
+    )
+
+
+def disk_full(workspace: Workspace, expected: Undisturbed, videos: int) -> Outcome:
+    """The disk of PAN_CACHE fills up while poses are extracted; then there is space again.
+
+    Args:
+        workspace: One that has finished; its cache is copied to a small disk without the poses of some videos.
+        expected: What an undisturbed run gave.
+        videos: How many have to be extracted.
+    """
+    place = workspace.folder / "small"
+    with small_disk(place, megabytes=200) as ballast:
+        subprocess.run(["cp", "-a", f"{workspace.cache}/.", str(place)], check=True)
+        entries = sorted((place / "poses").rglob("*.npz"))
+        for entry in entries[:videos]:
+            entry.unlink()
+        kept = {path: path.stat().st_mtime_ns for path in entries[videos:]}
+        size = max(path.stat().st_size for path in kept)
+        small = {"PAN_CACHE": str(place)}
+        _again_from_poses(workspace)
+        with ballast(free=int(1.5 * size) + 16_000):
+            status, printed = workspace.run(*RUN, environment=small)
+        assert status != 0
+        lost = [] if "disk is full" in printed or "no space left" in printed else [f"no message: {printed[-500:]}"]
+        lost += ["a traceback"] if "Traceback" in printed else []
+        workspace.must(*RUN, environment=small)
+        lost += [f"extracted again: {path.name}" for path, time in kept.items() if path.stat().st_mtime_ns != time]
+    lost += expected.lost(workspace)
+    return Outcome(
+        "Disk full during extraction; space made, then `pan run`",
+        1,
+        expected.compared() + f"; times of {len(kept)} finished entries of the pose cache",
+        lost,
+        f"{videos} of {len(entries)} videos were left to extract",
+    )
+
+
+@contextmanager
+def small_disk(place: Path, megabytes: int) -> Iterator[Callable]:
+    """A disk of its own at a folder; yields what fills it up to so many free bytes while a block lasts. Needs root."""
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "pan-chaos", str(place)], check=True)
+
+    @contextmanager
+    def ballast(free: int) -> Iterator[None]:
+        block = os.statvfs(place)
+        with (place / "ballast").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, block.f_bavail * block.f_frsize - free)
+        yield
+        (place / "ballast").unlink()
+
+    try:
+        yield ballast
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def _again_from_poses(workspace: Workspace) -> None:
+    """Poses have to be assembled anew, and so has what follows."""
+    text = (workspace.folder / "dvc.lock").read_text()
+    before, _, rest = text.partition("\n  pose:\n")
+    after = rest[rest.index("\n  pose_model:") :] if "\n  pose_model:" in rest else ""
+    (workspace.folder / "dvc.lock").write_text(before + after + ("" if after.endswith("\n") else "\n"))
+    subprocess.run(["rm", "-rf", str(workspace.folder / ".dvc/cache/runs")], check=True)
+
+
+def two_at_once(workspace: Workspace, expected: Undisturbed) -> Outcome:
+    """Two runs start at the same moment, a Prefect flow joins them a little later."""
+    workspace.forget()
+    first = workspace.start(*RUN)
+    second = subprocess.Popen(
+        RUN,
+        cwd=workspace.folder,
+        env=workspace.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    time.sleep(expected.seconds / 3)
+    flow = subprocess.run(
+        FLOW, cwd=workspace.folder, env=workspace.environment, capture_output=True, text=True, check=False
+    )
+    told = second.communicate()[0]
+    status = first.wait()
+    lost = []
+    if sorted([status == 0, second.returncode == 0]) != [False, True]:
+        lost.append(f"exit statuses {status} and {second.returncode}")
+    both = told + workspace.printed()
+    if both.count("another run is going on in this folder") != 1:
+        lost.append("nobody was told")
+    if flow.returncode == 0 or "another DVC run is at work" not in flow.stdout + flow.stderr:
+        lost.append("the flow was not told")
+    return Outcome(
+        "Two `pan run` at once, and a Prefect flow beside them",
+        1,
+        expected.compared() + "; what the others were told",
+        lost + expected.lost(workspace),
+        "one runs, the others are told",
+    )
+
+
+def clock_jumps(workspace: Workspace, expected: Undisturbed) -> Outcome:
+    """The system's clock jumps by a day forth, by a month back, and is put right, while a run is at work."""
+    workspace.forget()
+    now = workspace.folder / "clock"
+    now.write_text("+0")
+    process = workspace.start(
+        *RUN,
+        environment={
+            "LD_PRELOAD": str(FAKETIME[-1]), "FAKETIME_TIMESTAMP_FILE": str(now), "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
+        },
+    )  # fmt: skip
+    jumps, seen = ("+1d", "-30d", "+0"), []
+    for jump in jumps:
+        time.sleep(expected.seconds / 4)
+        now.write_text(jump)
+        seen.append(workspace.stage_at_work())
+    status = process.wait()
+    assert status == 0, workspace.printed()[-6000:]
+    return Outcome(
+        "Clock jumps a day forth, a month back, and is put right, during a run (libfaketime)",
+        len(jumps),
+        expected.compared(),
+        expected.lost(workspace),
+        f"jumps in: {', '.join(seen)}",
+    )
+
+
+def damaged_files(workspace: Workspace, expected: Undisturbed) -> Outcome:
+    """A byte flips in an entry of the pose cache, another is cut off, a checkpoint is garbage, an output is overwritten."""
+    entries = sorted((workspace.cache / "poses").rglob("*.npz"))[:2]
+    flipped = bytearray(entries[0].read_bytes())
+    flipped[len(flipped) // 2] ^= 0xFF
+    entries[0].write_bytes(flipped)
+    entries[1].write_bytes(entries[1].read_bytes()[:1000])
+    checkpoint = workspace.cache / "checkpoints" / "actors" / "clip-split1.pt"
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.write_bytes(b"no checkpoint")
+    _again_from_poses(workspace)
+    output = workspace.folder / "data" / "clips.parquet"
+    output.unlink()  # what DVC's cache has of it stays
+    output.write_bytes(b"not a table")
+    printed = workspace.must(*RUN)
+    lost = expected.lost(workspace)
+    if printed.count("damaged pose cache entry") != 2:
+        lost.append(f"{printed.count('damaged pose cache entry')} of 2 damaged pose entries were told")
+    if "unreadable checkpoint" not in printed:
+        lost.append("the damaged checkpoint was not told")
+    return Outcome(
+        "Damaged files: two entries of the pose cache, a checkpoint, an output of a stage",
+        4,
+        expected.compared(),
+        lost,
+        "each is detected and made again",
+    )
+
+
+def worker_killed(workspace: Workspace, expected: Undisturbed, videos: int) -> Outcome:
+    """SIGKILL of the processes that extract poses, one after another."""
+    entries = sorted((workspace.cache / "poses").rglob("*.npz"))
+    for entry in entries[:videos]:
+        entry.unlink()
+    _again_from_poses(workspace)
+    process = workspace.start(*RUN)
+    workspace.wait_for("Running stage 'pose'", process)
+    dead = 0
+    while process.poll() is None and dead < 2 and workspace.stage_at_work() == "pose":
+        busy = [p for p in workspace.processes() if _cpu_seconds(p) > 3 and "spawn_main" in " ".join(_command(p))]
+        if busy:
+            random.Random(dead).choice(busy).kill()
+            dead += 1
+        time.sleep(0.5)
+    assert process.wait() == 0, workspace.printed()[-6000:]
+    lost = expected.lost(workspace)
+    return Outcome(
+        "SIGKILL of a worker process during extraction",
+        dead,
+        expected.compared(),
+        lost if dead else ["no worker was found to kill"],
+        "its video is tried again",
+    )
+
+
+def _cpu_seconds(process) -> float:
+    try:
+        return process.cpu_times().user
+    except Exception:
+        return 0.0
+
+
+def _command(process) -> list[str]:
+    try:
+        return process.cmdline()
+    except Exception:
+        return []
+
+
+def without_network(workspace: Workspace, expected: Undisturbed) -> Outcome:
+    """The whole run in a network namespace that has loopback only, by DVC and by Prefect. Needs root."""
+    lost = []
+    for command in (RUN, FLOW):
+        workspace.forget()
+        inside = "ip link set lo up && ! getent hosts pypi.org && exec " + " ".join(command)
+        workspace.must("unshare", "--net", "sh", "-c", inside)
+        lost += expected.lost(workspace)
+    return Outcome(
+        "No network after set-up (a network namespace with loopback only)",
+        2,
+        expected.compared(),
+        lost,
+        "DVC and Prefect",
+    )
+
+
+def reachable(address: str) -> bool:
+    try:
+        return requests.get(address, timeout=2).ok
+    except requests.RequestException:
+        return False
