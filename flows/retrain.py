@@ -494,7 +494,7 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
-def _told(state: State) -> str:
+def _ended(state: State) -> str:
     """How a run ended, in a line; raises what it failed with."""
     state.result()
     return f"{state.name}: {state.message}"
@@ -512,7 +512,7 @@ def main() -> int:
     try:
         overrides = read_settings(arguments.settings)
         given = (arguments.source, arguments.incoming, overrides, arguments.force)
-        print(run_to_its_end(lambda: _told(retrain(*given, return_state=True))))
+        print(run_to_its_end(lambda: _ended(retrain(*given, return_state=True))))
     except PanError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
