@@ -59,7 +59,7 @@ def read_address(text: str) -> Address:
         DataError: Where there is no such file, the variable is not set, or the scheme is another.
     """
     if text.lower().startswith(STREAMS):
-        return Address(Kind.STREAM, _VARIABLE.sub(_from_environment, text), masked(text))
+        return Address(Kind.STREAM, with_variables(text), masked(text))
     if "://" in text:
         raise DataError(f"{masked(text)}: expected an address that begins with {', '.join(STREAMS)}")
     if re.fullmatch(r"\d{1,3}", text):
@@ -89,8 +89,17 @@ def masked(text: str) -> str:
     return _SECRET.sub(r"\1***", _LOGIN.sub("***@", text))
 
 
+def with_variables(text: str) -> str:
+    """A text in which `${NAME}` is replaced by the environment variable.
+
+    Raises:
+        DataError: Where one is not set.
+    """
+    return _VARIABLE.sub(_from_environment, text)
+
+
 def _from_environment(match: re.Match[str]) -> str:
     value = os.environ.get(match[1])
     if value is None:
-        raise DataError(f"${{{match[1]}}}: this environment variable is not set, and the address of a source names it")
+        raise DataError(f"${{{match[1]}}}: this environment variable is not set, and an address names it")
     return value

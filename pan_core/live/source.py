@@ -7,6 +7,7 @@ doubles up to half a minute.
 
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,10 +16,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import IO
 
 import numpy as np
 
+import pan_core
 from pan_core.live.address import Address, masked, read_address
 from pan_core.live.decoder import END, FAULT, FRAME, HEADER, PART
 
@@ -116,6 +119,16 @@ class Source:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def lasting(self) -> bool:
+        """Whether it is a camera or a stream, which are expected to go on for ever."""
+        return self._address.lasting
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody wants its frames any more."""
+        return self._closed.is_set()
+
     def close(self) -> None:
         """Let go of the source; who waits for a frame gets none."""
         self._closed.set()
@@ -173,7 +186,7 @@ class Source:
         }  # fmt: skip
         with tempfile.TemporaryFile() as complaints:
             decoder = subprocess.Popen(
-                [sys.executable, "-m", "pan_core.live.decoder"],
+                [sys.executable, "-P", "-m", "pan_core.live.decoder"], env=_environment(),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, bufsize=0, start_new_session=True,
             )  # fmt: skip
             self._last_sign = time.monotonic()
@@ -238,6 +251,12 @@ class Source:
             self.state, self.reason = state, reason
             self._changed.notify_all()
         self._on_state(state, reason)
+
+
+def _environment() -> dict[str, str]:
+    """In which the decoder finds this very package, whatever lies in the working directory."""
+    package = str(Path(pan_core.__file__).parents[1])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
 
 
 def _exactly(pipe: IO[bytes], size: int) -> bytearray:
