@@ -74,6 +74,65 @@ def watch(
         )
 
 
+def serve(
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="As for `pan watch`; several make a grid. None: uploads only.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine need the token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 8700,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="PAN_TOKEN", help="Who has it is let in; made up where the page is served to others."),
+    ] = None,
+    event: Action = None,
+    minimum_s: Minimum = 0.5,
+    events: Events = None,
+    webhook: Hook = None,
+    spool: Spool = SPOOL,
+    blur: Blur = False,
+    skeleton_only: SkeletonOnly = False,
+    quality: Quality = None,
+    people: People = None,
+    model: Recogniser = None,
+    dataset: ChampionOf = None,
+) -> None:
+    """Watch sources on a page: skeletons, captions, attention, events, and uploads of videos."""
+    import secrets
+
+    from pan_core.live.access import is_loopback
+    from pan_core.live.camera import Camera
+    from pan_core.live.server import application, listen, run
+    from pan_core.live.source import Source
+    from pan_core.live.uploads import Uploads
+
+    scene, rules = _scene(blur, skeleton_only), _rules(event, minimum_s)
+    opened = [Source(source) for source in sources or []]
+    if token is None and not is_loopback(host):
+        token = secrets.token_urlsafe(24)
+    door = listen(host, port)
+    with ExitStack() as stack:
+        put = _writer(stack, events, webhook, spool)
+        in_use = _in_use(stack, model, dataset, quality, people)
+        _require_actions(rules, in_use())
+        cameras = [Camera(source, in_use, rules=rules, put_event=put) for source in opened]
+        for camera in cameras:
+            stack.enter_context(camera)
+        uploads = stack.enter_context(Uploads(in_use, scene=scene))
+        typer.echo(f"recogniser: {in_use().name}")
+        shown = f"[{host}]" if ":" in host else host
+        typer.echo(f"page: http://{shown}:{door.getsockname()[1]}/{f'?token={token}' if token else ''}")
+        run(application(cameras, in_use, uploads, scene=scene, token=token), door)
+
+
+def _require_actions(rules: "Mapping[str, Rule] | Rule", recogniser: "Recognizer") -> None:
+    """Refuse rules for actions that it does not know, before anything is served."""
+    from pan_core.live.events import EventDetector
+
+    EventDetector(recogniser.network.actions, rules=rules)
+
+
 def _scene(blur: bool, skeleton_only: bool) -> "Scene":
     from pan_core.live.picture import Scene
 
