@@ -45,7 +45,10 @@ People = Annotated[int | None, typer.Option(min=1, help="Most people followed at
 
 def watch(
     source: Annotated[
-        str, typer.Argument(help="Video, folder of videos, number of a camera, rtsp:// or http:// address.")
+        str,
+        typer.Argument(
+            help="Video, folder of videos, number of a camera, rtsp:// or http:// address; NAME=... gives it a name."
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="Annotated video to write.")] = None,
     window: Annotated[bool, typer.Option("--window", help="Show it in a window.")] = False,

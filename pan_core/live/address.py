@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -14,6 +14,7 @@ _LOGIN = re.compile(r"(?<=://)[^/?#]*@")
 _SECRET = re.compile(
     r"(?i)([?&;](?:pass(?:word|wd)?|pwd|token|access_token|auth|secret|(?:api_?)?key|sig(?:nature)?)=)[^&;#]*"
 )
+_NAMED = re.compile(r"([\w -]{1,40})=(.+)")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -52,12 +53,14 @@ class Address:
 def read_address(text: str) -> Address:
     """What a user wrote: a file, a folder of videos, a camera's number or device, or an rtsp or http address.
 
-    `${NAME}` in the address of a stream stands for the environment variable, so that a password need not be written
-    into a command, where everybody on the machine can read it.
+    `hall=rtsp://...` gives it a name. `${NAME}` in the address of a stream stands for the environment variable, so that a
+    password need not be written into a command, where everybody on the machine can read it.
 
     Raises:
         DataError: Where there is no such file, the variable is not set, or the scheme is another.
     """
+    if (named := _NAMED.fullmatch(text)) and not Path(text).exists():
+        return replace(read_address(named[2]), name=named[1])
     if text.lower().startswith(STREAMS):
         return Address(Kind.STREAM, with_variables(text), masked(text))
     if "://" in text:

@@ -1,5 +1,6 @@
 """Where events go: lines of JSON, a CSV table, a webhook. Nobody who puts one waits for a disk or a network."""
 
+import base64
 import csv
 import json
 import logging
@@ -14,6 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pan_core.errors import DataError, PanError
 from pan_core.files import write_json
@@ -210,10 +212,7 @@ class Webhook:
         """Send what waits, the oldest first, up to the first failure; returns whether nothing is left."""
         for path in self._waiting():
             try:
-                content = path.read_bytes()
-                request = urllib.request.Request(
-                    self._address, data=content, headers={"Content-Type": "application/json"}, method="POST"
-                )
+                request = _request(self._address, path.read_bytes())
                 with urllib.request.urlopen(request, timeout=TIMEOUT_S):
                     path.unlink(missing_ok=True)
             except FileNotFoundError:
@@ -230,6 +229,15 @@ class Webhook:
                 logger.warning("webhook %s: %s; trying again", self.name, masked(str(error)))
                 return False
         return True
+
+
+def _request(address: str, content: bytes) -> urllib.request.Request:
+    """A POST of JSON; a login in the address goes where HTTP wants it."""
+    parts, headers = urlsplit(address), {"Content-Type": "application/json"}
+    login, _, host = parts.netloc.rpartition("@")
+    if login:
+        headers["Authorization"] = f"Basic {base64.b64encode(unquote(login).encode()).decode()}"
+    return urllib.request.Request(urlunsplit(parts._replace(netloc=host)), data=content, headers=headers, method="POST")
 
 
 class _Line:

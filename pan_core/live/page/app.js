@@ -84,7 +84,7 @@ function showPerson(parent, people, one) {
     const [label, bar, value] = list.children[row].children;
     put(label, name);
     label.title = name;
-    bar.style.width = percent(share);
+    bar.style.width = `${100 * share}%`;
     put(value, percent(share));
   });
   drawStrip(panel.querySelector("canvas"), one.strip);
