@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
@@ -19,6 +19,7 @@ from pan_core.stages import paths
 if TYPE_CHECKING:
     from pan_core.pose.extraction import PoseExtractor
     from pan_core.recognition.network import StepNetwork
+    from pan_core.recognizer import Recognizer
 
 
 def repro(dataset: str | None = None, *, target: str | None = None) -> None:
@@ -179,20 +180,41 @@ def label(folder: Path, *, out: Path, model: Path | None = None, dataset: str | 
 
 def _recogniser(model: Path | None, dataset: str | None) -> tuple["StepNetwork", str, "PoseExtractor"]:
     """The recogniser of a folder, or the one that is in use; its name; and what finds people for it."""
-    from pan_core.model.store import load_model
-    from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
-    from pan_core.recognition.torch_network import TorchNetwork
+    found = recogniser_in_use(model, dataset)
+    return found.network, found.name, found.extractor
+
+
+def recogniser_in_use(
+    model: Path | None, dataset: str | None, *, quality: str | None = None, people: int | None = None
+) -> "Recognizer":
+    """The recogniser of a folder, or the one that is in use.
+
+    Args:
+        model: As for `predict`.
+        dataset: As for `predict`.
+        quality: As for `Recognizer.from_pretrained`.
+        people: Likewise.
+
+    Raises:
+        PanError: Where nothing has been trained.
+    """
+    from pan_core.recognizer import Recognizer
 
     params = load_params()
     folder, name = (model, str(model)) if model else _in_use(params, dataset or params.dataset)
-    recogniser = load_model(folder)
-    # Skeletons as the recogniser learnt them, whatever params.yaml says now.
-    settings: Any = recogniser.preprocessing.get("pose", params.pose.extraction())
-    network = paths.POSE_MODEL / "pose.onnx"
-    if not network.is_file():
-        raise DataError(f"{network}: no network that finds people; run `dvc repro pose_model` to make it")
-    extractor = PoseExtractor(network, settings=ExtractionSettings(**settings), threads=2)
-    return TorchNetwork(recogniser), name, extractor
+    return Recognizer.from_folder(folder, name=name, pose=params.pose.extraction(), quality=quality, people=people)
+
+
+def version_in_use(dataset: str | None) -> int:
+    """Number of the champion, 0 while there is none.
+
+    Raises:
+        PanError: Where the registry cannot be reached.
+    """
+    from pan_core.registry.models import registry_of
+
+    champion = registry_of(dataset or load_params().dataset).champion()
+    return champion.number if champion else 0
 
 
 def _in_use(params: Params, dataset: str) -> tuple[Path, str]:

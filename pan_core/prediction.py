@@ -13,7 +13,7 @@ from pan_core.recognition.network import StepNetwork
 from pan_core.recognition.stream import Recognised, StreamRecogniser
 from pan_core.skeletons import SkeletonLayout, convert
 from pan_core.video import VideoInfo, probe, read_frames
-from pan_core.viewer.annotate import write_video
+from pan_core.viewer.annotate import ENCODERS, write_video
 from pan_core.viewer.captions import Caption, spans
 from pan_core.viewer.drawing import Box, draw_caption, draw_skeleton, person_colour
 
@@ -83,6 +83,8 @@ def predict_video(
     out: Path | None,
     model_name: str,
     progress: Callable[[int, int], None] | None = None,
+    encoders: Sequence[tuple[str, str]] = ENCODERS,
+    background: Callable[[np.ndarray], np.ndarray] = lambda frame: frame,
 ) -> Timeline:
     """What happens in a video, also as `<stem>_annotated.mp4` and `<stem>_timeline.json`.
 
@@ -96,6 +98,8 @@ def predict_video(
         out: Folder to write to; nothing is written where None.
         model_name: Recogniser's name for the timeline.
         progress: Called with the frames done and the frames in all.
+        encoders: Of the annotated video; see `write_video`.
+        background: Gives the picture to draw on for a frame, of the same size.
 
     Returns:
         The timeline; a video without people has nobody in it and a reason, and is written all the same.
@@ -124,12 +128,13 @@ def predict_video(
 
     def drawn() -> Iterator[np.ndarray]:
         for frame, seen in watched():
-            draw_people(frame, seen, layout)
-            yield frame
+            picture = background(frame)
+            draw_people(picture, seen, layout)
+            yield picture
 
     copy = None
     if out:
-        copy = write_video(out / f"{video.stem}_annotated.mp4", drawn(), fps=info.fps).name
+        copy = write_video(out / f"{video.stem}_annotated.mp4", drawn(), fps=info.fps, encoders=encoders).name
     else:
         deque(watched(), maxlen=0)
     people = _people(history, layout, min_person_score=extractor.settings.min_person_score, step=step, info=info)

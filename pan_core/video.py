@@ -24,6 +24,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
+VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv", ".ts", ".mts"})
 FALLBACK_FPS = 25.0
 MAX_FPS = 1000.0
 # Three times 8K; a larger picture takes gigabytes to decode.
@@ -190,7 +191,7 @@ class FrameReader:
             found, frame = self._capture.retrieve()
         if not found:
             return None
-        frame = _three_channels(frame)
+        frame = three_channels(frame)
         self.size = self.size if all(self.size) else frame.shape[:2]
         return frame if frame.shape[:2] == self.size else cv2.resize(frame, self.size[::-1])
 
@@ -305,7 +306,8 @@ def _without_frames(path: Path) -> VideoError:
     return VideoError(f"{path}: no frame can be decoded; expected a playable video, replace or remove it")
 
 
-def _three_channels(frame: np.ndarray) -> np.ndarray:
+def three_channels(frame: np.ndarray) -> np.ndarray:
+    """A picture (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) as blue, green, red."""
     if frame.ndim == 2 or frame.shape[2] == 1:
         return cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR)
     return frame[..., :3]

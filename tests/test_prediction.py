@@ -135,7 +135,9 @@ def test_a_video_has_the_class_of_its_people_together():
 
     def seen(number: int, score: float, *probabilities: float) -> Recognised:
         joints = np.array([[0, 0, score]])
-        return Recognised(number, joints, Caption("", 0), Caption("", 0), np.array(probabilities), np.ones(1), 1.0)
+        return Recognised(
+            number, joints, Caption("", 0), Caption("", 0), np.array(probabilities), np.ones(1), np.ones(1), 1.0
+        )
 
     history = [[seen(4, 1.5, 0.1, 0.9), seen(9, 1.0, 0.1, 0.9)], [seen(4, 1.5, 0.6, 0.4)], [seen(7, 99.0, 0, 1)]]
     assert _together([4, 9], history, ("Walk", "Wave")) == ("Wave", pytest.approx((3 * 0.4 + 0.9) / 4))

@@ -26,6 +26,7 @@ class Recognised:
         caption: Atomic actions that hold at this frame.
         clip: Class of everything that this person has done so far.
         probabilities: Of all clip classes, (K,).
+        actions: Probabilities of the atomic actions at this frame, (A,); two that hold have about a half each.
         attention: Weight of each joint at this frame, shape (V,).
         share: Weight of this frame among all frames of the person so far (`frame_share`), mean of the heads.
     """
@@ -35,6 +36,7 @@ class Recognised:
     caption: Caption
     clip: Caption
     probabilities: np.ndarray
+    actions: np.ndarray
     attention: np.ndarray
     share: float
 
@@ -64,6 +66,7 @@ class PersonStream:
         self.caption = Caption("", 0.0)
         self.clip = Caption("", 0.0)
         self.probabilities = np.zeros(len(network.labels))
+        self.actions = np.zeros(len(network.actions))
         self.attention = np.zeros(network.layout.size)
         self.share = 0.0
 
@@ -95,7 +98,8 @@ class PersonStream:
         output = self._network.step(described, self._memory)
         self.share = float(frame_share(self._memory, output.memory).mean())
         self._memory = output.memory
-        self.caption = holding(probabilities(output.action_logits), self._network.actions)
+        self.actions = probabilities(output.action_logits)
+        self.caption = holding(self.actions, self._network.actions)
         self.probabilities = probabilities(output.logits)
         best = int(self.probabilities.argmax())
         self.clip = Caption(self._network.labels[best], float(self.probabilities[best]))
@@ -144,5 +148,12 @@ class StreamRecogniser:
     def _now(self, person: int, joints: np.ndarray) -> Recognised:
         stream = self._people[person]
         return Recognised(
-            person, joints, stream.caption, stream.clip, stream.probabilities, stream.attention, stream.share
+            person,
+            joints,
+            stream.caption,
+            stream.clip,
+            stream.probabilities,
+            stream.actions,
+            stream.attention,
+            stream.share,
         )

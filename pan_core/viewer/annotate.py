@@ -3,7 +3,7 @@
 import itertools
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -16,17 +16,22 @@ logger = logging.getLogger(__name__)
 
 # Container and codec, best first. MPEG-4 part 2 is in every OpenCV wheel; H.264 is not, for its licence.
 ENCODERS = ((".mp4", "mp4v"), (".avi", "MJPG"))
+# VP8 is slower to encode, and every browser plays it.
+BROWSER_ENCODERS = ((".webm", "VP80"),)
 
 
-def write_video(path: Path, frames: Iterable[np.ndarray], *, fps: float) -> Path:
+def write_video(
+    path: Path, frames: Iterable[np.ndarray], *, fps: float, encoders: Sequence[tuple[str, str]] = ENCODERS
+) -> Path:
     """Encode frames; the file appears whole or not at all.
 
     Args:
-        path: Where to write. The suffix is replaced where the machine cannot encode MP4 and falls back to AVI,
-            which is logged.
+        path: Where to write. The suffix is replaced by that of the encoder: where the machine cannot encode MP4 it
+            falls back to AVI, which is logged.
         frames: Pictures of one size, shape (height, width, 3), uint8, blue-green-red; taken one at a time. MPEG-4
             has even sizes only: an odd one loses its last row or column.
         fps: Frames a second.
+        encoders: Containers and codecs, best first.
 
     Returns:
         The file that was written.
@@ -40,10 +45,10 @@ def write_video(path: Path, frames: Iterable[np.ndarray], *, fps: float) -> Path
     if first is None:
         raise DataError(f"{path}: no frame to write; the video must have at least one")
     height, width = first.shape[:2]
-    suffix, codec = _working_encoder((width, height), fps)
+    suffix, codec = _working_encoder((width, height), fps, encoders)
     target = path.with_suffix(suffix)
-    if suffix != ENCODERS[0][0]:
-        logger.warning("OpenCV on this machine cannot encode MP4; writing %s instead", target.name)
+    if suffix != encoders[0][0]:
+        logger.warning("OpenCV on this machine cannot encode %s; writing %s instead", encoders[0][0], target.name)
     with atomic_path(target) as partial:
         writer = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*codec), fps, (width, height))
         try:
@@ -64,10 +69,10 @@ def _checked(frames: Iterable[np.ndarray], shape: tuple[int, ...], path: Path) -
         yield frame
 
 
-def _working_encoder(size: tuple[int, int], fps: float) -> tuple[str, str]:
-    """First of `ENCODERS` that this machine has, found by encoding one black frame."""
+def _working_encoder(size: tuple[int, int], fps: float, encoders: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """First of some encoders that this machine has, found by encoding one black frame."""
     with tempfile.TemporaryDirectory() as folder:
-        for suffix, codec in ENCODERS:
+        for suffix, codec in encoders:
             trial = Path(folder) / f"trial{suffix}"
             writer = cv2.VideoWriter(str(trial), cv2.VideoWriter.fourcc(*codec), fps, size)
             writer.write(np.zeros((size[1], size[0], 3), np.uint8))
@@ -75,7 +80,7 @@ def _working_encoder(size: tuple[int, int], fps: float) -> tuple[str, str]:
             if _is_video(trial):
                 return suffix, codec
     raise PanError(
-        f"OpenCV on this machine can encode neither {' nor '.join(codec for _, codec in ENCODERS)}; "
+        f"OpenCV on this machine can encode none of {', '.join(codec for _, codec in encoders)}; "
         "install the opencv-python wheel that requirements.lock names"
     )
 

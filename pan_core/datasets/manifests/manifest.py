@@ -20,13 +20,13 @@ import pandera.pandas as pa
 from pan_core.errors import DataError
 from pan_core.files import atomic_path
 from pan_core.tables import quarantine_table
+from pan_core.video import VIDEO_SUFFIXES
 
 REQUIRED = ("video", "start_s", "end_s", "label")
 OPTIONAL = ("camera", "recorded_at", "subject", "variant")
 COLUMNS = REQUIRED + OPTIONAL
 MANIFEST_NAME = "manifest.csv"
 
-VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv", ".ts", ".mts"})
 FIRST_YEAR = 1970
 # No video is longer than some months; a later time is a slip of the pen.
 LATEST_S = 1e7

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pan_core.datasets.manifests.manifest import VIDEO_SUFFIXES
+from pan_core.video import VIDEO_SUFFIXES
 
 # Label Studio puts the first part of a random UUID before the name of an uploaded file.
 UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-(?=.)")

@@ -1,0 +1,1 @@
+"""Live video: sources that come and go, people recognised in them, and events."""

@@ -1,0 +1,157 @@
+"""Decodes one source in a process of its own and writes its frames to a pipe.
+
+Decoders are C code that strangers feed: one that crashes or hangs on garbage costs this process, and whoever reads the
+pipe starts another. Streams also need other options of FFmpeg than files, which OpenCV takes from the environment.
+
+Run as `python -m pan_core.live.decoder` by `pan_core.live.source`, which writes one line of JSON to its standard input
+and closes that when the frames are no longer wanted.
+"""
+
+import fcntl
+import json
+import math
+import os
+import struct
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+# Before pan_core.video sets the options for files.
+STREAM_OPTIONS = (
+    "rtsp_transport;tcp|protocol_whitelist;rtsp,rtsps,rtp,rtcp,srtp,udp,tcp,tls,http,https,httpproxy,crypto"
+)
+
+HEADER = struct.Struct("<ddddIIII")
+"""Time, position, fps, reserved as 0; height, width, bytes that follow, kind."""
+
+FRAME, PART, FAULT, END = range(4)
+"""Kinds of a message: a picture, the name of the video that begins, why no more can be had, and a proper end."""
+
+PIPE_BYTES = 1 << 20
+# OpenCV says the same of a picture that cannot be decoded and of the end of a stream: so many in a row are the end.
+FAILURES, FAILURE_PAUSE_S = 20, 0.02
+# It waited for a picture until its own limit.
+SLOW_FAILURE_S = 1.0
+
+
+def main() -> None:
+    """Read the order, then decode until the end."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no frame
+    with suppress(OSError):  # a small pipe only needs more turns
+        fcntl.fcntl(out.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    order = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    if order["kind"] == "stream":
+        os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = STREAM_OPTIONS
+    with suppress(BrokenPipeError):
+        decode = _live if order["kind"] in ("stream", "camera") else _stored
+        fault = decode(order, out)
+        _send(out, FAULT if fault else END, fault.encode())
+    # Nothing waits for a camera's driver to close down.
+    os._exit(0)
+
+
+def _end_with_input() -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    os._exit(0)
+
+
+def _stored(order: dict, out: BinaryIO) -> str:
+    """Files one after another; returns what was wrong where none of them could be decoded."""
+    from pan_core.errors import VideoError
+    from pan_core.live.address import videos_in
+
+    target = Path(order["target"])
+    faults, files = [], [target] if order["kind"] == "file" else videos_in(target)
+    for path in files:
+        try:
+            _file(path, out, paced=order["paced"])
+        except VideoError as error:
+            faults.append(str(error))
+    return "; ".join(faults[:3]) if len(faults) == len(files) else ""
+
+
+def _file(path: Path, out: BinaryIO, *, paced: bool) -> None:
+    import numpy as np
+
+    from pan_core.video import FrameReader
+
+    with FrameReader(path) as reader:
+        _send(out, PART, path.name.encode())
+        start = time.monotonic()
+        for number, frame in enumerate(reader.frames()):
+            position = number / reader.fps
+            if paced:
+                time.sleep(max(0.0, start + position - time.monotonic()))
+            _send(out, FRAME, np.ascontiguousarray(frame), frame.shape, (time.monotonic(), position, reader.fps))
+
+
+def _live(order: dict, out: BinaryIO) -> str:
+    """A camera or a stream until it breaks off; returns why."""
+    import cv2
+    import numpy as np
+
+    from pan_core.video import MAX_PIXELS, three_channels, usable_fps
+
+    capture = _open(order)
+    if not capture.isOpened():
+        return "cannot be opened"
+    fps, count = usable_fps(capture.get(cv2.CAP_PROP_FPS)), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    _send(out, PART, b"")
+    shown, start = 0, time.monotonic()
+    for frame, now in _pictures(capture):
+        if frame.shape[0] * frame.shape[1] > MAX_PIXELS:
+            return f"sends pictures of {frame.shape[1]} x {frame.shape[0]} pixels, which is too large"
+        frame = three_channels(frame)
+        _send(out, FRAME, np.ascontiguousarray(frame), frame.shape, (now, now - start, fps))
+        shown += 1
+    finite = math.isfinite(count) and count > 0
+    if finite and shown >= count - 2:
+        return ""
+    return "broke off" if shown else "sends no picture that can be decoded"
+
+
+def _open(order: dict):  # type: ignore[no-untyped-def]
+    import cv2
+
+    if order["kind"] == "camera":
+        return cv2.VideoCapture(int(order["target"]), cv2.CAP_ANY)
+    milliseconds = round(1000 * order["stall_s"])
+    options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds, cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds]
+    return cv2.VideoCapture(order["target"], cv2.CAP_FFMPEG, [*options, cv2.CAP_PROP_N_THREADS, 1])
+
+
+def _pictures(capture) -> Iterator[tuple]:  # type: ignore[no-untyped-def, type-arg]
+    """Pictures and when each came, past those that cannot be decoded; OpenCV scales all to the size of the first."""
+    failed = 0
+    while failed < FAILURES:
+        before = time.monotonic()
+        grabbed = capture.grab()
+        now = time.monotonic()
+        found, frame = capture.retrieve() if grabbed else (False, None)
+        if found and frame is not None and frame.size:
+            failed = 0
+            yield frame, now
+        elif now - before > SLOW_FAILURE_S:
+            return
+        else:
+            failed += 1
+            time.sleep(FAILURE_PAUSE_S)
+
+
+def _send(out: BinaryIO, kind: int, content, shape=(0, 0), times=(0.0, 0.0, 0.0)) -> None:  # type: ignore[no-untyped-def]
+    view = memoryview(content).cast("B")
+    for part in (memoryview(HEADER.pack(*times, 0.0, shape[0], shape[1], len(view), kind)), view):
+        sent = 0
+        while sent < len(part):
+            sent += out.write(part[sent:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The recogniser in use, taken over from the registry while cameras are watched."""
+
+import logging
+import threading
+from collections.abc import Callable, Hashable
+
+from pan_core.recognizer import Recognizer
+
+logger = logging.getLogger(__name__)
+
+CHECK_S = 10.0
+
+
+class Champion:
+    """Gives the newest recogniser that is in use; a context manager that looks for another in the background.
+
+    Whoever asks never waits: another one is loaded beside the one that works, and handed out when it is whole. One that
+    cannot be loaded leaves the old one in its place.
+
+    Args:
+        version: Which one is in use; called in the background.
+        load: Loads that one.
+        every_s: Seconds between two looks.
+
+    Attributes:
+        fault: Why the newest one is not used; empty otherwise.
+    """
+
+    def __init__(
+        self, version: Callable[[], Hashable], load: Callable[[], Recognizer], *, every_s: float = CHECK_S
+    ) -> None:
+        self._version_now, self._load, self._every_s = version, load, every_s
+        self._version = version()
+        self._current = load()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
+        self.fault = ""
+
+    def __call__(self) -> Recognizer:
+        """The recogniser in use."""
+        return self._current
+
+    def __enter__(self) -> "Champion":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        self._thread.join(timeout=self._every_s)
+
+    def _run(self) -> None:
+        while not self._closed.wait(self._every_s):
+            try:
+                version = self._version_now()
+                if version != self._version:
+                    self._current, self._version = self._load(), version
+                    logger.info("recogniser: %s", self._current.name)
+                self.fault = ""
+            except Exception as error:  # whatever is wrong there, cameras are watched on
+                if str(error) != self.fault:
+                    logger.warning("the registry's champion is not used: %s", error)
+                self.fault = str(error)

@@ -1,0 +1,158 @@
+"""From the frames of a source to the people in them and what they do."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pan_core.live.source import Frame
+from pan_core.model.missing import between
+from pan_core.pose.extraction import frame_step
+from pan_core.pose.tracking import PersonTracker
+from pan_core.recognition.stream import FORGET_SECONDS, Recognised, StreamRecogniser
+from pan_core.recognizer import Recognizer
+from pan_core.skeletons import convert
+
+# The strip shows the pose attention of so many seconds.
+STRIP_SECONDS = 4.0
+# Latencies of so many frames are remembered for the percentile.
+REMEMBERED = 1000
+MOST_STRIPS = 100
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One frame, and what is known of the people in it.
+
+    Attributes:
+        frame: The frame.
+        people: Everybody in sight; numbers are never given twice by one watcher.
+        looked: Whether this frame was looked at; drawings hold between two looks, as between poses of a video file.
+        strips: Person -> pose attention of the last seconds, the newest last; weights of the frames so far, whose sum
+            is below 1 as older ones have the rest.
+        latency_s: From the capture of the frame to its captions.
+        by: What recognised them.
+    """
+
+    frame: Frame
+    people: tuple[Recognised, ...]
+    looked: bool
+    strips: Mapping[int, np.ndarray]
+    latency_s: float
+    by: Recognizer
+
+
+class Watcher:
+    """Recognises the people of one source, frame by frame.
+
+    Frames that were dropped leave gaps in time: poses are interpolated over them, so that the network sees the rate
+    that it learnt. A gap longer than people are remembered for, or another video, begins anew.
+
+    Args:
+        in_use: Gives the recogniser; asked before every frame, so that another recogniser takes over between two.
+
+    Raises:
+        DataError: Where network and extractor do not fit.
+    """
+
+    def __init__(self, in_use: Callable[[], Recognizer]) -> None:
+        self._in_use = in_use
+        self._by = in_use()
+        layout = self._by.extractor.layout
+        convert(np.zeros((0, layout.size, 3)), layout, self._by.network.layout)
+        self._numbers = _Numbers()
+        self._shares: dict[int, deque[float]] = {}
+        self._latencies: deque[float] = deque(maxlen=REMEMBERED)
+        self._scene: tuple[str, float] | None = None
+        self._slot, self._pose_fps = 0, 1.0
+        self._before: dict[int, np.ndarray] = {}
+        self._people: tuple[Recognised, ...] = ()
+
+    @property
+    def latency_p90_s(self) -> float | None:
+        """90th percentile of the latest frames' time from capture to caption; None before the first."""
+        return float(np.percentile(self._latencies, 90)) if self._latencies else None
+
+    def update(self, frame: Frame) -> Watched:
+        """Take in the next frame."""
+        self._begin_where_new(frame)
+        slot = math.floor(frame.position * self._pose_fps + 1e-6)
+        looked = slot > self._slot
+        if looked:
+            self._look(frame.picture, slot - self._slot)
+            self._slot = slot
+            self._latencies.append(time.monotonic() - frame.time)
+        return Watched(
+            frame,
+            self._people,
+            looked,
+            {one.person: strip_of(self._shares[one.person]) for one in self._people},
+            time.monotonic() - frame.time,
+            self._by,
+        )
+
+    def _begin_where_new(self, frame: Frame) -> None:
+        by = self._in_use()
+        scene = frame.part, frame.fps
+        if scene != self._scene or by.extractor is not self._by.extractor:
+            self._tracker: PersonTracker = by.extractor.tracker()
+            self._pose_fps = frame.fps / frame_step(frame.fps, by.extractor.settings.max_fps)
+        elif by is self._by:
+            return
+        self._by, self._scene = by, scene
+        self._stream = StreamRecogniser(by.network, pose_fps=self._pose_fps)
+        self._numbers.renew()
+        self._slot, self._before = math.floor(frame.position * self._pose_fps + 1e-6) - 1, {}
+        self._people = ()
+
+    def _look(self, picture: np.ndarray, steps: int) -> None:
+        """Find the people of a picture that is `steps` poses after the last one."""
+        have, want = self._by.extractor.layout, self._by.network.layout
+        found = {person: convert(pose, have, want) for person, pose in self._tracker.update(picture)}
+        now = {person: pose for person, pose in found.items() if (pose[:, 2] > 0).any()}
+        forgotten = math.ceil(FORGET_SECONDS * self._pose_fps)
+        if steps > forgotten:
+            self._before, steps = {}, forgotten + 1
+        both = self._before.keys() & now.keys()
+        for step in range(1, steps):
+            gap = {person: between(self._before[person], now[person], step / steps) for person in both}
+            self._remember(self._stream.update(list(gap.items())))
+        seen = self._stream.update(list(now.items()))
+        self._remember(seen)
+        self._before = now
+        self._people = tuple(self._numbers.given(one) for one in seen)
+
+    def _remember(self, people: list[Recognised]) -> None:
+        longest = round(STRIP_SECONDS * self._pose_fps)
+        for one in (self._numbers.given(one) for one in people):
+            shares = self._shares.pop(one.person, None) or deque(maxlen=longest)
+            shares.append(one.share)
+            self._shares[one.person] = shares
+        # Whoever was seen least lately is not waited for.
+        while len(self._shares) > MOST_STRIPS:
+            del self._shares[next(iter(self._shares))]
+
+
+def strip_of(shares: "deque[float] | list[float]") -> np.ndarray:
+    """Pose attention of the latest frames, the newest last: w_i = share_i * prod over j > i of (1 - share_j)."""
+    taken = np.asarray(shares)
+    left = np.cumprod((1 - taken)[::-1])[::-1]
+    return taken * np.append(left[1:], 1.0)
+
+
+class _Numbers:
+    """Person numbers that go on rising when a tracker begins anew with 0."""
+
+    def __init__(self) -> None:
+        self._base = self._next = 0
+
+    def renew(self) -> None:
+        self._base = self._next
+
+    def given(self, one: Recognised) -> Recognised:
+        number = self._base + one.person
+        self._next = max(self._next, number + 1)
+        return Recognised(**{**vars(one), "person": number})

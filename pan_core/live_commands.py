@@ -1,0 +1,194 @@
+"""`pan watch` and `pan serve`: recognition of live video."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pan_core.errors import PanError
+from pan_core.registry_commands import ChampionOf, Recogniser
+
+if TYPE_CHECKING:
+    from pan_core.live.events import Event, Rule
+    from pan_core.live.picture import Scene
+    from pan_core.recognizer import Recognizer
+
+SPOOL = Path("events-waiting")
+
+Action = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--event",
+        metavar="ACTION[=THRESHOLD]",
+        help="An action that is an event, and the probability from which it is; may be repeated. All where left out.",
+    ),
+]
+Minimum = Annotated[float, typer.Option(help="Seconds for which an action must hold to be an event.")]
+Events = Annotated[
+    list[Path] | None,
+    typer.Option("--events", help="File to which events are appended: .jsonl or .csv; may be repeated."),
+]
+Hook = Annotated[
+    str | None, typer.Option(help="Address to which each event is posted; ${NAME} is taken from the environment.")
+]
+Spool = Annotated[Path, typer.Option(help="Folder in which events wait for the webhook.")]
+Blur = Annotated[bool, typer.Option("--blur", help="Show the scene too blurred to tell who it is.")]
+SkeletonOnly = Annotated[bool, typer.Option("--skeleton-only", help="Show skeletons alone, no pixel of the scene.")]
+Quality = Annotated[
+    str | None,
+    typer.Option(help="best, balanced or fast, for finding people; as the recogniser learnt them where left out."),
+]
+People = Annotated[int | None, typer.Option(min=1, help="Most people followed at a time.")]
+
+
+def watch(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Video, folder of videos, number of a camera, rtsp:// or http:// address; NAME=... gives it a name."
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Annotated video to write.")] = None,
+    window: Annotated[bool, typer.Option("--window", help="Show it in a window.")] = False,
+    event: Action = None,
+    minimum_s: Minimum = 0.5,
+    events: Events = None,
+    webhook: Hook = None,
+    spool: Spool = SPOOL,
+    blur: Blur = False,
+    skeleton_only: SkeletonOnly = False,
+    quality: Quality = None,
+    people: People = None,
+    model: Recogniser = None,
+    dataset: ChampionOf = None,
+) -> None:
+    """Watch a source: captions and events as lines; Ctrl+C ends it."""
+    from pan_core.live.terminal import watch_here
+
+    scene, rules = _scene(blur, skeleton_only), _rules(event, minimum_s)
+    with ExitStack() as stack:
+        put = _writer(stack, events, webhook, spool)
+        in_use = _in_use(stack, model, dataset, quality, people)
+        typer.echo(f"recogniser: {in_use().name}")
+        typer.echo(
+            watch_here(source, in_use, say=typer.echo, put_event=put, rules=rules, scene=scene, window=window, out=out)
+        )
+
+
+def serve(
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="As for `pan watch`; several make a grid. None: uploads only.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine need the token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 8700,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="PAN_TOKEN", help="Who has it is let in; made up where the page is served to others."),
+    ] = None,
+    event: Action = None,
+    minimum_s: Minimum = 0.5,
+    events: Events = None,
+    webhook: Hook = None,
+    spool: Spool = SPOOL,
+    blur: Blur = False,
+    skeleton_only: SkeletonOnly = False,
+    quality: Quality = None,
+    people: People = None,
+    model: Recogniser = None,
+    dataset: ChampionOf = None,
+) -> None:
+    """Watch sources on a page: skeletons, captions, attention, events, and uploads of videos."""
+    import secrets
+
+    from pan_core.live.access import is_loopback
+    from pan_core.live.camera import Camera
+    from pan_core.live.server import application, listen, run
+    from pan_core.live.source import Source
+    from pan_core.live.uploads import Uploads
+
+    scene, rules = _scene(blur, skeleton_only), _rules(event, minimum_s)
+    opened = [Source(source) for source in sources or []]
+    if token is None and not is_loopback(host):
+        token = secrets.token_urlsafe(24)
+    door = listen(host, port)
+    with ExitStack() as stack:
+        put = _writer(stack, events, webhook, spool)
+        in_use = _in_use(stack, model, dataset, quality, people)
+        _require_actions(rules, in_use())
+        cameras = [Camera(source, in_use, rules=rules, put_event=put) for source in opened]
+        for camera in cameras:
+            stack.enter_context(camera)
+        uploads = stack.enter_context(Uploads(in_use, scene=scene))
+        typer.echo(f"recogniser: {in_use().name}")
+        shown = f"[{host}]" if ":" in host else host
+        typer.echo(f"page: http://{shown}:{door.getsockname()[1]}/{f'?token={token}' if token else ''}")
+        run(application(cameras, in_use, uploads, scene=scene, token=token), door)
+
+
+def _require_actions(rules: "Mapping[str, Rule] | Rule", recogniser: "Recognizer") -> None:
+    """Refuse rules for actions that it does not know, before anything is served."""
+    from pan_core.live.events import EventDetector
+
+    EventDetector(recogniser.network.actions, rules=rules)
+
+
+def _scene(blur: bool, skeleton_only: bool) -> "Scene":
+    from pan_core.live.picture import Scene
+
+    if skeleton_only:
+        return Scene.NONE
+    return Scene.BLUR if blur else Scene.FULL
+
+
+def _rules(actions: Sequence[str] | None, minimum_s: float) -> "Mapping[str, Rule] | Rule":
+    """Rules of the actions that are events, or the rule of all."""
+    from pan_core.live.events import Rule
+
+    if not actions:
+        return Rule(minimum_s=minimum_s)
+    rules = {}
+    for text in actions:
+        name, given, threshold = text.partition("=")
+        try:
+            value = float(threshold) if given else Rule.threshold
+        except ValueError:
+            raise PanError(f"--event {text}: expected ACTION or ACTION=PROBABILITY, such as Waving=0.5") from None
+        rules[name] = Rule(threshold=value, release=min(Rule.release, value), minimum_s=minimum_s)
+    return rules
+
+
+def _writer(
+    stack: ExitStack, files: Sequence[Path] | None, webhook: str | None, spool: Path
+) -> "Callable[[Event], None]":
+    """Takes events to the files and the webhook that were asked for."""
+    from pan_core.live.address import with_variables
+    from pan_core.live.sinks import CsvTable, EventWriter, JsonLines, Sink, Webhook
+
+    sinks: list[Sink] = []
+    for path in files or []:
+        if path.suffix not in (".jsonl", ".csv"):
+            raise PanError(f"--events {path}: expected a file that ends in .jsonl or .csv")
+        sinks.append(JsonLines(path) if path.suffix == ".jsonl" else CsvTable(path))
+    if webhook:
+        sinks.append(Webhook(with_variables(webhook), spool))
+    return stack.enter_context(EventWriter(sinks)).put
+
+
+def _in_use(
+    stack: ExitStack, model: Path | None, dataset: str | None, quality: str | None, people: int | None
+) -> "Callable[[], Recognizer]":
+    """The recogniser of a folder, or the champion, which may change."""
+    from pan_core.live.switching import Champion
+    from pan_core.pipeline import recogniser_in_use, version_in_use
+
+    def load() -> "Recognizer":
+        return recogniser_in_use(model, dataset, quality=quality, people=people)
+
+    if model:
+        fixed = load()
+        return lambda: fixed
+    return stack.enter_context(Champion(lambda: version_in_use(dataset), load))

@@ -1,0 +1,175 @@
+"""The recogniser as a library: load one, then give it a video or a live source.
+
+from pan_core.recognizer import Recognizer
+
+recognizer = Recognizer.from_pretrained("models:/pan-actors@champion")
+timeline = recognizer.predict("clip.mp4")
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pan_core.errors import DataError, PanError
+from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
+from pan_core.pose.qualities import QUALITIES
+from pan_core.recognition.network import StepNetwork
+
+if TYPE_CHECKING:
+    from pan_core.live.camera import Moment
+    from pan_core.live.events import Rules
+    from pan_core.prediction import Timeline
+
+SCHEME = "models:/"
+_REGISTERED = re.compile(r"models:/(?P<name>[\w.-]+)(?:@(?P<alias>[\w-]+)|/(?P<number>\d+))")
+
+
+@dataclass(frozen=True, eq=False)
+class Recognizer:
+    """People found in pictures and what they do.
+
+    Attributes:
+        network: The Pose-Attention Network in online mode.
+        extractor: Finds people for it, as it learnt them.
+        name: Says which recogniser it is.
+    """
+
+    network: StepNetwork
+    extractor: PoseExtractor
+    name: str
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        where: str | Path,
+        *,
+        pose_model: Path | None = None,
+        quality: str | None = None,
+        people: int | None = None,
+        threads: int = 2,
+    ) -> Self:
+        """Load a recogniser.
+
+        Args:
+            where: Folder of a trained online recogniser, or its address in the MLflow Model Registry, such as
+                `models:/pan-actors@champion` or `models:/pan-actors/3`.
+            pose_model: Exported pose network; `models/pose/pose.onnx` of the workspace where None.
+            quality: One of `QUALITIES` in place of how the recogniser learnt people: "fast" on a slow machine.
+            people: Most people followed at a time, in place of what the recogniser learnt with.
+            threads: Processor cores for finding people.
+
+        Raises:
+            PanError: Where there is none, or it does not fit.
+        """
+        folder, name = _registered(str(where)) if str(where).startswith(SCHEME) else (Path(where), str(where))
+        return cls.from_folder(
+            folder, name=name, pose_model=pose_model, quality=quality, people=people, threads=threads
+        )
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: Path,
+        *,
+        name: str,
+        pose: Mapping[str, Any] | None = None,
+        pose_model: Path | None = None,
+        quality: str | None = None,
+        people: int | None = None,
+        threads: int = 2,
+    ) -> Self:
+        """Load a recogniser's files; see `from_pretrained`.
+
+        Args:
+            folder: Where `model.json` and `model.safetensors` lie.
+            name: What to call it.
+            pose: Extraction settings, where the recogniser does not say how it learnt people.
+            pose_model: As there.
+            quality: As there.
+            people: As there.
+            threads: As there.
+
+        Raises:
+            PanError: As there.
+        """
+        from pan_core.model.store import load_model
+        from pan_core.recognition.torch_network import TorchNetwork
+        from pan_core.stages import paths
+
+        if quality is not None and quality not in QUALITIES:
+            raise PanError(f"quality: expected one of {', '.join(QUALITIES)}, but got {quality!r}")
+        recogniser = load_model(folder)
+        # Skeletons as the recogniser learnt them, whatever params.yaml says now.
+        learnt: Any = recogniser.preprocessing.get("pose", pose or {})
+        settings = dict(learnt)
+        settings |= QUALITIES.get(quality or "", {}) | ({"max_people": people} if people else {})
+        finder = pose_model or paths.POSE_MODEL / "pose.onnx"
+        if not finder.is_file():
+            raise DataError(f"{finder}: no network that finds people; run `dvc repro pose_model` to make it")
+        extractor = PoseExtractor(finder, settings=ExtractionSettings(**settings), threads=threads)
+        return cls(TorchNetwork(recogniser), extractor, name)
+
+    def predict(self, video: str | Path, *, out: str | Path | None = None) -> "Timeline":
+        """What everybody does in a video file.
+
+        Args:
+            video: The file.
+            out: Folder for an annotated copy and the timeline as JSON; nothing is written where None.
+
+        Raises:
+            VideoError: Where it cannot be decoded.
+        """
+        from pan_core.prediction import predict_video
+
+        return predict_video(
+            Path(video),
+            extractor=self.extractor,
+            recogniser=self.network,
+            out=None if out is None else Path(out),
+            model_name=self.name,
+        )
+
+    def stream(self, source: str, *, rules: "Rules | None" = None, every_frame: bool = False) -> "Iterator[Moment]":
+        """Watch a source: a file, a folder, a camera's number, an rtsp or http address.
+
+        Args:
+            source: See `pan_core.live.address.read_address`.
+            rules: Which actions are events, and when; all by the default rule where None.
+            every_frame: Of files: as fast as it goes, no frame dropped; otherwise a file plays like a camera.
+
+        Yields:
+            A moment for each frame; `moment.watched` is None while there is none. A camera goes on for ever, and is let
+            go when the iterator is closed.
+
+        Raises:
+            DataError: Where the address names nothing that can be opened, or a rule an unknown action.
+        """
+        from pan_core.live.camera import watch
+        from pan_core.live.events import ALL
+        from pan_core.live.source import Source
+
+        with Source(source, every_frame=every_frame) as opened:
+            yield from watch(opened, lambda: self, rules=rules or ALL)
+
+
+def _registered(address: str) -> tuple[Path, str]:
+    """Folder with the files of a registered version, and what to call it."""
+    from pan_core.registry.models import Registry
+    from pan_core.stages import paths
+
+    match = _REGISTERED.fullmatch(address)
+    if match is None:
+        raise PanError(
+            f"{address}: expected models:/NAME@ALIAS or models:/NAME/VERSION, such as models:/pan-actors@champion"
+        )
+    registry = Registry(match["name"])
+    if match["number"]:
+        version = registry.version(int(match["number"]))
+    else:
+        found = [each for each in registry.versions() if match["alias"] in each.aliases]
+        if not found:
+            raise PanError(f"{address}: no version has the alias {match['alias']}; see `pan registry list`")
+        version = found[0]
+    return registry.fetch(version, paths.registered()), f"{registry.name} version {version.number}"

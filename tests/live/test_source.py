@@ -1,0 +1,175 @@
+"""Sources that last, end, break off, stall and send nonsense: real files, a real RTSP server, real HTTP."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from cameras import jpeg, mjpeg, require_rtsp, start_rtsp
+
+from pan_core.errors import DataError
+from pan_core.live.address import Kind, masked, read_address
+from pan_core.live.source import Frame, Source, State
+from pan_core.video import read_frames
+from pan_core.viewer.annotate import write_video
+
+LONG_S = 60.0
+PASSWORD = "s3cr3t"
+
+
+def until(source: Source, wanted: Callable[[Frame], bool]) -> Frame:
+    """The first frame of that kind."""
+    end = time.monotonic() + LONG_S
+    while time.monotonic() < end:
+        frame = source.read(1)
+        if frame is not None and wanted(frame):
+            return frame
+    raise AssertionError(f"no such frame; the source is {source.state.value}: {source.reason}")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + LONG_S
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def numbered(tmp_path: Path) -> Path:
+    """A video of 12 frames at 25 fps, each brighter than the one before."""
+    frames = [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(12)]
+    return write_video(tmp_path / "numbered.mp4", frames, fps=25)
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """No decoder outlives its source."""
+    yield
+    left = [child for child in psutil.Process().children() if "pan_core.live.decoder" in child.cmdline()]
+    assert not left
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "name"),
+    [
+        ("0", Kind.CAMERA, "camera 0"),
+        ("/dev/video2", Kind.CAMERA, "/dev/video2"),
+        ("rtsp://me:a:b@c@host:554/x?id=1", Kind.STREAM, "rtsp://***@host:554/x?id=1"),
+        ("http://host/x?user=me&Password=y&z=1", Kind.STREAM, "http://host/x?user=me&Password=***&z=1"),
+    ],
+)
+def test_addresses_are_told_apart_and_hide_their_secrets(text: str, kind: Kind, name: str) -> None:
+    address = read_address(text)
+    assert (address.kind, address.name) == (kind, name)
+    assert "a:b" not in repr(address)
+
+
+@pytest.mark.parametrize("text", ["no/such/file.mp4", "ftp://me:s3cr3t@host/x", "rtsp://${PAN_UNSET_VARIABLE}@host"])
+def test_an_address_that_names_nothing_is_refused(text: str) -> None:
+    with pytest.raises(DataError) as caught:
+        Source(text)
+    assert PASSWORD not in str(caught.value)
+
+
+def test_a_password_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAN_CAMERA_LOGIN", "me:" + PASSWORD)
+    address = read_address("rtsp://${PAN_CAMERA_LOGIN}@host/live")
+    assert address.target == f"rtsp://me:{PASSWORD}@host/live"
+    assert PASSWORD not in address.name
+    assert masked(f"cannot open {address.target} at all") == "cannot open rtsp://***@host/live at all"
+
+
+def test_a_file_gives_every_frame_in_order(numbered: Path) -> None:
+    states = []
+    with Source(str(numbered), every_frame=True, on_state=lambda state, reason: states.append(state)) as source:
+        frames = list(source.frames())
+    assert [frame.number for frame in frames] == list(range(12))
+    np.testing.assert_allclose([frame.position for frame in frames], np.arange(12) / 25)
+    for frame, expected in zip(frames, read_frames(numbered), strict=True):
+        np.testing.assert_array_equal(frame.picture, expected)
+    assert (source.dropped, states) == (0, [State.CONNECTING, State.LIVE, State.ENDED])
+
+
+def test_the_newest_frame_wins_and_what_is_dropped_is_counted(numbered: Path) -> None:
+    with Source(str(numbered)) as source:
+        first = source.read()
+        wait_for(lambda: source.state is State.ENDED)
+        last = source.read()
+        assert source.read() is None
+    assert first is not None and last is not None
+    assert last.number == 11
+    assert source.frames_seen == 12
+    assert source.dropped == 12 - 2
+
+
+def test_a_folder_is_played_by_name_past_a_broken_file(numbered: Path) -> None:
+    (numbered.parent / "a_broken.mp4").write_bytes(b"no video")
+    with Source(str(numbered.parent), every_frame=True) as source:
+        parts = {frame.part for frame in source.frames()}
+    assert parts == {"numbered.mp4"}
+
+
+def test_a_file_that_is_no_video_ends_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "x.mp4").write_bytes(b"no video")
+    with Source(str(tmp_path / "x.mp4")) as source:
+        assert source.read(LONG_S) is None
+        assert source.state is State.ENDED
+    assert "no video stream in this file" in source.reason
+
+
+def test_rtsp_that_breaks_off_changes_its_size_and_stalls_comes_back(port: int) -> None:
+    require_rtsp()
+    told: list[tuple[State, str]] = []
+    server = start_rtsp(port, 320, 240, "me", PASSWORD)
+    try:
+        address = f"rtsp://me:{PASSWORD}@127.0.0.1:{port}/live"
+        with Source(address, on_state=lambda *told_now: told.append(told_now), stall_s=3, first_pause_s=0.2) as source:
+            first = until(source, lambda frame: True)
+            assert first.picture.shape == (240, 320, 3)
+            assert first.fps == 25
+            server.kill()
+            server.wait()
+            wait_for(lambda: source.state is State.LOST)
+            server = start_rtsp(port, 640, 480, "me", PASSWORD)
+            second = until(source, lambda frame: frame.part != first.part)
+            assert second.picture.shape == (480, 640, 3)
+            assert second.number > first.number
+            os.kill(server.pid, signal.SIGSTOP)
+            wait_for(lambda: source.state is State.LOST)
+            os.kill(server.pid, signal.SIGCONT)
+            until(source, lambda frame: frame.part != second.part)
+            assert source.losses >= 2
+    finally:
+        server.kill()
+        server.wait()
+    assert PASSWORD not in str(told) + source.name
+    assert any(state is State.LOST and "trying again" in reason for state, reason in told)
+
+
+def test_http_survives_garbage_and_pictures_of_another_size() -> None:
+    chunks = [jpeg(64, 48, 50), b"\x00garbage" * 50, jpeg(64, 48, 90)[:200], jpeg(128, 96, 200)]
+    with mjpeg(chunks) as address, Source(address) as source:
+        for _ in range(3):
+            for grey in (50, 200):
+                found = until(source, lambda frame, grey=grey: abs(float(frame.picture.mean()) - grey) < 5)
+                assert found.picture.shape == (48, 64, 3)
+        assert source.losses == 0
+
+
+def test_a_stream_of_garbage_alone_is_tried_again_and_can_be_left() -> None:
+    with mjpeg([os.urandom(5000)]) as address, Source(address, stall_s=2, first_pause_s=0.1) as source:
+        wait_for(lambda: source.losses >= 2)
+        assert source.read(0) is None
+        assert source.state is not State.ENDED
