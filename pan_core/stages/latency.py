@@ -11,8 +11,8 @@ from pan_core.edge.latency import Latency, measure, measure_against
 from pan_core.model.online import OnlineFeatures
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
 from pan_core.progress import progress_bar
+from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.network import StepNetwork
-from pan_core.recognition.onnx_network import OnnxNetwork
 from pan_core.recognition.stream import PersonStream, StreamRecogniser
 from pan_core.skeletons import convert
 from pan_core.stages import paths
@@ -28,7 +28,7 @@ def run(params: Params, tracked: Run) -> dict:
 
     What is over its budget is told here and decided on by the stage promote, which keeps the champion.
     """
-    network = OnnxNetwork(paths.EXPORTED / "step.onnx")
+    network = ExportedNetwork(paths.EXPORTED / "step.onnx")
     budgets = params.latency
     with progress_bar("latency of a step", "frame") as update:
         step, step_rounds = measure_against(
