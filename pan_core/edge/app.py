@@ -1,16 +1,21 @@
 """`pan-edge`, the command line of a bundle: runs on the device, without torch."""
 
 import argparse
+import functools
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # As for `pan`: the libraries' own thread pools only fight each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from pan_core.errors import DataError, PanError
+from pan_core.errors import PanError
+
+if TYPE_CHECKING:
+    from pan_core.recognizer import Recognizer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +37,10 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="recognise the people in a video, or before a camera as long as it runs")
     run.add_argument("source", help="video file, number of a camera such as 0, or address such as rtsp://host/path")
-    run.add_argument("--out", type=Path, default=Path("predictions"), help="folder for results of a video")
+    run.add_argument(
+        "--out", type=Path, default=Path("predictions"), help="folder for timeline and annotated copy of a video"
+    )
+    run.add_argument("--events", type=Path, help="of a camera: file to which events are appended, as lines of JSON")
     run.set_defaults(command=_run)
 
     bench = commands.add_parser("bench", help="measure latency, and write the result that `pan edge import` takes")
@@ -52,15 +60,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(asked: argparse.Namespace) -> int:
     from pan_core.edge.bundled import open_bundle
-    from pan_core.prediction import predict_video
+    from pan_core.live.address import Kind, read_address
 
-    bundle = open_bundle(asked.bundle, any_device=asked.any_device)
+    kind = read_address(asked.source).kind
+    recognizer = open_bundle(asked.bundle, any_device=asked.any_device).recognizer
+    return _video(asked, recognizer) if kind is Kind.FILE else _live(asked, recognizer)
+
+
+def _video(asked: argparse.Namespace, recognizer: "Recognizer") -> int:
     video = Path(asked.source)
-    if not video.is_file():
-        raise DataError(f"{asked.source}: no such video")
-    found = predict_video(
-        video, extractor=bundle.extractor, recogniser=bundle.network, out=asked.out, model_name=bundle.name
-    )
+    found = recognizer.predict(video, out=asked.out)
     for person in found.people:
         print(
             f"person {person.id}: {person.label} ({person.confidence:.0%}), {person.start_s:.1f} s to {person.end_s:.1f} s"
@@ -68,6 +77,18 @@ def _run(asked: argparse.Namespace) -> int:
     if found.reason:
         print(found.reason)
     print(f"written: {asked.out / (video.stem + '_timeline.json')}")
+    return 0
+
+
+def _live(asked: argparse.Namespace, recognizer: "Recognizer") -> int:
+    from pan_core.live.sinks import EventWriter, JsonLines
+    from pan_core.live.terminal import watch_here
+
+    sinks = [JsonLines(asked.events)] if asked.events else []
+    with EventWriter(sinks) as writer:
+        say = functools.partial(print, flush=True)
+        say(f"recogniser: {recognizer.name}")
+        say(watch_here(asked.source, lambda: recognizer, say=say, put_event=writer.put))
     return 0
 
 

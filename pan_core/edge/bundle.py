@@ -19,7 +19,10 @@ from pan_core.session import SUFFIXES
 from pan_core.viewer.annotate import write_video
 
 ENTRIES = ("pan_core.edge.app",)
-HOST_ONLY = ("pan_core.pose.onnx_cut",)
+HOST_ONLY = (
+    "pan_core.model.store", "pan_core.pose.onnx_cut", "pan_core.recognition.torch_network", "pan_core.registry",
+    "pan_core.stages",
+)  # fmt: skip
 """Loaded by the runtime's modules on a workstation only."""
 
 MOST_BYTES = 15_000_000

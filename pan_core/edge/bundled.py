@@ -8,6 +8,7 @@ from pan_core.edge.manifest import Manifest
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
 from pan_core.pose.inference import PoseSession
 from pan_core.recognition.exported_network import ExportedNetwork
+from pan_core.recognizer import Recognizer
 
 REFERENCE = "reference"
 
@@ -27,9 +28,9 @@ class Bundled:
     network: ExportedNetwork
 
     @property
-    def name(self) -> str:
-        """The recogniser's name, for timelines."""
-        return self.manifest.content["recogniser"]
+    def recognizer(self) -> Recognizer:
+        """Both networks, for videos and live sources."""
+        return Recognizer(self.network, self.extractor, self.manifest.content["recogniser"])
 
     def check(self) -> Found:
         """Compare both networks, as they run here, with what torch said.

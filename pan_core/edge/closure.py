@@ -15,7 +15,8 @@ def import_closure(entries: Sequence[str], *, without: Sequence[str] = ()) -> di
 
     Args:
         entries: Names of modules.
-        without: Modules that are left out, with what only they import: those that are loaded late, for other uses.
+        without: Modules and packages that are left out, with what only they import: those that are loaded late, for
+            other uses.
 
     Returns:
         Path below the root -> file, sorted.
@@ -24,7 +25,7 @@ def import_closure(entries: Sequence[str], *, without: Sequence[str] = ()) -> di
     while todo:
         name = todo.pop()
         file = _file(name)
-        if file is None or name in found or name in without:
+        if file is None or name in found or any(f"{name}.".startswith(f"{left}.") for left in without):
             continue
         found[name] = file
         todo += [name.rpartition(".")[0], *_imported(file)]
