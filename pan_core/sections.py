@@ -244,7 +244,10 @@ class ExportParams(Section):
 
 
 class LatencyParams(Section):
-    """Time of one frame on this machine."""
+    """Time of one frame on this machine, and which devices must keep their budget by what kind of figure."""
+
+    required: list[str] = []
+    evidence: Literal["measured", "measured or predicted"] = "measured"
 
     frames: Annotated[int, Field(ge=10)] = 1024
     warmup: Count = 50

@@ -1,9 +1,11 @@
 """The two networks of a device, written for its runtime: the recogniser's step, and the pose network up to the stages in use."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -108,6 +110,20 @@ def write_artifacts(
     # On a Jetson the engine is built from the ONNX file, so that is what can be compared here.
     suffix = SUFFIXES["ncnn" if target.runtime == "ncnn" else "onnxruntime"]
     return Artifacts(folder / f"step{suffix}", folder / f"pose{suffix}", tuple(sorted(set(operators))))
+
+
+def structure(folder: Path) -> str:
+    """Hash of what both networks calculate, without the weights: two with the same hash are equally fast."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix == SUFFIXES["ncnn"]:
+            digest.update(path.read_bytes())
+        elif path.suffix == SUFFIXES["onnxruntime"]:
+            graph = onnx.load(path).graph
+            nodes = [(node.op_type, *node.input, *node.output) for node in graph.node]
+            sizes = [(weights.name, weights.data_type, *weights.dims) for weights in graph.initializer]
+            digest.update(repr((nodes, sizes)).encode())
+    return digest.hexdigest()
 
 
 def step_description(step: StepModel) -> dict[str, object]:

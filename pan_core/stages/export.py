@@ -9,7 +9,7 @@ import numpy as np
 from pan_core.config import Params
 from pan_core.edge.check import Found, check
 from pan_core.edge.targets import Target, target_by_name
-from pan_core.export.artifacts import Artifacts, step_description, write_artifacts
+from pan_core.export.artifacts import Artifacts, step_description, structure, write_artifacts
 from pan_core.export.onnx_file import check_operators, write_onnx
 from pan_core.export.parity import clip_difference, require_parity, step_difference
 from pan_core.export.pck import require_pck, scene_pck
@@ -115,6 +115,7 @@ class _Workshop:
             "accuracy_clips": found.clips,
             "pck": accurate,
             "torch_pck": self._pck,
+            "structure": structure(made.step.parent),
             "bytes": sum(path.stat().st_size for path in made.step.parent.iterdir()),
             "operators": list(made.operators),
         }

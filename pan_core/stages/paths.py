@@ -16,6 +16,7 @@ TUNED = Path("models/tuned.json")
 RECOGNISER = Path("models/pan")
 EXPORTED = Path("models/exported")
 REFERENCE = EXPORTED / "reference"
+MEASURED = Path("edge/results")
 REPORTS = Path("reports")
 EVALUATION = REPORTS / "evaluation"
 REPORT = REPORTS / "report.html"
@@ -64,6 +65,11 @@ def model_folder(mode: str, split: int, *, whole: bool = False) -> Path:
 def exported_for(target: str) -> Path:
     """Both networks as a target runs them."""
     return EXPORTED / "targets" / target
+
+
+def measured_on(target: str) -> Path:
+    """What a device measured, as it was imported."""
+    return MEASURED / f"{target}.json"
 
 
 def other_folder(model: Path) -> Path:
