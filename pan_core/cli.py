@@ -14,6 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from pan_core.benchmark_commands import app as benchmark_commands
 from pan_core.data_commands import app as data_commands
+from pan_core.edge_commands import app as edge_commands
 from pan_core.errors import PanError
 from pan_core.live_commands import serve, watch
 from pan_core.pose_commands import app as pose_commands
@@ -45,6 +46,7 @@ class _Commands(typer.core.TyperGroup):
 app.info.cls = _Commands
 app.add_typer(benchmark_commands, name="benchmark")
 app.add_typer(data_commands, name="data")
+app.add_typer(edge_commands, name="edge")
 app.add_typer(pose_commands, name="pose")
 app.add_typer(registry_commands, name="registry")
 app.command()(watch)

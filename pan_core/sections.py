@@ -233,14 +233,21 @@ class EvaluateParams(Section):
 
 
 class ExportParams(Section):
-    """ONNX files and how closely they must agree with torch."""
+    """Exported networks, for which targets of edge/targets.yaml, and how closely they must agree with torch."""
 
     opset: Annotated[int, Field(ge=11, le=18)] = 17
     tolerance: PositiveFloat = 1e-4
+    targets: Annotated[list[str], Field(min_length=1)] = ["host"]
+    inputs: Positive = 200
+    clips: Positive = 200
+    scenes: Positive = 6
 
 
 class LatencyParams(Section):
-    """Time of one frame on this machine."""
+    """Time of one frame on this machine, and which devices must keep their budget by what kind of figure."""
+
+    required: list[str] = []
+    evidence: Literal["measured", "measured or predicted"] = "measured"
 
     frames: Annotated[int, Field(ge=10)] = 1024
     warmup: Count = 50

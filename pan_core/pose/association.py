@@ -1,8 +1,8 @@
 """Which detected person is which: distances between poses and one-to-one matching."""
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
+from pan_core.pose.assignment import assign
 from pan_core.pose.crops import statures
 
 MIN_SHARED_JOINTS = 3
@@ -60,8 +60,7 @@ def match(distances: np.ndarray, gates: np.ndarray) -> list[tuple[int, int]]:
     if not distances.size:
         return []
     allowed = distances <= gates[:, None]
-    rows, columns = linear_sum_assignment(np.where(allowed, distances, _IMPOSSIBLE))
-    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if allowed[r, c]]
+    return [pair for pair in assign(np.where(allowed, distances, _IMPOSSIBLE)) if allowed[pair]]
 
 
 def distinct(people: np.ndarray, *, gate: float) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from pan_core.pose.crops import NetworkInput, Square, cut_square, shrink_frame
 from pan_core.pose.grouping import GroupingSettings, cells_to_pixels, group_people
 from pan_core.pose.inference import PoseSession
+from pan_core.timing import part
 
 
 class Estimator(Protocol):
@@ -62,16 +63,20 @@ class PoseEstimator:
             frame: (H, W, 3) uint8, BGR.
             turn: Quarter turns, counter-clockwise, after which the people are upright.
         """
-        source = shrink_frame(frame, size=self._search_size, turn=turn)
-        return self._people(self._frames(source.image[None])[0], source)
+        with part("search"):
+            source = shrink_frame(frame, size=self._search_size, turn=turn)
+            maps = self._frames(source.image[None])[0]
+        return self._people(maps, source)
 
     def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
         """People in each square of a frame: (N, V, 3) in its pixels, the most completely seen first."""
         if not squares:
             return []
-        sources = [cut_square(frame, square, size=self._crop_size) for square in squares]
-        maps = self._crops(np.stack([source.image for source in sources]))
-        return [self._people(part, source) for part, source in zip(maps, sources, strict=True)]
+        with part("pose"):
+            sources = [cut_square(frame, square, size=self._crop_size) for square in squares]
+            maps = self._crops(np.stack([source.image for source in sources]))
+        return [self._people(each, source) for each, source in zip(maps, sources, strict=True)]
 
     def _people(self, maps: np.ndarray, source: NetworkInput) -> np.ndarray:
-        return source.to_frame(cells_to_pixels(group_people(maps, settings=self._grouping)))
+        with part("grouping"):
+            return source.to_frame(cells_to_pixels(group_people(maps, settings=self._grouping)))

@@ -1,31 +1,31 @@
-"""Run the exported pose network on pictures with ONNX Runtime."""
+"""Run the exported pose network on pictures."""
 
 from pathlib import Path
 
 import numpy as np
-import onnx
 
 from pan_core.errors import DataError
-from pan_core.onnx_session import open_session
 from pan_core.pose.maps import INPUT_NAME, require_size, require_stages, stage_output
+from pan_core.session import Session, open_model
 
 
 class PoseSession:
     """The exported network up to one of its stages, on one processor core.
 
     Args:
-        model: File written by `pan_core.pose.onnx_export.export_network`.
+        model: File written by `pan_core.pose.onnx_export.export_network`, or one of those for devices, which end at the
+            stage that is wanted.
         stages: Stage whose maps are wanted; what lies behind it is cut off and costs nothing.
         threads: Cores to use. One a process is best when several clips are worked on at once.
 
     Raises:
-        DataError: Where the file is missing, is no ONNX model, or has fewer stages.
+        DataError: Where the file is missing, is no such network, or has fewer stages.
     """
 
     def __init__(self, model: Path, *, stages: int, threads: int = 1) -> None:
         require_stages(stages)
-        self._session = open_session(_cut_after(model, stage_output(stages)), threads=threads)
         self._output = stage_output(stages)
+        self._session = _session(model, self._output, threads)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Confidence maps and part affinity fields of some pictures of one size.
@@ -43,28 +43,18 @@ class PoseSession:
             raise DataError(f"Expected pictures to have shape (B, H, W, 3), but got {images.shape}")
         require_size(*images.shape[1:3])
         planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
-        return self._session.run([self._output], {INPUT_NAME: planes})[0]
+        return self._session.run({INPUT_NAME: planes}, [self._output])[0]
 
 
-def _cut_after(path: Path, output: str) -> bytes:
-    """The model with one output and only the nodes that it needs; ONNX Runtime would run all others too."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file, expected the exported pose network; run `dvc repro` to make it")
-    try:
-        model = onnx.load(path)
-    except Exception as error:
-        raise DataError(f"{path}: not an ONNX model ({error}); delete it and run `dvc repro`") from error
-    graph = model.graph
-    if output not in [value.name for value in graph.output]:
-        raise DataError(f"{path}: Expected an output {output!r}, but got {[value.name for value in graph.output]}")
-    needed, kept = {output}, []
-    for node in reversed(graph.node):
-        if needed & set(node.output):
-            needed |= set(node.input)
-            kept.append(node)
-    wanted = next(value for value in graph.output if value.name == output)
-    weights = [tensor for tensor in graph.initializer if tensor.name in needed]
-    cut = onnx.helper.make_graph(kept[::-1], graph.name, list(graph.input), [wanted], weights)
-    return onnx.helper.make_model(
-        cut, opset_imports=model.opset_import, ir_version=model.ir_version
-    ).SerializeToString()
+def _session(model: Path, output: str, threads: int) -> Session:
+    """A session that runs up to one output and no further."""
+    session = open_model(model, threads=threads)
+    if output not in session.outputs:
+        raise DataError(f"{model}: Expected an output {output!r}, but got {list(session.outputs)}")
+    if len(session.outputs) == 1 or model.suffix != ".onnx":
+        return session
+    # ONNX Runtime would run all others too. Devices have no onnx to cut with, and get files that are cut already.
+    from pan_core.onnx_session import OnnxSession
+    from pan_core.pose.onnx_cut import cut_after
+
+    return OnnxSession(cut_after(model, [output]), threads=threads)

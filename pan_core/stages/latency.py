@@ -1,4 +1,4 @@
-"""Stage latency: time of one frame on this machine against its budget."""
+"""Stage latency: time of one frame on this machine against its budget, and where each device stands."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -8,14 +8,17 @@ import numpy as np
 from pan_core.config import Params
 from pan_core.datasets.actors import Performer, render_scene
 from pan_core.edge.latency import Latency, measure, measure_against
+from pan_core.edge.result import HERE
+from pan_core.edge.standing import Standing
 from pan_core.model.online import OnlineFeatures
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
 from pan_core.progress import progress_bar
+from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.network import StepNetwork
-from pan_core.recognition.onnx_network import OnnxNetwork
 from pan_core.recognition.stream import PersonStream, StreamRecogniser
 from pan_core.skeletons import convert
 from pan_core.stages import paths
+from pan_core.stages.devices import standings
 from pan_core.stages.learning import read_material
 from pan_core.tracking import Run
 
@@ -28,7 +31,7 @@ def run(params: Params, tracked: Run) -> dict:
 
     What is over its budget is told here and decided on by the stage promote, which keeps the champion.
     """
-    network = OnnxNetwork(paths.EXPORTED / "step.onnx")
+    network = ExportedNetwork(paths.EXPORTED / "step.onnx")
     budgets = params.latency
     with progress_bar("latency of a step", "frame") as update:
         step, step_rounds = measure_against(
@@ -55,7 +58,24 @@ def run(params: Params, tracked: Run) -> dict:
                 "use a smaller one, measure on a machine that does nothing else, or raise the budget if the device allows it",
                 flush=True,
             )
-    return {"kind": "measured on this host", **figures}
+    devices = standings(params)
+    for name, standing in devices.items():
+        print(f"{name}: {standing.reason}", flush=True)
+        tracked.tag(f"latency.{name}.kind", standing.kind)
+    return {"kind": HERE, **figures, **_flat(devices), "devices": {n: each.as_dict() for n, each in devices.items()}}
+
+
+def _flat(devices: dict[str, Standing]) -> dict[str, float]:
+    """Numbers of the devices for MLflow; each name says its kind, so that none is taken for another."""
+    return {
+        f"{name}_{'measured' if standing.count else 'predicted'}_{figure}": value
+        for name, standing in devices.items()
+        for figure, value in (
+            ("fps", standing.fps), ("step_p90_ms", standing.step_p90_ms), ("frame_p90_ms", standing.frame_p90_ms),
+            ("frames", standing.count or None), ("dropped_share", standing.dropped),
+        )
+        if value is not None
+    }  # fmt: skip
 
 
 def _step_latency(params: Params, network: StepNetwork, count: Count) -> Latency:

@@ -15,6 +15,8 @@ POSE_MODEL = Path("models/pose")
 TUNED = Path("models/tuned.json")
 RECOGNISER = Path("models/pan")
 EXPORTED = Path("models/exported")
+REFERENCE = EXPORTED / "reference"
+MEASURED = Path("edge/results")
 REPORTS = Path("reports")
 EVALUATION = REPORTS / "evaluation"
 REPORT = REPORTS / "report.html"
@@ -58,6 +60,16 @@ def result(stage: str) -> Path:
 def model_folder(mode: str, split: int, *, whole: bool = False) -> Path:
     """Trained recogniser of one mode and split; `whole` for the one that learnt without relabelling."""
     return RECOGNISER / f"{mode}-split{split}{'-whole' if whole else ''}"
+
+
+def exported_for(target: str) -> Path:
+    """Both networks as a target runs them."""
+    return EXPORTED / "targets" / target
+
+
+def measured_on(target: str) -> Path:
+    """What a device measured, as it was imported."""
+    return MEASURED / f"{target}.json"
 
 
 def other_folder(model: Path) -> Path:

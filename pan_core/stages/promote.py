@@ -202,6 +202,10 @@ def _own_conditions(params: Params) -> list[Check]:
             )
             for what, budget in limits
         ),
+        *(
+            Check(f"latency of {name}", standing["keeps"], standing["reason"], "its budget in edge/targets.yaml")
+            for name, standing in latency["devices"].items() if name in params.latency.required
+        ),
         Check(
             "exported model against torch", export["online_difference"] <= params.export.tolerance,
             f"largest difference {export['online_difference']:.1e}", f"{params.export.tolerance:g}",
@@ -241,6 +245,7 @@ def _write_summary(params: Params, registry: Registry, outcome: dict) -> None:
         "decision": outcome["reason"],
     }
     row = {key: value for key, value in summary.items() if isinstance(value, int | float)}
+    row |= {f"latency_{key}": value for key, value in latency.items() if key.endswith(("_fps", "_step_p90_ms"))}
     names = ("data", "pose_model", "model_sha256", "registered_model", "registered_version", "decision")
     tags = {name: summary[name] for name in names} | {"report": paths.REPORT}
     run_id = Tracker(params.dataset).close_pipeline(params.fingerprint(), row, tags)

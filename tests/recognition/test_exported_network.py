@@ -10,7 +10,7 @@ from pan_core.files import write_json
 from pan_core.model.features import PoseFeatures, feature_count
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.streaming import STEP_INPUTS, STEP_OUTPUTS, StepModel
-from pan_core.recognition.onnx_network import OnnxNetwork
+from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.skeletons import OPENPOSE18, PENN13
 
 
@@ -29,7 +29,8 @@ def exported(network, folder, layout):
     write_onnx(model, model.example(), path, inputs=STEP_INPUTS, outputs=STEP_OUTPUTS, opset=13)
     start = {name: float(value.flatten()[0]) for name, value in network.start(1)._asdict().items()}
     write_json(path.with_suffix(".json"), {"labels": list("abcde"), "actions": list("wxyz"),
-                                           "layout": layout.as_dict(), "rate": 15, "start": start})  # fmt: skip
+                                           "layout": layout.as_dict(), "rate": 15, "start": start,
+                                           "shapes": {n: list(t.shape[1:]) for n, t in zip(STEP_INPUTS, model.example(), strict=True)}})  # fmt: skip
     return path
 
 
@@ -37,7 +38,7 @@ def test_stream_equals_batch(network, tmp_path):
     rng = np.random.default_rng(0)
     joints = np.concatenate([rng.uniform(0, 200, (30, 13, 2)), np.ones((30, 13, 1))], axis=-1).astype(np.float32)
     joints[rng.random((30, 13)) < 0.1] = np.nan, np.nan, 0
-    exported_step = OnnxNetwork(exported(network, tmp_path, PENN13))
+    exported_step = ExportedNetwork(exported(network, tmp_path, PENN13))
     features = PoseFeatures(PENN13, mode="online")(joints[None])
     memory = exported_step.start()
     with torch.inference_mode():
@@ -52,9 +53,9 @@ def test_stream_equals_batch(network, tmp_path):
 
 def test_a_description_of_another_skeleton_is_refused(network, tmp_path):
     with pytest.raises(DataError, match="Expected input 'features'"):
-        OnnxNetwork(exported(network, tmp_path, OPENPOSE18))
+        ExportedNetwork(exported(network, tmp_path, OPENPOSE18))
 
 
 def test_a_missing_model_says_how_to_make_it(tmp_path):
     with pytest.raises(DataError, match="dvc repro export"):
-        OnnxNetwork(tmp_path / "step.onnx")
+        ExportedNetwork(tmp_path / "step.onnx")

@@ -1,4 +1,4 @@
-"""The exported one-frame step, run by ONNX Runtime."""
+"""The exported one-frame step, run by ONNX Runtime, ncnn or TensorRT."""
 
 from pathlib import Path
 
@@ -7,14 +7,15 @@ import numpy as np
 from pan_core.errors import DataError
 from pan_core.files import read_json
 from pan_core.model.features import feature_count
-from pan_core.onnx_session import open_session
 from pan_core.recognition.network import Memory, StepOutput
+from pan_core.session import open_model
 from pan_core.skeletons import SkeletonLayout
 
-NEXT = "next_"
+FEATURES, NEXT = "features", "next_"
+SCORES = ("logits", "action_logits", "joints_attention")
 
 
-class OnnxNetwork:
+class ExportedNetwork:
     """An exported step.
 
     Args:
@@ -33,25 +34,25 @@ class OnnxNetwork:
         self.actions: tuple[str, ...] = tuple(description["actions"])
         self.layout: SkeletonLayout = SkeletonLayout.from_dict(description["layout"])
         self.rate = float(description["rate"])
-        self._start = description["start"]
-        self._session = open_session(model, threads=threads)
-        self._outputs = [output.name for output in self._session.get_outputs()]
-        self._features, *self._memory = self._session.get_inputs()
-        expected = [self.layout.size, feature_count(self.layout)]
-        if self._features.shape[1:] != expected:
-            raise DataError(
-                f"{model}: Expected input {self._features.name!r} of shape (B, {expected}), but got {self._features.shape}"
-            )
+        self._start: dict[str, float] = description["start"]
+        self._shapes: dict[str, list[int]] = description["shapes"]
+        expected, got = [self.layout.size, feature_count(self.layout)], self._shapes[FEATURES]
+        if got != expected:
+            raise DataError(f"{model}: Expected input {FEATURES!r} of shape (B, {expected}), but got (B, {got})")
+        self._session = open_model(model, threads=threads)
+        self._outputs = [*SCORES, *(f"{NEXT}{name}" for name in self._start)]
 
     def start(self) -> Memory:
         """State before the first frame; the network's start values stand in the description."""
-        return {
-            item.name: np.full([1, *item.shape[1:]], self._start[item.name], dtype=np.float32) for item in self._memory
-        }
+        return {name: np.full([1, *self._shapes[name]], value, dtype=np.float32) for name, value in self._start.items()}
 
     def step(self, features: np.ndarray, memory: Memory) -> StepOutput:
         """Run over one frame; see `StepNetwork.step`."""
-        values = self._session.run(None, {self._features.name: features, **memory})
-        got = dict(zip(self._outputs, values, strict=True))
-        after = {name.removeprefix(NEXT): value for name, value in got.items() if name.startswith(NEXT)}
-        return StepOutput(got["logits"][0], got["action_logits"][0], got["joints_attention"][0], after)
+        got = self._session.run({FEATURES: features, **memory}, self._outputs)
+        # ncnn leaves out axes of length 1.
+        logits, actions, joints = (value.reshape(-1) for value in got[: len(SCORES)])
+        after = {
+            name: value.reshape(1, *self._shapes[name])
+            for name, value in zip(self._start, got[len(SCORES) :], strict=True)
+        }
+        return StepOutput(logits, actions, joints, after)

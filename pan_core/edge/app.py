@@ -1,0 +1,121 @@
+"""`pan-edge`, the command line of a bundle: runs on the device, without torch."""
+
+import argparse
+import functools
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# As for `pan`: the libraries' own thread pools only fight each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from pan_core.errors import PanError
+
+if TYPE_CHECKING:
+    from pan_core.recognizer import Recognizer
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status."""
+    asked = _parser().parse_args(arguments)
+    try:
+        return asked.command(asked)
+    except PanError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pan-edge", description="Recognises actions on this device.")
+    parser.add_argument("--bundle", type=Path, default=Path(__file__).parents[2], help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="recognise the people in a video, or before a camera as long as it runs")
+    run.add_argument("source", help="video file, number of a camera such as 0, or address such as rtsp://host/path")
+    run.add_argument(
+        "--out", type=Path, default=Path("predictions"), help="folder for timeline and annotated copy of a video"
+    )
+    run.add_argument("--events", type=Path, help="of a camera: file to which events are appended, as lines of JSON")
+    run.set_defaults(command=_run)
+
+    bench = commands.add_parser("bench", help="measure latency, and write the result that `pan edge import` takes")
+    bench.add_argument(
+        "--profile", choices=("full", "short"), default="full", help="short is for a look, gates want full"
+    )
+    bench.add_argument("--video", type=Path, help="a video of one person; the bundle's own where left out")
+    bench.add_argument("--out", type=Path, default=Path("result.json"), help="file of the result")
+    bench.set_defaults(command=_bench)
+
+    check = commands.add_parser("check", help="compare both networks, as they run here, with what torch said")
+    check.set_defaults(command=_check)
+    for command in (run, bench, check):
+        command.add_argument("--any-device", action="store_true", help="also on a machine that it was not made for")
+    return parser
+
+
+def _run(asked: argparse.Namespace) -> int:
+    from pan_core.edge.bundled import open_bundle
+    from pan_core.live.address import Kind, read_address
+
+    kind = read_address(asked.source).kind
+    recognizer = open_bundle(asked.bundle, any_device=asked.any_device).recognizer
+    return _video(asked, recognizer) if kind is Kind.FILE else _live(asked, recognizer)
+
+
+def _video(asked: argparse.Namespace, recognizer: "Recognizer") -> int:
+    video = Path(asked.source)
+    found = recognizer.predict(video, out=asked.out)
+    for person in found.people:
+        print(
+            f"person {person.id}: {person.label} ({person.confidence:.0%}), {person.start_s:.1f} s to {person.end_s:.1f} s"
+        )
+    if found.reason:
+        print(found.reason)
+    print(f"written: {asked.out / (video.stem + '_timeline.json')}")
+    return 0
+
+
+def _live(asked: argparse.Namespace, recognizer: "Recognizer") -> int:
+    from pan_core.live.sinks import EventWriter, JsonLines
+    from pan_core.live.terminal import watch_here
+
+    sinks = [JsonLines(asked.events)] if asked.events else []
+    with EventWriter(sinks) as writer:
+        say = functools.partial(print, flush=True)
+        say(f"recogniser: {recognizer.name}")
+        say(watch_here(asked.source, lambda: recognizer, say=say, put_event=writer.put))
+    return 0
+
+
+def _bench(asked: argparse.Namespace) -> int:
+    from pan_core.edge.bench import PROFILES, bench
+    from pan_core.edge.bundled import open_bundle
+    from pan_core.edge.result import describe, write_result
+
+    bundle = open_bundle(asked.bundle, any_device=asked.any_device)
+    result = bench(bundle, PROFILES[asked.profile], video=asked.video, progress=lambda text: print(text, flush=True))
+    write_result(asked.out, result)
+    print(describe(result))
+    print(f"written: {asked.out}")
+    return 0
+
+
+def _check(asked: argparse.Namespace) -> int:
+    from pan_core.edge.bundled import open_bundle
+
+    found = open_bundle(asked.bundle, any_device=asked.any_device).check()
+    print(
+        f"step: differs from torch by {found.step_difference:.1e} on {found.steps} frames of {len(found.streams)} streams\n"
+        f"pose: differs from torch by {found.pose_difference:.1e} on {found.crops} pictures\n"
+        f"recognised: {found.accuracy:.1%} of {found.clips} test clips, torch {found.torch_accuracy:.1%}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

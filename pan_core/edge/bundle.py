@@ -1,0 +1,136 @@
+"""Puts together what a device gets: networks, the runtime without torch, and scripts, with a manifest of it all."""
+
+import platform
+import shutil
+from collections.abc import Mapping
+from importlib import metadata
+from importlib.resources import files
+from pathlib import Path
+
+import pan_core
+from pan_core.datasets.actors import Performer, render_scene
+from pan_core.edge.bench import CLIP
+from pan_core.edge.closure import import_closure
+from pan_core.edge.manifest import FORMAT, MANIFEST
+from pan_core.edge.targets import Target
+from pan_core.errors import DataError, GateError
+from pan_core.files import atomic_path, read_json, sha256_of, write_json
+from pan_core.session import SUFFIXES
+from pan_core.viewer.annotate import write_video
+
+ENTRIES = ("pan_core.edge.app",)
+HOST_ONLY = (
+    "pan_core.model.store", "pan_core.pose.onnx_cut", "pan_core.recognition.torch_network", "pan_core.registry",
+    "pan_core.stages",
+)  # fmt: skip
+"""Loaded by the runtime's modules on a workstation only."""
+
+MOST_BYTES = 15_000_000
+RUNTIMES: Mapping[str, tuple[str, ...]] = {
+    # Newer releases of ONNX Runtime do not start on every ARM processor.
+    "onnxruntime": ("onnxruntime>=1.20",),
+    "ncnn": ("ncnn>=1.0.20260101",),
+    "tensorrt": (),
+}
+CLIP_FRAMES, CLIP_FPS = 150, 15.0
+
+
+def write_bundle(
+    folder: Path,
+    target: Target,
+    *,
+    exported: Path,
+    reference: Path,
+    settings: Mapping[str, object],
+    tolerances: Mapping[str, float],
+    recogniser: str,
+    mlflow_run_id: str,
+) -> dict:
+    """Write a bundle; the folder appears whole or not at all.
+
+    Args:
+        folder: Where to.
+        target: The device.
+        exported: Its networks with their gates, as the stage export leaves them.
+        reference: What torch says of real inputs.
+        settings: Of pose extraction, as the recogniser learnt.
+        tolerances: Largest differences from torch, of "step" and "pose".
+        recogniser: Its name.
+        mlflow_run_id: Run that exported it.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        DataError: Where the target was not exported.
+        GateError: Where the bundle is too large.
+    """
+    if not (exported / "gates.json").is_file():
+        raise DataError(
+            f"{exported}: nothing was exported for {target.name}; add it to export.targets in params.yaml and run `dvc repro export`"
+        )
+    with atomic_path(folder) as partial:
+        partial.mkdir()
+        _copy_networks(partial, exported, reference)
+        for name, file in import_closure(ENTRIES, without=HOST_ONLY).items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, partial / name)
+        _write_scripts(partial, target, settings)
+        manifest = _manifest(partial, target) | {
+            "recogniser": recogniser, "preprocessing": dict(settings), "tolerances": dict(tolerances),
+            "gates": read_json(exported / "gates.json"), "mlflow_run_id": mlflow_run_id,
+        }  # fmt: skip
+        write_json(partial / MANIFEST, manifest)
+        size = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file())
+        if size > MOST_BYTES:
+            raise GateError(f"{folder}: would take {size / 1e6:.1f} MB, expected at most {MOST_BYTES / 1e6:g} MB")
+    return manifest
+
+
+def _copy_networks(folder: Path, exported: Path, reference: Path) -> None:
+    shutil.copytree(exported, folder / "models", ignore=shutil.ignore_patterns("gates.json"))
+    shutil.copytree(reference, folder / "reference")
+    frames, _ = render_scene([Performer("Waving", heading=-90.0)], frames=CLIP_FRAMES, fps=CLIP_FPS)
+    write_video(folder / CLIP, frames, fps=CLIP_FPS)
+
+
+def _write_scripts(folder: Path, target: Target, settings: Mapping[str, object]) -> None:
+    names = ["pan-edge", "install.sh", "pan-edge.service"]
+    fill = {}
+    if target.runtime == "tensorrt":
+        names.append("build_engines.sh")
+        shapes = read_json(folder / "models" / "step.json")["shapes"]
+        sizes = ",".join(f"{name}:1x{'x'.join(map(str, shape))}" for name, shape in shapes.items())
+        fill = {
+            "@CROP@": str(settings["crop_size"]),
+            "@PRECISION@": "--fp16" if target.precision == "fp16" else "",
+            "@STEP_SHAPES@": f"--minShapes={sizes} --optShapes={sizes} --maxShapes={sizes}",
+        }
+    for name in names:
+        text = files("pan_core.edge").joinpath("templates", name).read_text()
+        for mark, value in fill.items():
+            text = text.replace(mark, value)
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o644 if name.endswith(".service") else 0o755)
+    packages = ["numpy>=1.26", "opencv-python-headless>=4.9", *RUNTIMES[target.runtime]]
+    (folder / "requirements.txt").write_text("".join(f"{package}\n" for package in packages))
+
+
+def _manifest(folder: Path, target: Target) -> dict:
+    """What follows from the files themselves."""
+    step = next(path for path in (folder / "models").glob("step.*") if path.suffix in SUFFIXES.values())
+    description = read_json(step.with_suffix(".json"))
+    return {
+        "format": FORMAT,
+        "target": target.model_dump(mode="json", exclude={"peaks"}),
+        **{name: description[name] for name in ("labels", "actions", "layout", "rate")},
+        "models": {name: f"models/{name}{SUFFIXES[target.runtime]}" for name in ("step", "pose")},
+        "versions": {
+            "pan": pan_core.__version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in ("torch", "onnx", "onnxruntime", "ncnn", "pnnx", "numpy")},
+        },
+        "files": {
+            str(path.relative_to(folder)): sha256_of(path) for path in sorted(folder.rglob("*")) if path.is_file()
+        },
+    }

@@ -1,0 +1,146 @@
+"""Does an exported network answer as torch did? The same code answers when it is exported and on the device.
+
+A reference folder holds inputs of the dataset and what torch made of them: `steps.npz`, streams of features; `clips.npz`,
+skeletons of test clips; `crops.npz`, pictures of people. `pan_core.export.reference` makes it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pan_core.errors import GateError
+from pan_core.model.online import OnlineFeatures
+from pan_core.pose.inference import PoseSession
+from pan_core.recognition.network import StepNetwork
+
+LEAST_ACCURACY = 0.98
+"""Share of torch's accuracy that an exported recogniser must keep."""
+
+SCORES = ("logits", "action_logits", "joints_attention")
+
+
+@dataclass(frozen=True)
+class Found:
+    """How an exported pair of networks compares.
+
+    Attributes:
+        step_difference: Largest difference of any output of the recogniser, relative where the value is above 1.
+        steps: Inputs compared, each with the memory that the network itself left before it.
+        streams: Lengths of the streams that they form.
+        pose_difference: Largest difference of any map.
+        crops: Pictures compared.
+        accuracy: Share of the test clips recognised by the exported recogniser.
+        torch_accuracy: The same by torch.
+        clips: Test clips.
+    """
+
+    step_difference: float
+    steps: int
+    streams: tuple[int, ...]
+    pose_difference: float
+    crops: int
+    accuracy: float
+    torch_accuracy: float
+    clips: int
+
+    def require(self, *, step_tolerance: float, pose_tolerance: float) -> None:
+        """Refuse networks that answer otherwise.
+
+        Raises:
+            GateError: With everything that is out of bounds.
+        """
+        least = LEAST_ACCURACY * self.torch_accuracy
+        faults = [
+            f"{what} {value:.4g}, expected {bound}"
+            for what, value, bound, kept in (
+                ("step differs from torch by", self.step_difference, f"at most {step_tolerance:g}",
+                 self.step_difference <= step_tolerance),
+                ("pose maps differ from torch's by", self.pose_difference, f"at most {pose_tolerance:g}",
+                 self.pose_difference <= pose_tolerance),
+                (f"recognises of {self.clips} test clips", self.accuracy, f"at least {least:.4g}", self.accuracy >= least),
+            )
+            if not kept
+        ]  # fmt: skip
+        if faults:
+            raise GateError("the exported networks are not those that were trained: " + "; ".join(faults))
+
+
+def check(network: StepNetwork, pose: PoseSession, reference: Path) -> Found:
+    """Compare an exported recogniser and an exported pose network with what torch said."""
+    difference, lengths = step_difference(network, reference / "steps.npz")
+    maps, crops = pose_difference(pose, reference / "crops.npz")
+    clips = np.load(reference / "clips.npz")
+    right = recognised(network, clips["joints"], clips["lengths"], clips["labels"])
+    return Found(
+        step_difference=difference, steps=sum(lengths), streams=tuple(lengths), pose_difference=maps, crops=crops,
+        accuracy=float(right.mean()), torch_accuracy=float(clips["right"].mean()), clips=len(right),
+    )  # fmt: skip
+
+
+def step_difference(network: StepNetwork, reference: Path) -> tuple[float, list[int]]:
+    """Largest difference over all streams, each fed the network's own memory, so that an error grows instead of hiding.
+
+    Returns:
+        The difference, and the lengths of the streams.
+    """
+    told = np.load(reference)
+    names = [name for name in told.files if name not in ("features", "lengths")]
+    worst, at = 0.0, 0
+    for length in told["lengths"]:
+        memory = network.start()
+        for row in range(at, at + length):
+            output = network.step(told["features"][row][None], memory)
+            memory = output.memory
+            got = {name: getattr(output, name) for name in SCORES} | {name: value[0] for name, value in memory.items()}
+            # NaN must not pass for a small difference.
+            worst = max([worst, *(_difference(got[name], told[name][row]) for name in names)], key=_nan_last)
+        at += length
+    return worst, [int(length) for length in told["lengths"]]
+
+
+def pose_difference(pose: PoseSession, reference: Path) -> tuple[float, int]:
+    """Largest difference of any map, and the number of pictures."""
+    told = np.load(reference)
+    worst = [_difference(pose(image[None])[0], maps) for image, maps in zip(told["images"], told["maps"], strict=True)]
+    return max(worst, key=_nan_last), len(worst)
+
+
+def recognised(network: StepNetwork, joints: np.ndarray, lengths: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether each clip's class is the most likely one after its last frame, bool (N,).
+
+    Args:
+        network: Runs the recogniser.
+        joints: Frames of all clips at the network's rate, one after another, (R, V, 3).
+        lengths: Frames of each clip, (N,).
+        labels: Index of each clip's class, (N,).
+    """
+    features = OnlineFeatures(network.layout)
+    return np.array([
+        _last_logits(network, features, clip).argmax() == label
+        for clip, label in zip(_parts(joints, lengths), labels, strict=True)
+    ])  # fmt: skip
+
+
+def _last_logits(network: StepNetwork, features: OnlineFeatures, clip: np.ndarray) -> np.ndarray:
+    state, memory, logits = features.start(), network.start(), np.zeros(len(network.labels))
+    for joints in clip:
+        described, state = features.step(joints[None], state)
+        output = network.step(described, memory)
+        memory, logits = output.memory, output.logits
+    return logits
+
+
+def _parts(rows: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
+    ends = np.cumsum(lengths)
+    yield from (rows[end - length : end] for end, length in zip(ends, lengths, strict=True))
+
+
+def _difference(got: np.ndarray, wanted: np.ndarray) -> float:
+    # The running sums of pose attention grow with the stream, and their rounding with them.
+    return float((np.abs(got - wanted) / np.maximum(1.0, np.abs(wanted))).max())
+
+
+def _nan_last(value: float) -> float:
+    return float("inf") if np.isnan(value) else value

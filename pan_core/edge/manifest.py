@@ -1,0 +1,128 @@
+"""What a bundle says of itself, and that it is what it says."""
+
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pan_core.errors import DataError
+from pan_core.files import read_json, sha256_of
+
+FORMAT = "pan-edge-1"
+MANIFEST = "manifest.json"
+DEVICE_TREE = Path("/proc/device-tree/model")
+
+KEYS = (
+    "format", "target", "recogniser", "labels", "actions", "layout", "rate", "models", "preprocessing", "tolerances",
+    "gates", "versions", "mlflow_run_id", "files",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A bundle whose files are those that were packed.
+
+    Attributes:
+        folder: Where it lies.
+        content: manifest.json.
+        sha256: Of manifest.json, which names the hash of every other file: so of the whole bundle.
+    """
+
+    folder: Path
+    content: dict[str, Any]
+    sha256: str
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Read and verify.
+
+        Raises:
+            DataError: Where a file is missing or changed, or the manifest is of another format.
+        """
+        path = folder / MANIFEST
+        if not path.is_file():
+            raise DataError(
+                f"{folder}: no bundle, {MANIFEST} is missing; make one with `pan edge bundle` and copy all of it"
+            )
+        content = read_json(path)
+        if content.get("format") != FORMAT:
+            raise DataError(
+                f"{path}: of format {content.get('format')!r}, expected {FORMAT!r}; make the bundle anew with this version"
+            )
+        if missing := [key for key in KEYS if key not in content]:
+            raise DataError(f"{path}: {', '.join(missing)} missing; make the bundle anew with `pan edge bundle`")
+        faults = list(_faults(folder, content["files"]))
+        if faults:
+            raise DataError(
+                f"{folder}: not the bundle that was packed; copy it again:\n" + "\n".join(f"  - {f}" for f in faults)
+            )
+        _require_labels(folder, content)
+        return cls(folder, content, sha256_of(path))
+
+    @property
+    def target(self) -> dict[str, Any]:
+        """Name, runtime, precision, device and budget of the target."""
+        return self.content["target"]
+
+    def model(self, name: str) -> Path:
+        """File of a network, "step" or "pose".
+
+        Raises:
+            DataError: Where it is still to be built on the device.
+        """
+        path = self.folder / self.content["models"][name]
+        if not path.is_file():
+            raise DataError(
+                f"{path}: not built yet; run ./build_engines.sh on the device, which makes it from {path.stem}.onnx"
+            )
+        return path
+
+    def require_device(self) -> None:
+        """Refuse a machine that the bundle was not made for.
+
+        Raises:
+            DataError: Which one it was made for.
+        """
+        wanted, tree = self.target["device"], device_model()
+        machine = self.target["machine"]
+        here = tree or platform.machine()
+        if (machine and platform.machine() != machine) or (wanted and tree and wanted not in tree):
+            raise DataError(
+                f"{self.folder}: made for {self.target['name']} ({wanted or machine}), but this is {here}; make one with "
+                "`pan edge bundle --target NAME`, or add --any-device to try it here: figures are then not those of the device"
+            )
+
+
+def device_model() -> str:
+    """What the board calls itself, such as "Raspberry Pi 5 Model B Rev 1.0"; empty where it has no device tree."""
+    try:
+        return DEVICE_TREE.read_text().strip("\0\n ")
+    except OSError:
+        return ""
+
+
+def _faults(folder: Path, files: dict[str, str]) -> Iterable[str]:
+    for name, expected in files.items():
+        path = folder / name
+        if not path.is_file():
+            yield f"{name}: missing"
+        elif (got := sha256_of(path)) != expected:
+            yield f"{name}: changed, sha256 {got[:12]} instead of {expected[:12]}"
+
+
+def _require_labels(folder: Path, content: dict[str, Any]) -> None:
+    """The recogniser's own description must name the classes that the manifest names."""
+    description = (folder / content["models"]["step"]).with_suffix(".json")
+    own = read_json(description)
+    for name in ("labels", "actions", "layout", "rate"):
+        if own[name] != content[name]:
+            raise DataError(
+                f"{folder}: {MANIFEST} and {description.name} name different {name} ({_short(content[name])} and {_short(own[name])}); "
+                "the recogniser is of another bundle, make it anew with `pan edge bundle`"
+            )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,67 @@
+"""A measurement as a file: what was measured where, of which bundle, with a hash over all of it.
+
+The hash tells that a file is as it was written. It does not tell who wrote it.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pan_core.errors import DataError
+from pan_core.files import read_json, write_json
+
+FORMAT = "pan-latency-1"
+DEVICE, HERE, EMULATED, PREDICTED = "measured on the device", "measured on this host", "emulated", "predicted"
+OTHER = "measured on another machine"
+"""Kinds of figures. Only the first is one of the target's speed; the second is where the target is the host itself."""
+
+
+def write_result(path: Path, content: dict[str, Any]) -> None:
+    """Write a result with its hash."""
+    write_json(path, content | {"sha256": content_hash(content)})
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read a result.
+
+    Raises:
+        DataError: Where it is none, or not as it was written.
+    """
+    content = read_json(path)
+    if content.get("format") != FORMAT:
+        raise DataError(
+            f"{path}: no result of `pan-edge bench` (format {content.get('format')!r}, expected {FORMAT!r})"
+        )
+    told = content.pop("sha256", None)
+    if told != content_hash(content):
+        raise DataError(
+            f"{path}: was changed after it was written, its hash does not fit; measure again with `pan-edge bench`"
+        )
+    return content
+
+
+def content_hash(content: dict[str, Any]) -> str:
+    """SHA-256 of a result without its own hash."""
+    plain = {name: value for name, value in content.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def describe(result: dict[str, Any]) -> str:
+    """A result in a few lines."""
+    frame, parts, camera = result["frame"], result["parts"], result["camera"]
+    device = result["device"]["model"] or result["device"]["processor"]
+    repeated = ", ".join(f"{run['p90_ms']:.1f}" for run in result["runs"])
+    lines = [
+        f"{result['target']}, {result['kind']}: {device}, {result['device']['machine']}, {result['threads']} threads",
+        f"frame  p50 {frame['p50_ms']:.1f} ms, p90 {frame['p90_ms']:.1f}, p99 {frame['p99_ms']:.1f} ({frame['count']} frames)",
+        *(
+            f"  {name:<9} p50 {part['p50_ms']:.2f} ms, p90 {part['p90_ms']:.2f}, p99 {part['p99_ms']:.2f} ({part['count']} times)"
+            for name, part in parts.items()
+        ),
+        f"{result['fps']:.1f} frames a second; of a camera with {camera['fps']:g} it drops {camera['dropped']} of {camera['frames']}",
+        f"p90 of {len(result['runs'])} runs: {repeated} ms; memory {result['memory_mb']:.0f} MB",
+    ]
+    if result["slowed"]:
+        lines.append(f"not at its normal speed: {result['slowed']}; no gate takes these figures")
+    return "\n".join(lines)

@@ -1,0 +1,135 @@
+"""The two networks of a device, written for its runtime: the recogniser's step, and the pose network up to the stages in use."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from pan_core.edge.targets import Target
+from pan_core.export.ncnn_file import write_ncnn
+from pan_core.export.onnx_file import check_operators, save_checked, write_onnx
+from pan_core.files import write_json
+from pan_core.model.streaming import STATE_NAMES, STEP_INPUTS, STEP_OUTPUTS, StepModel
+from pan_core.pose.maps import INPUT_NAME, stage_output
+from pan_core.pose.network import PoseNetwork
+from pan_core.pose.onnx_cut import cut_after
+from pan_core.pose.onnx_export import OPSET, DeployedNetwork
+from pan_core.session import SUFFIXES
+
+SEARCH_SIZE = (368, 432)
+"""Height and width of a whole frame, an example of a size other than a crop's."""
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Files of one runtime and precision.
+
+    Attributes:
+        step: The recogniser.
+        pose: The pose network.
+        operators: Operators or layers of both.
+    """
+
+    step: Path
+    pose: Path
+    operators: tuple[str, ...]
+
+
+class PoseStages(nn.Module):
+    """The pose network in deployment form with the maps of some of its stages.
+
+    Args:
+        network: The trained network.
+        stages: Stages, counted from 1.
+    """
+
+    def __init__(self, network: PoseNetwork, stages: Sequence[int]) -> None:
+        super().__init__()
+        self.network = DeployedNetwork(network)
+        self.stages = tuple(stages)
+        self.eval()
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) -> per stage (B, 57, H / 8, W / 8)."""
+        maps = self.network(images)
+        return tuple(maps[stage - 1] for stage in self.stages)
+
+
+def write_artifacts(
+    folder: Path,
+    target: Target,
+    *,
+    step: StepModel,
+    description: Mapping[str, object],
+    pose: PoseNetwork,
+    pose_onnx: Path,
+    stages: Sequence[int],
+    crop_size: int,
+) -> Artifacts:
+    """Write both networks for a target's runtime.
+
+    Args:
+        folder: Where to.
+        target: The device.
+        step: The trained recogniser of online mode.
+        description: How to feed it, for `step.json`.
+        pose: The trained pose network.
+        pose_onnx: The same, exported with all of its stages.
+        stages: Stages of the pose network that are used.
+        crop_size: Side of a crop at the pose network's input.
+
+    Raises:
+        GateError: Where a written file is not what the runtime reads.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    outputs = [stage_output(stage) for stage in sorted(set(stages))]
+    told = dict(description) | step_description(step)
+    if target.runtime == "ncnn":
+        operators = write_ncnn(
+            step, step.example(), folder / "step.param", inputs=STEP_INPUTS, outputs=STEP_OUTPUTS, precision="fp32",
+            description=told,
+        )  # fmt: skip
+        operators += write_ncnn(
+            PoseStages(pose, sorted(set(stages))), (torch.zeros(1, 3, crop_size, crop_size),), folder / "pose.param",
+            inputs=[INPUT_NAME], outputs=outputs, precision=target.precision, other=(torch.zeros(1, 3, *SEARCH_SIZE),),
+        )  # fmt: skip
+    else:
+        path = folder / "step.onnx"
+        write_onnx(step, step.example(), path, inputs=STEP_INPUTS, outputs=STEP_OUTPUTS, opset=target.opset)
+        write_json(path.with_suffix(".json"), {"runtime": target.runtime, "precision": "fp32", **told})
+        operators = check_operators(path, opset=target.opset, runtime=target.runtime)
+        path = folder / "pose.onnx"
+        # Opset 13 is read by every runtime that reads ONNX, the oldest among them.
+        save_checked(cut_after(pose_onnx, outputs), path, opset=OPSET)
+        write_json(path.with_suffix(".json"), {"runtime": target.runtime, "precision": target.precision})
+        operators += check_operators(path, opset=OPSET, runtime=target.runtime)
+    # On a Jetson the engine is built from the ONNX file, so that is what can be compared here.
+    suffix = SUFFIXES["ncnn" if target.runtime == "ncnn" else "onnxruntime"]
+    return Artifacts(folder / f"step{suffix}", folder / f"pose{suffix}", tuple(sorted(set(operators))))
+
+
+def structure(folder: Path) -> str:
+    """Hash of what both networks calculate, without the weights: two with the same hash are equally fast."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix == SUFFIXES["ncnn"]:
+            digest.update(path.read_bytes())
+        elif path.suffix == SUFFIXES["onnxruntime"]:
+            graph = onnx.load(path).graph
+            nodes = [(node.op_type, *node.input, *node.output) for node in graph.node]
+            sizes = [(weights.name, weights.data_type, *weights.dims) for weights in graph.initializer]
+            digest.update(repr((nodes, sizes)).encode())
+    return digest.hexdigest()
+
+
+def step_description(step: StepModel) -> dict[str, object]:
+    """Shapes of the inputs without the batch, and the state before the first frame."""
+    inputs = dict(zip(STEP_INPUTS, step.example(), strict=True))
+    return {
+        "shapes": {name: list(tensor.shape[1:]) for name, tensor in inputs.items()},
+        "start": {name: float(inputs[name].flatten()[0]) for name in STATE_NAMES},
+    }

@@ -1,0 +1,142 @@
+"""What torch makes of real inputs, as files that an exported network is compared with, here and on a device."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from pan_core.datasets.actors import Performer, render_scene
+from pan_core.edge.check import SCORES, recognised
+from pan_core.errors import VideoError
+from pan_core.model.features import PoseFeatures
+from pan_core.pose.crops import cut_square, square_around
+from pan_core.pose.network import PoseNetwork
+from pan_core.pose.store import PoseSet
+from pan_core.recognition.network import StepNetwork
+from pan_core.skeletons import OPENPOSE18
+from pan_core.training.samples import Samples
+from pan_core.video import read_frames
+
+CROPS_OF_A_CLIP = 4
+HEADINGS = (-90.0, -45.0, -135.0)
+"""Drawn people face the camera, or half to a side."""
+SHORTEST = 4
+"""Streams of the dataset's own lengths, and one as short as this."""
+
+
+def write_steps(path: Path, network: StepNetwork, samples: Samples, *, inputs: int) -> None:
+    """Streams of features with what the network says at every frame and remembers after it.
+
+    Whole clips, one after another until there are enough inputs; then a very short stream, and one of several clips without
+    a pause, so that memories get old.
+
+    Args:
+        path: The `.npz` to write.
+        network: The trained recogniser.
+        samples: Clips in online mode.
+        inputs: How many frames at least.
+    """
+    describe = PoseFeatures(samples.layout, mode="online")
+    clips: list[np.ndarray] = []
+    for index in range(len(samples)):
+        if sum(map(len, clips)) >= inputs / 2:
+            break
+        clips.append(describe(samples.batch(np.array([index])).joints)[0])
+    missing = max(1, inputs - sum(map(len, clips)) - SHORTEST)
+    long = np.resize(np.concatenate(clips), (missing, *clips[0].shape[1:]))
+    streams = [*clips, clips[0][:SHORTEST], long]
+    rows: dict[str, list[np.ndarray]] = {}
+    for stream in streams:
+        memory = network.start()
+        for frame in stream:
+            output = network.step(frame[None], memory)
+            memory = output.memory
+            told = {name: getattr(output, name) for name in SCORES} | {name: value[0] for name, value in memory.items()}
+            for name, value in told.items():
+                rows.setdefault(name, []).append(value)
+    arrays = {name: np.stack(values) for name, values in rows.items()}
+    arrays |= {"features": np.concatenate(streams), "lengths": np.array([len(stream) for stream in streams])}
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
+def write_clips(path: Path, network: StepNetwork, samples: Samples) -> None:
+    """Skeletons of test clips in online mode, their classes, and whether the trained recogniser knows them."""
+    right = recognised(network, samples.joints, samples.lengths, samples.labels)
+    np.savez_compressed(path, joints=samples.joints, lengths=samples.lengths, labels=samples.labels, right=right)
+
+
+def write_crops(path: Path, network: PoseNetwork, crops: np.ndarray, *, stage: int) -> None:
+    """Pictures of people (N, H, W, 3) uint8 with the trained network's maps of a stage."""
+    maps = []
+    with torch.inference_mode():
+        for crop in crops:
+            confidence, affinity = network(torch.from_numpy(crop).permute(2, 0, 1)[None].float())[stage - 1]
+            maps.append(torch.cat([confidence, affinity], dim=1)[0].numpy())
+    np.savez_compressed(path, images=crops, maps=np.stack(maps))
+
+
+def keep_crops(path: Path, count: int) -> None:
+    """Leave the first of a file's pictures, as many as a bundle carries."""
+    with np.load(path) as told:
+        images, maps = told["images"][:count], told["maps"][:count]
+    np.savez_compressed(path, images=images, maps=maps)
+
+
+def real_crops(clips: pd.DataFrame, poses: PoseSet, videos: Path, *, count: int, size: int) -> np.ndarray:
+    """Pictures of the people in a dataset's videos, (count, size, size, 3); of drawn ones where it has no videos.
+
+    Args:
+        clips: Clip table.
+        poses: Their skeletons, which say where somebody is.
+        videos: Folder of the videos.
+        count: How many.
+        size: Side in pixels.
+    """
+    found: list[np.ndarray] = []
+    if poses.layout == OPENPOSE18:
+        for clip in clips[clips["path"] != ""].itertuples(index=False):
+            if len(found) >= count:
+                break
+            found += _crops_of(clip, poses, videos, size)
+    found += list(_drawn_crops(count - len(found), size))
+    return np.stack(found[:count])
+
+
+def _crops_of(clip: object, poses: PoseSet, videos: Path, size: int) -> list[np.ndarray]:
+    seen = poses.clip(clip.clip_id)  # type: ignore[attr-defined]
+    if not len(seen.joints):
+        return []
+    person = seen.joints[0]
+    chosen = set(np.linspace(0, len(person) - 1, CROPS_OF_A_CLIP).round().astype(int).tolist())
+    start, fps = clip.start_frame, clip.fps  # type: ignore[attr-defined]
+    numbers = {start + round(index * fps / seen.fps): index for index in chosen if (person[index, :, 2] > 0).any()}
+    crops, last = [], max(numbers, default=-1)
+    try:
+        for number, frame in enumerate(read_frames(videos / clip.path)):  # type: ignore[attr-defined]
+            if number in numbers:
+                crops.append(cut_square(frame, square_around(person[numbers[number]]), size=size).image)
+            if number >= last:
+                break
+    except VideoError:
+        return crops
+    return crops
+
+
+def drawn_scenes(scenes: int, *, frames: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Films of drawn people, (T, H, W, 3), with their true joints (T, 18, 3)."""
+    actions = ("Waving", "Walking", "Squatting", "Jumping", "Running", "Punching")
+    for number in range(scenes):
+        performer = Performer(actions[number % len(actions)], heading=HEADINGS[number % len(HEADINGS)])
+        film, joints = render_scene([performer], seed=number, frames=frames)
+        yield film, joints[0]
+
+
+def _drawn_crops(count: int, size: int) -> Iterator[np.ndarray]:
+    while count > 0:
+        for film, joints in drawn_scenes(count, frames=CROPS_OF_A_CLIP):
+            for frame, person in zip(film, joints, strict=True):
+                if count > 0:
+                    count -= 1
+                    yield cut_square(frame, square_around(person), size=size).image

@@ -1,0 +1,148 @@
+"""The workspace's devices: their bundles, what they measured, and where they stand. Commands of `pan edge` and the stage latency use it."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pan_core.config import PARAMS_FILE, Params, load_params
+from pan_core.edge.bundle import write_bundle
+from pan_core.edge.result import read_result, write_result
+from pan_core.edge.roofline import Fit, count_layers, fit, predict_ms
+from pan_core.edge.standing import Standing, measured, predicted, require_result, unknown
+from pan_core.edge.targets import HOST, Target, read_targets, target_by_name
+from pan_core.errors import ConfigError, DataError
+from pan_core.files import read_json
+from pan_core.pose.extraction import ExtractionSettings
+from pan_core.pose.maps import INPUT_NAME, stage_output
+from pan_core.pose.onnx_cut import cut_after
+from pan_core.stages import paths
+from pan_core.stages.runner import result_of
+
+SEARCH_SHAPE = (1, 3, 368, 432)
+HALF, SINGLE = 2, 4
+"""Bytes of a number."""
+
+
+def exported_targets() -> list[str]:
+    """Targets for which the last run exported.
+
+    Raises:
+        DataError: Where it did for none.
+    """
+    found = [name for name in read_targets() if (paths.exported_for(name) / "gates.json").is_file()]
+    if not found:
+        raise DataError(f"{paths.EXPORTED}: nothing was exported for any target; run `dvc repro export`")
+    return found
+
+
+def bundle_target(name: str, folder: Path) -> dict:
+    """Write the bundle of a target; returns its manifest.
+
+    Raises:
+        DataError: Where the target is unknown or was not exported.
+    """
+    from pan_core.stages.export import pose_tolerance
+
+    target, params = target_by_name(name), load_params()
+    result = result_of("export") if paths.result("export").is_file() else {}
+    if f"{name}_structure" not in result:
+        raise DataError(
+            f"{name}: nothing was exported for it; add it to export.targets in params.yaml and run `dvc repro export`"
+        )
+    return write_bundle(
+        folder, target, exported=paths.exported_for(name), reference=paths.REFERENCE, settings=asdict(_settings(params)),
+        tolerances={"step": params.export.tolerance, "pose": pose_tolerance(target)},
+        recogniser=f"pan-{params.dataset}, online, {result['online_sha256'][:12]}",
+        mlflow_run_id=result["mlflow_run_id"],
+    )  # fmt: skip
+
+
+def take_result(path: Path) -> tuple[dict[str, Any], Standing, Path]:
+    """Keep a measurement that a device wrote, where it counts for the networks of this workspace.
+
+    Returns:
+        The measurement, where its target stands by it, and the file in which it is kept.
+
+    Raises:
+        DataError: Where it was changed, or says nothing of the target's speed with these networks.
+    """
+    result = read_result(path)
+    target = target_by_name(result["target"])
+    require_result(result, target, _gates(target), _description()["labels"])
+    kept = paths.measured_on(target.name)
+    write_result(kept, result)
+    return result, measured(result, target), kept
+
+
+def standings(params: Params) -> dict[str, Standing]:
+    """Where each exported target but the host stands, by what was measured there or else by a prediction.
+
+    Raises:
+        ConfigError: Where a target must keep its budget for which nothing is exported.
+    """
+    if missing := [name for name in params.latency.required if name not in params.export.targets or name == HOST]:
+        raise ConfigError(
+            str(PARAMS_FILE),
+            [f"latency.required: expected devices that are in export.targets too, but got {', '.join(missing)}"],
+        )
+    return {name: _standing(params, target_by_name(name)) for name in params.export.targets if name != HOST}
+
+
+def predictions(params: Params) -> dict[str, dict[str, float]]:
+    """Predicted milliseconds of each target with known peaks: "crop", "search", "step", and "frame" and "fps" of one person."""
+    return {name: _predicted(params, target, fit()) for name, target in read_targets().items() if target.peaks}
+
+
+def _standing(params: Params, target: Target) -> Standing:
+    path, why = paths.measured_on(target.name), "not measured"
+    if path.is_file():
+        try:
+            result = read_result(path)
+            require_result(result, target, _gates(target), _description()["labels"])
+            return measured(result, target)
+        except DataError as error:
+            why = str(error)
+    if target.peaks is None:
+        return unknown(target, why)
+    fitted = fit()
+    fps = _predicted(params, target, fitted)["fps"]
+    return predicted(fps, fitted.factor, target, accepted=params.latency.evidence == "measured or predicted", why=why)
+
+
+def _predicted(params: Params, target: Target, fitted: Fit) -> dict[str, float]:
+    assert target.peaks is not None
+    settings, peaks = _settings(params), target.peaks
+    pose = cut_after(paths.EXPORTED / "pose.onnx", [stage_output(settings.stages)])
+    step = (paths.EXPORTED / "step.onnx").read_bytes()
+
+    def time(model: bytes, shapes: dict[str, Any], size: int) -> float:
+        return predict_ms(count_layers(model, shapes), peaks, number_bytes=size, share=fitted.share)
+
+    half = HALF if target.precision == "fp16" else SINGLE
+    shapes = {name: (1, *shape) for name, shape in _description()["shapes"].items()}
+    parts = {
+        "crop": time(pose, {INPUT_NAME: (1, 3, settings.crop_size, settings.crop_size)}, half),
+        "search": time(pose, {INPUT_NAME: SEARCH_SHAPE}, half),
+        "step": time(step, shapes, SINGLE),
+    }
+    # At best: nobody is lost, and optical flow, which is not counted, always holds between two looks.
+    frame = parts["crop"] / settings.look_every + parts["search"] / settings.search_every + parts["step"]
+    return parts | {"frame": frame, "fps": 1000 / frame}
+
+
+def _settings(params: Params) -> ExtractionSettings:
+    """How people are found, as the recogniser learnt them."""
+    return ExtractionSettings(**_description().get("preprocessing", {}).get("pose", params.pose.extraction()))
+
+
+def _description() -> dict[str, Any]:
+    return read_json(paths.EXPORTED / "step.json")
+
+
+def _gates(target: Target) -> dict[str, Any]:
+    path = paths.exported_for(target.name) / "gates.json"
+    if not path.is_file():
+        raise DataError(
+            f"{target.name}: nothing was exported for it; add it to export.targets in params.yaml and run `dvc repro export`"
+        )
+    return read_json(path)

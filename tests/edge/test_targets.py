@@ -1,0 +1,42 @@
+"""Targets are read whole or refused with every fault."""
+
+import pytest
+
+from pan_core.edge.targets import read_targets, target_by_name
+from pan_core.errors import ConfigError, DataError
+
+
+def test_the_projects_own_targets():
+    targets = read_targets()
+    assert {"jetson-nano", "raspberry-pi-4", "raspberry-pi-5", "host"} <= set(targets)
+    nano = targets["jetson-nano"]
+    assert (nano.runtime, nano.precision, nano.opset, nano.budget.fps) == ("tensorrt", "fp16", 13, 20)
+    assert [targets[name].budget.fps for name in ("raspberry-pi-5", "raspberry-pi-4")] == [25, 10]
+
+
+def test_every_fault_is_told_at_once(tmp_path):
+    path = tmp_path / "targets.yaml"
+    path.write_text(
+        "a: {runtime: tensorrt, precision: fp16, opset: 17, memory_mb: 1}\n"
+        "b: {runtime: tflite, precision: fp32, memory_mb: 1}\n"
+        "c: {runtime: ncnn, precision: fp16, memory_mb: 1, budget: {fps: -1, step_ms: 1}, colour: red}\n"
+    )
+    with pytest.raises(ConfigError) as raised:
+        read_targets(path)
+    message = str(raised.value)
+    assert "TensorRT 8.2 reads opset 13 at most" in message
+    assert "b.runtime" in message
+    assert "c.budget.fps" in message
+    assert "c.colour" in message
+
+
+def test_a_name_that_is_nearly_right():
+    with pytest.raises(DataError, match="did you mean 'raspberry-pi-5'"):
+        target_by_name("raspberry-pi5")
+
+
+def test_no_mapping(tmp_path):
+    path = tmp_path / "targets.yaml"
+    path.write_text("- host\n")
+    with pytest.raises(ConfigError, match="expected a mapping"):
+        read_targets(path)
