@@ -11,10 +11,10 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test chaos lint serve ui lock clean
+.PHONY: help setup run test chaos lint serve ui edge-emulate lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 15
 
 setup: $(READY) ## make .venv from requirements.lock
 
@@ -48,6 +48,9 @@ serve: $(READY) ## serve the Prefect deployments; SOURCE=s3://bucket/prefix brin
 
 ui: $(READY) ## open the MLflow UI on port 5000
 	pan ui --port 5000
+
+edge-emulate: $(READY) ## let the Pis' bundles check themselves on ARM code by QEMU (Debian, qemu-user-static)
+	pan edge emulate $(if $(TARGET),--target $(TARGET))
 
 lock: ## pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --upgrade --no-header --no-annotate \

@@ -77,6 +77,25 @@ def import_result(result: Annotated[Path, typer.Argument(help="What `pan-edge be
 
 
 @app.command()
+def emulate(
+    target: Annotated[
+        str | None, typer.Option(help="A target whose processor can be imitated; all of them where left out.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the bundles.")] = Path("dist"),
+) -> None:
+    """Let a bundle check itself on ARM code, by QEMU: whether its answers are right, nothing about speed."""
+    from pan_core.edge.emulation import check_emulated
+    from pan_core.edge.targets import read_targets, target_by_name
+    from pan_core.stages import paths
+    from pan_core.stages.devices import bundle_target, exported_targets
+
+    able = [name for name in exported_targets() if read_targets()[name].emulate]
+    for name in [target] if target else able:
+        bundle_target(name, out / name)
+        typer.echo(check_emulated(out / name, target_by_name(name), paths.cache() / "emulation", say=typer.echo))
+
+
+@app.command()
 def predict() -> None:
     """Show what a roofline predicts for every device, and how far such predictions were off elsewhere."""
     from pan_core.config import load_params

@@ -107,8 +107,11 @@ def _bench(asked: argparse.Namespace) -> int:
 
 def _check(asked: argparse.Namespace) -> int:
     from pan_core.edge.bundled import open_bundle
+    from pan_core.edge.device import emulated
 
     found = open_bundle(asked.bundle, any_device=asked.any_device).check()
+    if emulated():
+        print("on an imitated processor: answers count, time does not")
     print(
         f"step: differs from torch by {found.step_difference:.1e} on {found.steps} frames of {len(found.streams)} streams\n"
         f"pose: differs from torch by {found.pose_difference:.1e} on {found.crops} pictures\n"

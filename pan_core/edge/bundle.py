@@ -18,7 +18,8 @@ from pan_core.files import atomic_path, read_json, sha256_of, write_json
 from pan_core.session import SUFFIXES
 from pan_core.viewer.annotate import write_video
 
-ENTRIES = ("pan_core.edge.app",)
+ENTRIES = ("pan_core.edge.app", "pan_core.tensorrt_worker")
+"""Modules that are run; the second one by another interpreter."""
 HOST_ONLY = (
     "pan_core.model.store", "pan_core.pose.onnx_cut", "pan_core.recognition.torch_network", "pan_core.registry",
     "pan_core.stages",
@@ -122,7 +123,7 @@ def _manifest(folder: Path, target: Target) -> dict:
     description = read_json(step.with_suffix(".json"))
     return {
         "format": FORMAT,
-        "target": target.model_dump(mode="json", exclude={"peaks"}),
+        "target": target.model_dump(mode="json", exclude={"peaks", "emulate"}),
         **{name: description[name] for name in ("labels", "actions", "layout", "rate")},
         "models": {name: f"models/{name}{SUFFIXES[target.runtime]}" for name in ("step", "pose")},
         "versions": {

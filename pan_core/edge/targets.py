@@ -60,6 +60,7 @@ class Target(_Part):
         memory_mb: Most memory that may be taken.
         budget: What it must keep up with; None where nothing is asked.
         peaks: For predictions; None where nothing is predicted.
+        emulate: QEMU's name of its processor, for `pan edge emulate`; empty where it cannot be imitated.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Target(_Part):
     memory_mb: Positive
     budget: Budget | None = None
     peaks: Peaks | None = None
+    emulate: str = ""
 
     @model_validator(mode="after")
     def _runtime_can_do_it(self) -> "Target":

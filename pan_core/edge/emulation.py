@@ -1,0 +1,108 @@
+"""A Pi's bundle on ARM code without a Pi: Debian's arm64 Python, unpacked and not installed, under QEMU's user mode.
+
+It shows that the networks answer there as they should, with the kernels that ncnn and OpenCV have for ARM. It says nothing of speed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pan_core.edge.device import EMULATED_VARIABLE
+from pan_core.edge.manifest import Manifest
+from pan_core.edge.targets import Target
+from pan_core.errors import DataError, PanError
+from pan_core.files import atomic_path
+
+QEMU = "qemu-aarch64-static"
+TOOLS = {QEMU: "qemu-user-static", "apt-get": "apt", "dpkg-deb": "dpkg"}
+"""Programs, and the Debian packages that have them."""
+
+PACKAGES = (
+    "python3.11", "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "libc6", "libgcc-s1", "libstdc++6",
+    "libgomp1", "zlib1g", "libexpat1", "libssl3", "libffi8", "libbz2-1.0", "liblzma5", "libsqlite3-0", "libuuid1", "libcrypt1",
+)  # fmt: skip
+PLATFORM = "aarch64-manylinux_2_36"
+# Newer releases of ONNX Runtime end at import under the QEMU of Debian 12.
+WHEELS = ("numpy==2.4.6", "ncnn==1.0.20261020", "opencv-python-headless==5.0.0.93", "onnxruntime==1.20.1")
+
+
+def check_emulated(bundle: Path, target: Target, cache: Path, *, say: Callable[[str], None]) -> str:
+    """Let a bundle check itself on an imitated processor; returns what it says.
+
+    Args:
+        bundle: Folder of the bundle.
+        target: Its target, which names the processor.
+        cache: Folder in which Python and packages for ARM are kept.
+        say: Told what is going on.
+
+    Raises:
+        DataError: Where the target has no processor that can be imitated.
+        PanError: Where a program is missing, packages cannot be had, or the check fails.
+    """
+    if not target.emulate:
+        raise DataError(
+            f"{target.name}: no processor to imitate; name one as `emulate` in edge/targets.yaml, such as cortex-a72"
+        )
+    if missing := [f"{name} (package {package})" for name, package in TOOLS.items() if not shutil.which(name)]:
+        raise PanError(f"emulation needs {', '.join(missing)}; on Debian 12: apt-get install qemu-user-static")
+    Manifest.read(bundle)
+    root, site = cache / "root", cache / "site"
+    if not root.is_dir():
+        say("unpacking Python for ARM from Debian's packages")
+        _unpack(root)
+    if not site.is_dir():
+        say("fetching packages for ARM")
+        _install(site)
+    say(f"{bundle} on an imitated {target.emulate}; this takes minutes")
+    python = root / "usr/bin/python3.11"
+    environment = {
+        "PATH": os.environ.get("PATH", ""), "PYTHONPATH": f"{bundle.absolute()}:{site.absolute()}", EMULATED_VARIABLE: "1",
+        "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    return _run(
+        [QEMU, "-cpu", target.emulate, "-L", str(root), str(python), "-P", "-m", "pan_core.edge.app", "check"],
+        env=environment,
+    )
+
+
+def _unpack(root: Path) -> None:
+    """Debian's packages for ARM with their own lists, so that those of this machine stay as they are."""
+    with atomic_path(root) as partial:
+        state = partial.parent / "apt"
+        for folder in ("lists/partial", "cache/archives/partial", "debs"):
+            (state / folder).mkdir(parents=True)
+        options = {
+            "APT::Architecture": "arm64", "APT::Architectures": "arm64", "Dir::State::lists": state / "lists",
+            "Dir::State::status": "/dev/null", "Dir::Cache": state / "cache", "APT::Sandbox::User": "root",
+        }  # fmt: skip
+        apt = ["apt-get", "-qq", *(part for name, value in options.items() for part in ("-o", f"{name}={value}"))]
+        _run([*apt, "update"])
+        _run([*apt, "download", *PACKAGES], cwd=state / "debs")
+        partial.mkdir()
+        for package in sorted((state / "debs").glob("*.deb")):
+            _run(["dpkg-deb", "-x", str(package), str(partial)])
+
+
+def _install(site: Path) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    program = str(uv) if uv.is_file() else "uv"
+    with atomic_path(site) as partial:
+        _run(
+            [program, "pip", "install", "--quiet", "--python-platform", PLATFORM, "--python-version", "3.11", "--only-binary", ":all:",
+             "--target", str(partial), *WHEELS]
+        )  # fmt: skip
+
+
+def _run(command: Sequence[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+    try:
+        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise PanError(f"{command[0]}: not installed") from None
+    if done.returncode:
+        raise PanError(
+            f"`{' '.join(command[:3])} ...` failed with status {done.returncode}: {(done.stderr or done.stdout).strip()[-1500:]}"
+        )
+    return done.stdout
