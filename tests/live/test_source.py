@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from cameras import jpeg, mjpeg, require_rtsp, start_rtsp
+from cameras import free_port, jpeg, mjpeg, require_rtsp, start_rtsp
 
 from pan_core.errors import DataError
 from pan_core.live.address import Kind, masked, read_address
@@ -44,13 +43,6 @@ def numbered(tmp_path: Path) -> Path:
     """A video of 12 frames at 25 fps, each brighter than the one before."""
     frames = [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(12)]
     return write_video(tmp_path / "numbered.mp4", frames, fps=25)
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @pytest.fixture(autouse=True)
@@ -129,8 +121,9 @@ def test_a_file_that_is_no_video_ends_with_the_reason(tmp_path: Path) -> None:
     assert "no video stream in this file" in source.reason
 
 
-def test_rtsp_that_breaks_off_changes_its_size_and_stalls_comes_back(port: int) -> None:
+def test_rtsp_that_breaks_off_changes_its_size_and_stalls_comes_back() -> None:
     require_rtsp()
+    port = free_port()
     told: list[tuple[State, str]] = []
     server = start_rtsp(port, 320, 240, "me", PASSWORD)
     try:
