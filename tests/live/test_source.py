@@ -12,7 +12,7 @@ import pytest
 from cameras import free_port, jpeg, mjpeg, require_rtsp, start_rtsp
 
 from pan_core.errors import DataError
-from pan_core.live.address import Kind, masked, read_address
+from pan_core.live.address import Kind, read_address
 from pan_core.live.source import Frame, Source, State
 from pan_core.video import read_frames
 from pan_core.viewer.annotate import write_video
@@ -58,7 +58,7 @@ def nothing_left() -> Iterator[None]:
     [
         ("0", Kind.CAMERA, "camera 0"),
         ("/dev/video2", Kind.CAMERA, "/dev/video2"),
-        ("rtsp://me:a:b@c@host:554/x?id=1", Kind.STREAM, "rtsp://***@host:554/x?id=1"),
+        ("rtsp://me:a:b@c@host:554/x?id=1", Kind.STREAM, "rtsp://me:***@host:554/x?id=1"),
         ("http://host/x?user=me&Password=y&z=1", Kind.STREAM, "http://host/x?user=me&Password=***&z=1"),
     ],
 )
@@ -80,7 +80,6 @@ def test_a_password_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatc
     address = read_address("rtsp://${PAN_CAMERA_LOGIN}@host/live")
     assert address.target == f"rtsp://me:{PASSWORD}@host/live"
     assert PASSWORD not in address.name
-    assert masked(f"cannot open {address.target} at all") == "cannot open rtsp://***@host/live at all"
 
 
 def test_a_file_gives_every_frame_in_order(numbered: Path) -> None:
