@@ -1,6 +1,7 @@
 """Cameras on loopback for tests: RTSP by GStreamer's own server, and MJPEG over HTTP."""
 
 import itertools
+import socket
 import subprocess
 import threading
 from collections.abc import Iterable, Iterator
@@ -42,7 +43,7 @@ def start_rtsp(port: int, *arguments: object) -> "subprocess.Popen[bytes]":
 
 
 @contextmanager
-def mjpeg(chunks: Iterable[bytes], *, pause: float = 0.02) -> Iterator[str]:
+def mjpeg(chunks: Iterable[bytes], *, pause: float = 0.02, port: int = 0) -> Iterator[str]:
     """Address of a server that sends these chunks again and again, each as one part of an endless answer."""
     parts, stop = list(chunks), threading.Event()
 
@@ -63,9 +64,9 @@ def mjpeg(chunks: Iterable[bytes], *, pause: float = 0.02) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/camera.mjpg"
@@ -73,6 +74,12 @@ def mjpeg(chunks: Iterable[bytes], *, pause: float = 0.02) -> Iterator[str]:
         stop.set()
         server.shutdown()
         server.server_close()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def jpeg(width: int, height: int, grey: int) -> bytes:

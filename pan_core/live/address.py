@@ -7,13 +7,10 @@ from enum import Enum
 from pathlib import Path
 
 from pan_core.errors import DataError
+from pan_core.secrets import masked
 from pan_core.video import VIDEO_SUFFIXES
 
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://")
-_LOGIN = re.compile(r"(?<=://)[^/?#]*@")
-_SECRET = re.compile(
-    r"(?i)([?&;](?:pass(?:word|wd)?|pwd|token|access_token|auth|secret|(?:api_?)?key|sig(?:nature)?)=)[^&;#]*"
-)
 _NAMED = re.compile(r"([\w -]{1,40})=(.+)")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -85,11 +82,6 @@ def read_address(text: str) -> Address:
 def videos_in(folder: Path) -> list[Path]:
     """Video files of a folder, by name."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
-
-
-def masked(text: str) -> str:
-    """A text in which logins and secrets in addresses are replaced by stars."""
-    return _SECRET.sub(r"\1***", _LOGIN.sub("***@", text))
 
 
 def with_variables(text: str) -> str:

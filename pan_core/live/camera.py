@@ -19,6 +19,8 @@ POLL_S = 0.5
 # What an event's replay shows before its start, and at most in all.
 REPLAY_BEFORE_S, REPLAY_LONGEST_S = 0.5, 15.0
 KEPT_EVENTS = 100
+# Times of events are rounded to milliseconds.
+ROUNDED_S = 1e-3
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,9 @@ class Camera:
             for one in watched.people
             if one.person == event.person
             and watched.frame.part == event.part
-            and -REPLAY_BEFORE_S <= watched.frame.position - event.start_s <= (event.end_s or 0) - event.start_s
+            and -REPLAY_BEFORE_S
+            <= watched.frame.position - event.start_s
+            <= (event.end_s or 0) - event.start_s + ROUNDED_S
         ]
         layout = newest.by.network.layout
         height, width = newest.frame.picture.shape[:2]

@@ -197,6 +197,7 @@ def listen(host: str, port: int) -> socket.socket:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((host, port))
+        opened.listen()
     except OSError as error:
         opened.close()
         raise PanError(
@@ -205,9 +206,13 @@ def listen(host: str, port: int) -> socket.socket:
     return opened
 
 
-def run(app: Access, port: socket.socket) -> None:
-    """Serve until Ctrl+C; who still looks is let go at once."""
-    config = uvicorn.Config(
+def configuration(app: Access) -> uvicorn.Config:
+    """Of the server; who still looks when it ends is let go at once, and addresses with tokens are never logged."""
+    return uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, ws="websockets-sansio"
     )
-    uvicorn.Server(config).run(sockets=[port])
+
+
+def run(app: Access, port: socket.socket) -> None:
+    """Serve until Ctrl+C."""
+    uvicorn.Server(configuration(app)).run(sockets=[port])

@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pan_core.errors import DataError, PanError
 from pan_core.files import write_json
-from pan_core.live.address import masked
 from pan_core.live.events import Event
+from pan_core.secrets import masked
 
 logger = logging.getLogger(__name__)
 

@@ -22,8 +22,9 @@ from typing import IO
 import numpy as np
 
 import pan_core
-from pan_core.live.address import Address, masked, read_address
+from pan_core.live.address import Address, read_address
 from pan_core.live.decoder import END, FAULT, FRAME, HEADER, PART
+from pan_core.secrets import masked
 
 STALL_S = 8.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0

@@ -113,7 +113,7 @@ class Watcher:
         have, want = self._by.extractor.layout, self._by.network.layout
         found = {person: convert(pose, have, want) for person, pose in self._tracker.update(picture)}
         now = {person: pose for person, pose in found.items() if (pose[:, 2] > 0).any()}
-        forgotten = math.ceil(FORGET_SECONDS * self._pose_fps)
+        forgotten = math.floor(FORGET_SECONDS * self._pose_fps) + 1
         if steps > forgotten:
             self._before, steps = {}, forgotten + 1
         both = self._before.keys() & now.keys()

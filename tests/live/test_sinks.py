@@ -79,7 +79,7 @@ def test_files_that_cannot_be_are_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="choose another file"):
         JsonLines(tmp_path / "file" / "events.jsonl")
-    with pytest.raises(PanError, match=r"ftp://\*\*\*@host") as caught:
+    with pytest.raises(PanError, match=r"ftp://me:\*\*\*@host") as caught:
         Webhook("ftp://me:s3cr3t@host", tmp_path)
     assert "s3cr3t" not in str(caught.value)
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from cameras import jpeg, mjpeg, require_rtsp, start_rtsp
+from cameras import free_port, jpeg, mjpeg, require_rtsp, start_rtsp
 
 from pan_core.errors import DataError
-from pan_core.live.address import Kind, masked, read_address
+from pan_core.live.address import Kind, read_address
 from pan_core.live.source import Frame, Source, State
 from pan_core.video import read_frames
 from pan_core.viewer.annotate import write_video
@@ -46,13 +45,6 @@ def numbered(tmp_path: Path) -> Path:
     return write_video(tmp_path / "numbered.mp4", frames, fps=25)
 
 
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """No decoder outlives its source."""
@@ -66,7 +58,7 @@ def nothing_left() -> Iterator[None]:
     [
         ("0", Kind.CAMERA, "camera 0"),
         ("/dev/video2", Kind.CAMERA, "/dev/video2"),
-        ("rtsp://me:a:b@c@host:554/x?id=1", Kind.STREAM, "rtsp://***@host:554/x?id=1"),
+        ("rtsp://me:a:b@c@host:554/x?id=1", Kind.STREAM, "rtsp://me:***@host:554/x?id=1"),
         ("http://host/x?user=me&Password=y&z=1", Kind.STREAM, "http://host/x?user=me&Password=***&z=1"),
     ],
 )
@@ -88,7 +80,6 @@ def test_a_password_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatc
     address = read_address("rtsp://${PAN_CAMERA_LOGIN}@host/live")
     assert address.target == f"rtsp://me:{PASSWORD}@host/live"
     assert PASSWORD not in address.name
-    assert masked(f"cannot open {address.target} at all") == "cannot open rtsp://***@host/live at all"
 
 
 def test_a_file_gives_every_frame_in_order(numbered: Path) -> None:
@@ -129,8 +120,9 @@ def test_a_file_that_is_no_video_ends_with_the_reason(tmp_path: Path) -> None:
     assert "no video stream in this file" in source.reason
 
 
-def test_rtsp_that_breaks_off_changes_its_size_and_stalls_comes_back(port: int) -> None:
+def test_rtsp_that_breaks_off_changes_its_size_and_stalls_comes_back() -> None:
     require_rtsp()
+    port = free_port()
     told: list[tuple[State, str]] = []
     server = start_rtsp(port, 320, 240, "me", PASSWORD)
     try:

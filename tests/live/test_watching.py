@@ -1,0 +1,181 @@
+"""People of a live source, with a scripted tracker in the place of the pose network."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scripted_people import ScriptedExtractor, make_video, person, waving_network
+
+from pan_core.errors import VideoError
+from pan_core.live import watching
+from pan_core.live.camera import Camera, watch
+from pan_core.live.events import Rule
+from pan_core.live.picture import Scene, as_jpeg, draw
+from pan_core.live.source import Frame, Source
+from pan_core.live.switching import Champion
+from pan_core.live.watching import Watcher, strip_of
+from pan_core.model.features import feature_count
+from pan_core.model.pan import PAN, PanSettings
+from pan_core.model.store import LoadedModel
+from pan_core.recognition.stream import StreamRecogniser
+from pan_core.recognition.torch_network import TorchNetwork
+from pan_core.recognizer import Recognizer
+from pan_core.skeletons import OPENPOSE18
+
+EVEN = np.full((240, 320, 3), 90, np.uint8)
+
+
+@pytest.fixture(scope="module")
+def wandering() -> TorchNetwork:
+    """An untrained network whose answers differ from frame to frame."""
+    torch.manual_seed(5)
+    settings = PanSettings(
+        graph_channels=(4,), pooled_channels=2, frame_channels=8, hidden=8, joint_units=4, pose_units=4
+    )
+    network = PAN(
+        adjacency=OPENPOSE18.adjacency(), features=feature_count(OPENPOSE18), classes=3, actions=2, settings=settings
+    ).eval()
+    with torch.no_grad():
+        for head in (network.class_head, network.action_head):
+            head.weight.mul_(50)
+    return TorchNetwork(LoadedModel(network, ("a", "b", "c"), ("x", "y"), OPENPOSE18, "online", 32, 15.0, {}))
+
+
+def frame(number: int, fps: float, *, part: str = "1", picture: np.ndarray = EVEN) -> Frame:
+    return Frame(number, time.monotonic(), number / fps, fps, part, picture)
+
+
+def watcher(network: TorchNetwork, script) -> Watcher:  # type: ignore[no-untyped-def]
+    recognizer = Recognizer(network, ScriptedExtractor(script), "test")  # type: ignore[arg-type]
+    return Watcher(lambda: recognizer)
+
+
+def test_every_frame_gives_what_the_stream_recogniser_gives(wandering: TorchNetwork) -> None:
+    """At 30 frames a second every second one is looked at."""
+    poses = [person(100 + 3 * k) for k in range(20)]
+    here, stream = watcher(wandering, lambda k: [(0, poses[k])]), StreamRecogniser(wandering, pose_fps=15)
+    for number in range(40):
+        watched = here.update(frame(number, 30))
+        assert watched.looked == (number % 2 == 0)
+        if watched.looked:
+            (expected,) = stream.update([(0, poses[number // 2])])
+        np.testing.assert_array_equal(watched.people[0].probabilities, expected.probabilities)
+
+
+def test_dropped_frames_are_bridged_by_poses_between(wandering: TorchNetwork) -> None:
+    """Somebody who moves evenly: what was dropped lies on the line between the neighbours."""
+    looks = iter([0, 1, 2, 6, 7, 12, 13])
+    here = watcher(wandering, lambda k: [(0, person(100 + 3 * next(looks)))])
+    for number in (0, 1, 2, 6, 7, 12, 13):
+        watched = here.update(frame(number, 15))
+    stream = StreamRecogniser(wandering, pose_fps=15)
+    for number in range(14):
+        (expected,) = stream.update([(0, person(100 + 3 * number))])
+    np.testing.assert_allclose(watched.people[0].probabilities, expected.probabilities, atol=1e-4)
+
+
+def test_a_long_gap_and_another_connection_begin_anew(wandering: TorchNetwork) -> None:
+    (fresh,) = StreamRecogniser(wandering, pose_fps=15).update([(0, person(100))])
+    for later in (frame(600, 15), frame(0, 15, part="2")):
+        here = watcher(wandering, lambda k: [(0, person(100))])
+        for number in range(8):
+            before = here.update(frame(number, 15))
+        after = here.update(later)
+        np.testing.assert_allclose(after.people[0].probabilities, fresh.probabilities, atol=1e-6)
+        assert not np.allclose(before.people[0].probabilities, fresh.probabilities, atol=1e-3)
+
+
+def test_numbers_of_people_are_never_given_twice(wandering: TorchNetwork) -> None:
+    here = watcher(wandering, lambda k: [(0, person(100)), (3, person(200))])
+    seen = [{one.person for one in here.update(frame(0, 15, part=part)).people} for part in ("1", "2", "3")]
+    assert len(set.union(*seen)) == 6
+
+
+def test_the_strip_is_pose_attention() -> None:
+    """Shares of a softmax over the scores 1, 3, 2, as each frame came."""
+    powers = np.exp([1.0, 3.0, 2.0])
+    shares = [powers[k] / powers[: k + 1].sum() for k in range(3)]
+    np.testing.assert_allclose(strip_of(shares), powers / powers.sum())
+
+
+def test_what_is_remembered_does_not_grow(wandering: TorchNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody new at each of 50 frames; who is gone is forgotten after 2 s, which are 30 frames."""
+    monkeypatch.setattr(watching, "MOST_STRIPS", 10)
+    here = watcher(wandering, lambda k: [(k, person(100))])
+    for number in range(50):
+        watched = here.update(frame(number, 15))
+    assert [one.person for one in watched.people] == [49]
+    assert (len(here._shares), len(here._stream._people)) == (10, 31)
+
+
+def test_no_pixel_of_the_scene_is_drawn_where_none_may_be(wandering: TorchNetwork) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2, 240, 320, 3)).astype(np.uint8)
+    pictures = {}
+    for scene in Scene:
+        moments = [
+            watcher(wandering, lambda k: [(0, person(100))]).update(frame(0, 15, picture=picture)) for picture in noise
+        ]
+        pictures[scene] = [draw(moment, scene) for moment in moments]
+        assert as_jpeg(pictures[scene][0])[:2] == b"\xff\xd8"
+    np.testing.assert_array_equal(*pictures[Scene.NONE])
+    # Of two scenes of noise a blurred picture keeps 20 x 15 means, which differ little; the noise itself by 85.
+    difference = {scene: np.abs(np.subtract(*[p.astype(int) for p in pair])).mean() for scene, pair in pictures.items()}
+    assert difference[Scene.FULL] > 70
+    assert difference[Scene.BLUR] < 8
+
+
+def test_a_file_is_watched_to_its_end_and_its_events_are_told(tmp_path: Path) -> None:
+    """Somebody waves from second 1 to 3 of a video of 4 s."""
+    video = make_video(tmp_path / "walk.avi", frames=60, fps=15)
+    script = lambda k: [(0, person(100))] if 15 <= k < 45 else []  # noqa: E731
+    recognizer = Recognizer(waving_network(), ScriptedExtractor(script), "test")  # type: ignore[arg-type]
+    with Source(str(video), every_frame=True) as source:
+        moments = list(watch(source, lambda: recognizer, rules={"Wave": Rule()}))
+    assert sum(moment.watched is not None for moment in moments) == 60
+    (over,) = [event for moment in moments for event in moment.events if event.end_s is not None]
+    assert (over.label, over.part, over.start) == ("Wave", "walk.avi", "")
+    assert (over.start_s, over.end_s) == (pytest.approx(1.0, abs=1e-3), pytest.approx(44 / 15, abs=1e-3))
+
+
+def test_a_camera_keeps_skeletons_of_its_events_and_says_why_it_fails(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "walk.avi", frames=30, fps=15)
+    recognizer = Recognizer(waving_network(), ScriptedExtractor(lambda k: [(0, person(100))]), "test")  # type: ignore[arg-type]
+    with Camera(Source(str(video), every_frame=True), lambda: recognizer, rules={"Wave": Rule()}) as camera:
+        camera._thread.join(timeout=60)
+    (event,) = camera.events.values()
+    replay = camera.replay(event.id)
+    assert replay is not None
+    assert replay.joints.shape == (30, 18, 3)
+    assert replay.size == (320, 240)
+    (tmp_path / "x.mp4").write_bytes(b"no video")
+    with Camera(Source(str(tmp_path / "x.mp4")), lambda: recognizer) as camera:
+        camera._thread.join(timeout=60)
+    assert "no video stream" in camera.fault
+    with pytest.raises(VideoError):
+        list(recognizer.stream(str(tmp_path / "x.mp4")))
+
+
+def test_another_champion_takes_over_between_two_frames(wandering: TorchNetwork) -> None:
+    extractor = ScriptedExtractor(lambda k: [(0, person(100))])
+    first, second = (Recognizer(n, extractor, name) for n, name in ((wandering, "1"), (waving_network(), "2")))  # type: ignore[arg-type]
+    state = {"version": 1, "load": first, "broken": False}
+
+    def version() -> int:
+        if state["broken"]:
+            raise OSError("registry away")
+        return int(state["version"])
+
+    with Champion(version, lambda: state["load"], every_s=0.02) as champion:  # type: ignore[arg-type, return-value]
+        here = Watcher(champion)
+        assert here.update(frame(0, 15)).by.name == "1"
+        state["broken"] = True
+        while not champion.fault:
+            time.sleep(0.01)
+        assert here.update(frame(1, 15)).by.name == "1"
+        state.update(broken=False, load=second, version=2)
+        while champion() is first:
+            time.sleep(0.01)
+        after = here.update(frame(2, 15))
+        assert (after.by.name, after.people[0].caption.label) == ("2", "Wave")
