@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from chaos.servers import mlflow_server, prefect_server, running
-from chaos.workspace import Workspace, differences
+from chaos.workspace import REDUCED, Workspace, differences
 from ruamel.yaml import YAML
 
 from pan_core.stages import STAGES
@@ -118,11 +119,13 @@ def mlflow_away(workspace: Workspace, seconds_away: float, epochs: int) -> Outco
     with running(mlflow_server(folder)) as server:
         address = {"MLFLOW_TRACKING_URI": server.address}
         process = workspace.start(*RUN, environment=address)
-        workspace.wait_for(f"| 2/{epochs}", process)
+        while _epoch(workspace, epochs) < 2:
+            assert process.poll() is None, workspace.printed()
+            time.sleep(0.1)
         server.kill()
         begun = time.monotonic()
         time.sleep(seconds_away)
-        progress = workspace.printed()
+        trained = _epoch(workspace, epochs)
         server.start()
         away = time.monotonic() - begun
         status = process.wait()
@@ -132,9 +135,6 @@ def mlflow_away(workspace: Workspace, seconds_away: float, epochs: int) -> Outco
     workspace.set({"train.epochs": REDUCED["train.epochs"]})
     (workspace.folder / "dvc.lock").write_text(before)
     workspace.must("dvc", "checkout", "--force")
-    trained = max(
-        (int(part.partition("/")[0]) for part in progress.split("| ")[1:] if f"/{epochs}" in part[:8]), default=0
-    )
     left = list((workspace.folder / "mlruns" / "outbox").rglob("message.json"))
     return Outcome(
         f"MLflow server killed in the middle of training, back {away:.0f} s later",
@@ -143,6 +143,11 @@ def mlflow_away(workspace: Workspace, seconds_away: float, epochs: int) -> Outco
         lost + [f"never delivered: {path}" for path in left],
         f"training went on meanwhile (to epoch {trained} of {epochs})",
     )
+
+
+def _epoch(workspace: Workspace, epochs: int) -> int:
+    """How far the training's bar says that it is."""
+    return max((int(found) for found in re.findall(rf"\| (\d+)/{epochs} ", workspace.printed())), default=0)
 
 
 def _not_in_mlflow(workspace: Workspace, address: str) -> list[str]:
