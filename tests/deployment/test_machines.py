@@ -1,0 +1,74 @@
+"""Two stages past one machine, with everything that compose.yaml starts; `python tests/deployment` does all of them."""
+
+import json
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+from chaos.servers import postgresql_programs
+from deployment.machines import Clone, machines, told
+from mlflow import MlflowClient
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "stages"))
+from conftest import make_mirror
+
+STAGES = ("fetch", "split")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """The servers, and two clones: the first has run the stages by Prefect and pushed, the second has pulled."""
+    if postgresql_programs() is None:
+        pytest.skip("PostgreSQL's server is not installed; on Debian: apt-get install postgresql")
+    folder = tmp_path_factory.mktemp("machines")
+    (folder / "servers").mkdir()
+    mirror = make_mirror(folder)
+    with machines(folder / "servers") as running:
+        first = Clone(folder / "first", running.environment, mirror)
+        first.set({"dataset": "penn_action"})
+        first.run(sys.executable, "-m", "flows.pan", *STAGES)
+        first.run("dvc", "push", *STAGES)
+        second = Clone(folder / "second", running.environment, mirror, lock=first.folder / "dvc.lock")
+        second.run("dvc", "pull", *STAGES)
+        yield running, first, second
+
+
+def test_what_one_clone_pushed_another_pulls_and_has_nothing_to_do(shared):
+    _, first, second = shared
+    printed = second.run("dvc", "repro", *STAGES)
+    assert "Running stage" not in printed
+    assert [printed.count(f"Stage '{name}' didn't change, skipping") for name in STAGES] == [1, 1]
+    table = Path("data/clips.parquet")
+    assert (second.folder / table).read_bytes() == (first.folder / table).read_bytes()
+
+
+def test_runs_and_their_artifacts_are_on_the_server(shared):
+    running, first, _ = shared
+    client = MlflowClient(running.environment["MLFLOW_TRACKING_URI"])
+    for stage in STAGES:
+        report = json.loads((first.folder / "reports" / f"{stage}.json").read_text())
+        run = client.get_run(report["mlflow_run_id"])
+        assert run.info.status == "FINISHED"
+        assert [item.path for item in client.list_artifacts(run.info.run_id)] == [f"{stage}.json"]
+    assert not (first.folder / "mlruns" / "mlflow.db").exists()
+    stored = boto3.session.Session().client("s3", endpoint_url=running.environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id="pan", aws_secret_access_key="-", region_name="us-east-1")  # fmt: skip
+    assert {item["Key"].rpartition("/")[2] for item in stored.list_objects_v2(Bucket="mlflow")["Contents"]} >= {
+        "fetch.json"
+    }
+
+
+def test_prefect_has_the_run_in_its_database(shared):
+    import requests
+
+    running = shared[0]
+    runs = requests.post(f"{running.environment['PREFECT_API_URL']}/flow_runs/filter", json={}, timeout=20).json()
+    assert [run["state"]["type"] for run in runs] == ["COMPLETED"]
+    assert not list((running.folder / "prefect").glob("*.db"))
+
+
+def test_no_log_and_no_file_has_a_password_in_it(shared):
+    running, first, second = shared
+    assert told([running.folder, first.folder, second.folder]) == []
+    assert told([first.folder.parent]) == []
