@@ -14,8 +14,11 @@ from pan_core.pose.inference import PoseSession
 class Estimator(Protocol):
     """What the tracker needs; a test may give it true joints."""
 
-    def search(self, frame: np.ndarray, *, turn: int = 0) -> np.ndarray:
-        """People anywhere in a frame, upright after `turn` quarter turns, (N, V, 3) in its pixels."""
+    def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
+        """People anywhere in a frame, upright after `turn` quarter turns, (N, V, 3) in its pixels.
+
+        A search that need not be close may be cheaper and miss small people.
+        """
 
     def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
         """People in each of some squares, (N, V, 3) in the frame's pixels."""
@@ -28,8 +31,10 @@ class PoseEstimator:
         model: Exported pose network.
         stages: Stage whose maps are used on crops.
         search_stages: Stage whose maps are used on whole frames.
-        search_size: Largest width and height of a whole frame.
-        crop_size: Side of a crop, a multiple of 8.
+        search_size: Largest width and height of a whole frame that is searched closely.
+        glance_size: Likewise where it need not be close.
+        crop_size: Longer side of a crop, a multiple of 8.
+        narrowest: Smallest share of it for a crop's shorter side; 1 looks at squares.
         min_joint_score: Lowest confidence of a joint.
         threads: Processor cores.
 
@@ -44,34 +49,37 @@ class PoseEstimator:
         stages: int,
         search_stages: int,
         search_size: tuple[int, int],
+        glance_size: tuple[int, int] | None = None,
         crop_size: int,
         min_joint_score: float,
+        narrowest: float = 1.0,
         threads: int = 1,
     ) -> None:
         self._crops = PoseSession(model, stages=stages, threads=threads)
         same = search_stages == stages
         self._frames = self._crops if same else PoseSession(model, stages=search_stages, threads=threads)
         self._search_size = search_size
+        self._glance_size = glance_size or search_size
         self._crop_size = crop_size
+        self._narrowest = narrowest
         self._grouping = GroupingSettings(min_joint_score=min_joint_score)
 
-    def search(self, frame: np.ndarray, *, turn: int = 0) -> np.ndarray:
+    def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
         """People anywhere in a frame (H, W, 3): (N, V, 3) in its pixels, the most completely seen first.
 
         Args:
             frame: (H, W, 3) uint8, BGR.
             turn: Quarter turns, counter-clockwise, after which the people are upright.
+            closely: Whether to find small people, too.
         """
-        source = shrink_frame(frame, size=self._search_size, turn=turn)
+        source = shrink_frame(frame, size=self._search_size if closely else self._glance_size, turn=turn)
         return self._people(self._frames(source.image[None])[0], source)
 
     def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
         """People in each square of a frame: (N, V, 3) in its pixels, the most completely seen first."""
-        if not squares:
-            return []
-        sources = [cut_square(frame, square, size=self._crop_size) for square in squares]
-        maps = self._crops(np.stack([source.image for source in sources]))
-        return [self._people(part, source) for part, source in zip(maps, sources, strict=True)]
+        size, narrowest = self._crop_size, self._narrowest
+        sources = [cut_square(frame, square, size=size, narrowest=narrowest) for square in squares]
+        return [self._people(self._crops(source.image[None])[0], source) for source in sources]
 
     def _people(self, maps: np.ndarray, source: NetworkInput) -> np.ndarray:
         return source.to_frame(cells_to_pixels(group_people(maps, settings=self._grouping)))
