@@ -79,7 +79,11 @@ class PoseParams(Section):
     stages: Annotated[int, Field(ge=1, le=6)] = 4
     search_stages: Annotated[int, Field(ge=1, le=6)] = 4
     search_every: Positive = 30
-    look_every: Positive = 1
+    look_every: Positive = 2
+    crop_size: Annotated[int, Field(ge=64, multiple_of=8)] = 224
+    narrowest_crop: Annotated[float, Field(gt=0, le=1)] = 0.5
+    glance_size: tuple[Annotated[int, Field(ge=64)], Annotated[int, Field(ge=64)]] = (256, 224)
+    keep_missed: bool = True
     min_joint_score: Annotated[float, Field(gt=0, lt=1)] = 0.05
     min_person_score: Annotated[float, Field(gt=0, lt=1)] = 0.12
     max_people: Positive = 2

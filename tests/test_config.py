@@ -112,7 +112,7 @@ def test_defaults_are_those_of_the_library():
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [({}, (4, 1)), ({"quality": "fast"}, (3, 4)), ({"quality": "best", "look_every": 2}, (6, 2))],
+    [({}, (4, 2)), ({"quality": "fast"}, (4, 4)), ({"quality": "best", "look_every": 2}, (6, 2))],
 )
 def test_a_quality_gives_what_is_left_out(given, expected):
     pose = parse_params({"dataset": "actors", "pose": given}, "here").pose

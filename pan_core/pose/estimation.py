@@ -15,8 +15,11 @@ from pan_core.timing import part
 class Estimator(Protocol):
     """What the tracker needs; a test may give it true joints."""
 
-    def search(self, frame: np.ndarray, *, turn: int = 0) -> np.ndarray:
-        """People anywhere in a frame, upright after `turn` quarter turns, (N, V, 3) in its pixels."""
+    def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
+        """People anywhere in a frame, upright after `turn` quarter turns, (N, V, 3) in its pixels.
+
+        A search that need not be close may be cheaper and miss small people.
+        """
 
     def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
         """People in each of some squares, (N, V, 3) in the frame's pixels."""
@@ -29,8 +32,10 @@ class PoseEstimator:
         model: Exported pose network.
         stages: Stage whose maps are used on crops.
         search_stages: Stage whose maps are used on whole frames.
-        search_size: Largest width and height of a whole frame.
-        crop_size: Side of a crop, a multiple of 8.
+        search_size: Largest width and height of a whole frame that is searched closely.
+        glance_size: Likewise where it need not be close.
+        crop_size: Longer side of a crop, a multiple of 8.
+        narrowest: Smallest share of it for a crop's shorter side; 1 looks at squares.
         min_joint_score: Lowest confidence of a joint.
         threads: Processor cores.
 
@@ -45,36 +50,40 @@ class PoseEstimator:
         stages: int,
         search_stages: int,
         search_size: tuple[int, int],
+        glance_size: tuple[int, int] | None = None,
         crop_size: int,
         min_joint_score: float,
+        narrowest: float = 1.0,
         threads: int = 1,
     ) -> None:
         self._crops = PoseSession(model, stages=stages, threads=threads)
         same = search_stages == stages
         self._frames = self._crops if same else PoseSession(model, stages=search_stages, threads=threads)
         self._search_size = search_size
+        self._glance_size = glance_size or search_size
         self._crop_size = crop_size
+        self._narrowest = narrowest
         self._grouping = GroupingSettings(min_joint_score=min_joint_score)
 
-    def search(self, frame: np.ndarray, *, turn: int = 0) -> np.ndarray:
+    def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
         """People anywhere in a frame (H, W, 3): (N, V, 3) in its pixels, the most completely seen first.
 
         Args:
             frame: (H, W, 3) uint8, BGR.
             turn: Quarter turns, counter-clockwise, after which the people are upright.
+            closely: Whether to find small people, too.
         """
         with part("search"):
-            source = shrink_frame(frame, size=self._search_size, turn=turn)
+            source = shrink_frame(frame, size=self._search_size if closely else self._glance_size, turn=turn)
             maps = self._frames(source.image[None])[0]
         return self._people(maps, source)
 
     def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
         """People in each square of a frame: (N, V, 3) in its pixels, the most completely seen first."""
-        if not squares:
-            return []
         with part("pose"):
-            sources = [cut_square(frame, square, size=self._crop_size) for square in squares]
-            maps = self._crops(np.stack([source.image for source in sources]))
+            size, narrowest = self._crop_size, self._narrowest
+            sources = [cut_square(frame, square, size=size, narrowest=narrowest) for square in squares]
+            maps = [self._crops(source.image[None])[0] for source in sources]
         return [self._people(each, source) for each, source in zip(maps, sources, strict=True)]
 
     def _people(self, maps: np.ndarray, source: NetworkInput) -> np.ndarray:

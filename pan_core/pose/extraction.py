@@ -17,7 +17,7 @@ from pan_core.skeletons import OPENPOSE18
 from pan_core.video import DECODE_SECONDS, FrameReader, require_all_frames
 
 # Part of the identity: to be raised whenever grouping, tracking or decoding changes what comes out.
-METHOD = 2
+METHOD = 3
 # A track seen in fewer frames than this and than a quarter of the clip is taken for a false detection.
 MIN_TRACK_FRAMES = 8
 MIN_TRACK_SHARE = 0.25
@@ -31,9 +31,12 @@ class ExtractionSettings:
         stages: Network stage used on crops, 1..6: later ones are slower and more exact.
         search_stages: Network stage used on whole frames.
         search_size: Largest width and height of a whole frame at the network's input.
-        crop_size: Side of a crop at the network's input, a multiple of 8.
+        glance_size: Likewise for most of the searches, those that follow one which found somebody.
+        crop_size: Longer side of a crop at the network's input, a multiple of 8.
+        narrowest_crop: Smallest share of it for a crop's shorter side; 1 looks at squares.
         search_every: Frames between two searches of the whole frame.
         look_every: Frames between two looks at a person; optical flow carries the joints over those between.
+        keep_missed: Whether joints that a look misses are kept where optical flow still follows them.
         min_joint_score: Lowest confidence of a joint.
         min_person_score: Lowest sum of joint scores over the number of joints, for a person to be believed.
         max_people: Most people followed at a time and returned.
@@ -43,9 +46,12 @@ class ExtractionSettings:
     stages: int = 4
     search_stages: int = 4
     search_size: tuple[int, int] = (432, 368)
+    glance_size: tuple[int, int] = (256, 224)
     crop_size: int = 224
+    narrowest_crop: float = 0.5
     search_every: int = 30
-    look_every: int = 1
+    look_every: int = 2
+    keep_missed: bool = True
     min_joint_score: float = 0.05
     min_person_score: float = 0.12
     max_people: int = 2
@@ -57,8 +63,11 @@ class ExtractionSettings:
             f"search_stages: expected 1..{MAX_STAGES}": 1 <= self.search_stages <= MAX_STAGES,
             "search_size: expected two sides of at least 64": len(self.search_size) == 2
             and min(self.search_size) >= 64,
+            "glance_size: expected two sides of at least 64": len(self.glance_size) == 2
+            and min(self.glance_size) >= 64,
             f"crop_size: expected a multiple of {STRIDE}, at least 64": self.crop_size >= 64
             and self.crop_size % STRIDE == 0,
+            "narrowest_crop: expected a value in 0..1": 0 < self.narrowest_crop <= 1,
             "search_every: expected at least 1": self.search_every >= 1,
             "look_every: expected at least 1": self.look_every >= 1,
             "min_joint_score: expected a value in 0..1": 0 < self.min_joint_score < 1,
@@ -113,7 +122,9 @@ class PoseExtractor:
             stages=settings.stages,
             search_stages=settings.search_stages,
             search_size=settings.search_size,
+            glance_size=settings.glance_size,
             crop_size=settings.crop_size,
+            narrowest=settings.narrowest_crop,
             min_joint_score=settings.min_joint_score,
             threads=threads,
         )
@@ -126,6 +137,7 @@ class PoseExtractor:
             min_person_score=self.settings.min_person_score,
             search_every=self.settings.search_every,
             look_every=self.settings.look_every,
+            keep_missed=self.settings.keep_missed,
         )
 
     def extract(

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from pan_core.pose.association import person_sizes
+from pan_core.pose.maps import JOINTS, LIMB_JOINTS
 
 # Longer side of the grey picture in which joints are followed.
 SIDE = 480
@@ -13,6 +14,11 @@ WINDOW = 25
 LEVELS = 3
 # In body sizes: a joint that comes back from the next frame further from where it was is not the same point.
 RETURN_GATE = 0.015
+# Score left to a joint that was lost and guessed from its neighbours.
+GUESSED = 0.7
+LINKED = np.zeros((JOINTS, JOINTS), bool)
+LINKED[LIMB_JOINTS[:, 0], LIMB_JOINTS[:, 1]] = True
+LINKED |= LINKED.T
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,24 @@ def follow_joints(before: GreyFrame, now: GreyFrame, people: np.ndarray) -> tupl
     places[:, 2] = np.where(kept, people[found][:, 2], 0.0)
     moved[found] = places
     return moved, (moved[..., 2] > 0).sum(axis=1) / np.maximum(found.sum(axis=1), 1)
+
+
+def with_neighbours(before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """A pose (V, 3) in which each joint that flow lost went as those it hangs on by a limb did, or else as all did.
+
+    Args:
+        before: The pose that was carried on.
+        now: What came of it; lost joints have score 0.
+    """
+    lost, kept = (before[:, 2] > 0) & (now[:, 2] == 0), now[:, 2] > 0
+    if not lost.any() or not kept.any():
+        return now
+    way, filled = now[:, :2] - before[:, :2], now.copy()
+    for joint in np.flatnonzero(lost):
+        near = kept & LINKED[joint]
+        shift = np.median(way[near if near.any() else kept], axis=0)
+        filled[joint] = [*(before[joint, :2] + shift), before[joint, 2] * GUESSED]
+    return filled
 
 
 def _flow(before: GreyFrame, now: GreyFrame, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,10 +12,13 @@ import numpy as np
 from pan_core.pose.association import distinct, match, person_scores, pose_distances
 from pan_core.pose.crops import Square, square_around
 from pan_core.pose.estimation import Estimator
-from pan_core.pose.flow import GreyFrame, follow_joints
+from pan_core.pose.flow import GreyFrame, follow_joints, with_neighbours
 
-# Optical flow that keeps a smaller share of a person's joints is doubted: the person is looked at.
-SURE_FLOW = 1.0
+# Optical flow that keeps a smaller share of a person's joints is doubted: the person is looked at. One joint may go.
+SURE_FLOW = 0.94
+# A joint that a look misses and flow does not stays, with its score times this, as long as the score allows it.
+FADE = 0.7
+MIN_FADED_SCORE = 0.05
 # In body sizes: a pose this far from where its track expects it may still be the same person.
 MATCH_GATE = 0.35
 # Somebody who was not seen may be further from where they were left, by so much a frame.
@@ -39,6 +42,8 @@ SHRINK_PER_FRAME = 0.05
 # While nobody is seen, every second frame is searched, and every second search is for people who lie or tumble.
 EMPTY_SEARCH_EVERY = 2
 EMPTY_SEARCH_TURNS = (0, 1, 0, 3, 0, 2)
+# Every so manieth search is a close one, for people who are small; so is each that follows one that found nobody.
+CLOSE_SEARCH_EVERY = 4
 
 
 @dataclass
@@ -53,6 +58,7 @@ class Track:
         shift: (2,) pixels that the person is expected to have moved since last seen.
         unseen: Frames since the person was last seen, 0 when seen in the current one.
         carried: Frames since the person was last looked at by the network.
+        moved: The last pose as optical flow carries it into the current frame, where a look is to follow.
     """
 
     track_id: int
@@ -62,6 +68,7 @@ class Track:
     shift: np.ndarray = field(default_factory=lambda: np.zeros(2))
     unseen: int = 0
     carried: int = 0
+    moved: np.ndarray | None = None
 
     @property
     def expected(self) -> np.ndarray:
@@ -80,11 +87,15 @@ class Track:
         if self.unseen:
             self.velocity = self.velocity / 2
         self.unseen += 1
+        self.moved = None
         self.shift = self.shift + self.velocity
         self.square = replace(self.square, centre=self.square.centre + self.velocity)
 
     def see(self, joints: np.ndarray) -> None:
         """Take in the pose (V, 3) of the current frame."""
+        if self.moved is not None:
+            missed = (joints[:, 2] == 0) & (self.moved[:, 2] * FADE >= MIN_FADED_SCORE)
+            joints = np.where(missed[:, None], self.moved * (1, 1, FADE), joints)
         shared = (joints[:, 2] > 0) & (self.joints[:, 2] > 0)
         if shared.any():
             moved = np.median(joints[shared, :2] - self.joints[shared, :2], axis=0) / self.unseen
@@ -122,6 +133,7 @@ class PersonTracker:
         search_every: Frames between two searches of the whole frame; one follows at once where a person is lost.
         keep_lost: Frames for which a person who is not seen is waited for.
         look_every: Frames between two looks at a person; optical flow carries the joints over those between.
+        keep_missed: Whether joints that a look misses are kept where optical flow still follows them.
     """
 
     def __init__(
@@ -133,6 +145,7 @@ class PersonTracker:
         search_every: int,
         keep_lost: int = 30,
         look_every: int = 1,
+        keep_missed: bool = True,
     ) -> None:
         self._estimator = estimator
         self._max_people = max_people
@@ -140,11 +153,14 @@ class PersonTracker:
         self._search_every = search_every
         self._keep_lost = keep_lost
         self._look_every = look_every
+        self._carries = keep_missed or look_every > 1
+        self._keep_missed = keep_missed
         self._before: GreyFrame | None = None
         self._tracks: list[Track] = []
         self._started = 0
         self._since_search = search_every
         self._empty_searches = 0
+        self._searches = 0
 
     def update(self, frame: np.ndarray) -> list[tuple[int, np.ndarray]]:
         """People in the next frame.
@@ -160,9 +176,12 @@ class PersonTracker:
         self._since_search += 1
         unseen = [track.unseen for track in self._tracks]
         if 1 in unseen or self._since_search >= self._pause(unseen):
-            self._search(frame, turn=0 if 0 in unseen else EMPTY_SEARCH_TURNS[self._empty_searches])
+            self._search(
+                frame, turn=0 if 0 in unseen else EMPTY_SEARCH_TURNS[self._empty_searches % len(EMPTY_SEARCH_TURNS)]
+            )
             self._since_search = 0
-            self._empty_searches = 0 if 0 in unseen else (self._empty_searches + 1) % len(EMPTY_SEARCH_TURNS)
+            somebody = any(not track.unseen for track in self._tracks)
+            self._empty_searches = 0 if somebody else self._empty_searches + 1
         self._tracks = [track for track in self._tracks if track.unseen <= self._keep_lost]
         return [(track.track_id, track.joints) for track in self._tracks if not track.unseen]
 
@@ -177,19 +196,21 @@ class PersonTracker:
         seen = [track for track in self._tracks if not track.unseen]
         for track in self._tracks:
             track.advance()
-        if self._look_every > 1:
-            self._carry(frame, [track for track in seen if track.carried < self._look_every - 1])
+        if self._carries:
+            self._carry(frame, seen)
         self._look(frame, [track for track in self._tracks if 0 < track.unseen <= CROP_FRAMES], turns=(0,))
         self._look(frame, [track for track in self._tracks if 0 < track.unseen <= RETRY_FRAMES], turns=(1, 2, 3))
 
     def _carry(self, frame: np.ndarray, tracks: list[Track]) -> None:
-        """Carry the joints of some tracks on; a track of which too few come along is left to be looked at."""
+        """Carry the joints of some tracks on; one of which too few come along, or that is due, is left for a look."""
         now = GreyFrame.of(frame)
         if tracks and self._before:
             poses, kept = follow_joints(self._before, now, np.stack([track.joints for track in tracks]))
             for track, pose, share in zip(tracks, poses, kept, strict=True):
-                if share >= SURE_FLOW:
-                    track.carry(pose)
+                if share >= SURE_FLOW and track.carried < self._look_every - 1:
+                    track.carry(with_neighbours(track.joints, pose))
+                elif self._keep_missed:
+                    track.moved = pose
         self._before = now
 
     def _look(self, frame: np.ndarray, tracks: list[Track], *, turns: tuple[int, ...]) -> None:
@@ -203,7 +224,9 @@ class PersonTracker:
 
     def _search(self, frame: np.ndarray, *, turn: int) -> None:
         """Find people who are not followed in the whole frame, and look at each of them closely."""
-        found = self._estimator.search(frame, turn=turn)
+        closely = self._empty_searches > 0 or self._searches % CLOSE_SEARCH_EVERY == CLOSE_SEARCH_EVERY - 1
+        self._searches += 1
+        found = self._estimator.search(frame, turn=turn, closely=closely)
         found = self._not_followed(found[person_scores(found) >= self._min_score])[: self._max_people]
         if not len(found):
             return

@@ -36,6 +36,22 @@ def test_crop_and_back(turn: int, side: float) -> None:
 
 
 @pytest.mark.parametrize("turn", [0, 1, 2, 3])
+def test_a_narrow_crop_shows_the_same_at_less_cost(turn: int) -> None:
+    frame = np.zeros((120, 160, 3), np.uint8)
+    frame[40:45, 30:35] = 255
+    square = Square(np.array([50.0, 50.0]), 113.0, turn, (0.5, 1.0))
+    source = cut_square(frame, square, size=176, narrowest=0.4)
+    assert source.image.shape == ((96, 176, 3) if turn % 2 else (176, 96, 3))  # 0.5 of 176, up to the next 16
+    seen = np.array([[*blob_centre(source.image), 1.0]])
+    np.testing.assert_allclose(source.to_frame(seen), [[32.0, 42.0, 1.0]], atol=0.3)
+
+
+def test_a_crop_leaves_the_same_room_on_all_sides() -> None:
+    square = square_around(pose(STANDING))  # 32 wide, 100 high, so 25 around it
+    assert square.side * np.array(square.shares) == pytest.approx([82, 150])
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
 def test_shrunk_frame_and_back(turn: int) -> None:
     frame = np.zeros((240, 560, 3), np.uint8)
     frame[100:111, 300:311] = 255
@@ -52,6 +68,16 @@ def test_a_standing_person_is_as_tall_as_the_limbs_say() -> None:
     joints[0, 1, 2] = 1
     np.testing.assert_allclose(statures(joints), [200.0])
     assert statures(np.zeros((1, 18, 3))) == [0.0]
+
+
+@pytest.mark.parametrize("missing", [[], [4], [4, 7, 10], [1, 2, 5], list(range(2, 18))])
+def test_stature_is_a_quantile_over_the_limbs_found(missing: list[int]) -> None:
+    rng = np.random.default_rng(len(missing))
+    people = np.concatenate([rng.uniform(0, 100, (3, 18, 2)), np.ones((3, 18, 1))], axis=2)
+    people[:, missing] = np.nan, np.nan, 0
+    limbs = [limb for limb in LIMB_SHARES if not set(limb) & set(missing)]
+    heights = [[np.hypot(*(p[a, :2] - p[b, :2])) / LIMB_SHARES[a, b] for a, b in limbs] for p in people]
+    np.testing.assert_allclose(statures(people), np.quantile(heights, 0.75, axis=1))
 
 
 def test_crop_around_a_face_alone_still_holds_the_body() -> None:

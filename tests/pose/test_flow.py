@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pan_core.pose.flow import GreyFrame, follow_joints
+from pan_core.pose.flow import GreyFrame, follow_joints, with_neighbours
 
 RNG = np.random.default_rng(1)
 
@@ -51,3 +51,14 @@ def test_nobody_is_carried_nowhere():
     moved, kept = follow_joints(frame, frame, np.empty((0, 18, 3)))
     assert moved.shape == (0, 18, 3)
     assert kept.shape == (0,)
+
+
+def test_a_lost_joint_goes_with_those_it_hangs_on():
+    before = np.column_stack([np.arange(18.0) * 10, np.full(18, 50.0), np.full(18, 0.8)])
+    now = before + np.array([1, 0, 0])
+    now[3] += (6, 2, 0)  # the right elbow goes 7 to the right and 2 down
+    now[4] = np.nan, np.nan, 0.0
+    np.testing.assert_allclose(with_neighbours(before, now)[4], [40 + 7, 52, 0.8 * 0.7])
+    now[3] = np.nan, np.nan, 0.0  # then all that is left is the way of the others
+    np.testing.assert_allclose(with_neighbours(before, now)[4], [41, 50, 0.8 * 0.7])
+    np.testing.assert_array_equal(with_neighbours(before, before), before)

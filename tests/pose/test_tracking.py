@@ -32,13 +32,15 @@ class TrueJoints:
         self.script = script
         self.frame = -1
         self.searches: list[int] = []
+        self.close: list[int] = []
         self.looks: list[int] = []
 
     def upright(self, turn: int) -> list[np.ndarray]:
         return [pose for pose in self.script[self.frame] if upright_turn(pose, turn=turn) == turn]
 
-    def search(self, frame: np.ndarray, *, turn: int = 0) -> np.ndarray:
+    def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
         self.searches.append(self.frame)
+        self.close += [self.frame] if closely else []
         return np.array(self.upright(turn)).reshape(-1, 18, 3)
 
     def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
@@ -90,6 +92,37 @@ def test_between_looks_joints_go_with_the_picture() -> None:
         looked += [number] if sum(estimator.looks) > before else []
         np.testing.assert_allclose(joints[:, :2], script[number][0][:, :2], atol=0.3)
     assert looked == [0, 4, 8, 9, 10]
+
+
+def test_a_joint_that_a_look_misses_goes_on_with_the_picture_and_fades() -> None:
+    rng = np.random.default_rng(0)
+    texture = cv2.GaussianBlur(rng.integers(0, 256, (400, 600, 3), dtype=np.uint8), (0, 0), 2)
+    script = [[person(100 + 3 * t, 90 + t)] for t in range(14)]
+    for people in script[2:]:
+        people[0][4] = np.nan, np.nan, 0.0
+    for keep in (True, False):
+        estimator = TrueJoints(script)
+        tracker = PersonTracker(estimator, max_people=1, search_every=30, min_person_score=0.12, keep_missed=keep)
+        wrists = []
+        for number in range(14):
+            estimator.frame = number
+            ((_, joints),) = tracker.update(texture[100 - number : 340 - number, 150 - 3 * number : 470 - 3 * number])
+            wrists.append(joints[4])
+        # A score of 0.8 is 0.8 * 0.7^n n frames later, and below 0.05 it is given up.
+        faded = [0.8 * 0.7 ** max(0, t - 1) for t in range(14)]
+        expected = [score if t < 2 or (keep and score >= 0.05) else 0.0 for t, score in enumerate(faded)]
+        np.testing.assert_allclose([wrist[2] for wrist in wrists], expected)
+        kept = [t for t in range(14) if expected[t]]
+        places = [person(100 + 3 * t, 90 + t)[4, :2] for t in kept]
+        np.testing.assert_allclose([wrists[t][:2] for t in kept], places, atol=0.3)
+
+
+def test_searches_are_close_where_nobody_was_found_and_now_and_then() -> None:
+    _, empty = follow([[]] * 9)
+    assert empty.close == [2, 4, 6, 8]
+    _, followed = follow([[person(150, 80)]] * 45, search_every=5)
+    assert followed.searches == list(range(0, 45, 5))
+    assert followed.close == [15, 35]
 
 
 def test_people_who_cross_keep_their_numbers() -> None:
