@@ -1,5 +1,6 @@
 """The workspace's devices: their bundles, what they measured, and where they stand. Commands of `pan edge` and the stage latency use it."""
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,11 @@ from pan_core.edge.targets import HOST, Target, read_targets, target_by_name
 from pan_core.errors import ConfigError, DataError
 from pan_core.files import read_json
 from pan_core.pose.extraction import ExtractionSettings
-from pan_core.pose.maps import INPUT_NAME, stage_output
+from pan_core.pose.maps import INPUT_NAME, STRIDE, stage_output
 from pan_core.pose.onnx_cut import cut_after
 from pan_core.stages import paths
 from pan_core.stages.runner import result_of
 
-SEARCH_SHAPE = (1, 3, 368, 432)
 HALF, SINGLE = 2, 4
 """Bytes of a number."""
 
@@ -120,9 +120,11 @@ def _predicted(params: Params, target: Target, fitted: Fit) -> dict[str, float]:
 
     half = HALF if target.precision == "fp16" else SINGLE
     shapes = {name: (1, *shape) for name, shape in _description()["shapes"].items()}
+    # Somebody who stands upright is looked at in a crop half as wide as high.
+    width = math.ceil(settings.crop_size * max(settings.narrowest_crop, 0.5) / STRIDE) * STRIDE
     parts = {
-        "crop": time(pose, {INPUT_NAME: (1, 3, settings.crop_size, settings.crop_size)}, half),
-        "search": time(pose, {INPUT_NAME: SEARCH_SHAPE}, half),
+        "crop": time(pose, {INPUT_NAME: (1, 3, settings.crop_size, width)}, half),
+        "search": time(pose, {INPUT_NAME: (1, 3, *settings.glance_size[::-1])}, half),
         "step": time(step, shapes, SINGLE),
     }
     # At best: nobody is lost, and optical flow, which is not counted, always holds between two looks.
