@@ -73,7 +73,7 @@ def application(
 
     @app.get("/api/events/{camera}/{event}")
     async def replay(camera: int, event: str) -> Response:
-        found = cameras[camera].replay(event) if 0 <= camera < len(cameras) else None
+        found = cameras[camera].recent.replay(event) if 0 <= camera < len(cameras) else None
         if found is None:
             return _missing("event with a replay")
         joints = np.round(np.nan_to_num(found.joints, nan=0.0), 2).tolist()
@@ -127,7 +127,7 @@ async def _send_news(
                 sent[number] = camera.count
                 told = {"kind": "camera", "model": in_use().name, **described(number, camera)}
                 await channel.send_text(json.dumps(told, allow_nan=False))
-                moment = camera.moment
+                moment = camera.recent.moment
                 if moment is not None and moment is not pictured[number]:
                     pictured[number] = moment
                     picture = await asyncio.to_thread(_picture, moment, scene)
@@ -151,7 +151,7 @@ def _picture(moment: Watched, scene: Scene) -> bytes:
 
 def described(number: int, camera: Camera) -> dict[str, Any]:
     """What the page shows of a camera besides its picture."""
-    source, moment, p90 = camera.source, camera.moment, camera.latency_p90_s
+    source, moment, p90 = camera.source, camera.recent.moment, camera.recent.latency_p90_s
     return {
         "camera": number,
         "name": source.name,
@@ -163,7 +163,7 @@ def described(number: int, camera: Camera) -> dict[str, Any]:
         "p90_ms": None if p90 is None else round(1000 * p90),
         "position_s": round(moment.frame.position, 1) if moment else None,
         "people": [_person(one, moment) for one in moment.people] if moment else [],
-        "events": [asdict(event) for event in list(camera.events.values())[-50:]],
+        "events": [asdict(event) for event in list(camera.recent.events.values())[-50:]],
     }
 
 

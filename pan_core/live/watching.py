@@ -111,7 +111,9 @@ class Watcher:
     def _look(self, picture: np.ndarray, steps: int) -> None:
         """Find the people of a picture that is `steps` poses after the last one."""
         have, want = self._by.extractor.layout, self._by.network.layout
-        found = {person: convert(pose, have, want) for person, pose in self._tracker.update(picture)}
+        found = dict(self._tracker.update(picture))
+        if have != want:
+            found = {person: convert(pose, have, want) for person, pose in found.items()}
         now = {person: pose for person, pose in found.items() if (pose[:, 2] > 0).any()}
         forgotten = math.floor(FORGET_SECONDS * self._pose_fps) + 1
         if steps > forgotten:

@@ -1,6 +1,7 @@
 """People of a live source, with a scripted tracker in the place of the pose network."""
 
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from scripted_people import ScriptedExtractor, make_video, person, waving_networ
 from pan_core.errors import VideoError
 from pan_core.live import watching
 from pan_core.live.camera import Camera, watch
-from pan_core.live.events import Rule
+from pan_core.live.events import Event, Rule
 from pan_core.live.picture import Scene, as_jpeg, draw
+from pan_core.live.recent import Recent
 from pan_core.live.source import Frame, Source
 from pan_core.live.switching import Champion
 from pan_core.live.watching import Watcher, strip_of
@@ -110,6 +112,21 @@ def test_what_is_remembered_does_not_grow(wandering: TorchNetwork, monkeypatch: 
     assert (len(here._shares), len(here._stream._people)) == (10, 31)
 
 
+def test_an_endless_stream_takes_no_memory(wandering: TorchNetwork) -> None:
+    """A picture that is not shown any more is let go, and what is kept of people and events has an end."""
+    here, recent, pictures = watcher(wandering, lambda k: [(0, person(100))]), Recent(), []
+    for number in range(60):
+        picture = EVEN.copy()
+        pictures.append(weakref.ref(picture))
+        recent.take(here.update(frame(number, 15, picture=picture)))
+        recent.keep(Event(str(number * 3), "hall", "1", 0, "x", number / 15, number / 15, 0.5))
+        del picture
+    for number in range(200):
+        recent.keep(Event(f"more {number}", "hall", "1", 0, "x", 1.0, 2.0, 0.5))
+    assert sum(picture() is not None for picture in pictures) == 1
+    assert (len(recent.events), len(recent._replays)) == (100, 100)
+
+
 def test_no_pixel_of_the_scene_is_drawn_where_none_may_be(wandering: TorchNetwork) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (2, 240, 320, 3)).astype(np.uint8)
     pictures = {}
@@ -144,8 +161,8 @@ def test_a_camera_keeps_skeletons_of_its_events_and_says_why_it_fails(tmp_path: 
     recognizer = Recognizer(waving_network(), ScriptedExtractor(lambda k: [(0, person(100))]), "test")  # type: ignore[arg-type]
     with Camera(Source(str(video), every_frame=True), lambda: recognizer, rules={"Wave": Rule()}) as camera:
         camera._thread.join(timeout=60)
-    (event,) = camera.events.values()
-    replay = camera.replay(event.id)
+    (event,) = camera.recent.events.values()
+    replay = camera.recent.replay(event.id)
     assert replay is not None
     assert replay.joints.shape == (30, 18, 3)
     assert replay.size == (320, 240)
