@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tests"))
 
-from chaos.workspace import Workspace
+from chaos.workspace import Workspace  # noqa: E402
 
 RELATIVE, ABSOLUTE_S = 0.10, 20.0
 

@@ -11,7 +11,7 @@ import sys
 import traceback
 from types import TracebackType
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 HIDDEN = "***"
 SHORTEST = 6
@@ -42,6 +42,12 @@ def masked(text: str) -> str:
     for secret in _given():
         text = text.replace(secret, HIDDEN)
     return text
+
+
+def without_login(address: str) -> str:
+    """An address that a person may open: whoever may use it gives a name and a password then."""
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _given() -> list[str]:

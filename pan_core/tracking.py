@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from pan_core.errors import PanError
 from pan_core.outbox import AwayError
-from pan_core.secrets import masked
+from pan_core.secrets import masked, without_login
 from pan_core.tracked_run import STORE, Run, outboxes, store_uri
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def run_address(run_id: str) -> str | None:
         return None
     with suppress(PanError, MlflowException):
         experiment = open_client().get_run(run_id).info.experiment_id
-        return f"{uri.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+        return f"{without_login(uri).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
     return None
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from pan_core.errors import ConfigError, PanError
-from pan_core.secrets import hide, masked
+from pan_core.secrets import hide, masked, without_login
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,11 @@ def test_what_the_environment_was_given_as_a_secret_is_hidden_wherever_it_stands
     monkeypatch.setenv("PAN_OPTUNA_STORAGE", "postgresql://pan:pass%40word@db/optuna")
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "disabled")
     assert masked("key wJalrXUtnFEMI, word pass@word, pass%40word, disabled") == "key ***, word ***, ***, disabled"
+
+
+def test_an_address_to_open_has_no_login_in_it():
+    assert without_login("https://pan:hunter22@mlflow:5000/x?y=1#z") == "https://mlflow:5000/x?y=1#z"
+    assert without_login("http://127.0.0.1:5000") == "http://127.0.0.1:5000"
 
 
 def test_errors_tell_none():

@@ -35,7 +35,7 @@ class Server:
         self.command, self.address, self.log, self.environment = command, address, log, environment or {}
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, seconds: float = 120) -> None:
+    def start(self, seconds: float = 600) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,

@@ -73,7 +73,7 @@ def prepare(root: Path, mounts: ExitStack) -> None:
     for name in ("/etc/resolv.conf", "/etc/hosts"):
         shutil.copy2(name, root / name.strip("/"))
     for folder in ("/etc/ssl/certs", "/etc/apt/apt.conf.d"):
-        shutil.copytree(folder, root / folder.strip("/"), dirs_exist_ok=True, ignore_dangling_symlinks=True)
+        subprocess.run(["cp", "-rL", "--remove-destination", f"{folder}/.", str(root / folder.strip("/"))], check=False)
     links = os.environ.get("PIP_FIND_LINKS", "")
     for source in ["/dev", "/proc", *([links] if Path(links).is_dir() and links else [])]:
         target = root / source.strip("/")

@@ -1,4 +1,4 @@
-"""Two stages past one machine, with everything that compose.yaml starts; `python tests/deployment` does all of them."""
+"""One stage past one machine, with everything that compose.yaml starts; `python tests/deployment` does all of them."""
 
 import json
 import sys
@@ -13,7 +13,13 @@ from mlflow import MlflowClient
 sys.path.insert(0, str(Path(__file__).parents[1] / "stages"))
 from conftest import make_mirror
 
-STAGES = ("fetch", "split")
+STAGES = ("fetch",)
+pytestmark = pytest.mark.timeout(900)  # PostgreSQL, MLflow and Prefect make their tables
+
+
+def files(clone):
+    raw = clone.folder / "data" / "raw"
+    return {path.relative_to(raw): path.read_bytes() for path in raw.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +45,7 @@ def test_what_one_clone_pushed_another_pulls_and_has_nothing_to_do(shared):
     printed = second.run("dvc", "repro", *STAGES)
     assert "Running stage" not in printed
     assert [printed.count(f"Stage '{name}' didn't change, skipping") for name in STAGES] == [1, 1]
-    table = Path("data/clips.parquet")
-    assert (second.folder / table).read_bytes() == (first.folder / table).read_bytes()
+    assert files(second) == files(first) != {}
 
 
 def test_runs_and_their_artifacts_are_on_the_server(shared):
