@@ -181,7 +181,7 @@ def _recogniser(model: Path | None, dataset: str | None) -> tuple["StepNetwork",
     recogniser = load_model(folder)
     # Skeletons as the recogniser learnt them, whatever params.yaml says now.
     settings: Any = recogniser.preprocessing.get("pose", params.pose.extraction())
-    network = paths.POSE_MODEL / "pose.onnx"
+    network = Path(params.pose.network)
     if not network.is_file():
         raise DataError(f"{network}: no network that finds people; run `dvc repro pose_model` to make it")
     extractor = PoseExtractor(network, settings=ExtractionSettings(**settings), threads=2)
