@@ -202,7 +202,14 @@ def recogniser_in_use(
 
     params = load_params()
     folder, name = (model, str(model)) if model else _in_use(params, dataset or params.dataset)
-    return Recognizer.from_folder(folder, name=name, pose=params.pose.extraction(), quality=quality, people=people)
+    return Recognizer.from_folder(
+        folder,
+        name=name,
+        pose=params.pose.extraction(),
+        pose_model=Path(params.pose.network),
+        quality=quality,
+        people=people,
+    )
 
 
 def version_in_use(dataset: str | None) -> int:

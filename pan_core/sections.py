@@ -75,6 +75,7 @@ class PoseParams(Section):
     `quality` gives the values of `QUALITIES` to those that are left out.
     """
 
+    network: str = "models/pose/pose.onnx"
     quality: Literal["best", "balanced", "fast"] = "balanced"
     stages: Annotated[int, Field(ge=1, le=6)] = 4
     search_stages: Annotated[int, Field(ge=1, le=6)] = 4
@@ -98,7 +99,7 @@ class PoseParams(Section):
 
     def extraction(self) -> dict[str, Any]:
         """Arguments of `ExtractionSettings`."""
-        return self.model_dump(exclude={"quality"})
+        return self.model_dump(exclude={"quality", "network"})
 
 
 class RelabelParams(Section):

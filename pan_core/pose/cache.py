@@ -1,4 +1,4 @@
-"""Extract many videos on all cores; nothing is extracted twice and nothing finished is lost.
+"""Extract many videos on all cores, or on a cluster; nothing is extracted twice and nothing finished is lost.
 
 An entry is one file, named by the hash of the video below the identity of the extractor. Workers write entries
 themselves and whole, so a killed run goes on where it stopped.
@@ -9,7 +9,7 @@ import json
 import logging
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from pan_core.errors import PanError, VideoError
 from pan_core.files import atomic_path, sha256_of
+from pan_core.pose.clusters import scheduler_address, work_on_cluster
 from pan_core.pose.extraction import ExtractedPoses, ExtractionSettings, PoseExtractor, extractor_identity
 from pan_core.pose.store import ClipPoses
 from pan_core.video import DECODE_SECONDS
@@ -139,6 +140,10 @@ class _Job:
     identity: str
     decode_seconds: float
 
+    def absolute(self) -> "_Job":
+        """The same job for workers that stand in other folders."""
+        return replace(self, model_path=self.model_path.absolute(), cache=self.cache.absolute())
+
 
 # Video's hash, or why there is none.
 _Outcome = tuple[str, str]
@@ -172,6 +177,10 @@ def _extract_one(video: Path, pulse: Pulse | None, *, job: _Job) -> _Outcome:
     return digest, ""
 
 
+def _extract_there(video: Path, *, job: _Job) -> _Outcome:
+    return _extract_one(video, None, job=job)
+
+
 def _no_beat() -> None:
     pass
 
@@ -180,6 +189,14 @@ def _outcomes(
     videos: Mapping[str, Path], job: _Job, workers: int, stall_seconds: float
 ) -> Iterator[tuple[str, _Outcome]]:
     extract = partial(_extract_one, job=job)
+    if address := scheduler_address():
+        there = {clip_id: video.absolute() for clip_id, video in videos.items()}
+        for clip_id, found in work_on_cluster(there, partial(_extract_there, job=job.absolute()), address=address):
+            yield (
+                clip_id,
+                found or ("", f"{videos[clip_id]}: the workers that read this video die; encode it anew or remove it"),
+            )
+        return
     if workers < 1:
         yield from ((clip_id, extract(video, None)) for clip_id, video in videos.items())
         return

@@ -143,16 +143,33 @@ def cut_square(frame: np.ndarray, square: Square, *, size: int, narrowest: float
         size: Longer side of the result.
         narrowest: Smallest share of `size` for its shorter side; 1 always cuts a square.
     """
-    height, width = frame.shape[:2]
     shares = [float(np.clip(share, narrowest, 1.0)) for share in square.shares]
     target = [min(size, math.ceil(size * share / SIDE_STEP) * SIDE_STEP) for share in shares]
-    across, down = (max(STRIDE, round(square.side * side / size)) for side in target)
+    return _cut(frame, square, sides=[square.side * side / size for side in target], target=target)
+
+
+def cut_region(frame: np.ndarray, square: Square, *, target: tuple[int, int]) -> NetworkInput:
+    """As `cut_square`, but in the shape that a model asks for: all that `square` holds, and more at two sides.
+
+    Args:
+        frame: (H, W, 3) uint8.
+        square: What to cut.
+        target: Width and height of the result, after the turn.
+    """
+    before = target if square.turn % 2 == 0 else target[::-1]
+    scale = max(square.side * share / side for share, side in zip(square.shares, before, strict=True))
+    return _cut(frame, square, sides=[scale * side for side in before], target=list(before))
+
+
+def _cut(frame: np.ndarray, square: Square, *, sides: list[float], target: list[int]) -> NetworkInput:
+    height, width = frame.shape[:2]
+    across, down = (max(STRIDE, round(side)) for side in sides)
     left, top = np.round(square.centre - (across / 2, down / 2)).astype(int)
     x0, x1 = np.clip([left, left + across], 0, width)
     y0, y1 = np.clip([top, top + down], 0, height)
     part = np.full((down, across, 3), BORDER_VALUE, np.uint8)
     part[y0 - top : y1 - top, x0 - left : x1 - left] = frame[y0:y1, x0:x1]
-    image = np.rot90(_resized(part, *target), square.turn)
+    image = np.rot90(_resized(part, target[0], target[1]), square.turn)
     scale = np.array([across / target[0], down / target[1]])
     return NetworkInput(image, np.array([left, top], float), scale, square.turn)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pan_core.errors import ConfigError
 from pan_core.pose.association import person_scores
-from pan_core.pose.estimation import PoseEstimator
+from pan_core.pose.declared import model_content, open_estimator
 from pan_core.pose.maps import MAX_STAGES, STRIDE
 from pan_core.pose.tracking import PersonTracker
 from pan_core.skeletons import OPENPOSE18
@@ -104,7 +104,7 @@ class PoseExtractor:
     """Finds and follows people in videos with the exported pose network.
 
     Args:
-        model_path: File written by `pan_core.pose.onnx_export.export_network`.
+        model_path: File written by `pan_core.pose.onnx_export.export_network`, or the declaration of another model.
         settings: How to search and follow.
         threads: Processor cores to use.
 
@@ -117,7 +117,7 @@ class PoseExtractor:
     def __init__(self, model_path: Path, *, settings: ExtractionSettings, threads: int = 1) -> None:
         self.settings = settings
         self.identity = extractor_identity(model_path, settings=settings)
-        self._estimator = PoseEstimator(
+        self._estimator = open_estimator(
             model_path,
             stages=settings.stages,
             search_stages=settings.search_stages,
@@ -175,7 +175,7 @@ class PoseExtractor:
 
 def extractor_identity(model_path: Path, *, settings: ExtractionSettings) -> str:
     """Hash of everything that decides what comes out: model, settings and method."""
-    digest = hashlib.sha256(model_path.read_bytes())
+    digest = hashlib.sha256(model_content(model_path))
     digest.update(json.dumps([METHOD, asdict(settings)], sort_keys=True).encode())
     return f"{OPENPOSE18.name}-{digest.hexdigest()[:24]}"
 

@@ -16,7 +16,8 @@ from pan_core.pose.maps import AFFINITY_MAPS, CONFIDENCE_MAPS, MAX_STAGES, requi
 
 BACKBONE_STRIDES = (1, 2, 1, 2, 1, 1, 1, 1, 1, 1, 1)
 BACKBONE_WIDTHS = (48, 96, 96, 192, 192, 384, 384, 384, 384, 384, 384)
-FEATURE_CHANNELS = 96 + 384 + 384
+LAST_CHANNELS = 384
+FEATURE_CHANNELS = 96 + 384 + LAST_CHANNELS
 BRANCH_KERNELS = (3, 3, 3, 1, 1)
 
 
@@ -50,11 +51,13 @@ class SeparableConv(nn.Module):
 class PoseBackbone(nn.Module):
     """MobileNetV1 at width 0.75 up to layer 11; returns what the branches read.
 
-    The graph joins layer 3 (pooled to stride 8), layer 7 and layer 11. The paper draws layer 11 alone.
+    Args:
+        joined: The graph joins layer 3 (pooled to stride 8), layer 7 and layer 11. The paper draws layer 11 alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, joined: bool = True) -> None:
         super().__init__()
+        self.joined = joined
         self.stem = nn.Conv2d(3, 24, 3, stride=2)
         widths = (24, *BACKBONE_WIDTHS)
         self.layers = nn.ModuleList(
@@ -62,13 +65,15 @@ class PoseBackbone(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, 864, H / 8, W / 8)."""
+        """(B, 3, H, W) -> (B, 864, H / 8, W / 8), or 384 channels where only the last layer is read."""
         features = functional.relu(self.stem(functional.pad(images, (0, 1, 0, 1))))
         taps = []
         for number, layer in enumerate(self.layers, start=1):
             features = layer(features)
             if number in (3, 7, 11):
                 taps.append(features)
+        if not self.joined:
+            return features
         return torch.cat([functional.max_pool2d(taps[0], 2), *taps[1:]], dim=1)
 
 
@@ -88,11 +93,12 @@ class PoseStage(nn.Module):
 
     Args:
         first: Whether this is stage 1, which reads the features alone.
+        features: Channels of the features.
     """
 
-    def __init__(self, *, first: bool) -> None:
+    def __init__(self, *, first: bool, features: int = FEATURE_CHANNELS) -> None:
         super().__init__()
-        inputs = FEATURE_CHANNELS if first else FEATURE_CHANNELS + AFFINITY_MAPS + CONFIDENCE_MAPS
+        inputs = features if first else features + AFFINITY_MAPS + CONFIDENCE_MAPS
         hidden = 256 if first else 64
         self.affinity = branch(inputs, hidden, AFFINITY_MAPS)
         self.confidence = branch(inputs, hidden, CONFIDENCE_MAPS)
@@ -108,16 +114,18 @@ class PoseNetwork(nn.Module):
     Args:
         stages: How many of the six stages to build. Each was trained with a loss of its own, so any can be the
             last; fewer are faster and less exact.
+        strict: Whether the stages read the backbone's last 384 channels alone, as in the paper.
 
     Raises:
         DataError: Where `stages` is outside 1..6.
     """
 
-    def __init__(self, *, stages: int = MAX_STAGES) -> None:
+    def __init__(self, *, stages: int = MAX_STAGES, strict: bool = False) -> None:
         super().__init__()
         require_stages(stages)
-        self.backbone = PoseBackbone()
-        self.stages = nn.ModuleList(PoseStage(first=number == 0) for number in range(stages))
+        self.backbone = PoseBackbone(joined=not strict)
+        channels = LAST_CHANNELS if strict else FEATURE_CHANNELS
+        self.stages = nn.ModuleList(PoseStage(first=number == 0, features=channels) for number in range(stages))
 
     def forward(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Maps of all stages, the last one best.
@@ -129,7 +137,10 @@ class PoseNetwork(nn.Module):
             Per stage S (B, 19, h, w), 18 joints of the layout openpose18 and the background, and
             L (B, 38, h, w), x and y of each of the 19 limbs.
         """
-        features = self.backbone(images)
+        return self.refine(self.backbone(images))
+
+    def refine(self, features: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Maps of all stages from the backbone's features."""
         outputs = [self.stages[0](features)]
         for stage in self.stages[1:]:
             confidence, affinity = outputs[-1]

@@ -1,6 +1,7 @@
 """Stage pose: 2D skeletons of every clip, from the dataset's own annotation or from its videos."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -53,7 +54,7 @@ def _extracted(params: Params, clips: pd.DataFrame, failures: list[Failure]) -> 
     with progress_bar("extract poses", "video") as update:
         results = extract_clips(
             {path: paths.RAW / path for path in parts},
-            model_path=paths.POSE_MODEL / "pose.onnx",
+            model_path=Path(params.pose.network),
             settings=ExtractionSettings(**params.pose.extraction()),
             cache=paths.cache() / "poses",
             workers=workers(params),

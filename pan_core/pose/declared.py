@@ -1,0 +1,224 @@
+"""Any ONNX pose model behind the extractor: a declaration beside the file says what goes in and what comes out.
+
+docs/pose.md has worked examples. Whatever a model's own skeleton layout is, the extractor follows people and stores
+them in openpose18; joints that the model does not have stay missing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ruamel.yaml import YAML, YAMLError
+
+from pan_core.errors import ConfigError, DataError
+from pan_core.onnx_session import open_session
+from pan_core.pose.crops import NetworkInput, Square, cut_region
+from pan_core.pose.decoding import DECODERS
+from pan_core.pose.estimation import Estimator, PoseEstimator
+from pan_core.skeletons import LAYOUTS, OPENPOSE18, SkeletonLayout, convert
+
+ENDINGS = {".yaml", ".yml"}
+KINDS = ("top_down", "bottom_up")
+CHOICES = {
+    "kind": KINDS, "decoding": tuple(DECODERS), "channels": ("rgb", "bgr"), "order": ("nchw", "nhwc"),
+    "dtype": ("float32", "uint8", "int32"), "coordinates": ("xy", "yx"), "unit": ("pixels", "share"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelDeclaration:
+    """What a pose model expects and gives.
+
+    Attributes:
+        model: ONNX file, relative to the declaration.
+        kind: `top_down` answers for the one person in a crop, `bottom_up` for everybody in a picture.
+        layout: Name of a known skeleton layout, or one spelt out (`SkeletonLayout.from_dict`).
+        decoding: `simcc`, `heatmaps` or `keypoints`; see `pan_core.pose.decoding`.
+        size: Width and height of the input in pixels.
+        channels: `rgb` or `bgr`.
+        order: `nchw` or `nhwc`.
+        dtype: Of the input.
+        mean: Subtracted from each channel, 0..255.
+        std: Divides each channel then.
+        outputs: Names of the outputs that the decoding reads, in its order; all of the model's where empty.
+        split: simcc: places on an axis for one pixel.
+        coordinates: keypoints: `xy` or `yx`.
+        unit: keypoints: `pixels` of the input, or `share` of its sides.
+        min_score: A joint below this is not there.
+        min_joints: A person with fewer joints is not there.
+        finder: top_down: exported network that finds people in whole frames, relative to the workspace.
+    """
+
+    model: str
+    kind: str = "top_down"
+    layout: Any = "coco17"
+    decoding: str = "simcc"
+    size: tuple[int, int] = (192, 256)
+    channels: str = "rgb"
+    order: str = "nchw"
+    dtype: str = "float32"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    outputs: tuple[str, ...] = ()
+    split: float = 2.0
+    coordinates: str = "xy"
+    unit: str = "pixels"
+    min_score: float = 0.3
+    min_joints: int = 4
+    finder: str = "models/pose/pose.onnx"
+    folder: Path = field(default=Path())
+
+    @property
+    def path(self) -> Path:
+        """The ONNX file."""
+        return self.folder / self.model
+
+    @property
+    def skeleton(self) -> SkeletonLayout:
+        """The model's own layout."""
+        return LAYOUTS[self.layout] if isinstance(self.layout, str) else SkeletonLayout.from_dict(self.layout)
+
+
+def read_declaration(path: Path) -> ModelDeclaration:
+    """A declaration from its YAML file.
+
+    Raises:
+        ConfigError: Where it is none; every fault is named.
+    """
+    try:
+        data = YAML(typ="safe").load(path)
+    except (OSError, YAMLError) as error:
+        raise ConfigError(str(path), [f"cannot be read ({error}); expected the declaration of a pose model"]) from error
+    if not isinstance(data, Mapping):
+        raise ConfigError(str(path), [f"expected names and values such as `model: rtmpose.onnx`, but got {data!r}"])
+    known = {one.name for one in fields(ModelDeclaration)} - {"folder"}
+    faults = [f"{name}: not known; known are {', '.join(sorted(known))}" for name in data if name not in known]
+    faults += [] if isinstance(data.get("model"), str) else ["model: expected the name of an ONNX file"]
+    for name, choices in CHOICES.items():
+        if name in data and data[name] not in choices:
+            faults.append(f"{name}: expected one of {', '.join(choices)}, but got {data[name]!r}")
+    for name, count in {"size": 2, "mean": 3, "std": 3}.items():
+        value = data.get(name)
+        if value is not None and not (isinstance(value, list) and len(value) == count and all(map(_is_number, value))):
+            faults.append(f"{name}: expected {count} numbers, but got {value!r}")
+    layout = data.get("layout", "coco17")
+    if isinstance(layout, str) and layout not in LAYOUTS:
+        faults.append(f"layout: expected one of {', '.join(LAYOUTS)} or a layout spelt out, but got {layout!r}")
+    if faults:
+        raise ConfigError(str(path), faults)
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    return ModelDeclaration(**values, folder=path.parent)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class DeclaredEstimator:
+    """Estimator that runs a declared model.
+
+    Args:
+        declaration: What the model expects and gives.
+        finder: Finds people in whole frames, for a top-down model.
+        threads: Processor cores.
+
+    Raises:
+        DataError: Where the file is missing, is no ONNX model, or has not the declared outputs.
+    """
+
+    def __init__(self, declaration: ModelDeclaration, *, finder: Estimator | None = None, threads: int = 1) -> None:
+        if not declaration.path.is_file():
+            raise DataError(f"{declaration.path}: no such file, but its declaration names it")
+        try:
+            self._session = open_session(declaration.path, threads=threads)
+        except Exception as error:
+            raise DataError(f"{declaration.path}: not an ONNX model that can be run ({error})") from error
+        self._declaration, self._finder = declaration, finder
+        self._input = self._session.get_inputs()[0].name
+        given = [output.name for output in self._session.get_outputs()]
+        self._outputs = list(declaration.outputs) or given
+        if missing := sorted(set(self._outputs) - set(given)):
+            raise DataError(f"{declaration.path}: has no output {', '.join(missing)}; it has {', '.join(given)}")
+
+    def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
+        """People anywhere in a frame, (N, 18, 3) in its pixels."""
+        if self._finder is not None:
+            return self._finder.search(frame, turn=turn, closely=closely)
+        height, width = frame.shape[:2]
+        side = float(max(height, width))
+        return self._people(frame, Square(np.array([width, height]) / 2, side, turn, (width / side, height / side)))
+
+    def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
+        """People in each square, (N, 18, 3) in the frame's pixels."""
+        return [self._people(frame, square) for square in squares]
+
+    def _people(self, frame: np.ndarray, square: Square) -> np.ndarray:
+        declared = self._declaration
+        source = cut_region(frame, square, target=declared.size)
+        answers = self._session.run(self._outputs, {self._input: self._planes(source)})
+        people = DECODERS[declared.decoding](answers, declared)
+        unsure = people[..., 2] < declared.min_score
+        people[unsure] = np.nan, np.nan, 0.0
+        people = in_openpose18(people, declared.skeleton)
+        people = people[(people[..., 2] > 0).sum(axis=1) >= declared.min_joints]
+        return source.to_frame(people)
+
+    def _planes(self, source: NetworkInput) -> np.ndarray:
+        declared, image = self._declaration, source.image
+        if declared.channels == "rgb":
+            image = image[..., ::-1]
+        values = (image - np.array(declared.mean)) / np.array(declared.std)
+        if declared.order == "nchw":
+            values = values.transpose(2, 0, 1)
+        return np.ascontiguousarray(values[None], dtype=declared.dtype)
+
+
+def in_openpose18(people: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
+    """People (N, W, 3) of any layout in openpose18, (N, 18, 3); joints that it lacks are missing or derived."""
+    lacking = tuple(name for name in OPENPOSE18.joints if name not in layout.joints and name != "neck")
+    wider = SkeletonLayout(layout.name, (*layout.joints, *lacking), (), (), (), ((), ()))
+    nothing = np.broadcast_to([np.nan, np.nan, 0.0], (len(people), len(lacking), 3))
+    try:
+        return convert(np.concatenate([people, nothing], axis=1), wider, OPENPOSE18)
+    except DataError:
+        raise DataError(f"skeleton layout {layout.name!r}: expected a neck, or a left and a right shoulder") from None
+
+
+def open_estimator(model: Path, *, threads: int = 1, **settings: Any) -> Estimator:
+    """The estimator of a model: an exported network, or a declared one where `model` is a YAML file.
+
+    Args:
+        model: File.
+        threads: Processor cores.
+        settings: Arguments of `PoseEstimator`.
+
+    Raises:
+        ConfigError: Where the declaration is none.
+        DataError: Where a model cannot be used.
+    """
+    if model.suffix not in ENDINGS:
+        return PoseEstimator(model, threads=threads, **settings)
+    declaration = read_declaration(model)
+    top_down = declaration.kind == "top_down"
+    finder = PoseEstimator(Path(declaration.finder), threads=threads, **settings) if top_down else None
+    return DeclaredEstimator(declaration, finder=finder, threads=threads)
+
+
+def model_content(model: Path) -> bytes:
+    """Everything that a model's answers follow from: its file, and those that a declaration names.
+
+    Raises:
+        ConfigError: Where the declaration is none.
+        DataError: Where a file is missing.
+    """
+    names = [model]
+    if model.suffix in ENDINGS:
+        declaration = read_declaration(model)
+        names += [declaration.path] + ([Path(declaration.finder)] if declaration.kind == "top_down" else [])
+    if missing := [name for name in names if not name.is_file()]:
+        raise DataError(
+            f"{missing[0]}: no such file, expected a pose model; run `dvc repro pose_model` or correct the name"
+        )
+    return b"".join(name.read_bytes() for name in names)

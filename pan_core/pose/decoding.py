@@ -1,0 +1,129 @@
+"""From what a pose model gives to joints in pixels of its input, for the three forms in common use.
+
+Shape letters: N people, V joints, w x h pixels of the input.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from pan_core.errors import DataError
+from pan_core.skeletons import SkeletonLayout
+
+
+class Declared(Protocol):
+    """What a decoder needs to know of a model."""
+
+    @property
+    def skeleton(self) -> SkeletonLayout:
+        """Its layout."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of its input."""
+
+    @property
+    def split(self) -> float:
+        """Places on an axis for one pixel."""
+
+    @property
+    def coordinates(self) -> str:
+        """`xy` or `yx`."""
+
+    @property
+    def unit(self) -> str:
+        """`pixels` or `share`."""
+
+
+def decode_simcc(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarray:
+    """SimCC (Li et al., 2022), as RTMPose has it: a distribution over x and one over y for every joint.
+
+    Args:
+        outputs: (N, V, w * split) and (N, V, h * split).
+        model: Its declaration.
+
+    Returns:
+        (N, V, 3) x, y, and the lower one of the two heights as score.
+    """
+    across, down = _exactly(outputs, 2, "simcc", "x and y")
+    _require(across.ndim == down.ndim == 3 and across.shape[1] == down.shape[1] == model.skeleton.size,
+             "simcc", f"(N, {model.skeleton.size}, places) twice", across, down)  # fmt: skip
+    places = np.stack([across.argmax(axis=2), down.argmax(axis=2)], axis=-1) / model.split
+    score = np.minimum(across.max(axis=2), down.max(axis=2))
+    return _joints(places, score)
+
+
+def decode_heatmaps(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarray:
+    """One map a joint (HRNet, SimpleBaseline): its peak, a quarter of a cell towards the higher neighbour.
+
+    Args:
+        outputs: (N, V, cells down, cells across).
+        model: Its declaration.
+    """
+    (maps,) = _exactly(outputs, 1, "heatmaps", "the maps")
+    _require(
+        maps.ndim == 4 and maps.shape[1] == model.skeleton.size, "heatmaps", f"(N, {model.skeleton.size}, h, w)", maps
+    )
+    people, joints, height, width = maps.shape
+    flat = maps.reshape(people, joints, -1)
+    y, x = np.divmod(flat.argmax(axis=2), width)
+    person, joint = np.ogrid[:people, :joints]
+    padded = np.pad(maps, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+    right = padded[person, joint, y + 1, x + 2] - padded[person, joint, y + 1, x]
+    below = padded[person, joint, y + 2, x + 1] - padded[person, joint, y, x + 1]
+    cells = np.stack([x + 0.25 * np.sign(right), y + 0.25 * np.sign(below)], axis=-1)
+    step = np.array(model.size) / (width, height)
+    return _joints((cells + 0.5) * step - 0.5, flat.max(axis=2))
+
+
+def decode_keypoints(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarray:
+    """Places and scores as such, as MoveNet has them: (..., V, 3), or rows (..., 3 V or more) of one person each.
+
+    Args:
+        outputs: One array.
+        model: Its declaration.
+    """
+    (found,) = _exactly(outputs, 1, "keypoints", "the joints")
+    size = model.skeleton.size
+    if found.ndim >= 2 and found.shape[-2:] == (size, 3):
+        people = found.reshape(-1, size, 3)
+    else:
+        _require(
+            found.ndim >= 1 and found.shape[-1] >= 3 * size,
+            "keypoints",
+            f"(..., {size}, 3) or (..., {3 * size})",
+            found,
+        )
+        people = found.reshape(-1, found.shape[-1])[:, : 3 * size].reshape(-1, size, 3)
+    places = people[..., :2] if model.coordinates == "xy" else people[..., 1::-1]
+    if model.unit == "share":
+        places = places * np.array(model.size) - 0.5
+    return _joints(places, people[..., 2])
+
+
+DECODERS: dict[str, Callable[[Sequence[np.ndarray], Declared], np.ndarray]] = {
+    "simcc": decode_simcc,
+    "heatmaps": decode_heatmaps,
+    "keypoints": decode_keypoints,
+}
+
+
+def _joints(places: np.ndarray, score: np.ndarray) -> np.ndarray:
+    return np.concatenate([places, np.clip(score, 0.0, 1.0)[..., None]], axis=-1).astype(float)
+
+
+def _exactly(outputs: Sequence[np.ndarray], count: int, decoding: str, what: str) -> Sequence[np.ndarray]:
+    if len(outputs) != count:
+        raise DataError(
+            f"decoding {decoding}: Expected {count} outputs, {what}, but the model gives {len(outputs)}; "
+            "name the right ones under `outputs` in its declaration"
+        )
+    return outputs
+
+
+def _require(kept: bool, decoding: str, expected: str, *found: np.ndarray) -> None:
+    if not kept:
+        raise DataError(
+            f"decoding {decoding}: Expected {expected}, but got {', '.join(str(one.shape) for one in found)}"
+        )

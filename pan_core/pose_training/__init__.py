@@ -1,0 +1,1 @@
+"""Training of the pose network: from annotated joints, or from the maps of a teacher."""

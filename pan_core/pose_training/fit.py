@@ -1,0 +1,230 @@
+"""Train the pose network: a loss after every stage, against marked joints or against a teacher's maps."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pan_core.errors import DataError
+from pan_core.files import atomic_path
+from pan_core.pose.maps import CONFIDENCE_MAPS, MAP_CHANNELS
+from pan_core.pose.network import LAST_CHANNELS, PoseNetwork
+from pan_core.pose_training.pictures import TrainingPicture
+from pan_core.pose_training.samples import draw_sample
+
+Losses = dict[str, float]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How the network is trained.
+
+    Attributes:
+        strict: Whether the stages read the last 384 channels alone, as in the paper, or all 864.
+        stages: Stages of the network, 1..6.
+        epochs: Passes over the pictures.
+        batch: Pictures in a step.
+        size: Side of a crop in pixels, a multiple of 8.
+        learning_rate: Of AdamW at its height; it falls to nothing with a cosine.
+        frozen: Whether the backbone stays as it is.
+        seed: Of what is drawn.
+    """
+
+    strict: bool = True
+    stages: int = 6
+    epochs: int = 8
+    batch: int = 8
+    size: int = 160
+    learning_rate: float = 1e-3
+    frozen: bool = True
+    seed: int = 0
+
+
+def student_of(teacher: PoseNetwork, settings: TrainingSettings) -> PoseNetwork:
+    """A network of the settings' form that starts from the teacher's weights, as far as they fit.
+
+    The strict head reads the last 384 of the teacher's 864 channels; the first layers take their part of its weights.
+    """
+    student = PoseNetwork(stages=settings.stages, strict=settings.strict)
+    own, given = student.state_dict(), teacher.state_dict()
+    for name, value in own.items():
+        source = given[name]
+        if source.shape != value.shape:
+            source = _without_early_features(source, value.shape, axis=0 if "depthwise" in name else 1)
+        value.copy_(source)
+    student.backbone.requires_grad_(not settings.frozen)
+    return student
+
+
+def _without_early_features(weight: Tensor, shape: torch.Size, *, axis: int) -> Tensor:
+    """The maps' channels in front stay, then the last ones of the features."""
+    dropped = weight.shape[axis] - shape[axis]
+    maps = shape[axis] - LAST_CHANNELS
+    kept = [*range(maps), *range(maps + dropped, weight.shape[axis])]
+    return weight.index_select(axis, torch.tensor(kept))
+
+
+def stage_losses(outputs: Sequence[tuple[Tensor, Tensor]], target: Tensor, learnt: Tensor) -> dict[str, Tensor]:
+    """Mean squared error of the confidence maps and of the affinity fields of every stage, on what is to be learnt.
+
+    Args:
+        outputs: Of the network, S (B, 19, h, w) and L (B, 38, h, w) a stage.
+        target: (B, 57, h, w).
+        learnt: (B, h, w) of 0 and 1.
+    """
+    weight = learnt[:, None] / learnt.mean().clamp(min=1e-6)
+    confidence, affinity = target[:, :CONFIDENCE_MAPS], target[:, CONFIDENCE_MAPS:]
+    losses = {}
+    for number, (found, along) in enumerate(outputs, start=1):
+        losses[f"confidence_{number}"] = (weight * (found - confidence) ** 2).mean()
+        losses[f"affinity_{number}"] = (weight * (along - affinity) ** 2).mean()
+    return losses
+
+
+def fit(
+    student: PoseNetwork,
+    pictures: Sequence[TrainingPicture],
+    held_out: Sequence[TrainingPicture],
+    teacher: PoseNetwork,
+    *,
+    settings: TrainingSettings,
+    checkpoint: Path,
+    after_epoch: Callable[[int, Losses], None] = lambda epoch, losses: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Losses]:
+    """Train; an interrupted training goes on after its last whole epoch.
+
+    Args:
+        student: Network to train; changed in place.
+        pictures: To learn from; those without marked joints are told by the teacher.
+        held_out: To measure the losses on, after each epoch.
+        teacher: Trained network.
+        settings: How.
+        checkpoint: File that is written after each epoch.
+        after_epoch: Called with the epoch, from 1, and its mean losses, `train_...` and `held_out_...`.
+        progress: Called with the steps done and all steps.
+
+    Returns:
+        Losses of each epoch.
+
+    Raises:
+        DataError: Where there is nothing to learn from, or the checkpoint is of another training.
+    """
+    if not pictures:
+        raise DataError("there is no picture with a person to learn from")
+    steps = -(-len(pictures) // settings.batch)
+    trained = [weight for weight in student.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs * steps)
+    history = _resumed(checkpoint, settings, len(pictures), student, optimiser, schedule)
+    teacher.eval().requires_grad_(False)
+    for epoch in range(len(history) + 1, settings.epochs + 1):
+        rng = np.random.default_rng([settings.seed, epoch])
+        order, sums = rng.permutation(len(pictures)), []
+        student.train()
+        for step in range(steps):
+            chosen = [pictures[i] for i in order[step * settings.batch : (step + 1) * settings.batch]]
+            losses = stage_losses(*_answers(student, teacher, chosen, rng, settings))
+            optimiser.zero_grad()
+            torch.stack(list(losses.values())).sum().backward()
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
+            optimiser.step()
+            schedule.step()
+            sums.append({name: float(value.detach()) for name, value in losses.items()})
+            progress((epoch - 1) * steps + step + 1, settings.epochs * steps)
+        history.append(_means("train", sums) | _measured(student, teacher, held_out, settings))
+        _save(checkpoint, settings, len(pictures), history, student, optimiser, schedule)
+        after_epoch(epoch, history[-1])
+    student.eval()
+    return history
+
+
+def _answers(
+    student: PoseNetwork,
+    teacher: PoseNetwork,
+    pictures: Sequence[TrainingPicture],
+    rng: np.random.Generator | None,
+    settings: TrainingSettings,
+) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
+    """What the student says, what it should say, and where that is known."""
+    images, maps, learnt = zip(*(draw_sample(one, rng, size=settings.size) for one in pictures), strict=True)
+    planes = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
+    told = [number for number, one in enumerate(maps) if one is None]
+    target = torch.stack(
+        [torch.zeros(MAP_CHANNELS, *learnt[0].shape) if m is None else torch.from_numpy(m) for m in maps]
+    )
+    with torch.no_grad():
+        # A frozen backbone is the teacher's own, so that its features serve both.
+        features = teacher.backbone(planes) if settings.frozen or told else None
+        if features is not None and told:
+            target[told] = torch.cat(teacher.refine(features[told])[-1], dim=1)
+    if settings.frozen and features is not None:
+        answers = student.refine(features[:, -LAST_CHANNELS:] if settings.strict else features)
+    else:
+        answers = student(planes)
+    return answers, target, torch.from_numpy(np.stack(learnt))
+
+
+def _measured(
+    student: PoseNetwork, teacher: PoseNetwork, held_out: Sequence[TrainingPicture], settings: TrainingSettings
+) -> Losses:
+    student.eval()
+    parts = []
+    with torch.inference_mode():
+        for chosen in _batches(held_out, settings.batch):
+            losses = stage_losses(*_answers(student, teacher, chosen, None, settings))
+            parts.append({name: float(value) for name, value in losses.items()})
+    return _means("held_out", parts)
+
+
+def _batches(pictures: Sequence[TrainingPicture], size: int) -> Iterator[Sequence[TrainingPicture]]:
+    for start in range(0, len(pictures), size):
+        yield pictures[start : start + size]
+
+
+def _means(part: str, sums: list[Losses]) -> Losses:
+    return {f"{part}_{name}": float(np.mean([one[name] for one in sums])) for name in sums[0]} if sums else {}
+
+
+def _identity(settings: TrainingSettings, pictures: int) -> dict[str, object]:
+    return asdict(settings) | {"pictures": pictures}
+
+
+def _save(
+    path: Path,
+    settings: TrainingSettings,
+    pictures: int,
+    history: list[Losses],
+    student: PoseNetwork,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> None:
+    state = {"training": _identity(settings, pictures), "history": history, "student": student.state_dict(),
+             "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}  # fmt: skip
+    with atomic_path(path) as partial:
+        torch.save(state, partial)
+
+
+def _resumed(
+    path: Path,
+    settings: TrainingSettings,
+    pictures: int,
+    student: PoseNetwork,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> list[Losses]:
+    if not path.is_file():
+        return []
+    state = torch.load(path, weights_only=True)
+    if state["training"] != _identity(settings, pictures):
+        raise DataError(
+            f"{path}: of another training, {state['training']}; expected {_identity(settings, pictures)}; "
+            "give another --out, or remove it"
+        )
+    student.load_state_dict(state["student"])
+    optimiser.load_state_dict(state["optimiser"])
+    schedule.load_state_dict(state["schedule"])
+    return list(state["history"])

@@ -1,0 +1,90 @@
+"""Extraction on a real Dask cluster on loopback: a scheduler and two workers, each a process of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pan_core.errors import PanError
+from pan_core.pose.cache import NO_PERSON, PoseCache, extract_clips
+from pan_core.pose.clusters import SCHEDULER_VARIABLE
+from pan_core.pose.extraction import ExtractionSettings, extractor_identity
+
+SETTINGS = ExtractionSettings(stages=1, search_stages=1, search_size=(128, 96), glance_size=(128, 96))
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen]]:
+    """Scheduler, worker, worker; the variable names the scheduler."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__DASHBOARD__LINK": ""}
+    worker = ["worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard", "--local-directory", str(tmp_path)]
+    commands = [
+        ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show"],
+        worker,
+        worker,
+    ]
+    processes = [
+        subprocess.Popen([sys.executable, "-m", "dask", *command], env=environment, cwd=tmp_path,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for command in commands
+    ]  # fmt: skip
+    monkeypatch.setenv(SCHEDULER_VARIABLE, address)
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_killed_on_the_way_costs_no_clip(
+    cluster: list[subprocess.Popen], pose_model: Path, blank_video: Path, tmp_path: Path
+) -> None:
+    from distributed import Client
+
+    with Client(os.environ[SCHEDULER_VARIABLE], set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=200)
+    clips = {}
+    for number in range(8):
+        clips[f"clip{number}"] = tmp_path / f"{number}.avi"
+        clips[f"clip{number}"].write_bytes(blank_video.read_bytes() + bytes([number]))
+    clips["broken"] = tmp_path / "broken.avi"
+    clips["broken"].write_bytes(b"no video")
+    done: list[int] = []
+
+    def kill_one(number: int, total: int) -> None:
+        done.append(number)
+        if number == 2:
+            cluster[1].send_signal(signal.SIGKILL)
+
+    results = list(extract_clips(
+        clips, model_path=pose_model, settings=SETTINGS, cache=tmp_path / "cache", workers=0, progress=kill_one
+    ))  # fmt: skip
+    assert cluster[1].poll() is not None and cluster[2].poll() is None
+    assert done == list(range(1, 10))  # each clip once
+    assert [result.clip_id for result in results] == list(clips)
+    assert {result.reason for result in results[:-1]} == {NO_PERSON}
+    assert "broken.avi" in results[-1].reason
+    identity = extractor_identity(pose_model, settings=SETTINGS)
+    assert PoseCache(tmp_path / "cache", identity=identity).path("00" * 32).parents[1].is_dir()
+    assert len(list((tmp_path / "cache" / identity).rglob("*.npz"))) == 8
+
+
+def test_no_cluster_at_the_address(
+    pose_model: Path, blank_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SCHEDULER_VARIABLE, "tcp://127.0.0.1:9")
+    monkeypatch.setattr("pan_core.pose.clusters.CONNECT_SECONDS", 1)
+    with pytest.raises(PanError, match="no Dask scheduler answers there"):
+        list(extract_clips(
+            {"a": blank_video}, model_path=pose_model, settings=SETTINGS, cache=tmp_path / "cache", workers=0
+        ))  # fmt: skip
