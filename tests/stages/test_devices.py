@@ -1,8 +1,10 @@
 """Devices of a workspace in which the pipeline has run: predicted at first, measured once a result is imported."""
 
 import json
+from dataclasses import asdict
 
 from pan_core.edge.result import DEVICE, write_result
+from pan_core.pose.extraction import ExtractionSettings
 
 
 def latency(p90):
@@ -13,9 +15,10 @@ def device_result(folder, **changes):
     """What a Raspberry Pi 5 would write of the networks of this workspace."""
     exported = folder / "models" / "exported"
     gates = json.loads((exported / "targets" / "raspberry-pi-5" / "gates.json").read_text())
-    labels = json.loads((exported / "step.json").read_text())["labels"]
+    told = json.loads((exported / "step.json").read_text())
+    settings = json.loads(json.dumps(asdict(ExtractionSettings(**told["preprocessing"]["pose"]))))
     return {
-        "format": "pan-latency-1", "kind": DEVICE, "target": "raspberry-pi-5", "structure": gates["structure"], "labels": labels,
+        "format": "pan-latency-1", "kind": DEVICE, "target": "raspberry-pi-5", "structure": gates["structure"], "labels": told["labels"], "preprocessing": settings,
         "profile": {"name": "full", "runs": 5, "frames": 1024, "seconds": 60.0, "warmup": 30}, "threads": 4, "slowed": "",
         "measured_at": "2026-11-26T12:00:00Z", "frame": latency(35.0), "memory_mb": 300.0, "fps": 28.0, "bundle": "",
         "device": {"model": "Raspberry Pi 5 Model B Rev 1.0", "machine": "aarch64", "processor": ""},
