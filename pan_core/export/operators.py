@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-# ONNX operators of TensorRT 8.2's parser, by docs/operators.md of onnx-tensorrt at release/8.2-GA.
+# By docs/operators.md of onnx-tensorrt for TensorRT 8.4, the oldest one at hand, without operators that may be newer than
+# 8.2. That document lists Reciprocal as missing, but the parser's source has it since TensorRT 4.
 TENSORRT_8_2 = frozenset({
     "Abs", "Acos", "Acosh", "Add", "And", "ArgMax", "ArgMin", "Asin", "Asinh", "Atan", "Atanh", "AveragePool",
     "BatchNormalization", "Cast", "Ceil", "Celu", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv",
