@@ -92,6 +92,7 @@ def bench(
         "recogniser": bundle.manifest.content["recogniser"],
         "structure": bundle.manifest.content["gates"]["structure"],
         "labels": bundle.manifest.content["labels"],
+        "preprocessing": bundle.manifest.content["preprocessing"],
         "profile": asdict(profile),
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "device": identity(),

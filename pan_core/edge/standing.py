@@ -43,14 +43,17 @@ class Standing:
         return asdict(self)
 
 
-def require_result(result: dict[str, Any], target: Target, gates: dict[str, Any], labels: Sequence[str]) -> None:
+def require_result(
+    result: dict[str, Any], target: Target, *, structure: str, labels: Sequence[str], settings: dict[str, Any]
+) -> None:
     """Refuse a measurement that says nothing of a target and the networks that were exported for it.
 
     Args:
         result: As `pan_core.edge.result.read_result` gives it.
         target: The device.
-        gates: What the stage export wrote of its networks.
+        structure: Of the networks that were exported for it.
         labels: Classes of the recogniser.
+        settings: Of pose extraction.
 
     Raises:
         DataError: With everything that does not fit.
@@ -62,7 +65,11 @@ def require_result(result: dict[str, Any], target: Target, gates: dict[str, Any]
         f"it is {result['kind']}, which says nothing of the speed of {target.name}": result["kind"] == DEVICE,
         f"its recogniser knows other classes ({', '.join(result['labels'][:4])}, ...)": list(result["labels"])
         == list(labels),
-        "its networks are built otherwise than those exported now": result["structure"] == gates["structure"],
+        "its networks are built otherwise than those exported now": result["structure"] == structure,
+        f"people were found by other settings ({_changed(result['preprocessing'], settings)})": not _changed(
+            result["preprocessing"], settings
+        ),
+        f"it ran on {result['threads']} threads, {target.threads} expected": result["threads"] == target.threads,
         f"the device was not at its normal speed: {result['slowed']}": not result["slowed"],
         f"it has {len(result['runs'])} runs of {shortest} frames and {profile['seconds']:g} s, expected {LEAST_RUNS} of "
         f"{LEAST_FRAMES} and {LEAST_SECONDS:g} s (pan-edge bench --profile full)": len(result["runs"]) >= LEAST_RUNS
@@ -132,6 +139,14 @@ def _kept(target: Target, fps: float, step_p90_ms: float | None) -> tuple[bool, 
     return (
         fps >= budget.fps and step_p90_ms <= budget.step_ms,
         f"{told}; PAN step p90 {step_p90_ms:.2f} ms, at most {budget.step_ms:g} asked",
+    )
+
+
+def _changed(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """Settings that differ; a pair is a list once it was JSON."""
+    mine = {name: list(value) if isinstance(value, tuple) else value for name, value in here.items()}
+    return ", ".join(
+        f"{name} {there.get(name)} instead of {value}" for name, value in mine.items() if there.get(name) != value
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pan_core.edge.targets import Target
 from pan_core.export.ncnn_file import write_ncnn
 from pan_core.export.onnx_file import check_operators, save_checked, write_onnx
-from pan_core.files import write_json
+from pan_core.files import read_json, write_json
 from pan_core.model.streaming import STATE_NAMES, STEP_INPUTS, STEP_OUTPUTS, StepModel
 from pan_core.pose.maps import INPUT_NAME, stage_output
 from pan_core.pose.network import PoseNetwork
@@ -113,8 +113,9 @@ def write_artifacts(
 
 
 def structure(folder: Path) -> str:
-    """Hash of what both networks calculate, without the weights: two with the same hash are equally fast."""
-    digest = hashlib.sha256()
+    """Hash of what both networks calculate, and how, without the weights: two with the same hash are equally fast."""
+    told = read_json(folder / "pose.json")
+    digest = hashlib.sha256(repr((told["runtime"], told["precision"])).encode())
     for path in sorted(folder.iterdir()):
         if path.suffix == SUFFIXES["ncnn"]:
             digest.update(path.read_bytes())

@@ -68,7 +68,7 @@ def take_result(path: Path) -> tuple[dict[str, Any], Standing, Path]:
     """
     result = read_result(path)
     target = target_by_name(result["target"])
-    require_result(result, target, _gates(target), _description()["labels"])
+    _require(result, target)
     kept = paths.measured_on(target.name)
     write_result(kept, result)
     return result, measured(result, target), kept
@@ -98,7 +98,7 @@ def _standing(params: Params, target: Target) -> Standing:
     if path.is_file():
         try:
             result = read_result(path)
-            require_result(result, target, _gates(target), _description()["labels"])
+            _require(result, target)
             return measured(result, target)
         except DataError as error:
             why = str(error)
@@ -107,6 +107,13 @@ def _standing(params: Params, target: Target) -> Standing:
     fitted = fit()
     fps = _predicted(params, target, fitted)["fps"]
     return predicted(fps, fitted.factor, target, accepted=params.latency.evidence == "measured or predicted", why=why)
+
+
+def _require(result: dict[str, Any], target: Target) -> None:
+    require_result(
+        result, target, structure=_gates(target)["structure"], labels=_description()["labels"],
+        settings=asdict(_settings(load_params())),
+    )  # fmt: skip
 
 
 def _predicted(params: Params, target: Target, fitted: Fit) -> dict[str, float]:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -176,3 +177,16 @@ def test_too_large_a_bundle_is_refused(made, tmp_path, monkeypatch):
     with pytest.raises(GateError, match="expected at most 1 MB"):
         made.bundle("host", tmp_path / "large")
     assert not (tmp_path / "large").exists()
+
+
+def test_a_live_source_is_watched_on_the_device(host_bundle, person_video, tmp_path):
+    """A folder of videos goes the way of a camera: its decoder is a process of the bundle's own package."""
+    (tmp_path / "videos").mkdir()
+    shutil.copy2(person_video, tmp_path / "videos")
+    done = subprocess.run(
+        [str(host_bundle / "pan-edge"), "run", "videos", "--events", "events.jsonl"], cwd=tmp_path, capture_output=True,
+        text=True, timeout=120, check=False, env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "recogniser: small" in done.stdout
+    assert "videos: ended" in done.stdout

@@ -10,7 +10,7 @@ from pan_core.edge.targets import target_by_name
 from pan_core.errors import DataError
 
 LABELS = ["Running", "Waving"]
-GATES = {"structure": "abc"}
+HERE_NOW = {"structure": "abc", "labels": LABELS, "settings": {"stages": 4, "glance_size": (256, 224)}}
 PI = target_by_name("raspberry-pi-5")
 
 
@@ -21,6 +21,7 @@ def latency(p90, count=1024):
 def result(**changes):
     return {
         "format": "pan-latency-1", "kind": DEVICE, "target": "raspberry-pi-5", "structure": "abc", "labels": LABELS,
+        "preprocessing": {"stages": 4, "glance_size": [256, 224]},
         "profile": {"name": "full", "runs": 5, "frames": 1024, "seconds": 60.0, "warmup": 30},
         "measured_at": "2026-11-26T12:00:00Z", "threads": 4, "frame": latency(35.0, 5120), "slowed": "", "memory_mb": 300.0,
         "device": {"model": "Raspberry Pi 5 Model B Rev 1.0", "machine": "aarch64", "processor": ""}, "fps": 28.0,
@@ -57,7 +58,7 @@ def test_no_result(tmp_path):
 
 
 def test_what_counts():
-    require_result(result(), PI, GATES, LABELS)
+    require_result(result(), PI, **HERE_NOW)
     standing = measured(result(), PI)
     assert standing.keeps
     assert (standing.kind, standing.fps, standing.count) == (DEVICE, 28.0, 5120)
@@ -73,6 +74,8 @@ def test_what_counts():
         ({"kind": OTHER}, "it is measured on another machine"),
         ({"labels": ["Sitting", "Waving"]}, "its recogniser knows other classes"),
         ({"structure": "xyz"}, "its networks are built otherwise"),
+        ({"preprocessing": {"stages": 2, "glance_size": [256, 224]}}, "by other settings (stages 2 instead of 4)"),
+        ({"threads": 8}, "it ran on 8 threads, 4 expected"),
         ({"slowed": "the firmware throttles it"}, "not at its normal speed: the firmware throttles it"),
         ({"runs": [latency(35.0)] * 2}, "it has 2 runs"),
         ({"runs": [latency(35.0, 40)] * 5}, "it has 5 runs of 40 frames"),
@@ -82,7 +85,7 @@ def test_what_counts():
 )
 def test_what_does_not_count(changes, told):
     with pytest.raises(DataError, match="does not count") as raised:
-        require_result(result(**changes), PI, GATES, LABELS)
+        require_result(result(**changes), PI, **HERE_NOW)
     assert told in str(raised.value)
 
 

@@ -84,8 +84,8 @@ def make_workspace(folder, mirror, cache):
     folder.mkdir()
     for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
         shutil.copy2(ROOT / name, folder / name)
-    for name in ("pan_core", "edge"):
-        (folder / name).symlink_to(ROOT / name)
+    (folder / "pan_core").symlink_to(ROOT / "pan_core")
+    shutil.copytree(ROOT / "edge", folder / "edge")
     (folder / "data" / "incoming").mkdir(parents=True)
     workspace = Workspace(folder, mirror)
     assert workspace.run("dvc", "init", "--no-scm", "--quiet")[0] == 0
@@ -93,7 +93,7 @@ def make_workspace(folder, mirror, cache):
     assert workspace.run("dvc", "config", "cache.dir", str(cache))[0] == 0
     workspace.set({"train.epochs": 4, "split.validation_share": 0.2, "latency.frames": 100, "latency.pose_frames": 10,
                    "latency.warmup": 2, "latency.budget_frame_ms": 5000, "latency.budget_step_ms": 500, "export.inputs": 12,
-                   "export.scenes": 1})  # fmt: skip
+                   "export.scenes": 1, "export.targets": ["host", "raspberry-pi-5"]})  # fmt: skip
     return workspace
 
 
