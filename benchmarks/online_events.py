@@ -180,7 +180,7 @@ def video_streams(model: Path, groups: Sequence[str]) -> tuple[list[Recording], 
     clips = clips[clips["group"].isin(groups)]
     recordings = []
     for _, own in clips.groupby("group"):
-        said, truth, offset = [], [], 0.0
+        said, truth, offset, seconds = [], [], 0.0, 0.0
         for path, spans in own.groupby("path"):
             position = 0.0
             for moment in recognizer.stream(str(Path("data/raw") / path), every_frame=True):
@@ -193,7 +193,8 @@ def video_streams(model: Path, groups: Sequence[str]) -> tuple[list[Recording], 
                 truth.append((span.label, start, start + span.n_frames / span.fps))
             # Far enough apart that nothing goes on into the next video.
             offset += position + 5.0
-        recordings.append(Recording(said, truth, sum(end - start for _, start, end in truth)))
+            seconds += position
+        recordings.append(Recording(said, truth, seconds))
     return recordings, recognizer.network.actions
 
 

@@ -16,7 +16,7 @@ from pan_core.benchmark_commands import app as benchmark_commands
 from pan_core.data_commands import app as data_commands
 from pan_core.edge_commands import app as edge_commands
 from pan_core.errors import PanError
-from pan_core.live_commands import serve, watch
+from pan_core.live_commands import doctor, serve, watch
 from pan_core.pose_commands import app as pose_commands
 from pan_core.registry_commands import ChampionOf, Recogniser
 from pan_core.registry_commands import app as registry_commands
@@ -51,6 +51,7 @@ app.add_typer(pose_commands, name="pose")
 app.add_typer(registry_commands, name="registry")
 app.command()(watch)
 app.command()(serve)
+app.command()(doctor)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`pan watch` and `pan serve`: recognition of live video."""
+"""`pan watch` and `pan serve`: recognition of live video; `pan doctor`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -127,6 +127,19 @@ def serve(
         shown = f"[{host}]" if ":" in host else host
         typer.echo(f"page: http://{shown}:{door.getsockname()[1]}/{f'?token={token}' if token else ''}")
         run(application(cameras, in_use, uploads, scene=scene, token=token), door)
+
+
+def doctor() -> None:
+    """Print versions, devices, stores, and what is missing; ends with status 1 where something needed is."""
+    from pan_core.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        typer.echo(str(finding))
+    missing = [finding.name for finding in findings if finding.advice and finding.needed]
+    typer.echo(f"\nmissing: {', '.join(missing)}" if missing else "\nnothing that is needed is missing")
+    if missing:
+        raise typer.Exit(1)
 
 
 def _require_actions(rules: "Mapping[str, Rule] | Rule", recogniser: "Recognizer") -> None:

@@ -1,11 +1,13 @@
-"""Take the pictures of docs/ again: the UIs of MLflow and Prefect.
+"""Take the pictures of docs/ again: the UIs of MLflow and Prefect, and the page of live video.
 
     pip install playwright; apt-get install chromium
     python docs/screenshots/take.py mlflow PROJECT EXPERIMENT
     python docs/screenshots/take.py prefect ADDRESS FLOW
+    python docs/screenshots/take.py live ADDRESS VIDEO
 
 PROJECT is a folder with an mlruns/; its two newest finished pipeline rows of the experiment are compared. ADDRESS, such as
-http://127.0.0.1:4200, is that of `make serve` with a finished run of the flow, pan or pan-retrain.
+http://127.0.0.1:4200, is that of `make serve` with a finished run of the flow, pan or pan-retrain; for live, that of `pan serve`
+with sources that have been seen for a while. VIDEO is uploaded there.
 """
 
 import json
@@ -49,6 +51,8 @@ def main() -> None:
                 mlflow_pictures(page, Path(project).resolve(), experiment)
             case "prefect", address, flow:
                 prefect_pictures(page, address.rstrip("/"), flow)
+            case "live", address, video:
+                live_pictures(page, address, video)
             case _:
                 sys.exit(__doc__)
         browser.close()
@@ -119,6 +123,29 @@ def prefect_pictures(page: Page, address: str, flow: str) -> None:
     take(page, place, f"{name}_artifacts", then=lambda: page.get_by_text("Artifacts", exact=True).click())
     if flow != "pan":
         take(page, f"{address}/artifacts/key/pan-decision", "retrain_decision", then=lambda: newest(page))
+
+
+def live_pictures(page: Page, address: str, video: str) -> None:
+    """The page of live video: light with events, dark on a phone, a replay, and an upload."""
+    page.set_viewport_size({"width": 1280, "height": 1180})
+    page.goto(address)
+    page.locator("[data-event]").first.wait_for()
+    page.locator(".caption").first.wait_for()
+    page.screenshot(path=str(HERE / "live.png"))
+    page.locator("[data-event]").first.click()
+    page.wait_for_timeout(1000)
+    page.locator("#replay").screenshot(path=str(HERE / "live_replay.png"))
+    page.keyboard.press("Escape")
+    page.locator("#file").set_input_files(video)
+    page.get_by_role("button", name="Upload").click()
+    page.locator("#uploads video").wait_for(timeout=300_000)
+    page.locator("#uploads video").evaluate("video => { video.currentTime = video.duration / 2 }")
+    page.wait_for_timeout(2000)
+    page.locator("section", has=page.locator("#uploads")).last.screenshot(path=str(HERE / "live_upload.png"))
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 1100})
+    page.wait_for_timeout(1500)
+    page.screenshot(path=str(HERE / "live_phone.png"))
 
 
 def choose_columns(page: Page) -> None:

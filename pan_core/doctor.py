@@ -1,0 +1,154 @@
+"""`pan doctor`: what this machine and this folder have, and what is missing."""
+
+import ctypes.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from pan_core import __version__
+from pan_core.errors import PanError
+from pan_core.secrets import masked
+
+PACKAGES = (
+    "torch", "onnxruntime", "opencv-python", "numpy", "pandas", "dvc", "mlflow", "prefect", "optuna", "great-expectations",
+    "fastapi", "uvicorn", "websockets",
+)  # fmt: skip
+LEAST_FREE_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What.
+        found: What is there.
+        advice: What to do where it is missing; empty where all is well.
+        needed: Whether nothing works without it.
+    """
+
+    name: str
+    found: str
+    advice: str = ""
+    needed: bool = False
+
+    def __str__(self) -> str:
+        mark = "ok" if not self.advice else "MISSING" if self.needed else "note"
+        return f"{mark:<8} {self.name:<22} {masked(' '.join(self.found.split()))}" + (
+            f"\n{'':<32}{self.advice}" if self.advice else ""
+        )
+
+
+def examine() -> list[Finding]:
+    """Versions, devices, stores and what is missing; nothing is changed and nothing is fetched.
+
+    Each look stands alone: one that fails is a finding itself.
+    """
+    findings: list[Finding] = []
+    for look in (_machine, _packages, _devices, _video, _workspace, _stores):
+        try:
+            findings += look()
+        except Exception as error:
+            name = look.__name__.strip("_")
+            findings.append(Finding(name, f"{type(error).__name__}: {error}", "could not be looked at"))
+    return findings
+
+
+def _machine() -> Iterator[Finding]:
+    import psutil
+
+    yield Finding("pan", f"{__version__}, {Path(__file__).parent}")
+    version = platform.python_version()
+    right = sys.version_info[:2] == (3, 11)
+    yield Finding("Python", version, "" if right else "Python 3.11 is needed; run `make setup` with it", needed=True)
+    memory = psutil.virtual_memory()
+    yield Finding(
+        "machine",
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory.total / 1e9:.1f} GB of memory, "
+        f"{memory.available / 1e9:.1f} GB free",
+    )
+    free = shutil.disk_usage(Path.cwd()).free
+    advice = "" if free >= LEAST_FREE_BYTES else "a run needs some GB; make space"
+    yield Finding("disk", f"{free / 1e9:.1f} GB free in this folder", advice)
+
+
+def _packages() -> Iterator[Finding]:
+    for name in PACKAGES:
+        try:
+            yield Finding(name, metadata.version(name))
+        except metadata.PackageNotFoundError:
+            yield Finding(name, "not installed", "run `make setup`", needed=True)
+    archive = ctypes.util.find_library("archive")
+    yield Finding(
+        "libarchive", archive or "not found", "" if archive else "for rar archives: apt-get install libarchive-tools"
+    )
+    git = shutil.which("git")
+    yield Finding("git", git or "not found", "" if git else "DVC needs it: apt-get install git", needed=True)
+
+
+def _devices() -> Iterator[Finding]:
+    import onnxruntime
+    import torch
+
+    cuda = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    yield Finding("GPU for training", ", ".join(cuda) or "none, the processor is used")
+    yield Finding("ONNX Runtime runs on", ", ".join(onnxruntime.get_available_providers()))
+    cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
+    yield Finding("cameras", ", ".join(cameras) or "none on this machine; rtsp and http addresses work without")
+
+
+def _video() -> Iterator[Finding]:
+    import cv2
+
+    ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getBackends()
+    advice = (
+        "" if ffmpeg else "install the opencv-python wheel that requirements.lock names: without it no video is read"
+    )
+    yield Finding("video by FFmpeg", "yes" if ffmpeg else "no", advice, needed=True)
+
+
+def _workspace() -> Iterator[Finding]:
+    from pan_core.config import PARAMS_FILE, load_params
+    from pan_core.stages import paths
+
+    try:
+        params = load_params()
+        yield Finding(str(PARAMS_FILE), f"dataset {params.dataset}")
+        model = paths.model_folder("online", params.split.splits[0])
+        trained = (model / "model.json").is_file()
+        yield Finding("recogniser", str(model) if trained else "none", "" if trained else "`make run` trains one")
+    except PanError as error:
+        yield Finding(str(PARAMS_FILE), str(error), "correct it, or go to the project's folder")
+    finder = paths.POSE_MODEL / "pose.onnx"
+    there = finder.is_file()
+    yield Finding("pose network", str(finder) if there else "none", "" if there else "`dvc repro pose_model` makes it")
+    yield Finding("cache", str(paths.cache().absolute()))
+
+
+def _stores() -> Iterator[Finding]:
+    from pan_core.pipeline import version_in_use
+    from pan_core.tracking import STORE, store_uri
+
+    uri = store_uri()
+    if uri.startswith("sqlite:") and not (STORE / "mlflow.db").is_file():
+        yield Finding("MLflow", f"{uri}, empty", "the first run makes it")
+    else:
+        try:
+            champion = version_in_use(None)
+            yield Finding("MLflow", uri)
+            advice = "" if champion else "`make run` registers and promotes one"
+            yield Finding("champion", f"version {champion}" if champion else "none", advice)
+        except Exception as error:
+            yield Finding("MLflow", f"{uri}: {error}", "start the server, or correct MLFLOW_TRACKING_URI")
+    yield Finding("Prefect", os.environ.get("PREFECT_API_URL") or "embedded server, started when needed")
+    set_here = [name for name in sorted(os.environ) if name.startswith("PAN_")]
+    yield Finding("PAN_ variables", ", ".join(f"{name}={_shown(name)}" for name in set_here) or "none set")
+
+
+def _shown(name: str) -> str:
+    return masked(f"{name}={os.environ[name]}").partition("=")[2]

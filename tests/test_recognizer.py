@@ -1,0 +1,97 @@
+"""The library as its documentation shows it: the example is run as it stands there, with the real pose network."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pan_core.doctor import Finding, examine
+from pan_core.errors import PanError
+from pan_core.model.features import feature_count
+from pan_core.model.pan import PAN, PanSettings
+from pan_core.model.store import save_model
+from pan_core.recognizer import Recognizer
+from pan_core.registry.models import Registry
+from pan_core.skeletons import OPENPOSE18
+from pan_core.tracking import Tracker
+from pan_core.viewer.annotate import write_video
+
+GUIDE = Path(__file__).parents[1] / "docs" / "live.md"
+
+
+def save_certain(folder: Path) -> None:
+    """A recogniser that is sure of Waving, whatever it sees."""
+    settings = PanSettings(
+        graph_channels=(4,), pooled_channels=2, frame_channels=8, hidden=8, joint_units=4, pose_units=4
+    )
+    network = PAN(
+        adjacency=OPENPOSE18.adjacency(), features=feature_count(OPENPOSE18), classes=2, actions=2, settings=settings
+    )
+    with torch.no_grad():
+        for head in (network.class_head, network.action_head):
+            head.weight.zero_()
+            head.bias.copy_(torch.tensor([0.0, 3.0]))
+    names = ("Walking", "Waving")
+    save_model(
+        folder, network, labels=names, actions=names, layout=OPENPOSE18, mode="online", frames=32, rate=15.0, preprocessing={}
+    )  # fmt: skip
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a champion."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("PAN_CACHE", raising=False)
+    save_certain(tmp_path / "trained")
+    with Tracker("actors").stage("promote", fingerprint="a", params={}) as run:
+        run.artifact(tmp_path / "trained", "model")
+        Registry("pan-actors").register(run.artifact_uri("model"), run.run_id, {})
+    Registry("pan-actors").promote(1)
+    return tmp_path
+
+
+def test_the_example_of_the_guide_runs(
+    workspace: Path, pose_model: Path, waving: tuple[np.ndarray, np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody waves for 1.6 s, three times the eight frames that are drawn."""
+    (workspace / "models" / "pose").mkdir(parents=True)
+    shutil.copy(pose_model, workspace / "models" / "pose" / "pose.onnx")
+    frames = waving[0]
+    write_video(workspace / "clip.avi", [*frames, *frames[::-1], *frames], fps=15, encoders=((".avi", "MJPG"),))
+    (example,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL)
+    assert len(example.strip().splitlines()) <= 12
+    exec(compile(example, str(GUIDE), "exec"), {})
+    said = capsys.readouterr().out.splitlines()
+    assert "label='Waving'" in said[0]
+    assert sum("Waving 95 %" in line for line in said) > 10  # e^3 / (e^3 + 1) by hand
+    assert said[-1].startswith("Waving ")
+
+
+def test_what_there_is_not_is_named(workspace: Path) -> None:
+    for address, told in (
+        ("models:/pan-actors", "expected models:/NAME@ALIAS"),
+        ("models:/pan-actors@challenger", "no version has the alias challenger"),
+        ("models:/pan-actors/7", "has no version 7"),
+        ("models:/pan-actors@champion", "no network that finds people"),
+        ("nowhere", "not a recogniser"),
+    ):
+        with pytest.raises(PanError, match=re.escape(told)):
+            Recognizer.from_pretrained(address)
+
+
+def test_the_doctor_finds_what_is_there_and_what_is_missing(workspace: Path) -> None:
+    found = {finding.name: finding for finding in examine()}
+    assert found["torch"].found == torch.__version__
+    assert not found["video by FFmpeg"].advice
+    assert "dvc repro pose_model" in found["pose network"].advice
+    assert str(workspace) in found["MLflow"].found
+    assert found["params.yaml"].advice
+
+
+def test_a_finding_is_one_line_and_tells_no_password() -> None:
+    told = str(Finding("MLflow", "postgresql://me:s3cr3t@host/db\naway", "start it", needed=True))
+    assert told.splitlines()[0] == "MISSING  MLflow                 postgresql://me:***@host/db away"
