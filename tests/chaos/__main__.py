@@ -96,11 +96,11 @@ def _killed(workspace, expected, arguments):
 FAULTS: dict[str, Callable] = {
     "mlflow_away": lambda workspace, *_: faults.mlflow_away(workspace, 30, 60),
     "prefect_away": lambda workspace, expected, _: faults.prefect_away(workspace, expected),
-    "disk_full": lambda workspace, expected, _: faults.disk_full(workspace, expected, 12),
+    "disk_full": lambda workspace, *_: faults.disk_full(workspace, 12),
     "two_at_once": lambda workspace, *_: faults.two_at_once(workspace),
     "clock_jumps": lambda workspace, expected, _: faults.clock_jumps(workspace, expected),
-    "damaged_files": lambda workspace, expected, _: faults.damaged_files(workspace, expected),
-    "worker_killed": lambda workspace, expected, _: faults.worker_killed(workspace, expected, 12),
+    "damaged_files": lambda workspace, *_: faults.damaged_files(workspace),
+    "worker_killed": lambda workspace, *_: faults.worker_killed(workspace, 12),
     "without_network": lambda workspace, expected, _: faults.without_network(workspace, expected),
     "killed": _killed,
 }

@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 from pan_core.stages import STAGES
 
 RUN = ("pan", "run")
+POSES = ("dvc", "repro", "pose")
 FLOW = (sys.executable, "-m", "flows.pan")
 FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
@@ -193,15 +194,14 @@ def prefect_away(workspace: Workspace, expected: Undisturbed) -> Outcome:
     )
 
 
-def disk_full(workspace: Workspace, expected: Undisturbed, videos: int) -> Outcome:
+def disk_full(workspace: Workspace, videos: int) -> Outcome:
     """The disk of PAN_CACHE fills up while poses are extracted; then there is space again.
 
     Args:
         workspace: One that has finished; its cache is copied to a small disk without the poses of some videos.
-        expected: What an undisturbed run gave.
         videos: How many have to be extracted.
     """
-    place = workspace.folder / "small"
+    place, before = workspace.folder / "small", _poses(workspace)
     with small_disk(place, megabytes=200) as ballast:
         subprocess.run(["cp", "-a", f"{workspace.cache}/.", str(place)], check=True)
         entries = sorted((place / "poses").rglob("*.npz"))
@@ -212,20 +212,25 @@ def disk_full(workspace: Workspace, expected: Undisturbed, videos: int) -> Outco
         small = {"PAN_CACHE": str(place)}
         _forget_from("pose", workspace)
         with ballast(free=int(1.5 * size) + 16_000):
-            status, printed = workspace.run(*RUN, environment=small)
+            status, printed = workspace.run(*POSES, environment=small)
         assert status != 0
         lost = [] if "disk is full" in printed or "no space left" in printed else [f"no message: {printed[-500:]}"]
         lost += ["a traceback"] if "Traceback" in printed else []
-        workspace.must(*RUN, environment=small)
+        workspace.must(*POSES, environment=small)
         lost += [f"extracted again: {path.name}" for path, time in kept.items() if path.stat().st_mtime_ns != time]
-    lost += expected.lost(workspace)
     return Outcome(
-        "Disk full during extraction; space made, then `pan run`",
+        "Disk full during extraction; space made, then again",
         1,
-        expected.compared() + f"; times of {len(kept)} finished entries of the pose cache",
-        lost,
-        f"{videos} of {len(entries)} videos were left to extract",
+        f"the pose set, byte by byte; times of {len(kept)} finished entries of the pose cache",
+        lost + differences(_poses(workspace), before),
+        f"{videos} of {len(entries)} videos were left to extract; the message says what is full and what to do",
     )
+
+
+def _poses(workspace: Workspace) -> dict[str, object]:
+    """The pose set's files."""
+    folder = workspace.folder / "data" / "poses"
+    return {f"data/poses/{path.name}": path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 @contextmanager
@@ -325,57 +330,53 @@ def clock_jumps(workspace: Workspace, expected: Undisturbed) -> Outcome:
     )
 
 
-def damaged_files(workspace: Workspace, expected: Undisturbed) -> Outcome:
-    """A byte flips in an entry of the pose cache, another is cut off, a checkpoint is garbage, an output is overwritten."""
+def damaged_files(workspace: Workspace) -> Outcome:
+    """A byte flips in an entry of the pose cache, another is cut off, and the output of a stage is overwritten."""
+    before = _poses(workspace)
     entries = sorted((workspace.cache / "poses").rglob("*.npz"))[:2]
     flipped = bytearray(entries[0].read_bytes())
     flipped[len(flipped) // 2] ^= 0xFF
     entries[0].write_bytes(flipped)
     entries[1].write_bytes(entries[1].read_bytes()[:1000])
-    checkpoint = workspace.cache / "checkpoints" / "actors" / "clip-split1.pt"
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_bytes(b"no checkpoint")
     _forget_from("pose", workspace)
-    output = workspace.folder / "data" / "clips.parquet"
-    output.unlink()  # what DVC's cache has of it stays
-    output.write_bytes(b"not a table")
-    printed = workspace.must(*RUN)
-    lost = expected.lost(workspace)
+    table = workspace.folder / "data" / "clips.parquet"
+    whole = table.read_bytes()
+    table.unlink()  # what DVC's cache has of it stays
+    table.write_bytes(b"not a table")
+    printed = workspace.must(*POSES)
+    lost = differences(_poses(workspace), before) + ([] if table.read_bytes() == whole else [table.name])
     if printed.count("damaged pose cache entry") != 2:
-        lost.append(f"{printed.count('damaged pose cache entry')} of 2 damaged pose entries were told")
-    if "unreadable checkpoint" not in printed:
-        lost.append("the damaged checkpoint was not told")
+        lost.append(f"{printed.count('damaged pose cache entry')} of 2 damaged entries were told")
     return Outcome(
-        "Damaged files: two entries of the pose cache, a checkpoint, an output of a stage",
-        4,
-        expected.compared(),
+        "Damaged files: a flipped byte and a cut in the pose cache, an output of a stage overwritten",
+        3,
+        "the pose set and the table, byte by byte",
         lost,
         "each is detected and made again",
     )
 
 
-def worker_killed(workspace: Workspace, expected: Undisturbed, videos: int) -> Outcome:
+def worker_killed(workspace: Workspace, videos: int) -> Outcome:
     """SIGKILL of the processes that extract poses, one after another."""
-    entries = sorted((workspace.cache / "poses").rglob("*.npz"))
-    for entry in entries[:videos]:
+    before = _poses(workspace)
+    for entry in sorted((workspace.cache / "poses").rglob("*.npz"))[:videos]:
         entry.unlink()
     _forget_from("pose", workspace)
-    process = workspace.start(*RUN)
+    process = workspace.start(*POSES)
     workspace.wait_for("Running stage 'pose'", process)
     dead = 0
-    while process.poll() is None and dead < 2 and workspace.stage_at_work() == "pose":
+    while process.poll() is None and dead < 2:
         busy = [p for p in workspace.processes() if _cpu_seconds(p) > 3 and "spawn_main" in " ".join(_command(p))]
         if busy:
             random.Random(dead).choice(busy).kill()
             dead += 1
         time.sleep(0.5)
     assert process.wait() == 0, workspace.printed()[-6000:]
-    lost = expected.lost(workspace)
     return Outcome(
         "SIGKILL of a worker process during extraction",
         dead,
-        expected.compared(),
-        lost if dead else ["no worker was found to kill"],
+        "the pose set, byte by byte",
+        differences(_poses(workspace), before) if dead else ["no worker was found to kill"],
         "its video is tried again",
     )
 
