@@ -1,4 +1,4 @@
-"""How far estimated joints are from annotated ones: the share of correct keypoints."""
+"""How far estimated joints are from true ones, and how well tracks stay on people."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,12 @@ import numpy as np
 import pandas as pd
 
 from pan_core.errors import DataError
+from pan_core.pose.association import match, pose_distances
 from pan_core.pose.store import PoseSet
 from pan_core.training.samples import main_person
+
+# In body sizes: a track whose joints are on average further from a person's is not on them.
+TRACK_GATE = 0.3
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,48 @@ def pck(
     counted, right = visible.sum(axis=axes), correct.sum(axis=axes)
     with np.errstate(divide="ignore", invalid="ignore"):
         return PckResult(float(np.divide(right.sum(), counted.sum())), right / counted, counted)
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """How well people were followed.
+
+    Attributes:
+        switches: How often a person was taken up by another track than the one that had them last.
+        covered: Share of the frames with a person in view, summed over people, in which a track was on them.
+        frames: Those frames.
+    """
+
+    switches: int
+    covered: float
+    frames: int
+
+
+def track_accuracy(tracks: np.ndarray, truth: np.ndarray) -> TrackResult:
+    """Identity switches and coverage of tracks, matched to people frame by frame with the least total distance.
+
+    Args:
+        tracks: (N, T, V, 3), score 0 where a joint was not found.
+        truth: (M, T, V, 3) x, y, visibility; a person without a visible joint is not in view.
+
+    Raises:
+        DataError: Where the shapes do not fit.
+    """
+    if tracks.shape[1:] != truth.shape[1:]:
+        raise DataError(f"Expected tracks and truth of the same (T, V, 3), but got {tracks.shape} and {truth.shape}")
+    last: dict[int, int] = {}
+    switches = covered = frames = 0
+    for t in range(truth.shape[1]):
+        there = np.flatnonzero((truth[:, t, :, 2] > 0).any(axis=1))
+        seen = np.flatnonzero((tracks[:, t, :, 2] > 0).any(axis=1))
+        frames += len(there)
+        distances = pose_distances(truth[there, t], tracks[seen, t])
+        for row, column in match(distances, np.full(len(there), TRACK_GATE)):
+            person, track = int(there[row]), int(seen[column])
+            switches += last.get(person, track) != track
+            last[person] = track
+            covered += 1
+    return TrackResult(switches, covered / frames if frames else float("nan"), frames)
 
 
 def accuracy_of(poses: PoseSet, truth: PoseSet, clip_ids: pd.Series) -> dict:

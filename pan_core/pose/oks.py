@@ -86,7 +86,7 @@ def _matched(scene: Scene, layout: SkeletonLayout) -> tuple[np.ndarray, np.ndarr
     counted, _ = _coco_joints(layout)
     scores = _scores(scene.found)
     best = np.argsort(-scores, kind="stable")[:MAX_PEOPLE]
-    real = (scene.truth[:, counted, 2] > 0).any(axis=1)
+    real: np.ndarray = np.any(scene.truth[:, counted, 2] > 0, axis=1)
     alike = similarities(scene, layout)[best]
     hits = np.zeros((len(THRESHOLDS), len(best)), bool)
     for row, threshold in enumerate(THRESHOLDS):

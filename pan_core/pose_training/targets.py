@@ -48,7 +48,8 @@ def _affinity(people: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
             unit = way / length
             right, down = x - person[start, 0], y - person[start, 1]
             along, across = right * unit[0] + down * unit[1], right * unit[1] - down * unit[0]
-            on = (along >= 0) & (along <= length) & (np.abs(across) <= LIMB_WIDTH)
+            # Past the ends, too, as OpenPose's own training has it: else short limbs are narrower than their samples.
+            on = (along >= -LIMB_WIDTH) & (along <= length + LIMB_WIDTH) & (np.abs(across) <= LIMB_WIDTH)
             fields[channel : channel + 2] += unit[:, None, None] * on
             count += on
         fields[channel : channel + 2] /= np.maximum(count, 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pan_core.errors import DataError
-from pan_core.pose.accuracy import box_sizes, pck
+from pan_core.pose.accuracy import box_sizes, pck, track_accuracy
 
 
 def test_by_hand() -> None:
@@ -56,3 +56,29 @@ def test_shapes_are_checked() -> None:
         pck(np.zeros((2, 18, 3)), np.zeros((3, 18, 3)))
     with pytest.raises(DataError, match="Expected `scale`"):
         pck(np.zeros((2, 18, 3)), np.zeros((2, 18, 3)), scale=np.ones(3))
+
+
+def people(*places: float, frames: int = 10) -> np.ndarray:
+    """People of 100 pixels who stand at some x, (M, T, 18, 3)."""
+    rng = np.random.default_rng(0)
+    body = np.column_stack([rng.uniform(-20, 20, 18), rng.uniform(0, 100, 18), np.ones(18)])
+    return np.stack([np.repeat((body + np.array([x, 0, 0]))[None], frames, axis=0) for x in places])
+
+
+def test_tracks_by_hand() -> None:
+    """Two people; their tracks swap after frame 5, and one of them is lost in the last two frames."""
+    truth = people(0, 200)
+    tracks = truth.copy()
+    tracks[:, 5:] = truth[::-1, 5:]
+    tracks[0, 8:] = np.nan, np.nan, 0.0
+    result = track_accuracy(tracks, truth)
+    assert (result.switches, result.covered, result.frames) == (2, 18 / 20, 20)
+
+
+def test_who_is_out_of_view_does_not_count_and_a_third_track_is_no_switch() -> None:
+    truth = people(0, 200)
+    truth[1, :6, :, 2] = 0
+    tracks = people(0, 200, 500)
+    result = track_accuracy(tracks, truth)
+    assert (result.switches, result.covered, result.frames) == (0, 1.0, 14)
+    assert track_accuracy(tracks[:0], truth).covered == 0

@@ -1,0 +1,102 @@
+"""Training on drawn people: the head of the paper starts as a part of the imported one, learns, and goes on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pan_core.datasets.actors import Performer, render_scene
+from pan_core.errors import DataError
+from pan_core.pose.crops import square_around
+from pan_core.pose.network import PoseNetwork
+from pan_core.pose.weights import load_network
+from pan_core.pose_training.fit import TrainingSettings, fit, stage_losses, student_of
+from pan_core.pose_training.pictures import TrainingPicture
+
+SETTINGS = TrainingSettings(stages=2, epochs=2, batch=4, size=96)
+
+
+@pytest.fixture(scope="module")
+def teacher(pose_archive: Path) -> PoseNetwork:
+    torch.set_num_threads(1)
+    return load_network(pose_archive, stages=2)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[TrainingPicture]:
+    frames, truth = render_scene([Performer("Waving", 1, (0, 0), -90.0)], seed=1, frames=8)
+    return [TrainingPicture(frame, square_around(joints)) for frame, joints in zip(frames, truth[0], strict=True)]
+
+
+def test_losses_by_hand() -> None:
+    """Errors of 1 in the one learnt cell of four: the mean over learnt cells is 1, whatever stands in the others."""
+    target = torch.zeros(1, 57, 2, 2)
+    learnt = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]])
+    s, along = torch.full((1, 19, 2, 2), 9.0), torch.full((1, 38, 2, 2), -2.0)
+    s[..., 0, 0] = 1
+    losses = stage_losses([(s, along)], target, learnt)
+    assert {name: float(value) for name, value in losses.items()} == {"confidence_1": 1.0, "affinity_1": 4.0}
+
+
+def test_the_strict_head_reads_the_last_features_by_the_imported_weights(teacher: PoseNetwork) -> None:
+    """Where the early features are nothing, both heads say the same."""
+    student = student_of(teacher, SETTINGS).eval()
+    with torch.no_grad():
+        last = torch.rand(1, 384, 6, 6, generator=torch.Generator().manual_seed(0))
+        joined = torch.cat([torch.zeros(1, 480, 6, 6), last], dim=1)
+        for own, given in zip(student.refine(last), teacher.refine(joined), strict=True):
+            torch.testing.assert_close(own, given)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_it_learns_and_an_interrupted_training_ends_as_one_that_was_not(
+    teacher: PoseNetwork, pictures: list[TrainingPicture], tmp_path: Path, told: bool
+) -> None:
+    if not told:
+        pictures = [TrainingPicture(p.image, p.square, np.ones((1, 18, 3)) * 40) for p in pictures]
+    whole = student_of(teacher, SETTINGS)
+    history = fit(whole, pictures, pictures[:4], teacher, settings=SETTINGS, checkpoint=tmp_path / "whole.pt")
+    assert set(history[0]) == {
+        f"{part}_{kind}_{stage}"
+        for part in ("train", "held_out")
+        for kind in ("confidence", "affinity")
+        for stage in (1, 2)
+    }
+    assert history[1]["held_out_confidence_2"] < history[0]["held_out_confidence_2"]
+    before = teacher.backbone.state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in whole.backbone.state_dict().items())
+
+    class Stop(Exception):
+        pass
+
+    def interrupt(epoch: int, losses: dict[str, float]) -> None:
+        raise Stop
+
+    broken, again = student_of(teacher, SETTINGS), student_of(teacher, SETTINGS)
+    with pytest.raises(Stop):
+        fit(
+            broken,
+            pictures,
+            pictures[:4],
+            teacher,
+            settings=SETTINGS,
+            checkpoint=tmp_path / "b.pt",
+            after_epoch=interrupt,
+        )
+    resumed = fit(again, pictures, pictures[:4], teacher, settings=SETTINGS, checkpoint=tmp_path / "b.pt")
+    assert resumed[0] == history[0]
+    assert resumed[1] == pytest.approx(history[1], rel=1e-4)
+
+
+def test_a_checkpoint_of_another_training_is_not_taken(
+    teacher: PoseNetwork, pictures: list[TrainingPicture], tmp_path: Path
+) -> None:
+    path = tmp_path / "c.pt"
+    once = TrainingSettings(stages=1, epochs=1, batch=4, size=64)
+    fit(student_of(teacher, once), pictures[:2], [], teacher, settings=once, checkpoint=path)
+    with pytest.raises(DataError, match="of another training"):
+        other = TrainingSettings(stages=1, epochs=2, batch=4, size=64)
+        fit(student_of(teacher, other), pictures[:2], [], teacher, settings=other, checkpoint=path)
+    with pytest.raises(DataError, match="no picture"):
+        fit(student_of(teacher, once), [], [], teacher, settings=once, checkpoint=tmp_path / "d.pt")
