@@ -9,6 +9,8 @@ python3 -m venv .venv
 ./pan-edge check
 if [ "${1:-}" = --service ]; then
   source=${2:?"name the camera: ./install.sh --service 0, or an address such as rtsp://host/path"}
+  # What means something to systemd or sed must stay as it was written; ${NAME} is left to pan-edge, which takes it from ./environment.
+  source=$(printf '%s' "$source" | sed -e 's/%/%%/g' -e 's/\$/$$/g' -e 's/[&|\\]/\\&/g')
   sed -e "s|@HERE@|$here|g" -e "s|@SOURCE@|$source|g" -e "s|@USER@|$(id -un)|g" pan-edge.service | sudo tee /etc/systemd/system/pan-edge.service >/dev/null
   sudo systemctl daemon-reload
   sudo systemctl enable --now pan-edge.service
