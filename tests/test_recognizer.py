@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,18 +41,20 @@ def save_certain(folder: Path) -> None:
     )  # fmt: skip
 
 
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a champion."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("PAN_CACHE", raising=False)
-    save_certain(tmp_path / "trained")
-    with Tracker("actors").stage("promote", fingerprint="a", params={}) as run:
-        run.artifact(tmp_path / "trained", "model")
-        Registry("pan-actors").register(run.artifact_uri("model"), run.run_id, {})
-    Registry("pan-actors").promote(1)
-    return tmp_path
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a champion, and the working directory; making MLflow's store takes seconds, so there is one."""
+    folder = tmp_path_factory.mktemp("workspace")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for variable in ("MLFLOW_TRACKING_URI", "PAN_CACHE"):
+            patch.delenv(variable, raising=False)
+        save_certain(folder / "trained")
+        with Tracker("actors").stage("promote", fingerprint="a", params={}) as run:
+            run.artifact(folder / "trained", "model")
+            Registry("pan-actors").register(run.artifact_uri("model"), run.run_id, {})
+        Registry("pan-actors").promote(1)
+        yield folder
 
 
 def test_the_example_of_the_guide_runs(
@@ -65,6 +68,7 @@ def test_the_example_of_the_guide_runs(
     (example,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL)
     assert len(example.strip().splitlines()) <= 12
     exec(compile(example, str(GUIDE), "exec"), {})
+    shutil.rmtree(workspace / "models")
     said = capsys.readouterr().out.splitlines()
     assert "label='Waving'" in said[0]
     assert sum("Waving 95 %" in line for line in said) > 10  # e^3 / (e^3 + 1) by hand
