@@ -97,11 +97,11 @@ FAULTS: dict[str, Callable] = {
     "mlflow_away": lambda workspace, *_: faults.mlflow_away(workspace, 30, 60),
     "prefect_away": lambda workspace, expected, _: faults.prefect_away(workspace, expected),
     "disk_full": lambda workspace, *_: faults.disk_full(workspace, 12),
-    "two_at_once": lambda workspace, *_: faults.two_at_once(workspace),
     "clock_jumps": lambda workspace, expected, _: faults.clock_jumps(workspace, expected),
     "damaged_files": lambda workspace, *_: faults.damaged_files(workspace),
     "worker_killed": lambda workspace, *_: faults.worker_killed(workspace, 12),
     "without_network": lambda workspace, expected, _: faults.without_network(workspace, expected),
+    "two_at_once": lambda workspace, *_: faults.two_at_once(workspace),
     "killed": _killed,
 }
 

@@ -265,7 +265,10 @@ def _forget_from(stage: str, workspace: Workspace) -> None:
 
 
 def two_at_once(workspace: Workspace) -> Outcome:
-    """Two runs start at the same moment, a Prefect flow joins them; when the others are told, the one at work is ended."""
+    """Two runs start at the same moment, a Prefect flow joins them; when the others are told, the one at work is ended.
+
+    The workspace is left in the middle of a run.
+    """
     _forget_from("split", workspace)
     first = workspace.start(*RUN)
     second = subprocess.Popen(
@@ -275,8 +278,9 @@ def two_at_once(workspace: Workspace) -> Outcome:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while first.poll() is None and second.poll() is None and time.monotonic() < end:
         time.sleep(0.1)
     told = second.communicate()[0] if second.poll() is not None else workspace.printed()

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import requests
 
+from pan_core.processes import die_with_parent
+
 
 def free_port() -> int:
     with closing(socket.socket()) as probe:
@@ -44,6 +46,7 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=die_with_parent,
                 cwd=self.log.parent,
             )
         end = time.monotonic() + seconds

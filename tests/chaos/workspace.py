@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -124,9 +125,11 @@ class Workspace:
         """SIGKILL the command alone or with all that it has started; returns after how long nobody was left, in s."""
         begun = time.monotonic()
         if whole:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             for each in self.processes():
-                each.kill()
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
         else:
             process.kill()
         process.wait()

@@ -44,7 +44,7 @@ def test_what_one_clone_pushed_another_pulls_and_has_nothing_to_do(shared):
     _, first, second = shared
     printed = second.run("dvc", "repro", *STAGES)
     assert "Running stage" not in printed
-    assert [printed.count(f"Stage '{name}' didn't change, skipping") for name in STAGES] == [1, 1]
+    assert [printed.count(f"Stage '{name}' didn't change, skipping") for name in STAGES] == [1] * len(STAGES)
     assert files(second) == files(first) != {}
 
 
