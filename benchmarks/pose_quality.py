@@ -22,11 +22,12 @@ from pan_core.pose.crops import Square
 from pan_core.pose.estimation import Estimator
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor, collect_tracks, frame_step
 from pan_core.pose.oks import Scene, average_precision
-from pan_core.pose.qualities import QUALITIES
+from pan_core.pose.qualities import QUALITIES, REFERENCE
 from pan_core.pose.tracking import PersonTracker
 from pan_core.skeletons import COCO17, OPENPOSE18, convert
 from pan_core.video import FrameReader
 
+CHOICES = {"reference": REFERENCE} | QUALITIES
 MODEL = Path("models/pose/pose.onnx")
 
 
@@ -44,7 +45,7 @@ class Upright:
 
 
 def extractor_of(quality: str, *, people: int) -> PoseExtractor:
-    return PoseExtractor(MODEL, settings=ExtractionSettings(**QUALITIES[quality], max_people=people))
+    return PoseExtractor(MODEL, settings=ExtractionSettings(**CHOICES[quality], max_people=people))
 
 
 def followed(tracker: PersonTracker, frames: np.ndarray) -> np.ndarray:
@@ -88,7 +89,7 @@ def small(quality: str) -> dict:
 
 
 def falling(quality: str) -> dict:
-    """Drawn people who fall, the first ten seconds of four actors."""
+    """Drawn people who fall: four actors, each seen from the side."""
     pairs = []
     for group in (1, 2, 3, 4):
         frames, truth = render_scene([Performer("Falling", group, (0, 0), 0.0)], seed=2, frames=34)
@@ -157,7 +158,7 @@ PARTS: dict[str, Callable[[str], dict]] = {
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="+", choices=list(PARTS))
-    parser.add_argument("--quality", choices=list(QUALITIES), default="balanced")
+    parser.add_argument("--quality", choices=list(CHOICES), default="balanced")
     chosen = parser.parse_args()
     for part in chosen.parts:
         print(json.dumps({part: PARTS[part](chosen.quality), "quality": chosen.quality}), flush=True)

@@ -54,7 +54,7 @@ def from_coco(annotations: Path, images: Path) -> list[TrainingPicture]:
         raise DataError(
             f"{annotations}: not a COCO keypoints file ({error!r}), such as person_keypoints_train2017.json"
         ) from error
-    pictures = []
+    pictures: list[TrainingPicture] = []
     for number, entries in marked.items():
         image = cv2.imread(str(images / names[number]))
         if image is None:
@@ -80,7 +80,7 @@ def _of_coco_image(image: np.ndarray, entries: list[dict]) -> Iterator[TrainingP
 
 def from_truth(videos: Iterable[tuple[str, Path]], truth: PoseSet, *, every: int) -> list[TrainingPicture]:
     """Every so manieth frame of some videos (clip id, path) with true joints; hidden joints are marked, too."""
-    pictures = []
+    pictures: list[TrainingPicture] = []
     for clip_id, video in videos:
         joints = truth.clip(clip_id).joints
         for number, frame in _frames(video, every=every):
@@ -92,7 +92,7 @@ def from_truth(videos: Iterable[tuple[str, Path]], truth: PoseSet, *, every: int
 
 def from_videos(videos: Iterable[Path], estimator: Estimator, *, every: int) -> list[TrainingPicture]:
     """Every so manieth frame of some videos in which somebody is found, for a teacher to tell what is to be seen."""
-    pictures = []
+    pictures: list[TrainingPicture] = []
     for video in videos:
         for _, frame in _frames(video, every=every):
             found = estimator.search(frame, closely=False)
