@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ruamel.yaml import YAML, YAMLError
 
 from pan_core.errors import ConfigError, DataError
-from pan_core.onnx_session import open_session
 from pan_core.pose.crops import NetworkInput, Square, cut_region
 from pan_core.pose.decoding import DECODERS
 from pan_core.pose.estimation import Estimator, PoseEstimator
@@ -87,6 +85,9 @@ def read_declaration(path: Path) -> ModelDeclaration:
     Raises:
         ConfigError: Where it is none; every fault is named.
     """
+    # A bundle on a device has this module, but neither YAML nor, where ncnn runs its networks, ONNX Runtime.
+    from ruamel.yaml import YAML, YAMLError
+
     try:
         data = YAML(typ="safe").load(path)
     except (OSError, YAMLError) as error:
@@ -129,6 +130,8 @@ class DeclaredEstimator:
     """
 
     def __init__(self, declaration: ModelDeclaration, *, finder: Estimator | None = None, threads: int = 1) -> None:
+        from pan_core.onnx_session import open_session
+
         if not declaration.path.is_file():
             raise DataError(f"{declaration.path}: no such file, but its declaration names it")
         try:
