@@ -25,8 +25,8 @@ STREAM_OPTIONS = (
     "rtsp_transport;tcp|protocol_whitelist;rtsp,rtsps,rtp,rtcp,srtp,udp,tcp,tls,http,https,httpproxy,crypto"
 )
 
-HEADER = struct.Struct("<ddddIIII")
-"""Time, position, fps, reserved as 0; height, width, bytes that follow, kind."""
+HEADER = struct.Struct("<dddIIII")
+"""Time, position, fps; height, width, bytes that follow, kind."""
 
 FRAME, PART, FAULT, END = range(4)
 """Kinds of a message: a picture, the name of the video that begins, why no more can be had, and a proper end."""
@@ -147,7 +147,7 @@ def _pictures(capture) -> Iterator[tuple]:  # type: ignore[no-untyped-def, type-
 
 def _send(out: BinaryIO, kind: int, content, shape=(0, 0), times=(0.0, 0.0, 0.0)) -> None:  # type: ignore[no-untyped-def]
     view = memoryview(content).cast("B")
-    for part in (memoryview(HEADER.pack(*times, 0.0, shape[0], shape[1], len(view), kind)), view):
+    for part in (memoryview(HEADER.pack(*times, shape[0], shape[1], len(view), kind)), view):
         sent = 0
         while sent < len(part):
             sent += out.write(part[sent:])

@@ -213,7 +213,7 @@ class Source:
 
     def _take_in(self, pipe: IO[bytes], part: str) -> str | None:
         while True:
-            moment, position, fps, _, height, width, size, kind = HEADER.unpack(_exactly(pipe, HEADER.size))
+            moment, position, fps, height, width, size, kind = HEADER.unpack(_exactly(pipe, HEADER.size))
             content = _exactly(pipe, size)
             if kind == END:
                 return None

@@ -18,8 +18,6 @@ from pan_core.skeletons import convert
 
 # The strip shows the pose attention of so many seconds.
 STRIP_SECONDS = 4.0
-# Latencies of so many frames are remembered for the percentile.
-REMEMBERED = 1000
 MOST_STRIPS = 100
 
 
@@ -65,16 +63,10 @@ class Watcher:
         convert(np.zeros((0, layout.size, 3)), layout, self._by.network.layout)
         self._numbers = _Numbers()
         self._shares: dict[int, deque[float]] = {}
-        self._latencies: deque[float] = deque(maxlen=REMEMBERED)
         self._scene: tuple[str, float] | None = None
         self._slot, self._pose_fps = 0, 1.0
         self._before: dict[int, np.ndarray] = {}
         self._people: tuple[Recognised, ...] = ()
-
-    @property
-    def latency_p90_s(self) -> float | None:
-        """90th percentile of the latest frames' time from capture to caption; None before the first."""
-        return float(np.percentile(self._latencies, 90)) if self._latencies else None
 
     def update(self, frame: Frame) -> Watched:
         """Take in the next frame."""
@@ -84,7 +76,6 @@ class Watcher:
         if looked:
             self._look(frame.picture, slot - self._slot)
             self._slot = slot
-            self._latencies.append(time.monotonic() - frame.time)
         return Watched(
             frame,
             self._people,
