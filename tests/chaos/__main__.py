@@ -124,6 +124,7 @@ def write_table(folder: Path) -> None:
     rows = []
     for name in FAULTS:
         if not (folder / f"{name}.json").is_file():
+            rows.append(f"| {name} | 0 | | | not run yet |")
             continue
         row = json.loads((folder / f"{name}.json").read_text())
         if "skipped" in row:
@@ -133,7 +134,7 @@ def write_table(folder: Path) -> None:
         else:
             lost = "; ".join(row["lost"]) or "nothing"
             rows.append(
-                f"| {row['fault']} | {row['times']} | {row['compared']} | {lost} | {row['notes']}; {row['seconds']} s |"
+                f"| {row['fault']} | {row['times']} | {row['compared']} | {lost} | {row['notes']}; {row['seconds']} s, commit {row['commit']} |"
             )
     TABLE.write_text(HEAD + "\n".join(rows) + "\n")
     say(f"written: {TABLE}")
