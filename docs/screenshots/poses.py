@@ -20,6 +20,7 @@ BEFORE = 30
 
 
 def shown(extractor: PoseExtractor, video: Path, wanted: int) -> np.ndarray:
+    """A frame of a video with everybody's skeleton."""
     tracker, step = extractor.tracker(), 2
     with FrameReader(video) as reader:
         for number, frame in enumerate(reader.frames(step=step)):

@@ -109,7 +109,9 @@ def read_declaration(path: Path) -> ModelDeclaration:
         faults.append(f"layout: expected one of {', '.join(LAYOUTS)} or a layout spelt out, but got {layout!r}")
     if faults:
         raise ConfigError(str(path), faults)
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    values: dict[str, Any] = {
+        str(name): tuple(value) if isinstance(value, list) else value for name, value in data.items()
+    }
     return ModelDeclaration(**values, folder=path.parent)
 
 

@@ -60,7 +60,8 @@ def pictures_of(
     if source == "truth":
         if truth is None:
             raise DataError(f"{params.dataset}: has no true joints; --source videos learns from a teacher")
-        return *(from_truth(_named(parts[name]), truth.poses, every=every) for name in ("train", "val")), judged
+        learnt, held_out = (from_truth(_named(parts[name]), truth.poses, every=every) for name in ("train", "val"))
+        return learnt, held_out, judged
     finder = _finder()
     learnt, held_out = (from_videos(_paths(parts[name]), finder, every=every) for name in ("train", "val"))
     return learnt, held_out, judged

@@ -65,13 +65,14 @@ def train_pose(
         export_network(student, out / "pose.onnx")
         with atomic_path(out / "pose.pt") as partial:
             torch.save(student.state_dict(), partial)
+        accuracy = _compared(teacher_model, out / "pose.onnx", judged, len(teacher.stages), settings.stages)
         found = {
             "settings": described, "kind": "measured", "losses": history, "sha256": sha256_of(out / "pose.onnx"),
-            "accuracy": _compared(teacher_model, out / "pose.onnx", judged, len(teacher.stages), settings.stages),
+            "accuracy": accuracy,
         }  # fmt: skip
         write_json(out / "training.json", found)
         run.artifact(out / "training.json")
-    scores = {f"{who}_{name}": value for who, part in found["accuracy"].items() for name, value in part.items()}
+    scores = {f"{who}_{name}": value for who, part in accuracy.items() for name, value in part.items()}
     tracker.close_pipeline(fingerprint, scores, {})
     return found
 
@@ -79,10 +80,11 @@ def train_pose(
 def _compared(
     teacher: Path, student: Path, judged: Sequence[TrainingPicture], teacher_stages: int, stages: int
 ) -> dict[str, dict[str, float]]:
-    """PCK of teacher and student on the same crops around true people."""
+    """PCK of the teacher's last stage and of every stage of the student on the same crops around true people."""
     if not judged:
         return {}
-    networks = {"teacher": (teacher, teacher_stages), "student": (student, stages)}
+    networks = {"teacher": (teacher, teacher_stages)}
+    networks |= {f"student_stage_{number}": (student, number) for number in range(1, stages + 1)}
     return {who: crop_accuracy(path, judged, stages=number) for who, (path, number) in networks.items()}
 
 
