@@ -17,7 +17,7 @@ from pan_core.skeletons import OPENPOSE18
 from pan_core.video import DECODE_SECONDS, FrameReader, require_all_frames
 
 # Part of the identity: to be raised whenever grouping, tracking or decoding changes what comes out.
-METHOD = 3
+METHOD = 4
 # A track seen in fewer frames than this and than a quarter of the clip is taken for a false detection.
 MIN_TRACK_FRAMES = 8
 MIN_TRACK_SHARE = 0.25

@@ -226,8 +226,11 @@ class PersonTracker:
         """Find people who are not followed in the whole frame, and look at each of them closely."""
         closely = self._empty_searches > 0 or self._searches % CLOSE_SEARCH_EVERY == CLOSE_SEARCH_EVERY - 1
         self._searches += 1
-        found = self._estimator.search(frame, turn=turn, closely=closely)
-        found = self._not_followed(found[person_scores(found) >= self._min_score])[: self._max_people]
+        found = self._believed(self._estimator.search(frame, turn=turn, closely=closely))
+        if not len(found) and not closely and not self._tracks:
+            # A clip begins: waiting for the next search would cost its first frames.
+            found = self._believed(self._estimator.search(frame, turn=turn, closely=True))
+        found = self._not_followed(found)[: self._max_people]
         if not len(found):
             return
         close = self._estimator.look(frame, [square_around(person, turn=turn) for person in found])
@@ -237,6 +240,10 @@ class PersonTracker:
         lost = [track for track in self._tracks if track.unseen]
         for person in hand_over(lost, people, gates=[GATE_LIMIT] * len(lost)):
             self._start(person, turn=turn)
+
+    def _believed(self, people: np.ndarray) -> np.ndarray:
+        """Those who score high enough to start a track."""
+        return people[person_scores(people) >= self._min_score]
 
     def _not_followed(self, people: np.ndarray) -> np.ndarray:
         """People who are none of those seen in this frame."""
