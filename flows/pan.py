@@ -21,6 +21,7 @@ from flows.settings import add_settings, read_settings
 from flows.workspace import changes, workspace
 from pan_core.config import PARAMS_FILE, load_params
 from pan_core.errors import PanError
+from pan_core.one_run import one_run
 from pan_core.secrets import guard_output
 
 # Only where trying again can help: a network that was away, a decoder or a disk that gave out.
@@ -59,18 +60,19 @@ def run_stages(
         Those that were brought up to date.
 
     Raises:
-        PanError: Where a stage fails or a target is no stage.
+        PanError: Where a stage fails, a target is no stage, or another run is at work in the folder.
     """
     if targets is not None and folder != project_root():
         targets = with_upstream(folder, targets)
     names = [name for name in select(stage_order(folder), targets) if name not in done]
-    for name in names:
-        run_stage.with_options(
-            name=f"stage:{name}",
-            task_run_name=f"stage:{name}",
-            retries=RETRIES.get(name, 0),
-            retry_delay_seconds=RETRY_DELAY_S,
-        )(name, folder, name in forced)
+    with one_run(folder):
+        for name in names:
+            run_stage.with_options(
+                name=f"stage:{name}",
+                task_run_name=f"stage:{name}",
+                retries=RETRIES.get(name, 0),
+                retry_delay_seconds=RETRY_DELAY_S,
+            )(name, folder, name in forced)
     return names
 
 

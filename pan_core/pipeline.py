@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from pan_core.config import PARAMS_FILE, Params, load_params, set_dataset
 from pan_core.datasets import check_name, dataset_by_name
 from pan_core.errors import DataError, PanError
 from pan_core.files import atomic_path, read_json
+from pan_core.one_run import one_run
 from pan_core.processes import die_with_parent
 from pan_core.stages import paths
 
@@ -34,25 +33,17 @@ def repro(dataset: str | None = None, *, target: str | None = None) -> None:
     """
     params = load_params()
     dataset_by_name(dataset or params.dataset)
-    paths.cache().mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(paths.cache() / "run.lock", timeout=0):
-            if dataset and set_dataset(dataset):
-                print(f"{PARAMS_FILE}: dataset is now {dataset}", flush=True)
-            # The stages are called by name, also where the environment was not activated.
-            environment = os.environ | {
-                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-            }
-            done = subprocess.run(
-                [sys.executable, "-m", "dvc", "repro", *([target] if target else [])],
-                check=False,
-                env=environment,
-                preexec_fn=die_with_parent,
-            )
-    except Timeout:
-        raise PanError(
-            "another run is going on in this folder; wait for it, or stop it, then run again: finished stages are kept"
-        ) from None
+    with one_run(Path.cwd()):
+        if dataset and set_dataset(dataset):
+            print(f"{PARAMS_FILE}: dataset is now {dataset}", flush=True)
+        # The stages are called by name, also where the environment was not activated.
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", "repro", *([target] if target else [])],
+            check=False,
+            env=environment,
+            preexec_fn=die_with_parent,
+        )
     from pan_core.tracking import deliver_waiting
 
     deliver_waiting()

@@ -7,6 +7,7 @@ from prefect.client.schemas.filters import FlowRunFilter, LogFilter, TaskRunFilt
 
 import flows.pan
 from flows.pan import ReadableLog, pan
+from pan_core.one_run import one_run
 
 CHAIN = """
 stages:
@@ -88,6 +89,14 @@ def test_a_stage_for_which_a_retry_helps_is_tried_again(project, server, monkeyp
     )
     assert pan(return_state=True).is_completed()
     assert (root / "out.txt").exists()
+
+
+def test_a_run_beside_another_one_is_told_before_any_stage(chain, server):
+    with one_run(chain):
+        state = pan(return_state=True)
+    assert state.is_failed()
+    assert "another run is going on in" in state.message
+    assert not (chain / "first.txt").exists()
 
 
 def test_an_unknown_target_fails_before_any_stage(chain, server):

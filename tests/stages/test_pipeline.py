@@ -88,10 +88,10 @@ def test_a_killed_training_goes_on_and_ends_as_if_undisturbed(finished, tmp_path
 
 def test_a_second_run_at_the_same_time_is_told(finished):
     workspace, _ = finished
-    with FileLock(workspace.folder / ".cache" / "run.lock"):
+    with FileLock(workspace.folder / ".dvc" / "tmp" / "pan-run.lock"):
         status, output = workspace.run("pan", "run")
     assert status == 1
-    assert "another run is going on in this folder" in output
+    assert "another run is going on in" in output
     assert "Traceback" not in output
 
 
