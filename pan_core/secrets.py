@@ -8,7 +8,9 @@ import logging
 import os
 import re
 import sys
+import threading
 import traceback
+import warnings
 from types import TracebackType
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -17,18 +19,40 @@ HIDDEN = "***"
 SHORTEST = 6
 """A shorter value of a variable is not looked for: it would be found in every other word."""
 
-# Up to the last @ of the word, because cameras' passwords are often given with @ or / as they are.
-_IN_ADDRESS = re.compile(r"(://[^\s/:@'\"]*:)(?:(?!://)[^\s'\"])*(?=@)")
-_NAMED = re.compile(r"((?:password|passwd|pwd|secret|token|api_?key)=)[^\s&;,'\"]+", re.IGNORECASE)
-_SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|SECRET_ACCESS_KEY|TOKEN|API_?KEY)$", re.IGNORECASE)
-_ADDRESS = re.compile(r"://[^\s/:@]*:([^\s]+)@")
+# Counts have bounds, so that no text, however odd, holds up whoever logs it.
+# The next address begins after a sign that separates, so that a :// inside a password is no end of it.
+_NEXT = r"(?![\s,;|'\"<>()\[\]]{1,4}[A-Za-z][\w+.-]{0,20}://)"
+# A quote before a letter is part of a word; a blank is one where what follows it has an @.
+_PART = rf"(?:{_NEXT}(?:[^\s'\"]|['\"](?=\w)| (?=[^\s@:]{{0,80}}@))){{0,300}}"
+# Up to the last @ of the word, because cameras' passwords are often given with @ or / as they are. Where the word has none,
+# up to the next @ of the line, unless what looks like a password is a port.
+_IN_ADDRESS = re.compile(
+    rf"(://[^\s/:@'\"]{{0,200}}:)(?:{_PART}|(?!\d{{1,5}}(?:[/?#\s,;'\")\]}}>]|$))(?:{_NEXT}[^\n@]){{0,300}}(?:@{_PART})?)(?=@)"
+)
+_TOKEN_IN_ADDRESS = re.compile(r"(https?://)[^\s/:@'\"]+:?(?=@)", re.IGNORECASE)
+_LOGIN_HEADER = re.compile(
+    r"(authorization['\"]?[ \t]*[:=][ \t]*['\"]?(?:(?:bearer|basic|digest|token)[ \t]+)?|\bbearer[ \t]+(?=\S{8}))[^\s'\",;]+",
+    re.IGNORECASE,
+)
+_WORDS = r"(?:password|passwd|pwd|secret|token|api_?key)"
+_SHORT_WORDS = r"(?<![^\W_])(?:\w{1,30}[_-])?(?:key|pass|auth|sig|signature)"
+_NAMED = re.compile(
+    rf"((?:{_WORDS}['\"]?[ \t]*[=:]|{_SHORT_WORDS}=)[ \t]*)"
+    r"(?:(['\"])(?:\\.|(?!\2)[^\n\\])*\2|(?:[^\s&;,'\"]|['\"](?=\w))+)",
+    re.IGNORECASE,
+)
+_SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|SECRET_ACCESS_KEY|TOKEN|API_?KEY|API_AUTH_STRING)$", re.IGNORECASE)
+_ADDRESS = re.compile(r"(^[\w+.-]+)?://[^\s/:@]*:(?P<secret>(?(1).+|\S+))@")
+_TOKEN_ADDRESS = re.compile(r"https?://(?P<secret>[^\s/:@]+):?@", re.IGNORECASE)
 
 
 def masked(text: str) -> str:
     """A text without the passwords in it.
 
-    Hidden are the password of each address (`rtsp://user:password@camera`), values that are called password, secret,
-    token or key (`?password=...`), and whatever this process was given as a secret by its environment.
+    Hidden are the password of each address (`rtsp://user:password@camera`), a token in its place (`https://token@host`),
+    values that are called password, pass, secret, token, key, auth or sig (`?password=...`, and the longer of these names
+    also as `password: ...` and `{'password': '...'}`), what follows `Authorization:`, and whatever this process was given
+    as a secret by its environment.
 
     Args:
         text: Anything that is to be printed, logged or stored.
@@ -37,8 +61,9 @@ def masked(text: str) -> str:
         The same with `***` in their places. Rather too much is hidden than too little: an @ in the path of an address
         with a port counts as the end of a password.
     """
-    text = _IN_ADDRESS.sub(rf"\1{HIDDEN}", text)
-    text = _NAMED.sub(rf"\1{HIDDEN}", text)
+    for pattern in (_TOKEN_IN_ADDRESS, _IN_ADDRESS, _LOGIN_HEADER):
+        text = pattern.sub(rf"\1{HIDDEN}", text)
+    text = _NAMED.sub(lambda found: f"{found[1]}{found[2] or ''}{HIDDEN}{found[2] or ''}", text)
     for secret in _given():
         text = text.replace(secret, HIDDEN)
     return text
@@ -55,14 +80,15 @@ def _given() -> list[str]:
     found = set()
     for name, value in os.environ.items():
         if _SECRET_NAME.search(name):
-            found.add(value)
-        elif address := _ADDRESS.search(value):
-            found |= {address[1], unquote(address[1])}
+            # Prefect's is user:password; each half may turn up alone.
+            found |= {value, value.partition(":")[2]}
+        elif address := _TOKEN_ADDRESS.search(value) or _ADDRESS.search(value):
+            found |= {address["secret"], unquote(address["secret"])}
     return sorted((each for each in found if len(each) >= SHORTEST and each.strip()), key=len, reverse=True)
 
 
 def guard_output() -> None:
-    """From now on this process logs nothing with a secret in it, and dies without telling one."""
+    """From now on this process logs nothing with a secret in it, warns of none, and dies without telling one."""
     make = logging.getLogRecordFactory()
     if getattr(make, "guards", False):
         return
@@ -75,6 +101,9 @@ def guard_output() -> None:
     record.guards = True  # type: ignore[attr-defined]
     logging.setLogRecordFactory(record)
     sys.excepthook = _tell_without_secrets
+    threading.excepthook = _tell_of_thread
+    format_warning = warnings.formatwarning
+    warnings.formatwarning = lambda *args, **kwargs: masked(format_warning(*args, **kwargs))
 
 
 def hide(record: logging.LogRecord) -> None:
@@ -96,3 +125,10 @@ def _tell_without_secrets(kind: type[BaseException], error: BaseException, trace
         sys.__excepthook__(kind, error, trace)
         return
     sys.stderr.write(masked("".join(traceback.format_exception(kind, error, trace))))
+
+
+def _tell_of_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_type is SystemExit:
+        return
+    told = "".join(traceback.format_exception(args.exc_type, args.exc_value, args.exc_traceback))
+    sys.stderr.write(masked(f"Exception in thread {args.thread.name if args.thread else 'unknown'}:\n{told}"))

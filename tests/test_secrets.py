@@ -24,6 +24,24 @@ from pan_core.secrets import hide, masked, without_login
         ("rtsp://a:one@h1,rtsp://b:two@h2", "rtsp://a:***@h1,rtsp://b:***@h2"),
         ("host=db password=hunter22 dbname=x", "host=db password=*** dbname=x"),
         ("http://h/api?token=abc&page=2", "http://h/api?token=***&page=2"),
+        ("http://h/a?X-Amz-Signature=abc&key=def&n=1", "http://h/a?X-Amz-Signature=***&key=***&n=1"),
+        ("rtsp://admin:it's@camera/live", "rtsp://admin:***@camera/live"),
+        ("rtsp://admin:p@it's@camera/live", "rtsp://admin:***@camera/live"),
+        ('rtsp://admin:a"b@camera', "rtsp://admin:***@camera"),
+        ("rtsp://admin:my pass word@camera gone", "rtsp://admin:***@camera gone"),
+        ("rtsp://admin:p@ss word@camera gone", "rtsp://admin:***@camera gone"),
+        ("rtsp://admin:a://b@camera", "rtsp://admin:***@camera"),
+        ("rtsp://a:o e@h1 rtsp://b:t o@h2", "rtsp://a:***@h1 rtsp://b:***@h2"),
+        ("['rtsp://a:one@h1', 'rtsp://b:two@h2', 'c@d']", "['rtsp://a:***@h1', 'rtsp://b:***@h2', 'c@d']"),
+        ("https://ghp_abc@github.com/x", "https://***@github.com/x"),
+        ("https://ghp_abc:@github.com/x", "https://***@github.com/x"),
+        ("password: hunter22", "password: ***"),
+        ("{'password': 'hunter 22', 'n': 1}", "{'password': '***', 'n': 1}"),
+        ('{"token": "x", "n": 1}', '{"token": "***", "n": 1}'),
+        ("password='it\\'s' user=x", "password='***' user=x"),
+        ("Authorization: Bearer x", "Authorization: Bearer ***"),
+        ("{'Authorization': 'Basic cGFuOng='}", "{'Authorization': 'Basic ***'}"),
+        ("sent Bearer eyJhbGciOi.abc", "sent Bearer ***"),
     ],
 )
 def test_passwords_are_hidden(text, expected):
@@ -32,7 +50,9 @@ def test_passwords_are_hidden(text, expected):
 
 @pytest.mark.parametrize(
     "text",
-    ["http://127.0.0.1:5000/#/runs", "postgresql://pan@db/mlflow", "s3://bucket/prefix", "at 12:30 ask me@example.org", ""],
+    ["http://127.0.0.1:5000/#/runs", "postgresql://pan@db/mlflow", "s3://bucket/prefix", "at 12:30 ask me@example.org", "",
+     "http://127.0.0.1:5000 refused, ask me@example.org", "http://a:80/x, http://b:81/y", "rtsp://camera:554: gone",
+     "monkey=1 tokens: 5 bearer of news"],
 )  # fmt: skip
 def test_what_has_none_stays(text):
     assert masked(text) == text
@@ -43,6 +63,9 @@ def test_what_the_environment_was_given_as_a_secret_is_hidden_wherever_it_stands
     monkeypatch.setenv("PAN_OPTUNA_STORAGE", "postgresql://pan:pass%40word@db/optuna")
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "disabled")
     assert masked("key wJalrXUtnFEMI, word pass@word, pass%40word, disabled") == "key ***, word ***, ***, disabled"
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:prefect-word")
+    monkeypatch.setenv("REMOTE", "https://ghp_token@host/x")
+    assert masked("admin:prefect-word or prefect-word or ghp_token") == "*** or *** or ***"
 
 
 def test_an_address_to_open_has_no_login_in_it():
@@ -69,10 +92,16 @@ def test_log_records_and_their_tracebacks_tell_none():
 
 
 PROGRAM = """
-import logging, sys
+import logging, sys, threading, warnings
 from pan_core.secrets import guard_output
 guard_output()
 guard_output()
+def fail():
+    raise ValueError("rtsp://admin:hunter22@thread")
+thread = threading.Thread(target=fail, name="reader")
+thread.start()
+thread.join()
+warnings.warn("rtsp://admin:hunter22@warning")
 logging.getLogger("x").warning("at %s", "rtsp://admin:hunter22@camera")
 raise ValueError("rtsp://admin:hunter22@camera")
 """
@@ -84,6 +113,9 @@ def test_a_process_logs_none_and_dies_without_telling_one():
     assert "hunter22" not in done.stdout + done.stderr
     assert "at rtsp://admin:***@camera" in done.stderr
     assert "ValueError: rtsp://admin:***@camera" in done.stderr
+    assert "Exception in thread reader:" in done.stderr
+    assert "ValueError: rtsp://admin:***@thread" in done.stderr
+    assert "UserWarning: rtsp://admin:***@warning" in done.stderr
 
 
 def test_a_stage_with_a_store_that_cannot_be_reached_writes_no_password(tmp_path):
