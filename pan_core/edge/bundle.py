@@ -43,7 +43,7 @@ def write_bundle(
     exported: Path,
     reference: Path,
     settings: Mapping[str, object],
-    tolerances: Mapping[str, float],
+    step_tolerance: float,
     recogniser: str,
     mlflow_run_id: str,
 ) -> dict:
@@ -55,7 +55,7 @@ def write_bundle(
         exported: Its networks with their gates, as the stage export leaves them.
         reference: What torch says of real inputs.
         settings: Of pose extraction, as the recogniser learnt.
-        tolerances: Largest differences from torch, of "step" and "pose".
+        step_tolerance: Largest difference of the recogniser from torch.
         recogniser: Its name.
         mlflow_run_id: Run that exported it.
 
@@ -78,7 +78,7 @@ def write_bundle(
             shutil.copy2(file, partial / name)
         _write_scripts(partial, target, settings)
         manifest = _manifest(partial, target) | {
-            "recogniser": recogniser, "preprocessing": dict(settings), "tolerances": dict(tolerances),
+            "recogniser": recogniser, "preprocessing": dict(settings), "tolerances": {"step": step_tolerance, "pose": target.pose_tolerance},
             "gates": read_json(exported / "gates.json"), "mlflow_run_id": mlflow_run_id,
         }  # fmt: skip
         write_json(partial / MANIFEST, manifest)

@@ -41,8 +41,6 @@ def bundle_target(name: str, folder: Path) -> dict:
     Raises:
         DataError: Where the target is unknown or was not exported.
     """
-    from pan_core.stages.export import pose_tolerance
-
     target, params = target_by_name(name), load_params()
     result = result_of("export") if paths.result("export").is_file() else {}
     if f"{name}_structure" not in result:
@@ -51,7 +49,7 @@ def bundle_target(name: str, folder: Path) -> dict:
         )
     return write_bundle(
         folder, target, exported=paths.exported_for(name), reference=paths.REFERENCE, settings=asdict(_settings(params)),
-        tolerances={"step": params.export.tolerance, "pose": pose_tolerance(target)},
+        step_tolerance=params.export.tolerance,
         recogniser=f"pan-{params.dataset}, online, {result['online_sha256'][:12]}",
         mlflow_run_id=result["mlflow_run_id"],
     )  # fmt: skip

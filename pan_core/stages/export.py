@@ -32,8 +32,6 @@ from pan_core.tracking import Run
 from pan_core.training.samples import Samples
 
 PARITY_CLIPS = 20
-POSE_TOLERANCE = {"fp32": 1e-4, "fp16": 0.1}
-"""Largest difference of any cell of any map; values reach 1. With weights in half precision 0.05 was seen on 200 crops."""
 BUNDLED_CROPS = 6
 """Pictures that stay in the reference, which goes to devices."""
 
@@ -101,7 +99,7 @@ class _Workshop:
         found: Found = check(
             ExportedNetwork(made.step), PoseSession(made.pose, stages=self._settings.stages), paths.REFERENCE
         )
-        found.require(step_tolerance=self._params.export.tolerance, pose_tolerance=pose_tolerance(target))
+        found.require(step_tolerance=self._params.export.tolerance, pose_tolerance=target.file_tolerance)
         accurate = scene_pck(made.pose, self._settings, scenes=self._params.export.scenes)
         require_pck(made.pose, accurate, self._pck)
         return {
@@ -137,11 +135,6 @@ class _Workshop:
             size=self._settings.crop_size,
         )  # fmt: skip
         write_crops(folder / "crops.npz", self._pose, crops, stage=self._settings.stages)
-
-
-def pose_tolerance(target: Target) -> float:
-    """Largest difference of the maps; an ONNX file is in fp32, whatever the engine that is made of it calculates in."""
-    return POSE_TOLERANCE[target.precision if target.runtime == "ncnn" else "fp32"]
 
 
 def _some(samples: Samples, most: int, seed: int) -> Samples:

@@ -60,7 +60,7 @@ class Made:
     def bundle(self, name: str, folder: Path) -> Path:
         write_bundle(
             folder, self.target(name), exported=self.exported(name), reference=self.reference, settings=asdict(SETTINGS),
-            tolerances={"step": 1e-4, "pose": 0.1}, recogniser="small", mlflow_run_id="none",
+            step_tolerance=1e-4, recogniser="small", mlflow_run_id="none",
         )  # fmt: skip
         return folder
 
