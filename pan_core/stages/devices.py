@@ -7,6 +7,7 @@ from typing import Any
 
 from pan_core.config import PARAMS_FILE, Params, load_params
 from pan_core.edge.bundle import write_bundle
+from pan_core.edge.gates import read_gates
 from pan_core.edge.result import read_result, write_result
 from pan_core.edge.roofline import Fit, count_layers, fit, predict_ms
 from pan_core.edge.standing import Standing, measured, predicted, require_result, unknown
@@ -117,7 +118,10 @@ def _require(result: dict[str, Any], target: Target) -> None:
 def _predicted(params: Params, target: Target, fitted: Fit) -> dict[str, float]:
     assert target.peaks is not None
     settings, peaks = _settings(params), target.peaks
-    pose = cut_after(paths.EXPORTED / "pose.onnx", [stage_output(settings.stages)])
+    pose, search = (
+        cut_after(paths.EXPORTED / "pose.onnx", [stage_output(stage)])
+        for stage in (settings.stages, settings.search_stages)
+    )
     step = (paths.EXPORTED / "step.onnx").read_bytes()
 
     def time(model: bytes, shapes: dict[str, Any], size: int) -> float:
@@ -129,7 +133,7 @@ def _predicted(params: Params, target: Target, fitted: Fit) -> dict[str, float]:
     width = math.ceil(settings.crop_size * max(settings.narrowest_crop, 0.5) / STRIDE) * STRIDE
     parts = {
         "crop": time(pose, {INPUT_NAME: (1, 3, settings.crop_size, width)}, half),
-        "search": time(pose, {INPUT_NAME: (1, 3, *settings.glance_size[::-1])}, half),
+        "search": time(search, {INPUT_NAME: (1, 3, *settings.glance_size[::-1])}, half),
         "step": time(step, shapes, SINGLE),
     }
     # At best: nobody is lost, and optical flow, which is not counted, always holds between two looks.
@@ -147,9 +151,4 @@ def _description() -> dict[str, Any]:
 
 
 def _gates(target: Target) -> dict[str, Any]:
-    path = paths.exported_for(target.name) / "gates.json"
-    if not path.is_file():
-        raise DataError(
-            f"{target.name}: nothing was exported for it; add it to export.targets in params.yaml and run `dvc repro export`"
-        )
-    return read_json(path)
+    return read_gates(paths.exported_for(target.name), target)

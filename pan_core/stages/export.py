@@ -8,6 +8,7 @@ import numpy as np
 
 from pan_core.config import Params
 from pan_core.edge.check import Found, check
+from pan_core.edge.gates import write_gates
 from pan_core.edge.targets import Target, target_by_name
 from pan_core.export.artifacts import Artifacts, step_description, structure, write_artifacts
 from pan_core.export.onnx_file import check_operators, write_onnx
@@ -20,7 +21,7 @@ from pan_core.model.store import LoadedModel, load_model
 from pan_core.model.streaming import CLIP_INPUTS, CLIP_OUTPUTS, STEP_INPUTS, STEP_OUTPUTS, ClipModel, StepModel
 from pan_core.pose.archive import fetch_archive
 from pan_core.pose.extraction import ExtractionSettings
-from pan_core.pose.inference import PoseSession
+from pan_core.pose.inference import pose_sessions
 from pan_core.pose.weights import load_network
 from pan_core.progress import progress_bar
 from pan_core.recognition.exported_network import ExportedNetwork
@@ -87,7 +88,7 @@ class _Workshop:
             crop_size=self._settings.crop_size,
         )  # fmt: skip
         figures = self._judged(target, made)
-        write_json(folder / "gates.json", figures)
+        write_gates(folder, target, figures)
         self._made[kind] = folder, figures
         return figures
 
@@ -96,9 +97,8 @@ class _Workshop:
         return self._settings.stages, self._settings.search_stages
 
     def _judged(self, target: Target, made: Artifacts) -> dict:
-        found: Found = check(
-            ExportedNetwork(made.step), PoseSession(made.pose, stages=self._settings.stages), paths.REFERENCE
-        )
+        pose, search = pose_sessions(made.pose, self._settings)
+        found: Found = check(ExportedNetwork(made.step), pose, paths.REFERENCE, search=search)
         found.require(step_tolerance=self._params.export.tolerance, pose_tolerance=target.file_tolerance)
         accurate = scene_pck(made.pose, self._settings, scenes=self._params.export.scenes)
         require_pck(made.pose, accurate, self._pck)
@@ -134,7 +134,7 @@ class _Workshop:
             test.sample(frac=1, random_state=params.seed), material.poses, paths.RAW, count=params.export.inputs,
             size=self._settings.crop_size,
         )  # fmt: skip
-        write_crops(folder / "crops.npz", self._pose, crops, stage=self._settings.stages)
+        write_crops(folder / "crops.npz", self._pose, crops, stages=self._stages)
 
 
 def _some(samples: Samples, most: int, seed: int) -> Samples:
