@@ -58,6 +58,7 @@ def run(params: Params, tracked: Run) -> dict:
                 "use a smaller one, measure on a machine that does nothing else, or raise the budget if the device allows it",
                 flush=True,
             )
+    tracked.tag("latency.host.kind", HERE)
     devices = standings(params)
     for name, standing in devices.items():
         print(f"{name}: {standing.reason}", flush=True)
