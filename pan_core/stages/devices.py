@@ -18,6 +18,7 @@ from pan_core.pose.extraction import ExtractionSettings
 from pan_core.pose.maps import INPUT_NAME, STRIDE, stage_output
 from pan_core.pose.onnx_cut import cut_after
 from pan_core.stages import paths
+from pan_core.stages.own_network import require_own_network
 from pan_core.stages.runner import result_of
 
 HALF, SINGLE = 2, 4
@@ -40,9 +41,11 @@ def bundle_target(name: str, folder: Path) -> dict:
     """Write the bundle of a target; returns its manifest.
 
     Raises:
+        ConfigError: Where people were found by another pose network than the one that devices run.
         DataError: Where the target is unknown or was not exported.
     """
     target, params = target_by_name(name), load_params()
+    require_own_network(params)
     result = result_of("export") if paths.result("export").is_file() else {}
     if f"{name}_structure" not in result:
         raise DataError(
@@ -77,8 +80,10 @@ def standings(params: Params) -> dict[str, Standing]:
     """Where each exported target but the host stands, by what was measured there or else by a prediction.
 
     Raises:
-        ConfigError: Where a target must keep its budget for which nothing is exported.
+        ConfigError: Where a target must keep its budget for which nothing is exported, or devices would run another pose network
+            than the one that people were found by.
     """
+    require_own_network(params)
     if missing := [name for name in params.latency.required if name not in params.export.targets or name == HOST]:
         raise ConfigError(
             str(PARAMS_FILE),

@@ -28,6 +28,7 @@ from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.stages import paths
 from pan_core.stages.learning import read_material
+from pan_core.stages.own_network import require_own_network
 from pan_core.stages.runner import replace_folder
 from pan_core.tracking import Run
 from pan_core.training.samples import Samples
@@ -38,7 +39,12 @@ BUNDLED_CROPS = 6
 
 
 def run(params: Params, tracked: Run) -> dict:
-    """Export the recognisers of the first split in use, then what each target runs."""
+    """Export the recognisers of the first split in use, then what each target runs.
+
+    Raises:
+        ConfigError: Where a target would run another pose network than the one that people were found by.
+    """
+    require_own_network(params)
     targets = [target_by_name(name) for name in params.export.targets]
     folder = replace_folder(paths.EXPORTED)
     figures: dict[str, object] = {}
@@ -48,12 +54,14 @@ def run(params: Params, tracked: Run) -> dict:
             figures |= {f"{mode}_{key}": value for key, value in _export(params, mode).items()}
             update(done, steps)
         shutil.copy2(paths.POSE_MODEL / "pose.onnx", folder / "pose.onnx")
-        workshop = _Workshop(params)
-        update(steps - len(targets), steps)
+        if targets:
+            workshop = _Workshop(params)
+            update(steps - len(targets), steps)
         for done, target in enumerate(targets, start=steps - len(targets) + 1):
             figures |= {f"{target.name}_{key}": value for key, value in workshop.make(target).items()}
             update(done, steps)
-    keep_crops(paths.REFERENCE / "crops.npz", BUNDLED_CROPS)
+    if targets:
+        keep_crops(paths.REFERENCE / "crops.npz", BUNDLED_CROPS)
     tracked.artifact(folder, "exported")
     return figures
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 
@@ -100,7 +101,7 @@ def _real_poses(total: int) -> Iterator[np.ndarray]:
 
 def _frame_latency(params: Params, network: StepNetwork, count: Count) -> Latency:
     """Search and crops, pose network, grouping, features and recogniser, one person, one thread."""
-    extractor = PoseExtractor(paths.EXPORTED / "pose.onnx", settings=ExtractionSettings(**params.pose.extraction()))
+    extractor = PoseExtractor(Path(params.pose.network), settings=ExtractionSettings(**params.pose.extraction()))
     tracker, stream = extractor.tracker(), StreamRecogniser(network, pose_fps=network.rate)
 
     def call(frame: np.ndarray) -> None:

@@ -172,6 +172,12 @@ def test_structure_is_that_of_the_network_not_of_its_weights(made, host, tmp_pat
     onnx.save(model, tmp_path / "step.onnx")
     onnx.save(onnx.load(host / "pose.onnx"), tmp_path / "pose.onnx")
     assert structure(tmp_path) == structure(host)
+    pose = onnx.load(host / "pose.onnx")
+    strides = next(each for node in pose.graph.node for each in node.attribute if each.name == "strides")
+    strides.ints[:] = [3, 3]
+    onnx.save(pose, tmp_path / "pose.onnx")
+    assert structure(tmp_path) != structure(host)
+    onnx.save(onnx.load(host / "pose.onnx"), tmp_path / "pose.onnx")
     model.graph.node[0].op_type = "Other"
     onnx.save(model, tmp_path / "step.onnx")
     assert structure(tmp_path) != structure(host)
