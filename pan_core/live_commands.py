@@ -200,7 +200,8 @@ def _writer(
 ) -> "Callable[[Event], None]":
     """Takes events to the files and the webhook that were asked for."""
     from pan_core.live.address import with_variables
-    from pan_core.live.sinks import CsvTable, EventWriter, JsonLines, Sink, Webhook
+    from pan_core.live.sinks import CsvTable, EventWriter, JsonLines, Sink
+    from pan_core.live.webhook import Webhook
 
     sinks: list[Sink] = []
     for path in files or []:
