@@ -142,7 +142,7 @@ def _stores() -> Iterator[Finding]:
             champion = version_in_use(None)
             yield Finding("MLflow", uri)
             advice = "" if champion else "`make run` registers and promotes one"
-            yield Finding("champion", f"version {champion}" if champion else "none", advice)
+            yield Finding("champion", f"{champion[0]} version {champion[1]}" if champion else "none", advice)
         except Exception as error:
             yield Finding("MLflow", f"{uri}: {error}", "start the server, or correct MLFLOW_TRACKING_URI")
     yield Finding("Prefect", os.environ.get("PREFECT_API_URL") or "embedded server, started when needed")

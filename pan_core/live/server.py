@@ -161,7 +161,7 @@ def described(number: int, camera: Camera) -> dict[str, Any]:
         "camera": number,
         "name": source.name,
         "state": "fault" if camera.fault else source.state.value,
-        "reason": camera.fault or source.reason,
+        "reason": camera.fault or source.reason or camera.notice or source.notice,
         "frames": source.frames_seen,
         "dropped": source.dropped,
         "losses": source.losses,
