@@ -95,7 +95,7 @@ def watch(
             watcher.begin_anew()
             fault = f"{type(error).__name__}: {error}"
             logger.warning("%s: a frame could not be looked at, trying again in %g s: %s", source.name, pause, fault)
-            yield Moment(None, dated(events + detector.finish()), unknown, fault)
+            yield Moment(None, dated(events + detector.finish(), frame), unknown, fault)
             continue
         pause = 0.0
         yield Moment(watched, dated(events, frame), unknown)

@@ -175,7 +175,7 @@ def _shown(address: str) -> str:
         right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         raise PanError("webhook: expected an address such as https://host/path, but its host or port is none") from None
-    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    shown = masked(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
     if not right or any(letter.isspace() or not letter.isprintable() for letter in address):
         raise PanError(f"webhook {shown}: expected an address that begins with http:// or https://, without blanks")
     return shown

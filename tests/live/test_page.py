@@ -27,6 +27,7 @@ from pan_core.live.picture import Scene
 from pan_core.live.server import application, configuration, listen
 from pan_core.live.source import Source
 from pan_core.live.uploads import Uploads
+from pan_core.live_commands import serve
 from pan_core.recognizer import Recognizer
 
 if TYPE_CHECKING:
@@ -173,6 +174,14 @@ def test_without_the_token_nobody_gets_in(page: "Page") -> None:
 def test_a_token_that_keeps_nobody_out_or_fits_no_cookie_is_refused(token: str) -> None:
     with pytest.raises(PanError, match="the token"):
         require_token(token)
+
+
+def test_an_empty_token_does_not_count_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PanError, match="the token is empty"):
+        serve(token="")
+    monkeypatch.setenv("PAN_TOKEN", "")
+    with pytest.raises(PanError, match="the token is empty"):
+        serve()
 
 
 def test_who_has_no_token_is_told_so_over_the_web_socket_and_a_large_login_is_not_read() -> None:
