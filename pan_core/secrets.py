@@ -19,7 +19,10 @@ SHORTEST = 6
 
 # Up to the last @ of the word, because cameras' passwords are often given with @ or / as they are.
 _IN_ADDRESS = re.compile(r"(://[^\s/:@'\"]*:)(?:(?!://)[^\s'\"])*(?=@)")
-_NAMED = re.compile(r"((?:password|passwd|pwd|secret|token|api_?key)=)[^\s&;,'\"]+", re.IGNORECASE)
+_NAMED = re.compile(
+    r"((?:(?:password|passwd|pwd|secret|token|api_?key)|(?<![^\W_])(?:\w+[_-])?(?:key|pass|auth|sig|signature))=)[^\s&;,'\"]+",
+    re.IGNORECASE,
+)
 _SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|SECRET_ACCESS_KEY|TOKEN|API_?KEY)$", re.IGNORECASE)
 _ADDRESS = re.compile(r"://[^\s/:@]*:([^\s]+)@")
 
@@ -27,8 +30,8 @@ _ADDRESS = re.compile(r"://[^\s/:@]*:([^\s]+)@")
 def masked(text: str) -> str:
     """A text without the passwords in it.
 
-    Hidden are the password of each address (`rtsp://user:password@camera`), values that are called password, secret,
-    token or key (`?password=...`), and whatever this process was given as a secret by its environment.
+    Hidden are the password of each address (`rtsp://user:password@camera`), values that are called password, pass, secret,
+    token, key, auth or sig (`?password=...`), and whatever this process was given as a secret by its environment.
 
     Args:
         text: Anything that is to be printed, logged or stored.

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from pan_core import doctor
 from pan_core.doctor import Finding, examine
 from pan_core.errors import PanError
 from pan_core.model.features import feature_count
@@ -94,6 +96,23 @@ def test_the_doctor_finds_what_is_there_and_what_is_missing(workspace: Path) -> 
     assert "dvc repro pose_model" in found["pose network"].advice
     assert str(workspace) in found["MLflow"].found
     assert found["params.yaml"].advice
+    assert all(found[name].needed for name in ("params.yaml", "pose network"))
+    (workspace / "params.yaml").write_text("dataset: actors\n")
+    found = {finding.name: finding for finding in examine()}
+    (workspace / "params.yaml").unlink()
+    assert not found["params.yaml"].advice
+    assert found["recogniser"].advice
+    assert found["recogniser"].needed
+
+
+def test_the_doctor_tells_a_server_that_is_away(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes connections and never answers, too."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for port in (1, silent.getsockname()[1]):
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:s3cr3t@127.0.0.1:{port}")
+            (told,) = (str(finding) for finding in doctor._stores() if finding.name == "MLflow")
+            assert "does not answer" in told
+            assert "s3cr3t" not in told
 
 
 def test_a_finding_is_one_line_and_tells_no_password() -> None:
