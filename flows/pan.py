@@ -23,6 +23,7 @@ from pan_core.config import PARAMS_FILE, load_params
 from pan_core.errors import PanError
 from pan_core.one_run import one_run
 from pan_core.secrets import guard_output
+from pan_core.tracking import deliver_waiting
 
 # Only where trying again can help: a network that was away, a decoder or a disk that gave out.
 # DVC and the pose cache keep what was finished.
@@ -66,13 +67,16 @@ def run_stages(
         targets = with_upstream(folder, targets)
     names = [name for name in select(stage_order(folder), targets) if name not in done]
     with one_run(folder):
-        for name in names:
-            run_stage.with_options(
-                name=f"stage:{name}",
-                task_run_name=f"stage:{name}",
-                retries=RETRIES.get(name, 0),
-                retry_delay_seconds=RETRY_DELAY_S,
-            )(name, folder, name in forced)
+        try:
+            for name in names:
+                run_stage.with_options(
+                    name=f"stage:{name}",
+                    task_run_name=f"stage:{name}",
+                    retries=RETRIES.get(name, 0),
+                    retry_delay_seconds=RETRY_DELAY_S,
+                )(name, folder, name in forced)
+        finally:
+            deliver_waiting()  # as `pan run` does
     return names
 
 

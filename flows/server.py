@@ -19,7 +19,14 @@ from urllib.parse import urlsplit
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.logging.handlers import APILogHandler
-from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings, update_current_profile
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_SERVER_CORS_ALLOWED_ORIGINS,
+    PREFECT_SERVER_CSRF_PROTECTION_ENABLED,
+    get_current_settings,
+    temporary_settings,
+    update_current_profile,
+)
 
 from pan_core.errors import PanError
 from pan_core.secrets import masked
@@ -123,8 +130,14 @@ def embedded_server(port: int | None = None) -> Iterator[str]:
 
     # Held from here on: two servers that start at once never take the same one.
     listening = _bound(port)
-    api_url = f"http://{HOST}:{listening.getsockname()[1]}/api"
-    with closing(listening), temporary_settings({PREFECT_API_URL: api_url}):
+    port = listening.getsockname()[1]
+    api_url = f"http://{HOST}:{port}/api"
+    # Also where the folder has no prefect.toml: pages from elsewhere in somebody's browser neither read nor start runs.
+    own = {
+        PREFECT_SERVER_CORS_ALLOWED_ORIGINS: f"http://{HOST}:{port},http://localhost:{port}",
+        PREFECT_SERVER_CSRF_PROTECTION_ENABLED: True,
+    }
+    with closing(listening), temporary_settings({PREFECT_API_URL: api_url, **own}):
         server = uvicorn.Server(
             uvicorn.Config(create_app, factory=True, log_level="error", timeout_graceful_shutdown=2)
         )

@@ -22,10 +22,12 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
 """Between two tries while the server is away: work must not wait for it at every message."""
 
 MESSAGE, ATTACHED = "message.json", "attached"
+REFUSED = "refused"
+"""Folder beside those of the senders: what no server will ever take, for a person to look at."""
 
 
 class AwayError(Exception):
-    """Nobody answers; the same message may be taken later."""
+    """Nobody answers, or not to this login; the same message may be taken later."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,17 @@ class Outbox:
     Args:
         folder: Where they wait; made when the first one has to.
         deliver: Hands one to the server. Delivering the same message twice must do no harm: a process may be killed
-            after the server has taken it and before this is noted. Raises `AwayError` where nobody answers.
+            after the server has taken it and before this is noted. Raises `AwayError` where the message may be taken
+            later, and anything else where it never can be.
+
+    Attributes:
+        refused: How many messages that waited this object has moved aside.
     """
 
     def __init__(self, folder: Path, deliver: Callable[[Message], None]) -> None:
         self._folder, self._deliver = folder, deliver
         self._pause, self._next = FIRST_PAUSE_S, 0.0
+        self.refused = 0
 
     def post(self, message: Message) -> None:
         """Deliver a message after all that wait, or keep it."""
@@ -71,7 +78,7 @@ class Outbox:
         self._keep(message)
 
     def flush(self) -> int:
-        """Deliver what waits; what the server refuses for good is told and dropped.
+        """Deliver what waits; what the server refuses for good is told and moved aside, into the folder `refused`.
 
         Returns:
             How many messages it has taken.
@@ -84,17 +91,23 @@ class Outbox:
         taken = 0
         with FileLock(self._folder.with_name(self._folder.name + ".lock")):
             for place in self._waiting():
-                message = _read(place)
                 try:
-                    if message:
-                        self._deliver(message)
-                        taken += 1
+                    self._deliver(_read(place))
                 except AwayError:
                     raise
                 except Exception as error:
-                    _log.warning("%s: refused, and dropped: %s", place, error)
-                shutil.rmtree(place)
+                    self._move_aside(place, error)
+                else:
+                    taken += 1
+                    shutil.rmtree(place)
         return taken
+
+    def _move_aside(self, place: Path, error: Exception) -> None:
+        aside = self._folder.parent / REFUSED / self._folder.name / place.name
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        place.rename(aside)
+        self.refused += 1
+        _log.warning("%s: refused, and kept there: %s", aside, error)
 
     def __len__(self) -> int:
         return sum(1 for _ in self._waiting())
@@ -118,12 +131,15 @@ class Outbox:
             )
 
 
-def _read(place: Path) -> Message | None:
-    """A message that waits; None, with a warning, where it is damaged."""
+def _read(place: Path) -> Message:
+    """A message that waits.
+
+    Raises:
+        ValueError: Where it is damaged.
+    """
     try:
         content = json.loads((place / MESSAGE).read_text())
         attached = place / ATTACHED / content["attached"] if content["attached"] else None
         return Message(content["kind"], content["values"], attached)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        _log.warning("%s: damaged message (%s), dropped", place, error)
-        return None
+        raise ValueError(f"damaged message ({error})") from error

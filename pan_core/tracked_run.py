@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pan_core.outbox import AwayError, Message, Outbox
+from pan_core.errors import PanError
+from pan_core.outbox import REFUSED, AwayError, Message, Outbox
 from pan_core.secrets import masked
 
 _log = logging.getLogger(__name__)
@@ -19,6 +20,11 @@ _log = logging.getLogger(__name__)
 STORE = Path("mlruns")
 ONE_TRY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 """How a message is delivered that may wait; values that the user has set win."""
+
+NEVER_TAKEN = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
+"""What a server says to a message that it will not take later either: values that it cannot store, a run that is gone."""
+
+UNANSWERED = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
 
 
 def store_uri() -> str:
@@ -91,11 +97,30 @@ class Run:
         """
         return self._outbox.flush()
 
+    def require_delivered(self) -> None:
+        """Deliver what waits, before something is done that rests on it, such as to register a model.
+
+        Raises:
+            PanError: Where the store does not take it all.
+        """
+        try:
+            self._outbox.flush()
+        except AwayError as error:
+            raise PanError(
+                f"{error}, and has not got all of run {self.run_id} yet; start it or put the login right, then run "
+                "again: finished work is kept"
+            ) from error
+        if self._outbox.refused:
+            raise PanError(
+                f"MLflow store {store_uri()}: has refused a part of run {self.run_id}, see {outboxes() / REFUSED}; "
+                "run again, and what is missing is written anew"
+            )
+
     def _post(self, kind: str, values: dict, attached: Path | None = None) -> None:
         self._outbox.post(Message(kind, values, attached))
 
     def _deliver(self, message: Message) -> None:
-        with _impatient():
+        with impatient():
             self._say(message.kind, message.values, message.attached)
 
     def _say(self, kind: str, values: dict, attached: Path | None) -> None:
@@ -116,42 +141,59 @@ class Run:
                 self._client.set_terminated(self.run_id, values["status"])
 
 
+class UntoldRun(Run):
+    """A run that the store could not open: nothing is written of it."""
+
+    def __init__(self) -> None:
+        super().__init__(None, "")
+
+    def params(self, values: Mapping[str, object]) -> None:
+        """Nothing."""
+
+    def end(self, status: str) -> None:
+        """Nothing."""
+
+    def _post(self, kind: str, values: dict, attached: Path | None = None) -> None:
+        pass
+
+
 def outboxes() -> Path:
     """Where messages to the store in use wait, in a folder for each run."""
     return STORE / "outbox" / hashlib.sha256(store_uri().encode()).hexdigest()[:8]
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
+def impatient() -> Iterator[None]:
     """One quick try instead of MLflow's own minutes: what is not taken waits, the work does not.
 
     Raises:
-        AwayError: Where the store is a server that does not answer.
+        AwayError: Where the store is a server that does not answer, or that refuses the login.
     """
     before = {name: os.environ.get(name) for name in ONE_TRY}
     os.environ.update({name: os.environ.get(name, value) for name, value in ONE_TRY.items()})
     try:
         yield
     except Exception as error:
-        if not _is_away(error):
+        if not _may_be_taken_later(error):
             raise
-        raise AwayError(masked(f"MLflow store {store_uri()}: does not answer")) from error
+        code = getattr(error, "error_code", UNANSWERED[0])
+        said = "does not answer" if code in UNANSWERED else f"does not take what it is told ({code})"
+        raise AwayError(masked(f"MLflow store {store_uri()}: {said}")) from error
     finally:
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
 
 
-def _is_away(error: Exception) -> bool:
-    """Whether a failed write says that nobody was there to take it, rather than that it was refused."""
+def _may_be_taken_later(error: Exception) -> bool:
+    """Whether a server that was away, or a login that was not valid, is all that kept a write from being taken."""
     from boto3.exceptions import Boto3Error
-    from botocore.exceptions import ConnectionError as S3ConnectionError
-    from botocore.exceptions import HTTPClientError
-    from mlflow.exceptions import MlflowException, RestException
+    from botocore.exceptions import BotoCoreError, ClientError
+    from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
 
-    if store_uri().startswith("sqlite") or isinstance(error, RestException):
+    if store_uri().startswith("sqlite"):
         return False
     if isinstance(error, MlflowException):
-        return error.error_code in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
-    return isinstance(error, RequestException | Boto3Error | S3ConnectionError | HTTPClientError)
+        return error.error_code not in NEVER_TAKEN
+    return isinstance(error, RequestException | Boto3Error | BotoCoreError | ClientError)

@@ -20,9 +20,9 @@ from typing import Any
 from filelock import FileLock
 
 from pan_core.errors import PanError
-from pan_core.outbox import AwayError
+from pan_core.outbox import REFUSED, AwayError
 from pan_core.secrets import masked, without_login
-from pan_core.tracked_run import STORE, Run, outboxes, store_uri
+from pan_core.tracked_run import STORE, Run, UntoldRun, impatient, outboxes, store_uri
 
 _log = logging.getLogger(__name__)
 
@@ -104,9 +104,15 @@ class Tracker:
 
     @contextmanager
     def nested(self, parent: str, name: str, *, params: Mapping[str, object]) -> Iterator[Run]:
-        """A run nested in the run with the id `parent`."""
-        with self._closing(self._create(name, {"mlflow.parentRunId": parent})) as run:
-            run.params(params)
+        """A run nested in the run with the id `parent`; the work goes on, untold, where the store is away at its beginning."""
+        run: Run = UntoldRun()
+        try:
+            with impatient():
+                run = self._create(name, {"mlflow.parentRunId": parent})
+                run.params(params)
+        except AwayError as error:
+            _log.warning("%s; the row of %s will not be there, or without its parameters", error, name)
+        with self._closing(run):
             yield run
 
     def give_up(self, parent: str, name: str) -> None:
@@ -196,7 +202,7 @@ def open_client() -> Any:
 
 def deliver_waiting(client: Any = None) -> None:
     """Deliver what an earlier stage could not: the store was away when it was written."""
-    waiting = [folder for folder in outboxes().glob("*") if folder.is_dir()]
+    waiting = [folder for folder in outboxes().glob("*") if folder.is_dir() and folder.name != REFUSED]
     if not waiting:
         return
     client = client or open_client()
@@ -205,7 +211,8 @@ def deliver_waiting(client: Any = None) -> None:
     except AwayError as error:
         _log.warning("%s; what it is to be told goes on waiting in %s", error, outboxes())
     else:
-        _log.warning("MLflow store %s: took %d messages that had waited", masked(store_uri()), count)
+        if count:
+            _log.warning("MLflow store %s: took %d messages that had waited", masked(store_uri()), count)
         for folder in waiting:
             with suppress(OSError):  # another process may have put something there
                 folder.rmdir()

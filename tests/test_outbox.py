@@ -1,5 +1,7 @@
 """Messages to a server that is there, away, or refuses."""
 
+import json
+
 import pytest
 
 from pan_core import outbox
@@ -96,8 +98,12 @@ def test_what_is_refused_or_damaged_holds_nothing_up(server, now, tmp_path, capl
     server.up = True
     assert box.flush() == 2
     assert [number for number, _ in server.taken] == [1, 4]
-    assert "refused, and dropped: no such thing" in caplog.text
+    assert "refused, and kept there: no such thing" in caplog.text
     assert "damaged message" in caplog.text
+    assert (len(box), box.refused) == (0, 2)
+    kept = sorted((tmp_path / outbox.REFUSED / "box").rglob(outbox.MESSAGE))
+    assert json.loads(kept[0].read_text())["values"] == {"number": 2}
+    assert kept[1].read_text() == "{"
 
 
 def test_what_the_server_refuses_while_it_is_there_is_an_error(server, tmp_path):

@@ -104,6 +104,7 @@ def pictures_of_runs(page: Page, address: str, experiment: str) -> None:
 
 def prefect_pictures(page: Page, address: str, flow: str) -> None:
     """The newest finished run of a flow, and what it left as artifacts."""
+    token = json.load(urllib.request.urlopen(f"{address}/api/csrf-token?client=pictures"))["token"]
     request = urllib.request.Request(
         f"{address}/api/flow_runs/filter",
         data=json.dumps(
@@ -114,7 +115,11 @@ def prefect_pictures(page: Page, address: str, flow: str) -> None:
                 "limit": 1,
             }
         ).encode(),
-        headers={"Content-Type": "application/json"},
+        headers={
+            "Content-Type": "application/json",
+            "Prefect-Csrf-Token": token,
+            "Prefect-Csrf-Client": "pictures",
+        },
     )
     (run,) = json.load(urllib.request.urlopen(request))
     place, name = f"{address}/runs/flow-run/{run['id']}", "prefect" if flow == "pan" else "retrain"

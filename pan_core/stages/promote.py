@@ -140,6 +140,7 @@ def _registered(params: Params, workspace: _Workspace, registry: Registry, track
         BEGAN_WITH: str(params.retrain.champion),
         "git_commit": git_commit(),
     }
+    tracked.require_delivered()  # a version whose files are not there could be loaded by nobody
     return registry.register(tracked.artifact_uri(folder), tracked.run_id, tags)
 
 

@@ -63,6 +63,25 @@ def test_variables_that_the_example_names_are_those_that_are_asked_for():
     assert asked == named
 
 
+def test_the_image_takes_no_state_and_no_login_along():
+    """Of a working folder everything that git ignores and DVC or Python keeps: cached data, a remote's login, compiled files."""
+    left_out = set((ROOT / ".dockerignore").read_text().split())
+    assert left_out >= {
+        ".git", ".venv", ".cache", ".env", ".dvc/cache", ".dvc/tmp", ".dvc/config.local", "dist", "**/__pycache__", "**/*.pyc",
+    }  # fmt: skip
+
+
+def test_prefect_answers_its_own_pages_only():
+    environment = SERVICES["prefect"]["environment"]
+    origins = environment["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"].split(",")
+    assert set(origins) == {"http://127.0.0.1:4200", "http://localhost:4200"}
+    assert environment["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] == "true"
+
+
+def test_rows_of_mlflow_are_found_again_by_a_new_container():
+    assert SERVICES["worker"]["hostname"]
+
+
 @pytest.mark.parametrize("script", ["worker.sh"])
 def test_shell_scripts_can_be_read(script):
     assert subprocess.run(["sh", "-n", str(ROOT / "deploy" / script)], check=False).returncode == 0

@@ -10,7 +10,9 @@ import tomllib
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
@@ -139,6 +141,20 @@ def test_of_several_late_runs_one_runs_and_the_others_are_cancelled(workspace, s
 
 def states(client, runs) -> list[str]:
     return sorted(client.read_flow_run(run.id).state.type.value for run in runs)
+
+
+def test_the_server_lets_pages_from_elsewhere_neither_read_nor_write(server):
+    """Its own page may do both; without the token that only a page of its own can fetch, nobody writes."""
+    port = urlsplit(server).port
+    for origin, allowed in (
+        (f"http://localhost:{port}", f"http://localhost:{port}"),
+        ("http://elsewhere.example", None),
+    ):
+        answer = httpx.get(f"{server}/health", headers={"Origin": origin})
+        assert answer.headers.get("access-control-allow-origin") == allowed
+    asked = httpx.post(f"{server}/flow_runs/filter", json={}, headers={"Origin": "http://elsewhere.example"})
+    assert asked.status_code == 403
+    assert "CSRF" in asked.text
 
 
 def test_prefect_yaml_states_the_same_deployments(monkeypatch):

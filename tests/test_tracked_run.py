@@ -1,0 +1,112 @@
+"""What becomes of a message that MLflow's server does not take, by what it answers."""
+
+import json
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from mlflow import MlflowClient
+
+from pan_core.errors import PanError
+from pan_core.outbox import REFUSED, AwayError
+from pan_core.tracked_run import Run, outboxes
+from pan_core.tracking import Tracker
+
+TAKEN = (200, "{}")
+
+
+def says(code):
+    return json.dumps({"error_code": code, "message": "no"})
+
+
+class Answer(BaseHTTPRequestHandler):
+    """Answers everything as the server's `answer` says."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        code, text = self.server.answer
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    do_GET = do_POST
+
+    def log_message(self, *args):
+        """Nothing on stderr."""
+
+
+@contextmanager
+def answering():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with answering() as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        yield server
+
+
+@pytest.fixture
+def run(server):
+    return Run(MlflowClient(f"http://127.0.0.1:{server.server_port}"), "1234")
+
+
+def waiting():
+    return [path for path in outboxes().rglob("message.json") if REFUSED not in path.parts]
+
+
+def refused():
+    return list((outboxes() / REFUSED / "1234").rglob("message.json"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (401, "You are not authenticated"), (403, says("PERMISSION_DENIED")), (407, "a proxy wants a login"),
+        (404, "<html>not here</html>"), (429, says("REQUEST_LIMIT_EXCEEDED")), (500, says("INTERNAL_ERROR")),
+        (503, "later"),
+    ],
+    ids=lambda answer: str(answer[0]),
+)  # fmt: skip
+def test_what_may_be_taken_later_waits_is_told_and_is_taken_then(server, run, caplog, answer):
+    server.answer = answer
+    run.tag("a", 1)
+    assert len(waiting()) == 1
+    assert "is kept in" in caplog.text
+    with pytest.raises(AwayError):
+        run.deliver_waiting()
+    with pytest.raises(PanError, match="run again"):
+        run.require_delivered()
+    assert len(waiting()) == 1
+    server.answer = TAKEN
+    run.require_delivered()
+    assert (waiting(), refused()) == ([], [])
+
+
+@pytest.mark.parametrize("answer", [(400, says("INVALID_PARAMETER_VALUE")), (404, says("RESOURCE_DOES_NOT_EXIST"))])
+def test_what_can_never_be_taken_is_moved_aside(server, run, caplog, answer):
+    server.answer = (503, "later")
+    run.tag("a", 1)
+    server.answer = answer
+    assert run.deliver_waiting() == 0
+    assert (len(waiting()), len(refused())) == (0, 1)
+    assert "refused, and kept there" in caplog.text
+    with pytest.raises(PanError, match="has refused a part of run 1234"):
+        run.require_delivered()
+
+
+def test_a_trial_goes_on_where_its_row_cannot_be_opened(server, caplog):
+    server.answer = (200, json.dumps({"experiment": {"experiment_id": "1", "name": "actors"}}))
+    tracker = Tracker("actors")
+    server.answer = (401, "You are not authenticated")
+    with tracker.nested("1234", "trial 3", params={"units": 8}) as row:
+        row.metrics({"loss": 1.0})
+        row.tag("pan.pruned", "no")
+    assert "the row of trial 3 will not be there" in caplog.text
+    assert waiting() == []
