@@ -204,3 +204,30 @@ def test_processes_that_die_whatever_they_do_are_no_bad_video(
         with pytest.raises(PanError, match=r"1 of 3 videos .* processes die here whatever they extract"):
             run(videos, pose_model, tmp_path, workers=1)
         assert len(list((tmp_path / "cache").rglob("*.npz"))) == 2
+
+
+def test_what_kills_workers_of_a_cluster_is_tried_here(
+    videos: dict[str, Path],
+    extracted: list[Path],
+    pose_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The cluster gives one video up, and never hears of another that is not there."""
+
+    def work_on_cluster(items: dict, function: Callable, *, address: str) -> Iterator[tuple[str, object]]:
+        assert address == "tcp://anywhere:1"
+        yield from ((key, None if key == "c" else function(item)) for key, item in items.items())
+
+    def work_through(items: dict, function: Callable, **_: object) -> Iterator[tuple[str, object]]:
+        tried.extend(items)
+        yield from ((key, function(item, None)) for key, item in items.items())
+
+    tried: list[str] = []
+    monkeypatch.setenv("PAN_DASK_SCHEDULER", "tcp://anywhere:1")
+    monkeypatch.setattr(cache_module, "work_on_cluster", work_on_cluster)
+    monkeypatch.setattr(cache_module, "work_through", work_through)
+    results = run(videos | {"absent": tmp_path / "absent.avi"}, pose_model, tmp_path)
+    assert tried == ["c"]
+    assert [type(result) for result in results] == [ClipPoses, ClipPoses, ClipPoses, Failure]
+    assert "no such video" in results[-1].reason
