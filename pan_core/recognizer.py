@@ -98,6 +98,7 @@ class Recognizer:
         """
         from pan_core.model.store import load_model
         from pan_core.recognition.torch_network import TorchNetwork
+        from pan_core.stages import paths
 
         if quality is not None and quality not in QUALITIES:
             raise PanError(f"quality: expected one of {', '.join(QUALITIES)}, but got {quality!r}")
@@ -106,7 +107,7 @@ class Recognizer:
         learnt: Any = recogniser.preprocessing.get("pose", pose or {})
         settings = dict(learnt)
         settings |= QUALITIES.get(quality or "", {}) | ({"max_people": people} if people else {})
-        finder = pose_model or _network_here()
+        finder = pose_model or paths.pose_network()
         if not finder.is_file():
             raise DataError(f"{finder}: no network that finds people; run `dvc repro pose_model` to make it")
         known = recogniser.preprocessing.get("network")
@@ -159,14 +160,6 @@ class Recognizer:
 
         with Source(source, every_frame=every_frame) as opened:
             yield from watch(opened, lambda: self, rules=rules or ALL)
-
-
-def _network_here() -> Path:
-    """The workspace's pose network."""
-    from pan_core.config import PARAMS_FILE, load_params
-    from pan_core.stages import paths
-
-    return Path(load_params().pose.network) if PARAMS_FILE.is_file() else paths.POSE_MODEL / "pose.onnx"
 
 
 def _registered(address: str) -> tuple[Path, str]:
