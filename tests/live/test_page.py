@@ -232,7 +232,7 @@ def test_sigterm_ends_a_server_properly_and_the_next_one_sweeps_after_a_killed_o
         assert status_of(f"http://127.0.0.1:{port}/api/uploads") == 200
         assert len(list(tmp_path.glob("pan-uploads-*/.uploads*"))) == 1
         server.send_signal(number)
-        server.communicate(timeout=20)
+        server.communicate(timeout=60)
         assert server.returncode == (0 if number is signal.SIGTERM else -number)
         assert len(list(tmp_path.glob("pan-uploads-*/.uploads*"))) == kept
 
