@@ -94,6 +94,7 @@ def test_no_cluster_at_the_address(
 
 
 @pytest.mark.parametrize("cluster", [0], indirect=True)
+@pytest.mark.long
 def test_a_scheduler_without_workers_ends_the_stage(
     cluster: list[subprocess.Popen],
     pose_model: Path,
@@ -110,6 +111,7 @@ def test_a_scheduler_without_workers_ends_the_stage(
 
 @pytest.mark.parametrize("cluster", [1], indirect=True)
 @pytest.mark.parametrize(("victim", "reason"), [(0, "the Dask scheduler was lost"), (1, "no worker for 1 s")])
+@pytest.mark.long
 def test_a_cluster_lost_on_the_way_ends_the_stage(
     cluster: list[subprocess.Popen], victim: int, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
