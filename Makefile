@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test chaos lint serve ui edge-emulate lock clean
+.PHONY: help setup run test test-long chaos lint serve ui edge-emulate lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 15
@@ -34,8 +34,11 @@ $(READY): requirements.lock pyproject.toml
 run: $(READY) ## dvc repro with a summary at the end; DATA=penn_action chooses another dataset
 	pan run $(if $(DATA),--dataset $(DATA))
 
-test: $(READY) ## the whole test suite
+test: $(READY) ## the test suite but for what takes minutes a test
 	pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-long: $(READY) ## the tests that take minutes each: faults, several machines, lost clusters
+	pytest -m long $(ARGS)
 
 chaos: $(READY) ## do every fault to running pipelines, write docs/results/chaos.md
 	python tests/chaos $(ARGS)

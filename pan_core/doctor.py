@@ -5,10 +5,14 @@ import os
 import platform
 import shutil
 import sys
+import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from pan_core import __version__
 from pan_core.errors import PanError
@@ -19,6 +23,7 @@ PACKAGES = (
     "fastapi", "uvicorn", "websockets",
 )  # fmt: skip
 LEAST_FREE_BYTES = 2_000_000_000
+ANSWER_S = 4.0
 
 
 @dataclass(frozen=True)
@@ -121,12 +126,14 @@ def _workspace() -> Iterator[Finding]:
         yield Finding(str(PARAMS_FILE), f"dataset {params.dataset}")
         model = paths.model_folder("online", params.split.splits[0])
         trained = (model / "model.json").is_file()
-        yield Finding("recogniser", str(model) if trained else "none", "" if trained else "`make run` trains one")
+        advice = "" if trained else "`make run` trains one"
+        yield Finding("recogniser", str(model) if trained else "none", advice, needed=True)
     except PanError as error:
-        yield Finding(str(PARAMS_FILE), str(error), "correct it, or go to the project's folder")
+        yield Finding(str(PARAMS_FILE), str(error), "correct it, or go to the project's folder", needed=True)
     finder = paths.POSE_MODEL / "pose.onnx"
     there = finder.is_file()
-    yield Finding("pose network", str(finder) if there else "none", "" if there else "`dvc repro pose_model` makes it")
+    advice = "" if there else "`dvc repro pose_model` makes it"
+    yield Finding("pose network", str(finder) if there else "none", advice, needed=True)
     yield Finding("cache", str(paths.cache().absolute()))
 
 
@@ -139,15 +146,45 @@ def _stores() -> Iterator[Finding]:
         yield Finding("MLflow", f"{uri}, empty", "the first run makes it")
     else:
         try:
+            _require_answer(uri)
             champion = version_in_use(None)
             yield Finding("MLflow", uri)
             advice = "" if champion else "`make run` registers and promotes one"
-            yield Finding("champion", f"version {champion}" if champion else "none", advice)
+            yield Finding("champion", f"{champion[0]} version {champion[1]}" if champion else "none", advice)
         except Exception as error:
             yield Finding("MLflow", f"{uri}: {error}", "start the server, or correct MLFLOW_TRACKING_URI")
     yield Finding("Prefect", os.environ.get("PREFECT_API_URL") or "embedded server, started when needed")
     set_here = [name for name in sorted(os.environ) if name.startswith("PAN_")]
     yield Finding("PAN_ variables", ", ".join(f"{name}={_shown(name)}" for name in set_here) or "none set")
+
+
+def _require_answer(uri: str) -> None:
+    """Ask a server whether it is there; MLflow itself goes on asking for minutes.
+
+    Raises:
+        PanError: Where it does not answer.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    parts, said = urlsplit(uri), list[str]()
+
+    def ask() -> None:
+        try:
+            address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+            with urllib.request.urlopen(address, timeout=ANSWER_S):
+                said.append("")
+        except urllib.error.HTTPError as error:  # it does not like the question, but it is there
+            error.close()
+            said.append("")
+        except Exception as error:
+            said.append(str(error))
+
+    # In a thread: looking up a name keeps no time limit.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(ANSWER_S)
+    if not said or said[0]:
+        raise PanError(f"does not answer ({said[0] if said else f'within {ANSWER_S:g} s'})")
 
 
 def _shown(name: str) -> str:

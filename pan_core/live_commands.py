@@ -1,8 +1,11 @@
 """`pan watch` and `pan serve`: recognition of live video; `pan doctor`."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -68,7 +71,7 @@ def watch(
     from pan_core.live.terminal import watch_here
 
     scene, rules = _scene(blur, skeleton_only), _rules(event, minimum_s)
-    with ExitStack() as stack:
+    with _ended_by_sigterm(), ExitStack() as stack:
         put = _writer(stack, events, webhook, spool)
         in_use = _in_use(stack, model, dataset, quality, people)
         typer.echo(f"recogniser: {in_use().name}")
@@ -104,7 +107,7 @@ def serve(
     """Watch sources on a page: skeletons, captions, attention, events, and uploads of videos."""
     import secrets
 
-    from pan_core.live.access import is_loopback
+    from pan_core.live.access import is_loopback, require_token
     from pan_core.live.camera import Camera
     from pan_core.live.server import application, listen, run
     from pan_core.live.source import Source
@@ -112,10 +115,13 @@ def serve(
 
     scene, rules = _scene(blur, skeleton_only), _rules(event, minimum_s)
     opened = [Source(source) for source in sources or []]
-    if token is None and not is_loopback(host):
-        token = secrets.token_urlsafe(24)
+    if token is None:
+        token = os.environ.get("PAN_TOKEN")  # an empty one counts for typer as none
+    require_token(token)
+    made_up = secrets.token_urlsafe(24) if token is None and not is_loopback(host) else None
+    token = token or made_up
     door = listen(host, port)
-    with ExitStack() as stack:
+    with _ended_by_sigterm(), ExitStack() as stack:
         put = _writer(stack, events, webhook, spool)
         in_use = _in_use(stack, model, dataset, quality, people)
         _require_actions(rules, in_use())
@@ -125,8 +131,23 @@ def serve(
         uploads = stack.enter_context(Uploads(in_use, scene=scene))
         typer.echo(f"recogniser: {in_use().name}")
         shown = f"[{host}]" if ":" in host else host
-        typer.echo(f"page: http://{shown}:{door.getsockname()[1]}/{f'?token={token}' if token else ''}")
+        typer.echo(f"page: http://{shown}:{door.getsockname()[1]}/{f'?token={made_up}' if made_up else ''}")
         run(application(cameras, in_use, uploads, scene=scene, token=token), door)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl+C does, so that events, uploads and cameras are put in order."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is put in order is not broken off
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def doctor() -> None:
@@ -179,7 +200,8 @@ def _writer(
 ) -> "Callable[[Event], None]":
     """Takes events to the files and the webhook that were asked for."""
     from pan_core.live.address import with_variables
-    from pan_core.live.sinks import CsvTable, EventWriter, JsonLines, Sink, Webhook
+    from pan_core.live.sinks import CsvTable, EventWriter, JsonLines, Sink
+    from pan_core.live.webhook import Webhook
 
     sinks: list[Sink] = []
     for path in files or []:
@@ -195,8 +217,12 @@ def _in_use(
     stack: ExitStack, model: Path | None, dataset: str | None, quality: str | None, people: int | None
 ) -> "Callable[[], Recognizer]":
     """The recogniser of a folder, or the champion, which may change."""
+    from pan_core.config import load_params
     from pan_core.live.switching import Champion
     from pan_core.pipeline import recogniser_in_use, version_in_use
+
+    # Fixed now: params.yaml may be about another dataset tomorrow.
+    dataset = dataset or load_params().dataset
 
     def load() -> "Recognizer":
         return recogniser_in_use(model, dataset, quality=quality, people=people)

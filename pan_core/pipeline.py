@@ -203,16 +203,20 @@ def recogniser_in_use(
     )
 
 
-def version_in_use(dataset: str | None) -> int:
-    """Number of the champion, 0 while there is none.
+def version_in_use(dataset: str | None) -> tuple[str, int] | None:
+    """Registered model and number of the champion, None while there is none.
+
+    Args:
+        dataset: As for `predict`.
 
     Raises:
         PanError: Where the registry cannot be reached.
     """
     from pan_core.registry.models import registry_of
 
-    champion = registry_of(dataset or load_params().dataset).champion()
-    return champion.number if champion else 0
+    registry = registry_of(dataset or load_params().dataset)
+    champion = registry.champion()
+    return (registry.name, champion.number) if champion else None
 
 
 def _in_use(params: Params, dataset: str) -> tuple[Path, str]:

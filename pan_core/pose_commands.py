@@ -63,7 +63,7 @@ def benchmark(
         recogniser = load_model(paths.model_folder("online", split))
         reference, *points = run_benchmark(table, paths.RAW, truth.poses, recogniser, candidates, scratch, update)
     found = {
-        "command": f"pan pose benchmark --clips {clips}", "dataset": params.dataset, "clips": len(table),
+        "command": " ".join(["pan pose benchmark", f"--clips {clips}", *(f"--model {path}" for path in model or [])]), "dataset": params.dataset, "clips": len(table),
         "git_commit": git_commit(), "kind": "measured", "recogniser_learnt_from": params.pose.quality,
         "reference": reference.as_dict(), "points": [point.as_dict() for point in points],
     }  # fmt: skip
@@ -108,7 +108,7 @@ def train(
     size: Annotated[int, typer.Option(min=64, help="Side of a crop, a multiple of 8.")] = 160,
     rate: Annotated[float, typer.Option(min=1e-6, help="Learning rate.")] = 1e-3,
     threads: Annotated[int, typer.Option(min=1)] = 1,
-    out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path("models/pose_trained"),
+    out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path("networks/trained"),
 ) -> None:
     """Train the pose network; a training that was interrupted goes on. `pose.network: OUT/pose.onnx` uses it."""
     import torch

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pan_core.errors import DataError, PanError
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
+from pan_core.pose.provenance import network_hash
 from pan_core.pose.qualities import QUALITIES
 from pan_core.recognition.network import StepNetwork
 
@@ -55,7 +56,8 @@ class Recognizer:
         Args:
             where: Folder of a trained online recogniser, or its address in the MLflow Model Registry, such as
                 `models:/pan-actors@champion` or `models:/pan-actors/3`.
-            pose_model: Exported pose network; `models/pose/pose.onnx` of the workspace where None.
+            pose_model: Exported pose network, or the declaration of another; `pose.network` of params.yaml where None,
+                and `models/pose/pose.onnx` where there is no params.yaml.
             quality: One of `QUALITIES` in place of how the recogniser learnt people: "fast" on a slow machine.
             people: Most people followed at a time, in place of what the recogniser learnt with.
             threads: Processor cores for finding people.
@@ -105,9 +107,15 @@ class Recognizer:
         learnt: Any = recogniser.preprocessing.get("pose", pose or {})
         settings = dict(learnt)
         settings |= QUALITIES.get(quality or "", {}) | ({"max_people": people} if people else {})
-        finder = pose_model or paths.POSE_MODEL / "pose.onnx"
+        finder = pose_model or paths.pose_network()
         if not finder.is_file():
             raise DataError(f"{finder}: no network that finds people; run `dvc repro pose_model` to make it")
+        known = recogniser.preprocessing.get("network")
+        if known is not None and (found := network_hash(finder)) != known:
+            raise DataError(
+                f"{name}: learnt from skeletons of another pose network, {str(known)[:12]}, not of {finder}, {found[:12]}; "
+                "name that one as pose.network in params.yaml, or train again with this one"
+            )
         extractor = PoseExtractor(finder, settings=ExtractionSettings(**settings), threads=threads)
         return cls(TorchNetwork(recogniser), extractor, name)
 

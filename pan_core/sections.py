@@ -242,7 +242,7 @@ class ExportParams(Section):
 
     opset: Annotated[int, Field(ge=11, le=18)] = 17
     tolerance: PositiveFloat = 1e-4
-    targets: Annotated[list[str], Field(min_length=1)] = ["host"]
+    targets: list[str] = ["host"]
     inputs: Positive = 200
     clips: Positive = 200
     scenes: Positive = 6

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from pan_core import doctor
 from pan_core.doctor import Finding, examine
-from pan_core.errors import PanError
+from pan_core.errors import DataError, PanError
 from pan_core.model.features import feature_count
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import save_model
+from pan_core.pose.provenance import network_hash
 from pan_core.recognizer import Recognizer
 from pan_core.registry.models import Registry
 from pan_core.skeletons import OPENPOSE18
@@ -23,7 +26,7 @@ from pan_core.viewer.annotate import write_video
 GUIDE = Path(__file__).parents[1] / "docs" / "live.md"
 
 
-def save_certain(folder: Path) -> None:
+def save_certain(folder: Path, **preprocessing: object) -> None:
     """A recogniser that is sure of Waving, whatever it sees."""
     settings = PanSettings(
         graph_channels=(4,), pooled_channels=2, frame_channels=8, hidden=8, joint_units=4, pose_units=4
@@ -37,7 +40,8 @@ def save_certain(folder: Path) -> None:
             head.bias.copy_(torch.tensor([0.0, 3.0]))
     names = ("Walking", "Waving")
     save_model(
-        folder, network, labels=names, actions=names, layout=OPENPOSE18, mode="online", frames=32, rate=15.0, preprocessing={}
+        folder, network, labels=names, actions=names, layout=OPENPOSE18, mode="online", frames=32, rate=15.0,
+        preprocessing=preprocessing,
     )  # fmt: skip
 
 
@@ -87,6 +91,14 @@ def test_what_there_is_not_is_named(workspace: Path) -> None:
             Recognizer.from_pretrained(address)
 
 
+def test_skeletons_of_another_pose_network_are_refused(workspace: Path, pose_model: Path) -> None:
+    save_certain(workspace / "own", network=network_hash(pose_model))
+    Recognizer.from_pretrained(workspace / "own", pose_model=pose_model)
+    save_certain(workspace / "foreign", network="0" * 64)
+    with pytest.raises(DataError, match="learnt from skeletons of another pose network, 000000000000"):
+        Recognizer.from_pretrained(workspace / "foreign", pose_model=pose_model)
+
+
 def test_the_doctor_finds_what_is_there_and_what_is_missing(workspace: Path) -> None:
     found = {finding.name: finding for finding in examine()}
     assert found["torch"].found == torch.__version__
@@ -94,6 +106,23 @@ def test_the_doctor_finds_what_is_there_and_what_is_missing(workspace: Path) -> 
     assert "dvc repro pose_model" in found["pose network"].advice
     assert str(workspace) in found["MLflow"].found
     assert found["params.yaml"].advice
+    assert all(found[name].needed for name in ("params.yaml", "pose network"))
+    (workspace / "params.yaml").write_text("dataset: actors\n")
+    found = {finding.name: finding for finding in examine()}
+    (workspace / "params.yaml").unlink()
+    assert not found["params.yaml"].advice
+    assert found["recogniser"].advice
+    assert found["recogniser"].needed
+
+
+def test_the_doctor_tells_a_server_that_is_away(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes connections and never answers, too."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for port in (1, silent.getsockname()[1]):
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:s3cr3t@127.0.0.1:{port}")
+            (told,) = (str(finding) for finding in doctor._stores() if finding.name == "MLflow")
+            assert "does not answer" in told
+            assert "s3cr3t" not in told
 
 
 def test_a_finding_is_one_line_and_tells_no_password() -> None:

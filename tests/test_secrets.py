@@ -24,6 +24,11 @@ from pan_core.secrets import hide, masked, without_login
         ("rtsp://a:one@h1,rtsp://b:two@h2", "rtsp://a:***@h1,rtsp://b:***@h2"),
         ("host=db password=hunter22 dbname=x", "host=db password=*** dbname=x"),
         ("http://h/api?token=abc&page=2", "http://h/api?token=***&page=2"),
+        ("http://h/x?key=a1&sig=b2&n=3&auth=c4&pass=d5", "http://h/x?key=***&sig=***&n=3&auth=***&pass=***"),
+        (
+            "http://h/x?X-Amz-Signature=b2&access_key=a1&access_token=c3",
+            "http://h/x?X-Amz-Signature=***&access_key=***&access_token=***",
+        ),
         ("http://h/a?X-Amz-Signature=abc&key=def&n=1", "http://h/a?X-Amz-Signature=***&key=***&n=1"),
         ("rtsp://admin:it's@camera/live", "rtsp://admin:***@camera/live"),
         ("rtsp://admin:p@it's@camera/live", "rtsp://admin:***@camera/live"),
@@ -50,7 +55,7 @@ def test_passwords_are_hidden(text, expected):
 
 @pytest.mark.parametrize(
     "text",
-    ["http://127.0.0.1:5000/#/runs", "postgresql://pan@db/mlflow", "s3://bucket/prefix", "at 12:30 ask me@example.org", "",
+    ["http://127.0.0.1:5000/#/runs", "postgresql://pan@db/mlflow", "s3://bucket/prefix", "at 12:30 ask me@example.org", "?monkey=1&bypass=2", "",
      "http://127.0.0.1:5000 refused, ask me@example.org", "http://a:80/x, http://b:81/y", "rtsp://camera:554: gone",
      "monkey=1 tokens: 5 bearer of news"],
 )  # fmt: skip

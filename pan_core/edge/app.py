@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from pan_core.edge.manifest import Manifest
 from pan_core.errors import PanError
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status."""
     asked = _parser().parse_args(arguments)
     try:
+        # Before anything else of the bundle is imported.
+        Manifest.read(asked.bundle)
         return asked.command(asked)
     except PanError as error:
         print(f"error: {error}", file=sys.stderr)

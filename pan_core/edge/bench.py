@@ -16,8 +16,11 @@ import numpy as np
 from pan_core.edge.bundled import Bundled
 from pan_core.edge.device import Condition, emulated, identity, peak_memory_mb, slowed
 from pan_core.edge.latency import Latency, summarise
-from pan_core.edge.manifest import device_model
+from pan_core.edge.manifest import device_model, is_device
 from pan_core.edge.result import DEVICE, EMULATED, FORMAT, HERE, OTHER
+from pan_core.errors import VideoError
+from pan_core.files import sha256_of
+from pan_core.recognition.network import Memory, StepNetwork, StepOutput
 from pan_core.recognition.stream import StreamRecogniser
 from pan_core.skeletons import convert
 from pan_core.timing import measured, part
@@ -25,6 +28,8 @@ from pan_core.video import FrameReader
 
 CLIP = Path("reference/person.mp4")
 CAMERA_FPS = 25.0
+COUNTS = ("total", "people", "steps")
+"""Of a frame, beside the milliseconds of its parts."""
 PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "onnxruntime", "ncnn")
 
 
@@ -75,14 +80,18 @@ def bench(
     progress("comparing with the reference")
     correct = bundle.check()
     before = Condition.now()
+    video = video or bundle.manifest.folder / CLIP
+    if not video.is_file():
+        raise VideoError(f"{video}: no such video")
+    clip = sha256_of(video)
     runs: list[list[dict[str, float]]] = []
     for number in range(1, profile.runs + 1):
         progress(f"run {number} of {profile.runs}")
-        runs.append(_run(bundle, profile, video or bundle.manifest.folder / CLIP))
+        runs.append(_run(bundle, profile, video))
     after = Condition.now()
     frames = [frame for run in runs for frame in run]
     times = np.array([frame["total"] for frame in frames])
-    names = dict.fromkeys(name for frame in frames for name in frame if name != "total")
+    names = dict.fromkeys(name for frame in frames for name in frame if name not in COUNTS)
     target = bundle.manifest.target
     return {
         "format": FORMAT,
@@ -102,6 +111,9 @@ def bench(
         "parts": {
             name: _rounded(summarise(np.array([frame[name] for frame in frames if name in frame]))) for name in names
         },
+        "video": {"sha256": clip, "own": clip == bundle.manifest.content["files"][CLIP.as_posix()]},
+        "people": sum(frame["people"] > 0 for frame in frames),
+        "steps": int(sum(frame["steps"] for frame in frames)),
         "fps": round(1000 * len(times) / float(times.sum()), 3),
         "camera": camera(times, CAMERA_FPS),
         "runs": [_rounded(summarise(np.array([frame["total"] for frame in run]))) for run in runs],
@@ -109,7 +121,7 @@ def bench(
         "memory_mb": round(peak_memory_mb(), 1),
         "before": before.as_dict(),
         "after": after.as_dict(),
-        "slowed": slowed(before, after),
+        "slowed": slowed(before, after, model=device_model()),
     }
 
 
@@ -133,7 +145,7 @@ def camera(times_ms: Sequence[float] | np.ndarray, fps: float) -> dict[str, floa
 
 
 def _run(bundle: Bundled, profile: Profile, video: Path) -> list[dict[str, float]]:
-    """Milliseconds of each frame, "total" and by part; the video is played again until it is enough."""
+    """Milliseconds of each frame, "total" and by part, with its "people" and "steps"; the video plays until it is enough."""
     frames: list[dict[str, float]] = []
     began = time.perf_counter()
     left = profile.warmup
@@ -148,12 +160,12 @@ def _run(bundle: Bundled, profile: Profile, video: Path) -> list[dict[str, float
 
 
 def _pass(bundle: Bundled, video: Path) -> Iterator[dict[str, float]]:
-    network, tracker = bundle.network, bundle.extractor.tracker()
+    network, tracker = _Counted(bundle.network), bundle.extractor.tracker()
     with FrameReader(video) as reader:
         stream, frames = StreamRecogniser(network, pose_fps=reader.fps), reader.frames()
         while True:
             with measured() as parts:
-                began = time.perf_counter()
+                began, steps = time.perf_counter(), network.steps
                 with part("decode"):
                     frame = next(frames, None)
                 if frame is None:
@@ -164,7 +176,29 @@ def _pass(bundle: Bundled, video: Path) -> Iterator[dict[str, float]]:
                         [(one, convert(pose, bundle.extractor.layout, network.layout)) for one, pose in people]
                     )
                 total = time.perf_counter() - began
-            yield {name: 1000 * seconds for name, seconds in parts.items()} | {"total": 1000 * total}
+            yield {name: 1000 * seconds for name, seconds in parts.items()} | {
+                "total": 1000 * total, "people": len(people), "steps": network.steps - steps,
+            }  # fmt: skip
+
+
+class _Counted:
+    """The recogniser, which counts its steps."""
+
+    def __init__(self, network: StepNetwork) -> None:
+        self._network, self.steps = network, 0
+        self.labels, self.actions, self.layout, self.rate = (
+            network.labels,
+            network.actions,
+            network.layout,
+            network.rate,
+        )
+
+    def start(self) -> Memory:
+        return self._network.start()
+
+    def step(self, features: np.ndarray, memory: Memory) -> StepOutput:
+        self.steps += 1
+        return self._network.step(features, memory)
 
 
 def _kind(target: dict[str, Any]) -> str:
@@ -172,7 +206,7 @@ def _kind(target: dict[str, Any]) -> str:
         return EMULATED
     if not target["device"]:
         return HERE
-    return DEVICE if target["device"] in device_model() else OTHER
+    return DEVICE if is_device(target["device"], device_model()) else OTHER
 
 
 def _rounded(latency: Latency) -> dict[str, float | int]:

@@ -11,9 +11,12 @@ import pan_core
 from pan_core.datasets.actors import Performer, render_scene
 from pan_core.edge.bench import CLIP
 from pan_core.edge.closure import import_closure
+from pan_core.edge.gates import GATES, read_gates
 from pan_core.edge.manifest import FORMAT, MANIFEST
+from pan_core.edge.packages import packages_of
+from pan_core.edge.result import content_hash
 from pan_core.edge.targets import Target
-from pan_core.errors import DataError, GateError
+from pan_core.errors import GateError
 from pan_core.files import atomic_path, read_json, sha256_of, write_json
 from pan_core.session import SUFFIXES
 from pan_core.viewer.annotate import write_video
@@ -27,12 +30,6 @@ HOST_ONLY = (
 """Loaded by the runtime's modules on a workstation only."""
 
 MOST_BYTES = 15_000_000
-RUNTIMES: Mapping[str, tuple[str, ...]] = {
-    # Newer releases of ONNX Runtime do not start on every ARM processor.
-    "onnxruntime": ("onnxruntime>=1.20",),
-    "ncnn": ("ncnn>=1.0.20260101",),
-    "tensorrt": (),
-}
 CLIP_FRAMES, CLIP_FPS = 150, 15.0
 
 
@@ -43,7 +40,7 @@ def write_bundle(
     exported: Path,
     reference: Path,
     settings: Mapping[str, object],
-    tolerances: Mapping[str, float],
+    step_tolerance: float,
     recogniser: str,
     mlflow_run_id: str,
 ) -> dict:
@@ -55,7 +52,7 @@ def write_bundle(
         exported: Its networks with their gates, as the stage export leaves them.
         reference: What torch says of real inputs.
         settings: Of pose extraction, as the recogniser learnt.
-        tolerances: Largest differences from torch, of "step" and "pose".
+        step_tolerance: Largest difference of the recogniser from torch.
         recogniser: Its name.
         mlflow_run_id: Run that exported it.
 
@@ -63,13 +60,10 @@ def write_bundle(
         The manifest.
 
     Raises:
-        DataError: Where the target was not exported.
+        DataError: Where the target was not exported, or what lies there is not what passed the gates.
         GateError: Where the bundle is too large.
     """
-    if not (exported / "gates.json").is_file():
-        raise DataError(
-            f"{exported}: nothing was exported for {target.name}; add it to export.targets in params.yaml and run `dvc repro export`"
-        )
+    gates = read_gates(exported, target)
     with atomic_path(folder) as partial:
         partial.mkdir()
         _copy_networks(partial, exported, reference)
@@ -78,9 +72,10 @@ def write_bundle(
             shutil.copy2(file, partial / name)
         _write_scripts(partial, target, settings)
         manifest = _manifest(partial, target) | {
-            "recogniser": recogniser, "preprocessing": dict(settings), "tolerances": dict(tolerances),
-            "gates": read_json(exported / "gates.json"), "mlflow_run_id": mlflow_run_id,
+            "recogniser": recogniser, "preprocessing": dict(settings), "tolerances": {"step": step_tolerance, "pose": target.pose_tolerance},
+            "gates": gates, "mlflow_run_id": mlflow_run_id,
         }  # fmt: skip
+        manifest |= {"sha256": content_hash(manifest)}
         write_json(partial / MANIFEST, manifest)
         size = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file())
         if size > MOST_BYTES:
@@ -89,7 +84,7 @@ def write_bundle(
 
 
 def _copy_networks(folder: Path, exported: Path, reference: Path) -> None:
-    shutil.copytree(exported, folder / "models", ignore=shutil.ignore_patterns("gates.json"))
+    shutil.copytree(exported, folder / "models", ignore=shutil.ignore_patterns(GATES))
     shutil.copytree(reference, folder / "reference")
     frames, _ = render_scene([Performer("Waving", heading=-90.0)], frames=CLIP_FRAMES, fps=CLIP_FPS)
     write_video(folder / CLIP, frames, fps=CLIP_FPS)
@@ -105,6 +100,7 @@ def _write_scripts(folder: Path, target: Target, settings: Mapping[str, object])
         fill = {
             "@CROP@": str(settings["crop_size"]),
             "@PRECISION@": "--fp16" if target.precision == "fp16" else "",
+            "@POSE_NETWORKS@": " ".join(sorted(path.stem for path in (folder / "models").glob("pose*.onnx"))),
             "@STEP_SHAPES@": f"--minShapes={sizes} --optShapes={sizes} --maxShapes={sizes}",
         }
     for name in names:
@@ -113,19 +109,21 @@ def _write_scripts(folder: Path, target: Target, settings: Mapping[str, object])
             text = text.replace(mark, value)
         (folder / name).write_text(text)
         (folder / name).chmod(0o644 if name.endswith(".service") else 0o755)
-    packages = ["numpy>=1.26", "opencv-python-headless>=4.9", *RUNTIMES[target.runtime]]
-    (folder / "requirements.txt").write_text("".join(f"{package}\n" for package in packages))
+    (folder / "requirements.txt").write_text("".join(f"{package}\n" for package in packages_of(target.runtime)))
 
 
 def _manifest(folder: Path, target: Target) -> dict:
     """What follows from the files themselves."""
     step = next(path for path in (folder / "models").glob("step.*") if path.suffix in SUFFIXES.values())
     description = read_json(step.with_suffix(".json"))
+    names = ["step", "pose"]
+    if (folder / "models" / "pose_search.onnx").is_file():
+        names.append("pose_search")
     return {
         "format": FORMAT,
         "target": target.model_dump(mode="json", exclude={"peaks", "emulate"}),
         **{name: description[name] for name in ("labels", "actions", "layout", "rate")},
-        "models": {name: f"models/{name}{SUFFIXES[target.runtime]}" for name in ("step", "pose")},
+        "models": {name: f"models/{name}{SUFFIXES[target.runtime]}" for name in names},
         "versions": {
             "pan": pan_core.__version__,
             "python": platform.python_version(),

@@ -6,7 +6,7 @@ from pathlib import Path
 from pan_core.edge.check import Found, check
 from pan_core.edge.manifest import Manifest
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
-from pan_core.pose.inference import PoseSession
+from pan_core.pose.inference import pose_sessions
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognizer import Recognizer
 
@@ -39,10 +39,10 @@ class Bundled:
             GateError: Where they answer otherwise.
         """
         content = self.manifest.content
-        pose = PoseSession(
-            self.manifest.model("pose"), stages=self.extractor.settings.stages, threads=self.manifest.target["threads"]
+        pose, search = pose_sessions(
+            self.manifest.model("pose"), self.extractor.settings, threads=self.manifest.target["threads"]
         )
-        found = check(self.network, pose, self.manifest.folder / REFERENCE)
+        found = check(self.network, pose, self.manifest.folder / REFERENCE, search=search)
         found.require(step_tolerance=content["tolerances"]["step"], pose_tolerance=content["tolerances"]["pose"])
         return found
 
@@ -60,6 +60,8 @@ def open_bundle(folder: Path, *, any_device: bool = False) -> Bundled:
     manifest = Manifest.read(folder)
     if not any_device:
         manifest.require_device()
+    for name in manifest.content["models"]:
+        manifest.model(name)
     threads = manifest.target["threads"]
     settings = ExtractionSettings(**manifest.content["preprocessing"])
     return Bundled(

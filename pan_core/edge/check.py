@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pan_core.differences import largest_difference
 from pan_core.errors import GateError
 from pan_core.model.online import OnlineFeatures
 from pan_core.pose.inference import PoseSession
@@ -67,10 +68,19 @@ class Found:
             raise GateError("the exported networks are not those that were trained: " + "; ".join(faults))
 
 
-def check(network: StepNetwork, pose: PoseSession, reference: Path) -> Found:
-    """Compare an exported recogniser and an exported pose network with what torch said."""
+def check(network: StepNetwork, pose: PoseSession, reference: Path, *, search: PoseSession | None = None) -> Found:
+    """Compare an exported recogniser and an exported pose network with what torch said.
+
+    Args:
+        network: The recogniser.
+        pose: The pose network as it looks at people.
+        reference: Folder of what torch said.
+        search: The pose network as it searches frames, where that is by another stage.
+    """
     difference, lengths = step_difference(network, reference / "steps.npz")
     maps, crops = pose_difference(pose, reference / "crops.npz")
+    if search is not None:
+        maps = max(maps, pose_difference(search, reference / "crops.npz", maps="search_maps")[0])
     clips = np.load(reference / "clips.npz")
     right = recognised(network, clips["joints"], clips["lengths"], clips["labels"])
     return Found(
@@ -94,17 +104,19 @@ def step_difference(network: StepNetwork, reference: Path) -> tuple[float, list[
             output = network.step(told["features"][row][None], memory)
             memory = output.memory
             got = {name: getattr(output, name) for name in SCORES} | {name: value[0] for name, value in memory.items()}
-            # NaN must not pass for a small difference.
-            worst = max([worst, *(_difference(got[name], told[name][row]) for name in names)], key=_nan_last)
+            worst = max(worst, *(largest_difference(got[name], told[name][row]) for name in names))
         at += length
     return worst, [int(length) for length in told["lengths"]]
 
 
-def pose_difference(pose: PoseSession, reference: Path) -> tuple[float, int]:
+def pose_difference(pose: PoseSession, reference: Path, *, maps: str = "maps") -> tuple[float, int]:
     """Largest difference of any map, and the number of pictures."""
     told = np.load(reference)
-    worst = [_difference(pose(image[None])[0], maps) for image, maps in zip(told["images"], told["maps"], strict=True)]
-    return max(worst, key=_nan_last), len(worst)
+    worst = [
+        largest_difference(pose(image[None])[0], wanted)
+        for image, wanted in zip(told["images"], told[maps], strict=True)
+    ]
+    return max(worst), len(worst)
 
 
 def recognised(network: StepNetwork, joints: np.ndarray, lengths: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -135,12 +147,3 @@ def _last_logits(network: StepNetwork, features: OnlineFeatures, clip: np.ndarra
 def _parts(rows: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
     ends = np.cumsum(lengths)
     yield from (rows[end - length : end] for end, length in zip(ends, lengths, strict=True))
-
-
-def _difference(got: np.ndarray, wanted: np.ndarray) -> float:
-    # The running sums of pose attention grow with the stream, and their rounding with them.
-    return float((np.abs(got - wanted) / np.maximum(1.0, np.abs(wanted))).max())
-
-
-def _nan_last(value: float) -> float:
-    return float("inf") if np.isnan(value) else value

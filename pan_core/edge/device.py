@@ -56,8 +56,16 @@ class Condition:
         return asdict(self)
 
 
-def slowed(before: Condition, after: Condition) -> str:
-    """Why figures taken in between are not those of a device at its normal speed; empty where they are."""
+def slowed(before: Condition, after: Condition, *, model: str) -> str:
+    """Why figures taken in between are not those of a device at its normal speed; empty where they are.
+
+    Args:
+        before: At the beginning.
+        after: In the end.
+        model: Name of the board; the firmware of a Raspberry Pi must say that it does not throttle.
+    """
+    if "Raspberry Pi" in model and None in (before.throttled, after.throttled):
+        return "whether the firmware throttles it is not known; `vcgencmd get_throttled` must work there (package raspi-utils)"
     if after.throttled is not None and after.throttled & THROTTLED_NOW:
         return f"the firmware throttles it (get_throttled is {after.throttled:#x}): too hot, or its power supply is too weak"
     if after.throttled is not None and after.throttled & ~(before.throttled or 0) & THROTTLED_SINCE_BOOT:
@@ -89,8 +97,21 @@ def emulated() -> bool:
 
 
 def peak_memory_mb() -> float:
-    """Most memory that this process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    """Most memory that this process has had, and its workers: TensorRT runs in one of its own."""
+    own, ended = (resource.getrusage(who).ru_maxrss / 1000 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own + max(_workers_mb(os.getpid()), ended)
+
+
+def _workers_mb(parent: int) -> float:
+    """Peaks of the processes below one that are still there, together; by Linux's /proc."""
+    total = 0.0
+    for task in Path(f"/proc/{parent}/task").glob("*/children"):
+        for child in (_text(task) or "").split():
+            for line in (_text(Path(f"/proc/{child}/status")) or "").splitlines():
+                if line.startswith("VmHWM:"):
+                    total += float(line.split()[1]) / 1000
+            total += _workers_mb(int(child))
+    return total
 
 
 def _processor() -> str:

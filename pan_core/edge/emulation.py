@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pan_core.edge.device import EMULATED_VARIABLE
 from pan_core.edge.manifest import Manifest
+from pan_core.edge.packages import packages_of
 from pan_core.edge.targets import Target
 from pan_core.errors import DataError, PanError
 from pan_core.files import atomic_path
@@ -25,8 +26,6 @@ PACKAGES = (
     "libgomp1", "zlib1g", "libexpat1", "libssl3", "libffi8", "libbz2-1.0", "liblzma5", "libsqlite3-0", "libuuid1", "libcrypt1",
 )  # fmt: skip
 PLATFORM = "aarch64-manylinux_2_36"
-# Newer releases of ONNX Runtime end at import under the QEMU of Debian 12.
-WHEELS = ("numpy==2.4.6", "ncnn==1.0.20261020", "opencv-python-headless==5.0.0.93", "onnxruntime==1.20.1")
 
 
 def check_emulated(bundle: Path, target: Target, cache: Path, *, say: Callable[[str], None]) -> str:
@@ -92,7 +91,7 @@ def _install(site: Path) -> None:
     with atomic_path(site) as partial:
         _run(
             [program, "pip", "install", "--quiet", "--python-platform", PLATFORM, "--python-version", "3.11", "--only-binary", ":all:",
-             "--target", str(partial), *WHEELS]
+             "--target", str(partial), *packages_of("ncnn", "onnxruntime")]
         )  # fmt: skip
 
 

@@ -1,21 +1,26 @@
 """What a bundle says of itself, and that it is what it says."""
 
 import platform
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pan_core.edge.result import content_hash
 from pan_core.errors import DataError
 from pan_core.files import read_json, sha256_of
 
 FORMAT = "pan-edge-1"
 MANIFEST = "manifest.json"
+ENGINE = ".engine"
+ENVIRONMENT = ".venv"
+MODULES = (".py", ".pyc", ".so")
 DEVICE_TREE = Path("/proc/device-tree/model")
 
 KEYS = (
     "format", "target", "recogniser", "labels", "actions", "layout", "rate", "models", "preprocessing", "tolerances",
-    "gates", "versions", "mlflow_run_id", "files",
+    "gates", "versions", "mlflow_run_id", "files", "sha256",
 )  # fmt: skip
 
 
@@ -38,7 +43,7 @@ class Manifest:
         """Read and verify.
 
         Raises:
-            DataError: Where a file is missing or changed, or the manifest is of another format.
+            DataError: Where a file is missing, changed or not of the bundle, or the manifest is of another format.
         """
         path = folder / MANIFEST
         if not path.is_file():
@@ -52,7 +57,9 @@ class Manifest:
             )
         if missing := [key for key in KEYS if key not in content]:
             raise DataError(f"{path}: {', '.join(missing)} missing; make the bundle anew with `pan edge bundle`")
-        faults = list(_faults(folder, content["files"]))
+        if content["sha256"] != content_hash(content):
+            raise DataError(f"{path}: was changed after it was written, its hash does not fit; copy the bundle again")
+        faults = [*_faults(folder, content["files"]), *_strangers(folder, content["files"])]
         if faults:
             raise DataError(
                 f"{folder}: not the bundle that was packed; copy it again:\n" + "\n".join(f"  - {f}" for f in faults)
@@ -66,17 +73,30 @@ class Manifest:
         return self.content["target"]
 
     def model(self, name: str) -> Path:
-        """File of a network, "step" or "pose".
+        """File of a network, "step", "pose" or, where frames are searched by another stage, "pose_search".
 
         Raises:
-            DataError: Where it is still to be built on the device.
+            DataError: Where it is still to be built on the device, or was built from another file.
         """
         path = self.folder / self.content["models"][name]
         if not path.is_file():
             raise DataError(
                 f"{path}: not built yet; run ./build_engines.sh on the device, which makes it from {path.stem}.onnx"
             )
+        if path.suffix == ENGINE:
+            self._require_source(path)
         return path
+
+    def _require_source(self, engine: Path) -> None:
+        """Refuse an engine of another file; build_engines.sh notes the hash of the one that it read."""
+        note = engine.with_name(f"{engine.name}.source")
+        source = engine.with_suffix(".onnx").relative_to(self.folder)
+        told = note.read_text().strip() if note.is_file() else ""
+        if told != self.content["files"][str(source)]:
+            raise DataError(
+                f"{engine}: made from {f'another {source.name}' if told else 'an unknown file'} than this bundle's; run "
+                "./build_engines.sh on the device again"
+            )
 
     def require_device(self) -> None:
         """Refuse a machine that the bundle was not made for.
@@ -87,11 +107,16 @@ class Manifest:
         wanted, tree = self.target["device"], device_model()
         machine = self.target["machine"]
         here = tree or platform.machine()
-        if (machine and platform.machine() != machine) or (wanted and tree and wanted not in tree):
+        if (machine and platform.machine() != machine) or (wanted and tree and not is_device(wanted, tree)):
             raise DataError(
                 f"{self.folder}: made for {self.target['name']} ({wanted or machine}), but this is {here}; make one with "
                 "`pan edge bundle --target NAME`, or add --any-device to try it here: figures are then not those of the device"
             )
+
+
+def is_device(wanted: str, model: str) -> bool:
+    """Whether a board's name has the wanted words: "Raspberry Pi 5" is in that of its Model B, not in "Raspberry Pi 500"."""
+    return re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", model) is not None
 
 
 def device_model() -> str:
@@ -109,6 +134,25 @@ def _faults(folder: Path, files: dict[str, str]) -> Iterable[str]:
             yield f"{name}: missing"
         elif (got := sha256_of(path)) != expected:
             yield f"{name}: changed, sha256 {got[:12]} instead of {expected[:12]}"
+
+
+def _strangers(folder: Path, files: dict[str, str]) -> Iterable[str]:
+    """Files that were not packed, where they could be taken for the bundle's own.
+
+    What is made on the device stays: engines, Python's caches, and beside the bundle's folders its environment and results;
+    but no modules, which would come before those of the environment.
+    """
+    for top in sorted(folder.iterdir()):
+        if top.name == ENVIRONMENT or f"{top.name}" in files or top.name == MANIFEST:
+            continue
+        if any(name.startswith(f"{top.name}/") for name in files):
+            for path in sorted(top.rglob("*")):
+                name = str(path.relative_to(folder))
+                made = path.suffix == ENGINE or path.name.endswith(f"{ENGINE}.source") or "__pycache__" in path.parts
+                if path.is_file() and name not in files and not made:
+                    yield f"{name}: is not of this bundle, take it away"
+        elif top.suffix in MODULES or (top / "__init__.py").is_file():
+            yield f"{top.name}: Python would import it, but it is not of this bundle; take it away"
 
 
 def _require_labels(folder: Path, content: dict[str, Any]) -> None:

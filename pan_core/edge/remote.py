@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pan_core.edge.manifest import Manifest
+from pan_core.edge.manifest import ENGINE, Manifest
 from pan_core.errors import DataError, PanError
 
 FOLDER = ".pan-edge"
@@ -101,8 +101,14 @@ def bench_on(
         archive = Path(scratch) / "bundle.tar.gz"
         with tarfile.open(archive, "w:gz") as tar:
             tar.add(bundle, ".")
-        # What install.sh and build_engines.sh made there stays, unless it was made from other files.
-        device.run(f"mkdir -p {place} && tar -xzf - -C {place}", stdin=archive)
+        # Code and networks of an earlier bundle go. What install.sh and build_engines.sh made stays: pan-edge refuses an engine
+        # that was made from another file.
+        own = sorted({Path(name).parts[0] for name in manifest.content["files"] if "/" in name})
+        device.run(
+            f"mkdir -p {place} && cd {place} && mkdir -p {' '.join(own)} && "
+            f"find {' '.join(own)} -type f ! -name '*{ENGINE}' ! -name '*{ENGINE}.source' -delete && tar -xzf -",
+            stdin=archive,
+        )
     if install:
         say(f"{device.host}: ./install.sh")
         device.run(f"cd {place} && ./install.sh")

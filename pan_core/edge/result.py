@@ -5,6 +5,7 @@ The hash tells that a file is as it was written. It does not tell who wrote it.
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,16 @@ FORMAT = "pan-latency-1"
 DEVICE, HERE, EMULATED, PREDICTED = "measured on the device", "measured on this host", "emulated", "predicted"
 OTHER = "measured on another machine"
 """Kinds of figures. Only the first is one of the target's speed; the second is where the target is the host itself."""
+
+NUMBER = (int, float)
+LATENCY = {"p50_ms": NUMBER, "p90_ms": NUMBER, "p99_ms": NUMBER, "count": int}
+FORM = {
+    "kind": str, "target": str, "structure": str, "labels": list, "preprocessing": dict, "profile": {"seconds": NUMBER},
+    "measured_at": str, "threads": int, "frame": LATENCY, "parts": {"pan": LATENCY}, "fps": NUMBER, "runs": [LATENCY],
+    "video": {"own": bool}, "people": int, "camera": {"fps": NUMBER, "frames": int, "dropped": int}, "memory_mb": NUMBER,
+    "slowed": str, "device": {"model": str, "machine": str, "processor": str},
+}  # fmt: skip
+"""What every result has, and of which type."""
 
 
 def write_result(path: Path, content: dict[str, Any]) -> None:
@@ -28,17 +39,37 @@ def read_result(path: Path) -> dict[str, Any]:
     Raises:
         DataError: Where it is none, or not as it was written.
     """
-    content = read_json(path)
-    if content.get("format") != FORMAT:
-        raise DataError(
-            f"{path}: no result of `pan-edge bench` (format {content.get('format')!r}, expected {FORMAT!r})"
-        )
+    content: Any = read_json(path)
+    form = content.get("format") if isinstance(content, dict) else None
+    if form != FORMAT:
+        raise DataError(f"{path}: no result of `pan-edge bench` (format {form!r}, expected {FORMAT!r})")
     told = content.pop("sha256", None)
     if told != content_hash(content):
         raise DataError(
             f"{path}: was changed after it was written, its hash does not fit; measure again with `pan-edge bench`"
         )
+    if faults := list(_faults(content, FORM)):
+        raise DataError(f"{path}: no whole result; {', '.join(faults)}; measure again with `pan-edge bench`")
     return content
+
+
+def _faults(value: Any, form: Any, place: str = "") -> Iterator[str]:
+    """Where a value has not the form of a result: a type, an example of each part of a list, or names with their forms."""
+    if isinstance(form, dict):
+        for name, inner in form.items():
+            where = f"{place}.{name}" if place else name
+            if not isinstance(value, dict) or name not in value:
+                yield f"{where} is missing"
+            else:
+                yield from _faults(value[name], inner, where)
+    elif isinstance(form, list):
+        if not isinstance(value, list) or not value:
+            yield f"{place} is empty or no list"
+        else:
+            for number, each in enumerate(value):
+                yield from _faults(each, form[0], f"{place}.{number}")
+    elif not isinstance(value, form) or (isinstance(value, bool) and form is not bool):
+        yield f"{place} is {value!r}"
 
 
 def content_hash(content: dict[str, Any]) -> str:

@@ -10,6 +10,8 @@ from pan_core.errors import DataError
 
 LEAST_FRAMES, LEAST_SECONDS, LEAST_RUNS = 1024, 60.0, 5
 """Of a run, and of runs, below which figures pass no gate; MLPerf's bounds for a single stream."""
+LEAST_PEOPLE = 0.9
+"""Share of the frames in which somebody must have been seen: frames without people cost no step and no look."""
 MOST_SPREAD = 0.15
 """By so much the 90th percentiles of the runs may differ, as a share of their median."""
 
@@ -79,6 +81,11 @@ def require_result(
             result
         )
         <= MOST_SPREAD,
+        "it is of another video than the bundle's own, which is alike for all": result["video"]["own"] is True,
+        f"somebody was seen in {result['people']} of {result['frame']['count']} frames, in {100 * LEAST_PEOPLE:g} % expected": result[
+            "people"
+        ]
+        >= LEAST_PEOPLE * result["frame"]["count"],
         f"it took {result['memory_mb']:.0f} MB, at most {target.memory_mb:g} expected": result["memory_mb"]
         <= target.memory_mb,
     }

@@ -14,6 +14,8 @@ TARGETS_FILE = Path("edge/targets.yaml")
 HOST = "host"
 TENSORRT_OPSET = 13
 """Newest operator set of TensorRT 8.2."""
+POSE_TOLERANCE = {"fp32": 1e-4, "fp16": 0.1}
+"""Largest difference of any cell of any map; values reach 1. With weights in half precision 0.05 was seen on 200 crops."""
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -74,6 +76,16 @@ class Target(_Part):
     budget: Budget | None = None
     peaks: Peaks | None = None
     emulate: str = ""
+
+    @property
+    def pose_tolerance(self) -> float:
+        """Largest difference of the pose network's maps from torch's where it runs: on the device, in its precision."""
+        return POSE_TOLERANCE[self.precision]
+
+    @property
+    def file_tolerance(self) -> float:
+        """The same of the written file, run here: ONNX is in single precision, whatever the engine made of it calculates in."""
+        return POSE_TOLERANCE[self.precision if self.runtime == "ncnn" else "fp32"]
 
     @model_validator(mode="after")
     def _runtime_can_do_it(self) -> "Target":

@@ -67,7 +67,7 @@ def write_artifacts(
     description: Mapping[str, object],
     pose: PoseNetwork,
     pose_onnx: Path,
-    stages: Sequence[int],
+    stages: tuple[int, int],
     crop_size: int,
 ) -> Artifacts:
     """Write both networks for a target's runtime.
@@ -79,14 +79,15 @@ def write_artifacts(
         description: How to feed it, for `step.json`.
         pose: The trained pose network.
         pose_onnx: The same, exported with all of its stages.
-        stages: Stages of the pose network that are used.
+        stages: Stages of the pose network by which people are looked at, and searched.
         crop_size: Side of a crop at the pose network's input.
 
     Raises:
         GateError: Where a written file is not what the runtime reads.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    outputs = [stage_output(stage) for stage in sorted(set(stages))]
+    look, search = stages
+    outputs = [stage_output(stage) for stage in sorted({look, search})]
     told = dict(description) | step_description(step)
     if target.runtime == "ncnn":
         operators = write_ncnn(
@@ -94,7 +95,7 @@ def write_artifacts(
             description=told,
         )  # fmt: skip
         operators += write_ncnn(
-            PoseStages(pose, sorted(set(stages))), (torch.zeros(1, 3, crop_size, crop_size),), folder / "pose.param",
+            PoseStages(pose, sorted({look, search})), (torch.zeros(1, 3, crop_size, crop_size),), folder / "pose.param",
             inputs=[INPUT_NAME], outputs=outputs, precision=target.precision, other=(torch.zeros(1, 3, *SEARCH_SIZE),),
         )  # fmt: skip
     else:
@@ -103,10 +104,13 @@ def write_artifacts(
         write_json(path.with_suffix(".json"), {"runtime": target.runtime, "precision": "fp32", **told})
         operators = check_operators(path, opset=target.opset, runtime=target.runtime)
         path = folder / "pose.onnx"
-        # Opset 13 is read by every runtime that reads ONNX, the oldest among them.
-        save_checked(cut_after(pose_onnx, outputs), path, opset=OPSET)
+        # A file for each: ONNX Runtime and TensorRT calculate every output of a file, whatever is asked for.
+        files = {path: look} | ({path.with_name("pose_search.onnx"): search} if search != look else {})
+        for file, stage in files.items():
+            # Opset 13 is read by every runtime that reads ONNX, the oldest among them.
+            save_checked(cut_after(pose_onnx, [stage_output(stage)]), file, opset=OPSET)
+            operators += check_operators(file, opset=OPSET, runtime=target.runtime)
         write_json(path.with_suffix(".json"), {"runtime": target.runtime, "precision": target.precision})
-        operators += check_operators(path, opset=OPSET, runtime=target.runtime)
     # On a Jetson the engine is built from the ONNX file, so that is what can be compared here.
     suffix = SUFFIXES["ncnn" if target.runtime == "ncnn" else "onnxruntime"]
     return Artifacts(folder / f"step{suffix}", folder / f"pose{suffix}", tuple(sorted(set(operators))))
@@ -121,10 +125,21 @@ def structure(folder: Path) -> str:
             digest.update(path.read_bytes())
         elif path.suffix == SUFFIXES["onnxruntime"]:
             graph = onnx.load(path).graph
-            nodes = [(node.op_type, *node.input, *node.output) for node in graph.node]
+            nodes = [
+                (node.op_type, *node.input, *node.output, *sorted(_setting(each) for each in node.attribute))
+                for node in graph.node
+            ]
             sizes = [(weights.name, weights.data_type, *weights.dims) for weights in graph.initializer]
             digest.update(repr((nodes, sizes)).encode())
     return digest.hexdigest()
+
+
+def _setting(attribute: onnx.AttributeProto) -> str:
+    """An attribute of a node, such as its strides; of weights that stand in one, only type and size."""
+    weights = attribute.t
+    if attribute.type == onnx.AttributeProto.TENSOR and weights.data_type == onnx.TensorProto.FLOAT:
+        return repr((attribute.name, weights.data_type, *weights.dims))
+    return repr((attribute.name, attribute.SerializeToString(deterministic=True)))
 
 
 def step_description(step: StepModel) -> dict[str, object]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pan_core.differences import largest_difference
 from pan_core.errors import GateError
 from pan_core.model.streaming import CLIP_INPUTS, STATE_NAMES, STEP_INPUTS, ClipModel, StepModel
 from pan_core.onnx_session import open_session
@@ -29,7 +30,7 @@ def step_difference(path: Path, model: StepModel, features: np.ndarray) -> float
         with torch.inference_mode():
             expected = model(torch.from_numpy(frame[None]), *memory)
         got = runtime.run(None, {STEP_INPUTS[0]: frame[None], **fed})
-        worst = max(worst, *(_difference(a, b) for a, b in zip(got, expected, strict=True)))
+        worst = max(worst, *(largest_difference(a, b.numpy()) for a, b in zip(got, expected, strict=True)))
         memory = tuple(expected[-len(STATE_NAMES) :])
         fed = {name: got[names.index(f"next_{name}")] for name in STATE_NAMES}
     return worst
@@ -40,7 +41,7 @@ def clip_difference(path: Path, model: ClipModel, features: np.ndarray) -> float
     with torch.inference_mode():
         expected = model(torch.from_numpy(features.astype(np.float32)))
     got = open_session(path).run(None, {CLIP_INPUTS[0]: features.astype(np.float32)})
-    return max(_difference(a, b) for a, b in zip(got, expected, strict=True))
+    return max(largest_difference(a, b.numpy()) for a, b in zip(got, expected, strict=True))
 
 
 def require_parity(path: Path, difference: float, tolerance: float) -> None:
@@ -51,9 +52,3 @@ def require_parity(path: Path, difference: float, tolerance: float) -> None:
     """
     if not difference <= tolerance:
         raise GateError(f"{path}: differs from torch by {difference:.2e}, expected at most {tolerance:.0e}")
-
-
-def _difference(got: np.ndarray, expected: torch.Tensor) -> float:
-    # The running sums of pose attention grow with the stream, and their rounding with them.
-    wanted = expected.numpy()
-    return float((np.abs(got - wanted) / np.maximum(1.0, np.abs(wanted))).max())

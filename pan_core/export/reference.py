@@ -67,23 +67,34 @@ def write_clips(path: Path, network: StepNetwork, samples: Samples) -> None:
     np.savez_compressed(path, joints=samples.joints, lengths=samples.lengths, labels=samples.labels, right=right)
 
 
-def write_crops(path: Path, network: PoseNetwork, crops: np.ndarray, *, stage: int) -> None:
-    """Pictures of people (N, H, W, 3) uint8 with the trained network's maps of a stage."""
-    used = PoseNetwork(stages=stage).eval()  # the stages behind it would cost a third of the time
+def write_crops(path: Path, network: PoseNetwork, crops: np.ndarray, *, stages: tuple[int, int]) -> None:
+    """Pictures of people (N, H, W, 3) uint8 with the trained network's maps.
+
+    Args:
+        path: The `.npz` to write.
+        network: The trained pose network.
+        crops: The pictures.
+        stages: Stage by which people are looked at, whose maps are `maps`, and the one by which they are searched, whose
+            maps are `search_maps` where it is another.
+    """
+    used = PoseNetwork(stages=max(stages)).eval()  # the stages behind it would cost a third of the time
     used.load_state_dict({name: network.state_dict()[name] for name in used.state_dict()})
-    maps = []
+    wanted = {"maps": stages[0]} | ({"search_maps": stages[1]} if stages[1] != stages[0] else {})
+    maps: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
     with torch.inference_mode():
         for crop in crops:
-            confidence, affinity = used(torch.from_numpy(crop).permute(2, 0, 1)[None].float())[-1]
-            maps.append(torch.cat([confidence, affinity], dim=1)[0].numpy())
-    np.savez_compressed(path, images=crops, maps=np.stack(maps))
+            outputs = used(torch.from_numpy(crop).permute(2, 0, 1)[None].float())
+            for name, stage in wanted.items():
+                maps[name].append(torch.cat(outputs[stage - 1], dim=1)[0].numpy())
+    arrays = {name: np.stack(values) for name, values in maps.items()}
+    np.savez_compressed(path, images=crops, **arrays)  # type: ignore[arg-type]
 
 
 def keep_crops(path: Path, count: int) -> None:
     """Leave the first of a file's pictures, as many as a bundle carries."""
     with np.load(path) as told:
-        images, maps = told["images"][:count], told["maps"][:count]
-    np.savez_compressed(path, images=images, maps=maps)
+        kept = {name: told[name][:count] for name in told.files}
+    np.savez_compressed(path, **kept)  # type: ignore[arg-type]
 
 
 def real_crops(clips: pd.DataFrame, poses: PoseSet, videos: Path, *, count: int, size: int) -> np.ndarray:

@@ -3,13 +3,16 @@
 import hmac
 import ipaddress
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE = "pan_token"
+from pan_core.errors import PanError
+
+LONGEST_TOKEN = 200
+UNAUTHORISED = 401
 # The page that asks for the token, and what it is made of.
 PUBLIC = ("/login", "/app.css", "/login.js")
 HEADERS = {
@@ -28,6 +31,25 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def require_token(token: str | None) -> None:
+    """Refuse a token that could not keep anybody out, or that no cookie, header and form carries unchanged.
+
+    Raises:
+        PanError: Where it is empty, too long, or has other than printed ASCII characters.
+    """
+    if token is None:
+        return
+    if not token:
+        raise PanError(
+            "the token is empty, so anybody would have it; give one with --token or PAN_TOKEN, or leave both out"
+        )
+    if len(token) > LONGEST_TOKEN or not all("!" <= letter <= "~" for letter in token):
+        raise PanError(
+            f"the token has {len(token)} characters; expected at most {LONGEST_TOKEN} letters, digits and signs of ASCII "
+            "without blanks, such as `openssl rand -hex 24` makes"
+        )
+
+
 class Access:
     """Lets requests through, or refuses them.
 
@@ -37,9 +59,13 @@ class Access:
     Args:
         app: What is protected.
         token: Who has it is let in; everybody on this machine where None.
+
+    Raises:
+        PanError: As for `require_token`.
     """
 
     def __init__(self, app: ASGIApp, token: str | None) -> None:
+        require_token(token)
         self._app, self._token = app, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,6 +79,9 @@ class Access:
             await self._app(scope, receive, _with_headers(send))
         elif scope["type"] == "websocket":
             await receive()
+            # A browser is told the code only of a channel that was open.
+            if refusal.status_code == UNAUTHORISED:
+                await send({"type": "websocket.accept"})
             await send({"type": "websocket.close", "code": 4401})
         else:
             await refusal(scope, receive, _with_headers(send))
@@ -68,31 +97,31 @@ class Access:
             return None
         offered = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if scope["type"] == "http" and scope["path"] == "/" and offered:
-            return self.enter(offered)
-        if self._right(_cookie(headers)) or self._right(headers.get("authorization", "").removeprefix("Bearer ")):
+            return self.enter(offered, scope)
+        if self._right(cookie_parser(headers.get("cookie", "")).get(_cookie(scope), "")) or self._right(
+            headers.get("authorization", "").removeprefix("Bearer ")
+        ):
             return None
         if scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == "/":
             return RedirectResponse("/login", status_code=303)
-        return PlainTextResponse("the token is missing or wrong\n", 401)
+        return PlainTextResponse("the token is missing or wrong\n", UNAUTHORISED)
 
-    def enter(self, offered: str) -> Response:
+    def enter(self, offered: str, scope: Scope) -> Response:
         """To the page with a cookie, so that the token does not stay in the address; or to be asked again."""
         if not self._right(offered):
             return RedirectResponse("/login?wrong=1", status_code=303)
         answer = RedirectResponse("/", status_code=303)
-        answer.set_cookie(COOKIE, self._token or "", httponly=True, samesite="strict", max_age=30 * 24 * 3600)
+        answer.set_cookie(_cookie(scope), self._token or "", httponly=True, samesite="strict", max_age=30 * 24 * 3600)
         return answer
 
     def _right(self, offered: str) -> bool:
-        return hmac.compare_digest(offered.encode("utf-8", "surrogateescape"), (self._token or "").encode())
+        return bool(self._token) and hmac.compare_digest(offered.encode("utf-8", "replace"), str(self._token).encode())
 
 
-def _cookie(headers: Mapping[str, str]) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+def _cookie(scope: Scope) -> str:
+    """Its name has the port: a browser sends cookies to all ports of a host, where others may serve pages like this."""
+    server = scope.get("server")
+    return f"pan_token_{server[1] if server else ''}"
 
 
 def _with_headers(send: Send) -> Send:

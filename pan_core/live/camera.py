@@ -1,36 +1,56 @@
 """One source being watched: its people, its events, and how it is."""
 
+import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pan_core.errors import VideoError
 from pan_core.live.events import ALL, Event, EventDetector, Rule, Rules
 from pan_core.live.recent import Recent
-from pan_core.live.source import Source, State
+from pan_core.live.source import Frame, Source, State
 from pan_core.live.watching import Watched, Watcher
 from pan_core.recognizer import Recognizer
 
+logger = logging.getLogger(__name__)
+
 POLL_S = 0.5
+# After a frame that could not be looked at, frames are let go for so long; it doubles while the fault lasts.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+# Events of the part before may end with the first frames of the next.
+PARTS = 2
 
 
 @dataclass(frozen=True)
 class Moment:
-    """What came of one frame; `watched` is None where there is none, as the source is lost or over."""
+    """What came of one frame.
+
+    Attributes:
+        watched: None where there is no frame, as the source is lost or over, or where it could not be looked at.
+        events: Those that began or ended.
+        unknown: Actions of the rules that the recogniser in use does not know, so that there are no events of them.
+        fault: Why the frame could not be looked at; empty otherwise.
+    """
 
     watched: Watched | None
     events: tuple[Event, ...]
+    unknown: tuple[str, ...] = ()
+    fault: str = ""
 
 
-def watch(source: Source, in_use: Callable[[], Recognizer], *, rules: Rules = ALL) -> Iterator[Moment]:
+def watch(
+    source: Source, in_use: Callable[[], Recognizer], *, rules: Rules = ALL, go_on: bool = False
+) -> Iterator[Moment]:
     """Watch an open source until it ends or is closed.
 
     Args:
         source: Gives frames.
         in_use: As for `Watcher`.
         rules: As for `EventDetector`; a recogniser that takes over later and does not know an action has no events of it.
+        go_on: A frame that cannot be looked at is told by a moment; otherwise its exception is raised.
 
     Yields:
         A moment for each frame, and one for each half second without any.
@@ -42,32 +62,72 @@ def watch(source: Source, in_use: Callable[[], Recognizer], *, rules: Rules = AL
     watcher = Watcher(in_use)
     known = in_use()
     detector = EventDetector(known.network.actions, rules=rules, camera=source.name)
+    unknown: tuple[str, ...] = ()
+    dated = _Dates(lasting=source.lasting)
+    pause, resume = 0.0, -math.inf
     while True:
         frame = source.read(POLL_S)
         if frame is None:
             over = source.state is State.ENDED or source.closed
-            if over or source.state is State.LOST:
-                yield Moment(None, tuple(detector.finish()))
-            else:
-                yield Moment(None, ())
+            ended = detector.finish() if over or source.state is State.LOST else []
+            yield Moment(None, dated(ended), unknown)
             if source.state is State.ENDED and source.reason and not source.frames_seen:
                 raise VideoError(source.reason)
             if over:
                 return
             continue
-        watched = watcher.update(frame)
+        if time.monotonic() < resume:
+            continue
         events: list[Event] = []
-        if watched.by is not known:
-            known, events = watched.by, detector.finish()
-            actions = known.network.actions
-            still = (
-                rules if isinstance(rules, Rule) else {name: rule for name, rule in rules.items() if name in actions}
-            )
-            detector = EventDetector(actions, rules=still, camera=source.name)
-        if watched.looked:
-            events += detector.update(frame.position, watched.people, part=frame.part)
-        began = time.time() - (time.monotonic() - frame.time) - frame.position
-        yield Moment(watched, tuple(_dated(event, began) if source.lasting else event for event in events))
+        try:
+            watched = watcher.update(frame)
+            if watched.by is not known:
+                known, events = watched.by, detector.finish()
+                still, unknown = _known_rules(rules, known)
+                detector = EventDetector(known.network.actions, rules=still, camera=source.name)
+            if watched.looked:
+                events += detector.update(frame.position, watched.people, part=frame.part)
+        except Exception as error:
+            if not go_on:
+                raise
+            pause = min(2 * pause, LONGEST_PAUSE_S) or FIRST_PAUSE_S
+            resume = time.monotonic() + pause
+            watcher.begin_anew()
+            fault = f"{type(error).__name__}: {error}"
+            logger.warning("%s: a frame could not be looked at, trying again in %g s: %s", source.name, pause, fault)
+            yield Moment(None, dated(events + detector.finish(), frame), unknown, fault)
+            continue
+        pause = 0.0
+        yield Moment(watched, dated(events, frame), unknown)
+
+
+def _known_rules(rules: Rules, recogniser: Recognizer) -> tuple[Rules, tuple[str, ...]]:
+    """The rules for actions that a recogniser knows, and the other actions."""
+    if isinstance(rules, Rule):
+        return rules, ()
+    unknown = tuple(name for name in rules if name not in recogniser.network.actions)
+    if unknown:
+        logger.warning("%s knows no action %s: there are no such events", recogniser.name, ", ".join(unknown))
+    return {name: rule for name, rule in rules.items() if name not in unknown}, unknown
+
+
+class _Dates:
+    """Gives events their times of day, by the zero of the part that they are of; of files that is not known."""
+
+    def __init__(self, *, lasting: bool) -> None:
+        self._lasting = lasting
+        self._zeros: dict[str, float] = {}
+
+    def __call__(self, events: Sequence[Event], frame: Frame | None = None) -> tuple[Event, ...]:
+        """The events with times of day; `frame` is the one that they came with, if there is one."""
+        if not self._lasting:
+            return tuple(events)
+        if frame:
+            self._zeros[frame.part] = time.time() - (time.monotonic() - frame.time) - frame.position
+        dated = tuple(_dated(event, self._zeros[event.part]) for event in events)
+        while len(self._zeros) > PARTS:
+            del self._zeros[next(iter(self._zeros))]
+        return dated
 
 
 def _dated(event: Event, began: float) -> Event:
@@ -94,7 +154,8 @@ class Camera:
 
     Attributes:
         source: The source.
-        fault: Why it is not watched any more though the source goes on; empty otherwise.
+        fault: Why the newest frame could not be looked at, or why the source is not watched any more; empty otherwise.
+        notice: What a person should know though all goes on; empty otherwise.
         count: Rises with each frame that was looked at and each change of state.
         recent: The newest frame, latencies, and the latest events.
     """
@@ -108,7 +169,7 @@ class Camera:
         put_event: Callable[[Event], None] = lambda event: None,
     ) -> None:
         self.source, self._in_use, self._rules, self._put_event = source, in_use, rules, put_event
-        self.fault = ""
+        self.fault = self.notice = ""
         self.count = 0
         self.recent = Recent()
         self._thread = threading.Thread(target=self._run, name=f"camera {source.name}", daemon=True)
@@ -125,15 +186,20 @@ class Camera:
     def _run(self) -> None:
         state = self.source.state
         try:
-            for moment in watch(self.source, self._in_use, rules=self._rules):
+            for moment in watch(self.source, self._in_use, rules=self._rules, go_on=True):
+                before = state, self.fault, self.notice
                 if moment.watched and moment.watched.looked:
                     self.recent.take(moment.watched)
                     self.count += 1
                 for event in moment.events:
                     self._put_event(event)
                     self.recent.keep(event)
-                if moment.events or state is not self.source.state:
-                    state = self.source.state
+                if moment.watched or moment.fault:
+                    self.fault = moment.fault
+                unknown = ", ".join(moment.unknown)
+                self.notice = f"no events of {unknown}: the recogniser in use does not know it" if unknown else ""
+                state = self.source.state
+                if moment.events or before != (state, self.fault, self.notice):
                     self.count += 1
         except Exception as error:
             # The other cameras go on, and the page says what happened to this one.

@@ -28,8 +28,9 @@ STREAM_OPTIONS = (
 HEADER = struct.Struct("<dddIIII")
 """Time, position, fps; height, width, bytes that follow, kind."""
 
-FRAME, PART, FAULT, END = range(4)
-"""Kinds of a message: a picture, the name of the video that begins, why no more can be had, and a proper end."""
+FRAME, PART, FAULT, END, NOTE = range(5)
+"""Kinds of a message: a picture, the name of the video that begins, why no more can be had, a proper end, and what was
+passed over."""
 
 PIPE_BYTES = 1 << 20
 # OpenCV says the same of a picture that cannot be decoded and of the end of a stream: so many in a row are the end.
@@ -51,7 +52,7 @@ def main() -> None:
     with suppress(BrokenPipeError):
         decode = _live if order["kind"] in ("stream", "camera") else _stored
         fault = decode(order, out)
-        _send(out, FAULT if fault else END, fault.encode())
+        _send(out, FAULT if fault else END, fault.encode(errors="replace"))
     # Nothing waits for a camera's driver to close down.
     os._exit(0)
 
@@ -68,12 +69,19 @@ def _stored(order: dict, out: BinaryIO) -> str:
     from pan_core.live.address import videos_in
 
     target = Path(order["target"])
-    faults, files = [], [target] if order["kind"] == "file" else videos_in(target)
+    faults: list[str] = []
+    files = [target] if order["kind"] == "file" else videos_in(target)
     for path in files:
         try:
             _file(path, out, paced=order["paced"])
-        except VideoError as error:
-            faults.append(str(error))
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # whatever is wrong with one video, the next may be right
+            faults.append(
+                str(error) if isinstance(error, VideoError) else f"{path.name}: {type(error).__name__}: {error}"
+            )
+            if len(files) > 1:
+                _send(out, NOTE, f"passed over: {faults[-1]}".encode(errors="replace"))
     return "; ".join(faults[:3]) if len(faults) == len(files) else ""
 
 
@@ -83,7 +91,7 @@ def _file(path: Path, out: BinaryIO, *, paced: bool) -> None:
     from pan_core.video import FrameReader
 
     with FrameReader(path) as reader:
-        _send(out, PART, path.name.encode())
+        _send(out, PART, path.name.encode(errors="replace"))
         start = time.monotonic()
         for number, frame in enumerate(reader.frames()):
             position = number / reader.fps
@@ -93,7 +101,10 @@ def _file(path: Path, out: BinaryIO, *, paced: bool) -> None:
 
 
 def _live(order: dict, out: BinaryIO) -> str:
-    """A camera or a stream until it breaks off; returns why."""
+    """A camera or a stream until it breaks off; returns why.
+
+    A file that a server has comes as fast as the network is; it is played at its own rate.
+    """
     import cv2
     import numpy as np
 
@@ -103,15 +114,20 @@ def _live(order: dict, out: BinaryIO) -> str:
     if not capture.isOpened():
         return "cannot be opened"
     fps, count = usable_fps(capture.get(cv2.CAP_PROP_FPS)), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    finite = math.isfinite(count) and count > 0
+    paced = finite and order["target"].lower().startswith("http")
     _send(out, PART, b"")
     shown, start = 0, time.monotonic()
     for frame, now in _pictures(capture):
         if frame.shape[0] * frame.shape[1] > MAX_PIXELS:
             return f"sends pictures of {frame.shape[1]} x {frame.shape[0]} pixels, which is too large"
         frame = three_channels(frame)
-        _send(out, FRAME, np.ascontiguousarray(frame), frame.shape, (now, now - start, fps))
+        position = shown / fps if paced else now - start
+        if paced:
+            time.sleep(max(0.0, start + position - time.monotonic()))
+            now = time.monotonic()
+        _send(out, FRAME, np.ascontiguousarray(frame), frame.shape, (now, position, fps))
         shown += 1
-    finite = math.isfinite(count) and count > 0
     if finite and shown >= count - 2:
         return ""
     return "broke off" if shown else "sends no picture that can be decoded"

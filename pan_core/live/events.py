@@ -11,6 +11,7 @@ from pan_core.recognition.stream import Recognised
 
 # Frames further apart than this say nothing of the time between them: what went on is over.
 LONGEST_GAP_S = 2.0
+ROUNDING_S = 1e-6
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Rule:
     Attributes:
         threshold: Probability from which it begins; two actions at once have about a half each.
         release: Probability below which it ends, at most `threshold`: the hysteresis.
-        minimum_s: It must hold for so long before it is an event.
+        minimum_s: It must be seen above the threshold for so long, in all, before it is an event.
         gap_s: It goes on over a drop below `release`, or a person out of sight, that is shorter: the debouncing.
     """
 
@@ -76,10 +77,22 @@ class Event:
 
 @dataclass
 class _Held:
-    """An action that may become an event, or is one."""
+    """An action that may become an event, or is one.
+
+    Attributes:
+        start_s: When it was first above its threshold.
+        last_s: When it was last above its release.
+        high_s: When it was last above its threshold.
+        above_s: Seconds between looks, one after another, that both were above the threshold.
+        total: Sum of the probabilities while it held.
+        count: Their number.
+        event: Id of the event, once it is one.
+    """
 
     start_s: float
     last_s: float
+    high_s: float
+    above_s: float = 0.0
     total: float = 0.0
     count: int = 0
     event: str = ""
@@ -110,7 +123,7 @@ class EventDetector:
         self._rules = {number: chosen[action] for number, action in enumerate(actions) if action in chosen}
         self._actions, self._camera = tuple(actions), camera
         self._held: dict[tuple[int, int], _Held] = {}
-        self._time_s = -np.inf
+        self._time_s = self._before_s = -np.inf
         self._part = ""
 
     def update(self, time_s: float, people: Sequence[Recognised], *, part: str = "") -> list[Event]:
@@ -126,6 +139,7 @@ class EventDetector:
             above its release.
         """
         over = self.finish() if part != self._part or not 0 <= time_s - self._time_s <= LONGEST_GAP_S else []
+        self._before_s = self._time_s
         self._time_s, self._part = time_s, part
         now = {one.person: one.actions for one in people}
         for person, probabilities in now.items():
@@ -148,11 +162,15 @@ class EventDetector:
         if held is None:
             if probability < rule.threshold:
                 return []
-            held = self._held[person, action] = _Held(self._time_s, self._time_s)
+            held = self._held[person, action] = _Held(self._time_s, self._time_s, self._time_s)
         if probability < rule.release:
             return []
         held.hold(self._time_s, probability)
-        if held.event or self._time_s - held.start_s < rule.minimum_s:
+        if probability >= rule.threshold:
+            # Whoever was out of sight in between was not seen to go on.
+            held.above_s += self._time_s - self._before_s if held.high_s == self._before_s else 0.0
+            held.high_s = self._time_s
+        if held.event or held.above_s < rule.minimum_s - ROUNDING_S:
             return []
         held.event = uuid.uuid4().hex
         return [self._event((person, action), held, end_s=None)]

@@ -30,7 +30,7 @@ FILES = {"app.css": "text/css", "app.js": "text/javascript", "login.js": "text/j
 TOP = 5
 # The page is looked after so often; states change without frames, too.
 TICK_S, IDLE_S = 0.04, 1.0
-TOKEN_BYTES = 200
+MOST_LOGIN_BYTES = 4096
 
 
 def application(
@@ -58,8 +58,13 @@ def application(
 
     @app.post("/login")
     async def enter(request: Request) -> Response:
-        form = parse_qs((await request.body())[:TOKEN_BYTES].decode("utf-8", "replace"))
-        return access.enter(form.get("token", [""])[0])
+        content = b""
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > MOST_LOGIN_BYTES:
+                return JSONResponse({"error": f"more than {MOST_LOGIN_BYTES} bytes, which is no token"}, 413)
+        form = parse_qs(content.decode("utf-8", "replace"))
+        return access.enter(form.get("token", [""])[0], request.scope)
 
     @app.get("/{name}")
     async def asset(name: str) -> Response:
@@ -156,7 +161,7 @@ def described(number: int, camera: Camera) -> dict[str, Any]:
         "camera": number,
         "name": source.name,
         "state": "fault" if camera.fault else source.state.value,
-        "reason": camera.fault or source.reason,
+        "reason": camera.fault or source.reason or camera.notice or source.notice,
         "frames": source.frames_seen,
         "dropped": source.dropped,
         "losses": source.losses,

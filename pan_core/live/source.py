@@ -6,6 +6,7 @@ doubles up to half a minute.
 """
 
 import json
+import logging
 import math
 import os
 import subprocess
@@ -23,8 +24,10 @@ import numpy as np
 
 import pan_core
 from pan_core.live.address import Address, read_address
-from pan_core.live.decoder import END, FAULT, FRAME, HEADER, PART
+from pan_core.live.decoder import END, FAULT, FRAME, HEADER, NOTE, PART
 from pan_core.secrets import masked
+
+logger = logging.getLogger(__name__)
 
 STALL_S = 8.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
@@ -81,6 +84,7 @@ class Source:
         name: Its address, without passwords.
         state: How it is now.
         reason: Why it is lost, or ended before its time; empty otherwise.
+        notice: The video of a folder that was passed over last, and why; empty otherwise.
         frames_seen: Frames that it has given.
         dropped: Those of them that nobody has read, as newer ones came.
         losses: How often it was lost.
@@ -108,7 +112,7 @@ class Source:
         self._closed = threading.Event()
         self._last_sign = time.monotonic()
         self.name = self._address.name
-        self.state, self.reason = State.CONNECTING, ""
+        self.state, self.reason, self.notice = State.CONNECTING, "", ""
         self.frames_seen = self.dropped = self.losses = 0
         self._thread = threading.Thread(target=self._run, name=f"source {self.name}", daemon=True)
 
@@ -166,7 +170,10 @@ class Source:
         while not self._closed.is_set():
             connection += 1
             before = self.frames_seen
-            reason = self._connection(str(connection))
+            try:
+                reason = self._connection(str(connection))
+            except (OSError, RuntimeError) as error:  # no memory, no file, no process or thread to be had just now
+                reason = f"its decoder could not be started ({error})"
             if self._closed.is_set():
                 return
             if not self._address.lasting or reason is None:
@@ -192,9 +199,9 @@ class Source:
             )  # fmt: skip
             self._last_sign = time.monotonic()
             watch = threading.Thread(target=self._watch, args=(decoder,), daemon=True)
-            watch.start()
             assert decoder.stdin and decoder.stdout
             try:
+                watch.start()
                 decoder.stdin.write(json.dumps(order).encode() + b"\n")
                 decoder.stdin.flush()
                 return self._take_in(decoder.stdout, part)
@@ -207,7 +214,8 @@ class Source:
             finally:
                 decoder.kill()
                 decoder.wait()
-                watch.join()
+                if watch.ident is not None:
+                    watch.join()
                 decoder.stdin.close()
                 decoder.stdout.close()
 
@@ -218,9 +226,13 @@ class Source:
             if kind == END:
                 return None
             if kind == FAULT:
-                return masked(bytes(content).decode())
+                return masked(bytes(content).decode(errors="replace"))
+            if kind == NOTE:
+                self.notice = masked(bytes(content).decode(errors="replace"))
+                logger.warning("%s: %s", self.name, self.notice)
+                self._on_state(self.state, self.notice)
             if kind == PART:
-                part = bytes(content).decode() or part
+                part = bytes(content).decode(errors="replace") or part
             if kind == FRAME:
                 picture = np.frombuffer(content, np.uint8).reshape(height, width, 3)
                 self._offer(Frame(self.frames_seen, moment, position, fps, part, picture))

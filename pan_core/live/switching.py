@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Hashable
 
+from pan_core.errors import PanError
 from pan_core.recognizer import Recognizer
 
 logger = logging.getLogger(__name__)
@@ -15,10 +16,10 @@ class Champion:
     """Gives the newest recogniser that is in use; a context manager that looks for another in the background.
 
     Whoever asks never waits: another one is loaded beside the one that works, and handed out when it is whole. One that
-    cannot be loaded leaves the old one in its place.
+    cannot be loaded leaves the old one in its place, and so does a registry that has none any more.
 
     Args:
-        version: Which one is in use; called in the background.
+        version: Which one is in use, None while none is registered; called in the background.
         load: Loads that one.
         every_s: Seconds between two looks.
 
@@ -27,7 +28,7 @@ class Champion:
     """
 
     def __init__(
-        self, version: Callable[[], Hashable], load: Callable[[], Recognizer], *, every_s: float = CHECK_S
+        self, version: Callable[[], Hashable | None], load: Callable[[], Recognizer], *, every_s: float = CHECK_S
     ) -> None:
         self._version_now, self._load, self._every_s = version, load, every_s
         self._version = version()
@@ -52,11 +53,19 @@ class Champion:
         while not self._closed.wait(self._every_s):
             try:
                 version = self._version_now()
+                if version is None and self._version is not None:
+                    raise PanError(f"there is none any more; {self._current.name} goes on")
                 if version != self._version:
-                    self._current, self._version = self._load(), version
-                    logger.info("recogniser: %s", self._current.name)
+                    self._take(version)
                 self.fault = ""
             except Exception as error:  # whatever is wrong there, cameras are watched on
                 if str(error) != self.fault:
                     logger.warning("the registry's champion is not used: %s", error)
                 self.fault = str(error)
+
+    def _take(self, version: Hashable) -> None:
+        """Load another one; where the registry changed meanwhile, what was loaded may be another still."""
+        loaded = self._load()
+        if self._version_now() == version:
+            self._current, self._version = loaded, version
+            logger.info("recogniser: %s", loaded.name)

@@ -62,8 +62,13 @@ def watch_here(
     source = Source(address, every_frame=not window, on_state=said)
 
     def watched() -> Iterator[Watched]:
-        line = _Line(say)
-        for moment in watch(source, in_use, rules=rules):
+        line, unknown = _Line(say), tuple[str, ...]()
+        for moment in watch(source, in_use, rules=rules, go_on=source.lasting):
+            if moment.fault:
+                say(f"{address_name(source)}: a frame could not be looked at, {moment.fault}")
+            if moment.unknown != unknown:
+                unknown = moment.unknown
+                say(f"{address_name(source)}: no events of: {', '.join(unknown) or 'none, all are known again'}")
             for event in moment.events:
                 put_event(event)
                 if event.end_s is not None:
@@ -139,18 +144,19 @@ def _record(out: Path, pictures: Iterator[tuple[float, float, np.ndarray]]) -> P
 def _steady(
     picture: np.ndarray, pictures: Iterator[tuple[float, float, np.ndarray]], fps: float
 ) -> Iterator[np.ndarray]:
-    """A picture for each frame of a constant rate: the last one is held over frames that were dropped."""
+    """A picture for each frame of a constant rate: the last is held over gaps, and one that comes early is left out."""
     height, width = picture.shape[:2]
-    slot = 0
+    slot, before = 0, 0.0
     yield picture
     for position, _, following in pictures:
-        # Another video or connection begins at 0 again.
-        missing = round(position * fps) - slot - 1
+        if position < before:  # another video or connection begins at 0 again
+            slot = round(position * fps) - 1
+        before, missing = position, round(position * fps) - slot - 1
         if missing < 0:
-            slot, missing = round(position * fps), 0
+            continue  # it came early: its place in time is taken
         for _ in range(min(missing, round(LONGEST_HOLD_S * fps))):
             yield picture
-        slot = max(slot + 1, round(position * fps))
+        slot = round(position * fps)
         if following.shape[:2] != (height, width):
             following = cv2.resize(following, (width, height))
         picture = following

@@ -1,18 +1,20 @@
 """Videos that were given to the page: one after another is recognised, and kept until the server ends."""
 
 import json
+import os
 import queue
 import re
 import shutil
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
 from pan_core.errors import PanError
-from pan_core.files import require_space
+from pan_core.files import require_space, scratch_folder
 from pan_core.live.picture import Scene, background
 from pan_core.prediction import predict_video
 from pan_core.recognizer import Recognizer
@@ -62,17 +64,19 @@ class Uploads:
         self._in_use, self._scene, self.most_bytes = in_use, scene, most_bytes
         self._known: dict[str, Upload] = {}
         self._waiting: queue.SimpleQueue[Upload | None] = queue.SimpleQueue()
-        self._folder = Path(tempfile.mkdtemp(prefix="pan-uploads-"))
+        self._folder = Path()
+        self._stack = ExitStack()
         self._thread = threading.Thread(target=self._run, name="uploads", daemon=True)
 
     def __enter__(self) -> "Uploads":
+        self._folder = self._stack.enter_context(scratch_folder(_place(), "uploads"))
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._waiting.put(None)
         self._thread.join(timeout=1)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._stack.close()
 
     async def add(self, name: str, chunks: AsyncIterator[bytes]) -> Upload:
         """Take a video in.
@@ -167,6 +171,19 @@ class Uploads:
             for one in found.people
         ] or [str(found.reason)]
         upload.state, upload.progress = "done", 1.0
+
+
+def _place() -> Path:
+    """This user's own folder for uploads; what a killed server left in it goes with the next start.
+
+    Raises:
+        PanError: Where somebody else made it.
+    """
+    place = Path(tempfile.gettempdir()) / f"pan-uploads-{os.getuid()}"
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if place.is_symlink() or place.stat().st_uid != os.getuid():
+        raise PanError(f"{place}: belongs to somebody else, so no uploads are kept there; choose another TMPDIR")
+    return place
 
 
 def timeline_of(path: Path, name: str) -> dict[str, object]:

@@ -68,6 +68,10 @@ class Watcher:
         self._before: dict[int, np.ndarray] = {}
         self._people: tuple[Recognised, ...] = ()
 
+    def begin_anew(self) -> None:
+        """Forget the people in sight: after a fault nobody knows what holds of them."""
+        self._scene = None
+
     def update(self, frame: Frame) -> Watched:
         """Take in the next frame."""
         self._begin_where_new(frame)

@@ -7,6 +7,7 @@ themselves and whole, so a killed run goes on where it stopped.
 import errno
 import json
 import logging
+import platform
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -118,7 +119,9 @@ def extract_clips(
         no person, or ends its worker process twice.
 
     Raises:
-        PanError: Where the model cannot be used or the disk is full; what is finished stays in the cache.
+        PanError: Where the model cannot be used or the disk is full; and, after everything else is done, where a
+            machine is to blame: it does not see a video that is here, ends processes whatever they do, or loses
+            entries. What is finished stays in the cache.
     """
     identity = extractor_identity(model_path, settings=settings)
     job = _Job(model_path, settings, cache, identity, decode_seconds)
@@ -127,6 +130,11 @@ def extract_clips(
         outcomes[clip_id] = outcome
         if progress:
             progress(len(outcomes), len(videos))
+    if faults := [outcome.fault for outcome in outcomes.values() if outcome.fault]:
+        raise PanError(
+            f"{len(faults)} of {len(videos)} videos could not be extracted, which is not their fault, the first because "
+            f"{faults[0]}; put that right and run again: finished videos are kept"
+        )
     return _results(videos, outcomes, job)
 
 
@@ -145,8 +153,15 @@ class _Job:
         return replace(self, model_path=self.model_path.absolute(), cache=self.cache.absolute())
 
 
-# Video's hash, or why there is none.
-_Outcome = tuple[str, str]
+@dataclass(frozen=True)
+class _Outcome:
+    """A video's hash; or why there is none, by a reason that lies in the video or by the fault of a machine."""
+
+    sha256: str = ""
+    reason: str = ""
+    fault: str = ""
+
+
 _extractor: tuple[_Job, PoseExtractor] | None = None
 
 
@@ -159,26 +174,42 @@ def _extractor_of(job: _Job) -> PoseExtractor:
 
 
 def _extract_one(video: Path, pulse: Pulse | None, *, job: _Job) -> _Outcome:
-    """Make sure that a video's entry is in the cache: (hash, "") or ("", reason)."""
+    """Make sure that a video's entry is in the cache."""
     cache = PoseCache(job.cache, identity=job.identity)
     if not video.is_file():
-        return "", f"{video}: no such video" if not video.exists() else f"{video}: not a regular file"
-    digest = sha256_of(video)
+        return _Outcome(reason=_not_there(video))
+    try:
+        digest = sha256_of(video)
+    except OSError as error:
+        return _Outcome(fault=f"{video}: cannot be read on {platform.node()} ({error})")
     if cache.read(digest) is not None:
-        return digest, ""
+        return _Outcome(digest)
     extractor, beat = _extractor_of(job), pulse.beat if pulse else _no_beat
     try:
         poses = extractor.extract(video, seconds=job.decode_seconds, beat=beat)
     except VideoError as error:
-        return "", str(error)
+        return _Outcome(reason=str(error))
     if pulse:
         pulse.rest()
     cache.write(digest, poses)
-    return digest, ""
+    return _Outcome(digest)
+
+
+def _not_there(video: Path) -> str:
+    return f"{video}: no such video" if not video.exists() else f"{video}: not a regular file"
 
 
 def _extract_there(video: Path, *, job: _Job) -> _Outcome:
+    """The same on a worker of a cluster, for a video that the one who asks has seen."""
+    if not video.is_file():
+        return _Outcome(fault=f"{video}: not seen by the worker on {platform.node()}, which must have the same folders")
     return _extract_one(video, None, job=job)
+
+
+def _prove(job: _Job, pulse: Pulse) -> bool:
+    """Extract from a picture without anything, to see whether a process lives through it."""
+    _extractor_of(job).tracker().update(np.zeros((240, 320, 3), np.uint8))
+    return True
 
 
 def _no_beat() -> None:
@@ -188,38 +219,62 @@ def _no_beat() -> None:
 def _outcomes(
     videos: Mapping[str, Path], job: _Job, workers: int, stall_seconds: float
 ) -> Iterator[tuple[str, _Outcome]]:
-    extract = partial(_extract_one, job=job)
     if address := scheduler_address():
-        there = {clip_id: video.absolute() for clip_id, video in videos.items()}
+        there = {clip_id: video.absolute() for clip_id, video in videos.items() if video.is_file()}
+        yield from ((name, _Outcome(reason=_not_there(videos[name]))) for name in videos if name not in there)
+        killed = {}
         for clip_id, found in work_on_cluster(there, partial(_extract_there, job=job.absolute()), address=address):
-            yield (
-                clip_id,
-                found or ("", f"{videos[clip_id]}: the workers that read this video die; encode it anew or remove it"),
-            )
-        return
-    if workers < 1:
-        yield from ((clip_id, extract(video, None)) for clip_id, video in videos.items())
-        return
+            if found is None:
+                killed[clip_id] = videos[clip_id]
+            else:
+                yield clip_id, found
+        # Workers die of many things; whether the video is one of them shows in a process of its own here.
+        yield from _outcomes_here(killed, job, 1, stall_seconds)
+    elif workers < 1:
+        yield from ((clip_id, _extract_one(video, None, job=job)) for clip_id, video in videos.items())
+    else:
+        yield from _outcomes_here(videos, job, workers, stall_seconds)
+
+
+def _outcomes_here(
+    videos: Mapping[str, Path], job: _Job, workers: int, stall_seconds: float
+) -> Iterator[tuple[str, _Outcome]]:
     reasons = {
         Lost.STUCK: f"decoding took longer than {stall_seconds:.0f} s for a frame, its process was ended; "
         "encode the video anew or remove it",
         Lost.DIED: "the process that reads this video dies each time; encode the video anew or remove it",
     }
+    healthy: bool | None = None
+    extract = partial(_extract_one, job=job)
     for clip_id, result in work_through(videos, extract, workers=workers, stall_seconds=stall_seconds):
-        if isinstance(result, Lost):
-            _log.warning("%s: %s", videos[clip_id], reasons[result])
-            result = "", f"{videos[clip_id]}: {reasons[result]}"
-        yield clip_id, result
+        if not isinstance(result, Lost):
+            yield clip_id, result
+            continue
+        if result is Lost.DIED and healthy is None:
+            healthy = dict(work_through({"": job}, _prove, workers=1, stall_seconds=stall_seconds))[""] is True
+        if result is Lost.DIED and not healthy:
+            fault = f"{videos[clip_id]}: processes die here whatever they extract; see whether memory is free"
+            yield clip_id, _Outcome(fault=fault)
+            continue
+        _log.warning("%s: %s", videos[clip_id], reasons[result])
+        yield clip_id, _Outcome(reason=f"{videos[clip_id]}: {reasons[result]}")
 
 
 def _results(videos: Mapping[str, Path], outcomes: Mapping[str, _Outcome], job: _Job) -> Iterator[ClipPoses | Failure]:
     cache = PoseCache(job.cache, identity=job.identity)
     for clip_id in videos:
-        digest, reason = outcomes[clip_id]
-        poses = cache.read(digest) if digest else None
-        if reason or poses is None:
-            yield Failure(clip_id, reason or "its entry vanished from the pose cache; run again")
-        elif not len(poses.joints):
+        digest, reason = outcomes[clip_id].sha256, outcomes[clip_id].reason
+        if reason:
+            yield Failure(clip_id, reason)
+            continue
+        poses = cache.read(digest)
+        if poses is None:
+            raise PanError(
+                f"{cache.path(digest)}: the poses of {videos[clip_id]} were stored there, but are not there any more or "
+                "damaged; workers and this machine must have the same cache (PAN_CACHE), and nothing else may clear it; "
+                "run again: finished videos are kept"
+            )
+        if not len(poses.joints):
             yield Failure(clip_id, NO_PERSON)
         else:
             yield ClipPoses(

@@ -1,13 +1,26 @@
 """Extraction on a Dask cluster: the address of its scheduler is all that it takes."""
 
+import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pan_core.errors import PanError
 
+if TYPE_CHECKING:
+    from distributed import Client
+
+_log = logging.getLogger(__name__)
+
 SCHEDULER_VARIABLE = "PAN_DASK_SCHEDULER"
 CONNECT_SECONDS = 30
+WORKER_SECONDS = 30
+"""So long a cluster may be without any worker."""
+LOOK_SECONDS = 2.0
+POLL_SECONDS = 0.1
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,7 +44,7 @@ def work_on_cluster(
         address: Such as `tcp://10.0.0.5:8786`.
 
     Raises:
-        PanError: Where the cluster does not answer.
+        PanError: Where the cluster does not answer, is lost on the way, or has no worker for 30 seconds.
         Exception: What the function raises; what has not begun is then taken back.
     """
     from distributed import Client, KilledWorker, as_completed
@@ -44,16 +57,75 @@ def work_on_cluster(
             "and workers with `dask worker ADDRESS --nthreads 1`, or unset the variable to work on this machine"
         ) from error
     with client:
+        watched = _Workers(client, address)
+        watched.wait()
         futures: dict[Any, str] = {}
         for key, item in items.items():
             # Impure: what comes out is in the cache, which may have been emptied since.
             futures[client.submit(function, item, pure=False)] = key
         try:
-            for future in as_completed(list(futures), loop=client.loop):
-                try:
-                    yield futures[future], future.result()
-                except KilledWorker:
-                    yield futures[future], None
-                future.release()
+            completed = as_completed(list(futures), loop=client.loop)
+            while not completed.is_empty():
+                # Without a worker nothing would ever come.
+                watched.look()
+                if not completed.has_ready():
+                    time.sleep(POLL_SECONDS)
+                for future in completed.next_batch(block=False):
+                    try:
+                        yield futures[future], future.result()
+                    except KilledWorker:
+                        yield futures[future], None
+                    except CancelledError as error:
+                        raise watched.lost(error) from error
+                    future.release()
         finally:
-            client.cancel(list(futures))
+            with suppress(OSError, TimeoutError, CancelledError):
+                client.cancel(list(futures))
+
+
+class _Workers:
+    """Sees to it that there are any."""
+
+    def __init__(self, client: "Client", address: str) -> None:
+        self._client, self._address = client, address
+        self._looked = self._seen = time.monotonic()
+        self._told = False
+
+    def wait(self) -> None:
+        """Return when there is a worker."""
+        while not self._count():
+            self._require()
+            time.sleep(POLL_SECONDS)
+        self._seen, self._told = time.monotonic(), False
+
+    def look(self) -> None:
+        """Now and then, look whether there still is one."""
+        if (now := time.monotonic()) - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        if self._count():
+            self._seen, self._told = now, False
+        else:
+            self._require()
+
+    def lost(self, error: Exception) -> PanError:
+        return PanError(
+            f"{SCHEDULER_VARIABLE}={self._address}: the Dask scheduler was lost ({error}); start it and its workers again and "
+            "run again: finished videos are kept"
+        )
+
+    def _count(self) -> int:
+        try:
+            return len(self._client.scheduler_info()["workers"])
+        except (OSError, TimeoutError, RuntimeError, CancelledError) as error:
+            raise self.lost(error) from error
+
+    def _require(self) -> None:
+        if not self._told:
+            self._told = True
+            _log.warning("%s: no workers; waiting %.0f s for one", self._address, WORKER_SECONDS)
+        if time.monotonic() - self._seen > WORKER_SECONDS:
+            raise PanError(
+                f"{SCHEDULER_VARIABLE}={self._address}: the cluster has had no worker for {WORKER_SECONDS:.0f} s; start some "
+                f"with `dask worker {self._address} --nthreads 1` and run again: finished videos are kept"
+            )

@@ -12,17 +12,13 @@ from typing import Any
 import numpy as np
 
 from pan_core.errors import ConfigError, DataError
+from pan_core.files import sha256_of
 from pan_core.pose.crops import NetworkInput, Square, cut_region
 from pan_core.pose.decoding import DECODERS
 from pan_core.pose.estimation import Estimator, PoseEstimator
 from pan_core.skeletons import LAYOUTS, OPENPOSE18, SkeletonLayout, convert
 
 ENDINGS = {".yaml", ".yml"}
-KINDS = ("top_down", "bottom_up")
-CHOICES = {
-    "kind": KINDS, "decoding": tuple(DECODERS), "channels": ("rgb", "bgr"), "order": ("nchw", "nhwc"),
-    "dtype": ("float32", "uint8", "int32"), "coordinates": ("xy", "yx"), "unit": ("pixels", "share"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,6 +27,7 @@ class ModelDeclaration:
 
     Attributes:
         model: ONNX file, relative to the declaration.
+        sha256: Hash of the file, None where any may lie there.
         kind: `top_down` answers for the one person in a crop, `bottom_up` for everybody in a picture.
         layout: Name of a known skeleton layout, or one spelt out (`SkeletonLayout.from_dict`).
         decoding: `simcc`, `heatmaps` or `keypoints`; see `pan_core.pose.decoding`.
@@ -46,10 +43,12 @@ class ModelDeclaration:
         unit: keypoints: `pixels` of the input, or `share` of its sides.
         min_score: A joint below this is not there.
         min_joints: A person with fewer joints is not there.
-        finder: top_down: exported network that finds people in whole frames, relative to the workspace.
+        finder: top_down: exported network that finds people in whole frames, relative to the declaration's folder or one
+            above it, such as the project's.
     """
 
     model: str
+    sha256: str | None = None
     kind: str = "top_down"
     layout: Any = "coco17"
     decoding: str = "simcc"
@@ -74,6 +73,13 @@ class ModelDeclaration:
         return self.folder / self.model
 
     @property
+    def finder_path(self) -> Path:
+        """The finder's file."""
+        # Workers of a cluster stand in other folders, so the declaration's own is what to go by.
+        places = [folder / self.finder for folder in (self.folder, *self.folder.parents)]
+        return next((place for place in places if place.is_file()), Path(self.finder).absolute())
+
+    @property
     def skeleton(self) -> SkeletonLayout:
         """The model's own layout."""
         return LAYOUTS[self.layout] if isinstance(self.layout, str) else SkeletonLayout.from_dict(self.layout)
@@ -85,8 +91,11 @@ def read_declaration(path: Path) -> ModelDeclaration:
     Raises:
         ConfigError: Where it is none; every fault is named.
     """
-    # A bundle on a device has this module, but neither YAML nor, where ncnn runs its networks, ONNX Runtime.
+    # A bundle on a device has this module, but neither YAML nor pydantic nor, where ncnn runs its networks, ONNX Runtime.
+    from pydantic import ValidationError
     from ruamel.yaml import YAML, YAMLError
+
+    from pan_core.pose.declaration_file import DeclarationFile
 
     try:
         data = YAML(typ="safe").load(path)
@@ -94,29 +103,26 @@ def read_declaration(path: Path) -> ModelDeclaration:
         raise ConfigError(str(path), [f"cannot be read ({error}); expected the declaration of a pose model"]) from error
     if not isinstance(data, Mapping):
         raise ConfigError(str(path), [f"expected names and values such as `model: rtmpose.onnx`, but got {data!r}"])
-    known = {one.name for one in fields(ModelDeclaration)} - {"folder"}
-    faults = [f"{name}: not known; known are {', '.join(sorted(known))}" for name in data if name not in known]
-    faults += [] if isinstance(data.get("model"), str) else ["model: expected the name of an ONNX file"]
-    for name, choices in CHOICES.items():
-        if name in data and data[name] not in choices:
-            faults.append(f"{name}: expected one of {', '.join(choices)}, but got {data[name]!r}")
-    for name, count in {"size": 2, "mean": 3, "std": 3}.items():
-        value = data.get(name)
-        if value is not None and not (isinstance(value, list) and len(value) == count and all(map(_is_number, value))):
-            faults.append(f"{name}: expected {count} numbers, but got {value!r}")
-    layout = data.get("layout", "coco17")
-    if isinstance(layout, str) and layout not in LAYOUTS:
-        faults.append(f"layout: expected one of {', '.join(LAYOUTS)} or a layout spelt out, but got {layout!r}")
-    if faults:
-        raise ConfigError(str(path), faults)
-    values: dict[str, Any] = {
-        str(name): tuple(value) if isinstance(value, list) else value for name, value in data.items()
-    }
-    return ModelDeclaration(**values, folder=path.parent)
+    try:
+        read = DeclarationFile.model_validate(dict(data))
+    except ValidationError as error:
+        raise ConfigError(str(path), [_fault(item) for item in error.errors()]) from error
+    declaration = ModelDeclaration(**read.model_dump(), folder=path.parent.absolute())
+    if declaration.sha256 and declaration.path.is_file() and sha256_of(declaration.path) != declaration.sha256:
+        raise ConfigError(
+            str(path),
+            [f"sha256: {declaration.path} is another file, its hash is {sha256_of(declaration.path)}; correct either"],
+        )
+    return declaration
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _fault(item: Any) -> str:
+    name = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"{name}: not known; known are {', '.join(one.name for one in fields(ModelDeclaration)[:-1])}"
+    message = item["msg"].removeprefix("Value error, ")
+    shown = "" if not name or item["type"] == "missing" else f", but got {item['input']!r}"
+    return f"{name}: {message}{shown}" if name else message
 
 
 class DeclaredEstimator:
@@ -146,6 +152,23 @@ class DeclaredEstimator:
         self._outputs = list(declaration.outputs) or given
         if missing := sorted(set(self._outputs) - set(given)):
             raise DataError(f"{declaration.path}: has no output {', '.join(missing)}; it has {', '.join(given)}")
+        self._require_lengths()
+
+    def _require_lengths(self) -> None:
+        """Refuse a SimCC model whose places are not those of the declared size; names stand for lengths that vary."""
+        declared = self._declaration
+        if declared.decoding != "simcc":
+            return
+        expected = [round(side * declared.split) for side in declared.size]
+        shapes = {output.name: output.shape for output in self._session.get_outputs()}
+        found = [shapes[name][-1] if shapes[name] else None for name in self._outputs]
+        if len(found) == 2 and any(
+            isinstance(length, int) and length != wanted for length, wanted in zip(found, expected, strict=True)
+        ):
+            raise DataError(
+                f"{declared.path}: its outputs have {found[0]} and {found[1]} places, but size {list(declared.size)} and "
+                f"split {declared.split:g} make {expected[0]} and {expected[1]}; correct the declaration"
+            )
 
     def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
         """People anywhere in a frame, (N, 18, 3) in its pixels."""
@@ -207,12 +230,12 @@ def open_estimator(model: Path, *, threads: int = 1, **settings: Any) -> Estimat
         return PoseEstimator(model, threads=threads, **settings)
     declaration = read_declaration(model)
     top_down = declaration.kind == "top_down"
-    finder = PoseEstimator(Path(declaration.finder), threads=threads, **settings) if top_down else None
+    finder = PoseEstimator(declaration.finder_path, threads=threads, **settings) if top_down else None
     return DeclaredEstimator(declaration, finder=finder, threads=threads)
 
 
-def model_content(model: Path) -> bytes:
-    """Everything that a model's answers follow from: its file, and those that a declaration names.
+def model_files(model: Path) -> list[Path]:
+    """A model's file, and those that a declaration names.
 
     Raises:
         ConfigError: Where the declaration is none.
@@ -221,9 +244,19 @@ def model_content(model: Path) -> bytes:
     names = [model]
     if model.suffix in ENDINGS:
         declaration = read_declaration(model)
-        names += [declaration.path] + ([Path(declaration.finder)] if declaration.kind == "top_down" else [])
+        names += [declaration.path] + ([declaration.finder_path] if declaration.kind == "top_down" else [])
     if missing := [name for name in names if not name.is_file()]:
         raise DataError(
             f"{missing[0]}: no such file, expected a pose model; run `dvc repro pose_model` or correct the name"
         )
-    return b"".join(name.read_bytes() for name in names)
+    return names
+
+
+def model_content(model: Path) -> bytes:
+    """Everything that a model's answers follow from.
+
+    Raises:
+        ConfigError: As `model_files`.
+        DataError: Likewise.
+    """
+    return b"".join(name.read_bytes() for name in model_files(model))

@@ -8,7 +8,7 @@ import numpy as np
 
 from pan_core.pose.crops import NetworkInput, Square, cut_square, shrink_frame
 from pan_core.pose.grouping import GroupingSettings, cells_to_pixels, group_people
-from pan_core.pose.inference import PoseSession
+from pan_core.pose.inference import PoseSession, search_model
 from pan_core.timing import part
 
 
@@ -58,7 +58,7 @@ class PoseEstimator:
     ) -> None:
         self._crops = PoseSession(model, stages=stages, threads=threads)
         same = search_stages == stages
-        self._frames = self._crops if same else PoseSession(model, stages=search_stages, threads=threads)
+        self._frames = self._crops if same else PoseSession(search_model(model), stages=search_stages, threads=threads)
         self._search_size = search_size
         self._glance_size = glance_size or search_size
         self._crop_size = crop_size
@@ -80,6 +80,8 @@ class PoseEstimator:
 
     def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
         """People in each square of a frame: (N, V, 3) in its pixels, the most completely seen first."""
+        if not squares:
+            return []
         with part("pose"):
             size, narrowest = self._crop_size, self._narrowest
             sources = [cut_square(frame, square, size=size, narrowest=narrowest) for square in squares]

@@ -1,12 +1,16 @@
 """Run the exported pose network on pictures."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pan_core.errors import DataError
 from pan_core.pose.maps import INPUT_NAME, require_size, require_stages, stage_output
 from pan_core.session import Session, open_model
+
+if TYPE_CHECKING:
+    from pan_core.pose.extraction import ExtractionSettings
 
 
 class PoseSession:
@@ -44,6 +48,25 @@ class PoseSession:
         require_size(*images.shape[1:3])
         planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
         return self._session.run({INPUT_NAME: planes}, [self._output])[0]
+
+
+def search_model(model: Path) -> Path:
+    """The file that whole frames are searched with: beside a device's pose network lies one where that is by another stage.
+
+    Some runtimes calculate every output of a file, and a device cannot cut one off.
+    """
+    own = model.with_name(f"{model.stem}_search{model.suffix}")
+    return own if own.is_file() else model
+
+
+def pose_sessions(
+    model: Path, settings: "ExtractionSettings", *, threads: int = 1
+) -> tuple[PoseSession, PoseSession | None]:
+    """The network as it looks at people, and as it searches whole frames where that is by another stage."""
+    look = PoseSession(model, stages=settings.stages, threads=threads)
+    if settings.search_stages == settings.stages:
+        return look, None
+    return look, PoseSession(search_model(model), stages=settings.search_stages, threads=threads)
 
 
 def _session(model: Path, output: str, threads: int) -> Session:

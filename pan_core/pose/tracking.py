@@ -13,6 +13,7 @@ from pan_core.pose.association import distinct, match, person_scores, pose_dista
 from pan_core.pose.crops import Square, square_around
 from pan_core.pose.estimation import Estimator
 from pan_core.pose.flow import GreyFrame, follow_joints, with_neighbours
+from pan_core.timing import part
 
 # Optical flow that keeps a smaller share of a person's joints is doubted: the person is looked at. One joint may go.
 SURE_FLOW = 0.94
@@ -203,9 +204,15 @@ class PersonTracker:
 
     def _carry(self, frame: np.ndarray, tracks: list[Track]) -> None:
         """Carry the joints of some tracks on; one of which too few come along, or that is due, is left for a look."""
-        now = GreyFrame.of(frame)
-        if tracks and self._before:
-            poses, kept = follow_joints(self._before, now, np.stack([track.joints for track in tracks]))
+        with part("flow"):
+            now = GreyFrame.of(frame)
+            moved = (
+                follow_joints(self._before, now, np.stack([track.joints for track in tracks]))
+                if tracks and self._before
+                else None
+            )
+        if moved is not None:
+            poses, kept = moved
             for track, pose, share in zip(tracks, poses, kept, strict=True):
                 if share >= SURE_FLOW and track.carried < self._look_every - 1:
                     track.carry(with_neighbours(track.joints, pose))

@@ -1,5 +1,6 @@
 """Train the pose network: a loss after every stage, against marked joints or against a teacher's maps."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from pan_core.errors import DataError
 from pan_core.files import atomic_path
 from pan_core.pose.maps import CONFIDENCE_MAPS, MAP_CHANNELS
 from pan_core.pose.network import LAST_CHANNELS, PoseNetwork
-from pan_core.pose_training.pictures import TrainingPicture
+from pan_core.pose_training.pictures import TrainingPicture, fingerprint
 from pan_core.pose_training.samples import draw_sample
 
 Losses = dict[str, float]
@@ -119,7 +120,8 @@ def fit(
     trained = [weight for weight in student.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs * steps)
-    history = _resumed(checkpoint, settings, len(pictures), student, optimiser, schedule)
+    identity = training_identity(pictures, held_out, teacher, settings)
+    history = _resumed(checkpoint, identity, student, optimiser, schedule)
     teacher.eval().requires_grad_(False)
     for epoch in range(len(history) + 1, settings.epochs + 1):
         rng = np.random.default_rng([settings.seed, epoch])
@@ -136,7 +138,7 @@ def fit(
             sums.append({name: float(value.detach()) for name, value in losses.items()})
             progress((epoch - 1) * steps + step + 1, settings.epochs * steps)
         history.append(_means("train", sums) | _measured(student, teacher, held_out, settings))
-        _save(checkpoint, settings, len(pictures), history, student, optimiser, schedule)
+        _save(checkpoint, identity, history, student, optimiser, schedule)
         after_epoch(epoch, history[-1])
     student.eval()
     return history
@@ -189,20 +191,31 @@ def _means(part: str, sums: list[Losses]) -> Losses:
     return {f"{part}_{name}": float(np.mean([one[name] for one in sums])) for name in sums[0]} if sums else {}
 
 
-def _identity(settings: TrainingSettings, pictures: int) -> dict[str, object]:
-    return asdict(settings) | {"pictures": pictures}
+def training_identity(
+    pictures: Sequence[TrainingPicture],
+    held_out: Sequence[TrainingPicture],
+    teacher: PoseNetwork,
+    settings: TrainingSettings,
+) -> dict[str, object]:
+    """All that a training's result follows from: settings, hashes of what is learnt from and held out, and the teacher's."""
+    weights = hashlib.sha256()
+    for name, value in teacher.state_dict().items():
+        weights.update(name.encode() + value.cpu().numpy().tobytes())
+    return asdict(settings) | {
+        "pictures": len(pictures), "learnt": fingerprint(pictures), "held_out": fingerprint(held_out),
+        "teacher": weights.hexdigest(),
+    }  # fmt: skip
 
 
 def _save(
     path: Path,
-    settings: TrainingSettings,
-    pictures: int,
+    identity: dict[str, object],
     history: list[Losses],
     student: PoseNetwork,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
 ) -> None:
-    state = {"training": _identity(settings, pictures), "history": history, "student": student.state_dict(),
+    state = {"training": identity, "history": history, "student": student.state_dict(),
              "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}  # fmt: skip
     with atomic_path(path) as partial:
         torch.save(state, partial)
@@ -210,8 +223,7 @@ def _save(
 
 def _resumed(
     path: Path,
-    settings: TrainingSettings,
-    pictures: int,
+    identity: dict[str, object],
     student: PoseNetwork,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
@@ -219,11 +231,13 @@ def _resumed(
     if not path.is_file():
         return []
     state = torch.load(path, weights_only=True)
-    if state["training"] != _identity(settings, pictures):
-        raise DataError(
-            f"{path}: of another training, {state['training']}; expected {_identity(settings, pictures)}; "
-            "give another --out, or remove it"
+    if (other := state["training"]) != identity:
+        differences = ", ".join(
+            f"{name} {other.get(name)} instead of {value}"
+            for name, value in identity.items()
+            if other.get(name) != value
         )
+        raise DataError(f"{path}: of another training, with {differences}; give another --out, or remove it")
     student.load_state_dict(state["student"])
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])

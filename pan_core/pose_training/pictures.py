@@ -1,8 +1,9 @@
 """What the network learns from: pictures with a person in each, from COCO, from drawn actors, or from any video."""
 
+import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,16 +27,46 @@ class TrainingPicture:
     """A picture and a person in it.
 
     Attributes:
-        image: (H, W, 3) uint8, BGR.
+        image: (H, W, 3) uint8, BGR, or the file that holds it: a large collection does not fit in memory.
+        ratio: By what a file's picture is made smaller when it is read; places are those of the smaller one.
         square: Where the person is.
         people: (N, 18, 3) true joints of everybody, score 0 where one is not marked; None where a teacher is to tell.
         unmarked: (K, 4) x, y, width, height of people without marked joints, where nothing is to be learnt.
     """
 
-    image: np.ndarray
+    image: np.ndarray | Path
     square: Square
     people: np.ndarray | None = None
     unmarked: np.ndarray = field(default_factory=lambda: np.empty((0, 4)))
+    ratio: float = 1.0
+
+    def read(self) -> np.ndarray:
+        """The picture (H, W, 3) uint8, BGR.
+
+        Raises:
+            DataError: Where its file cannot be read any more.
+        """
+        if isinstance(self.image, np.ndarray):
+            return self.image
+        image = cv2.imread(str(self.image))
+        if image is None:
+            raise DataError(f"{self.image}: cannot be read as a picture, expected a JPEG or PNG; fetch it again")
+        return cv2.resize(image, None, fx=self.ratio, fy=self.ratio, interpolation=cv2.INTER_AREA)
+
+
+def fingerprint(pictures: Sequence[TrainingPicture]) -> str:
+    """Hash of what is learnt from: pictures, or names, sizes and times of their files, and every mark."""
+    digest = hashlib.sha256()
+    for one in pictures:
+        if isinstance(one.image, np.ndarray):
+            digest.update(str(one.image.shape).encode() + np.ascontiguousarray(one.image).tobytes())
+        else:
+            facts = one.image.stat()
+            digest.update(f"{one.image.name} {facts.st_size} {facts.st_mtime_ns} {one.ratio}".encode())
+        digest.update(np.array([*one.square.centre, one.square.side], float).tobytes())
+        digest.update(b"told by a teacher" if one.people is None else one.people.astype(float).tobytes())
+        digest.update(one.unmarked.astype(float).tobytes())
+    return digest.hexdigest()
 
 
 def from_coco(annotations: Path, images: Path) -> list[TrainingPicture]:
@@ -46,7 +77,7 @@ def from_coco(annotations: Path, images: Path) -> list[TrainingPicture]:
     """
     try:
         content = json.loads(annotations.read_text())
-        names = {entry["id"]: entry["file_name"] for entry in content["images"]}
+        files = {entry["id"]: (entry["file_name"], max(entry["width"], entry["height"])) for entry in content["images"]}
         marked: dict[int, list[dict]] = defaultdict(list)
         for entry in content["annotations"]:
             marked[entry["image_id"]].append(entry)
@@ -56,26 +87,25 @@ def from_coco(annotations: Path, images: Path) -> list[TrainingPicture]:
         ) from error
     pictures: list[TrainingPicture] = []
     for number, entries in marked.items():
-        image = cv2.imread(str(images / names[number]))
-        if image is None:
-            raise DataError(f"{images / names[number]}: no such picture, but {annotations} names it")
-        pictures += _of_coco_image(image, entries)
+        name, side = files[number]
+        if not (images / name).is_file():
+            raise DataError(f"{images / name}: no such picture, but {annotations} names it")
+        pictures += _of_coco_image(images / name, min(1.0, SIDE / side), entries)
     return pictures
 
 
-def _of_coco_image(image: np.ndarray, entries: list[dict]) -> Iterator[TrainingPicture]:
+def _of_coco_image(image: Path, ratio: float, entries: list[dict]) -> Iterator[TrainingPicture]:
     whole = [entry for entry in entries if entry.get("num_keypoints", 0) > 0 and not entry.get("iscrowd")]
     given = np.array([entry["keypoints"] for entry in whole], float).reshape(-1, COCO17.size, 3)
     given[..., 2] = given[..., 2] > 0
     people = convert(np.where(given[..., 2:] > 0, given, [np.nan, np.nan, 0.0]), COCO17, OPENPOSE18)
     unmarked = np.array([entry["bbox"] for entry in entries if not any(entry is one for one in whole)]).reshape(-1, 4)
-    ratio = min(1.0, SIDE / max(image.shape[:2]))
-    image = cv2.resize(image, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
+    people, unmarked = people * (ratio, ratio, 1), unmarked * ratio
     for entry in whole:
         if entry["num_keypoints"] >= MIN_KEYPOINTS:
             x, y, width, height = np.array(entry["bbox"]) * ratio
             square = Square(np.array([x + width / 2, y + height / 2]), CROP_MARGIN * max(width, height))
-            yield TrainingPicture(image, square, people * (ratio, ratio, 1), unmarked * ratio)
+            yield TrainingPicture(image, square, people, unmarked, ratio)
 
 
 def from_truth(videos: Iterable[tuple[str, Path]], truth: PoseSet, *, every: int) -> list[TrainingPicture]:

@@ -34,7 +34,7 @@ def draw_sample(
         way = rng.uniform(-SHIFT, SHIFT, 2) * square.side
         square = replace(square, side=square.side * rng.uniform(*SCALES), centre=square.centre + way)
         mirror, light = bool(rng.random() < 0.5), rng.uniform(*LIGHT)
-    source = cut_square(picture.image, square, size=size)
+    source = cut_square(picture.read(), square, size=size)
     image = np.clip(source.image * light, 0, 255).astype(np.uint8)
     cells = size // STRIDE
     maps = None

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from pan_core.pose.accuracy import pck
 from pan_core.pose.estimation import PoseEstimator
 from pan_core.pose.network import PoseNetwork
 from pan_core.pose.onnx_export import export_network
-from pan_core.pose_training.fit import TrainingSettings, fit, student_of
+from pan_core.pose_training.fit import TrainingSettings, fit, student_of, training_identity
 from pan_core.pose_training.pictures import TrainingPicture
 from pan_core.tracking import Tracker
 
@@ -51,9 +50,8 @@ def train_pose(
         DataError: Where there is nothing to learn from, or `out` holds another training.
     """
     student = student_of(teacher, settings)
-    described = asdict(settings) | {
-        "pictures": len(pictures),
-        "told_by_teacher": sum(p.people is None for p in pictures),
+    described = training_identity(pictures, held_out, teacher, settings) | {
+        "told_by_teacher": sum(p.people is None for p in pictures)
     }
     fingerprint = hashlib.sha256(json.dumps([described, str(out.resolve())]).encode()).hexdigest()
     tracker = Tracker(EXPERIMENT)
@@ -104,7 +102,7 @@ def crop_accuracy(model: Path, pictures: Sequence[TrainingPicture], *, stages: i
         assert picture.people is not None
         middles = [np.mean(person[person[:, 2] > 0, :2], axis=0) for person in picture.people]
         nearest = int(np.argmin([np.linalg.norm(middle - picture.square.centre) for middle in middles]))
-        (people,) = estimator.look(picture.image, [picture.square])
+        (people,) = estimator.look(picture.read(), [picture.square])
         found.append(people[0] if len(people) else np.zeros_like(picture.people[0]))
         true = picture.people[nearest].copy()
         true[:, 2] = true[:, 2] >= 1

@@ -7,6 +7,7 @@ from typing import Any
 
 from pan_core.config import PARAMS_FILE, Params, load_params
 from pan_core.edge.bundle import write_bundle
+from pan_core.edge.gates import read_gates
 from pan_core.edge.result import read_result, write_result
 from pan_core.edge.roofline import Fit, count_layers, fit, predict_ms
 from pan_core.edge.standing import Standing, measured, predicted, require_result, unknown
@@ -17,6 +18,7 @@ from pan_core.pose.extraction import ExtractionSettings
 from pan_core.pose.maps import INPUT_NAME, STRIDE, stage_output
 from pan_core.pose.onnx_cut import cut_after
 from pan_core.stages import paths
+from pan_core.stages.own_network import require_own_network
 from pan_core.stages.runner import result_of
 
 HALF, SINGLE = 2, 4
@@ -39,11 +41,11 @@ def bundle_target(name: str, folder: Path) -> dict:
     """Write the bundle of a target; returns its manifest.
 
     Raises:
+        ConfigError: Where people were found by another pose network than the one that devices run.
         DataError: Where the target is unknown or was not exported.
     """
-    from pan_core.stages.export import pose_tolerance
-
     target, params = target_by_name(name), load_params()
+    require_own_network(params)
     result = result_of("export") if paths.result("export").is_file() else {}
     if f"{name}_structure" not in result:
         raise DataError(
@@ -51,7 +53,7 @@ def bundle_target(name: str, folder: Path) -> dict:
         )
     return write_bundle(
         folder, target, exported=paths.exported_for(name), reference=paths.REFERENCE, settings=asdict(_settings(params)),
-        tolerances={"step": params.export.tolerance, "pose": pose_tolerance(target)},
+        step_tolerance=params.export.tolerance,
         recogniser=f"pan-{params.dataset}, online, {result['online_sha256'][:12]}",
         mlflow_run_id=result["mlflow_run_id"],
     )  # fmt: skip
@@ -78,8 +80,10 @@ def standings(params: Params) -> dict[str, Standing]:
     """Where each exported target but the host stands, by what was measured there or else by a prediction.
 
     Raises:
-        ConfigError: Where a target must keep its budget for which nothing is exported.
+        ConfigError: Where a target must keep its budget for which nothing is exported, or devices would run another pose network
+            than the one that people were found by.
     """
+    require_own_network(params)
     if missing := [name for name in params.latency.required if name not in params.export.targets or name == HOST]:
         raise ConfigError(
             str(PARAMS_FILE),
@@ -119,7 +123,10 @@ def _require(result: dict[str, Any], target: Target) -> None:
 def _predicted(params: Params, target: Target, fitted: Fit) -> dict[str, float]:
     assert target.peaks is not None
     settings, peaks = _settings(params), target.peaks
-    pose = cut_after(paths.EXPORTED / "pose.onnx", [stage_output(settings.stages)])
+    pose, search = (
+        cut_after(paths.EXPORTED / "pose.onnx", [stage_output(stage)])
+        for stage in (settings.stages, settings.search_stages)
+    )
     step = (paths.EXPORTED / "step.onnx").read_bytes()
 
     def time(model: bytes, shapes: dict[str, Any], size: int) -> float:
@@ -131,7 +138,7 @@ def _predicted(params: Params, target: Target, fitted: Fit) -> dict[str, float]:
     width = math.ceil(settings.crop_size * max(settings.narrowest_crop, 0.5) / STRIDE) * STRIDE
     parts = {
         "crop": time(pose, {INPUT_NAME: (1, 3, settings.crop_size, width)}, half),
-        "search": time(pose, {INPUT_NAME: (1, 3, *settings.glance_size[::-1])}, half),
+        "search": time(search, {INPUT_NAME: (1, 3, *settings.glance_size[::-1])}, half),
         "step": time(step, shapes, SINGLE),
     }
     # At best: nobody is lost, and optical flow, which is not counted, always holds between two looks.
@@ -149,9 +156,4 @@ def _description() -> dict[str, Any]:
 
 
 def _gates(target: Target) -> dict[str, Any]:
-    path = paths.exported_for(target.name) / "gates.json"
-    if not path.is_file():
-        raise DataError(
-            f"{target.name}: nothing was exported for it; add it to export.targets in params.yaml and run `dvc repro export`"
-        )
-    return read_json(path)
+    return read_gates(paths.exported_for(target.name), target)

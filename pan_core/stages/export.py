@@ -8,6 +8,7 @@ import numpy as np
 
 from pan_core.config import Params
 from pan_core.edge.check import Found, check
+from pan_core.edge.gates import write_gates
 from pan_core.edge.targets import Target, target_by_name
 from pan_core.export.artifacts import Artifacts, step_description, structure, write_artifacts
 from pan_core.export.onnx_file import check_operators, write_onnx
@@ -20,26 +21,30 @@ from pan_core.model.store import LoadedModel, load_model
 from pan_core.model.streaming import CLIP_INPUTS, CLIP_OUTPUTS, STEP_INPUTS, STEP_OUTPUTS, ClipModel, StepModel
 from pan_core.pose.archive import fetch_archive
 from pan_core.pose.extraction import ExtractionSettings
-from pan_core.pose.inference import PoseSession
+from pan_core.pose.inference import pose_sessions
 from pan_core.pose.weights import load_network
 from pan_core.progress import progress_bar
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.stages import paths
 from pan_core.stages.learning import read_material
+from pan_core.stages.own_network import require_own_network
 from pan_core.stages.runner import replace_folder
 from pan_core.tracking import Run
 from pan_core.training.samples import Samples
 
 PARITY_CLIPS = 20
-POSE_TOLERANCE = {"fp32": 1e-4, "fp16": 0.1}
-"""Largest difference of any cell of any map; values reach 1. With weights in half precision 0.05 was seen on 200 crops."""
 BUNDLED_CROPS = 6
 """Pictures that stay in the reference, which goes to devices."""
 
 
 def run(params: Params, tracked: Run) -> dict:
-    """Export the recognisers of the first split in use, then what each target runs."""
+    """Export the recognisers of the first split in use, then what each target runs.
+
+    Raises:
+        ConfigError: Where a target would run another pose network than the one that people were found by.
+    """
+    require_own_network(params)
     targets = [target_by_name(name) for name in params.export.targets]
     folder = replace_folder(paths.EXPORTED)
     figures: dict[str, object] = {}
@@ -49,12 +54,14 @@ def run(params: Params, tracked: Run) -> dict:
             figures |= {f"{mode}_{key}": value for key, value in _export(params, mode).items()}
             update(done, steps)
         shutil.copy2(paths.POSE_MODEL / "pose.onnx", folder / "pose.onnx")
-        workshop = _Workshop(params)
-        update(steps - len(targets), steps)
+        if targets:
+            workshop = _Workshop(params)
+            update(steps - len(targets), steps)
         for done, target in enumerate(targets, start=steps - len(targets) + 1):
             figures |= {f"{target.name}_{key}": value for key, value in workshop.make(target).items()}
             update(done, steps)
-    keep_crops(paths.REFERENCE / "crops.npz", BUNDLED_CROPS)
+    if targets:
+        keep_crops(paths.REFERENCE / "crops.npz", BUNDLED_CROPS)
     tracked.artifact(folder, "exported")
     return figures
 
@@ -89,7 +96,7 @@ class _Workshop:
             crop_size=self._settings.crop_size,
         )  # fmt: skip
         figures = self._judged(target, made)
-        write_json(folder / "gates.json", figures)
+        write_gates(folder, target, figures)
         self._made[kind] = folder, figures
         return figures
 
@@ -98,10 +105,9 @@ class _Workshop:
         return self._settings.stages, self._settings.search_stages
 
     def _judged(self, target: Target, made: Artifacts) -> dict:
-        found: Found = check(
-            ExportedNetwork(made.step), PoseSession(made.pose, stages=self._settings.stages), paths.REFERENCE
-        )
-        found.require(step_tolerance=self._params.export.tolerance, pose_tolerance=pose_tolerance(target))
+        pose, search = pose_sessions(made.pose, self._settings)
+        found: Found = check(ExportedNetwork(made.step), pose, paths.REFERENCE, search=search)
+        found.require(step_tolerance=self._params.export.tolerance, pose_tolerance=target.file_tolerance)
         accurate = scene_pck(made.pose, self._settings, scenes=self._params.export.scenes)
         require_pck(made.pose, accurate, self._pck)
         return {
@@ -136,12 +142,7 @@ class _Workshop:
             test.sample(frac=1, random_state=params.seed), material.poses, paths.RAW, count=params.export.inputs,
             size=self._settings.crop_size,
         )  # fmt: skip
-        write_crops(folder / "crops.npz", self._pose, crops, stage=self._settings.stages)
-
-
-def pose_tolerance(target: Target) -> float:
-    """Largest difference of the maps; an ONNX file is in fp32, whatever the engine that is made of it calculates in."""
-    return POSE_TOLERANCE[target.precision if target.runtime == "ncnn" else "fp32"]
+        write_crops(folder / "crops.npz", self._pose, crops, stages=self._stages)
 
 
 def _some(samples: Samples, most: int, seed: int) -> Samples:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 
@@ -58,6 +59,7 @@ def run(params: Params, tracked: Run) -> dict:
                 "use a smaller one, measure on a machine that does nothing else, or raise the budget if the device allows it",
                 flush=True,
             )
+    tracked.tag("latency.host.kind", HERE)
     devices = standings(params)
     for name, standing in devices.items():
         print(f"{name}: {standing.reason}", flush=True)
@@ -99,7 +101,7 @@ def _real_poses(total: int) -> Iterator[np.ndarray]:
 
 def _frame_latency(params: Params, network: StepNetwork, count: Count) -> Latency:
     """Search and crops, pose network, grouping, features and recogniser, one person, one thread."""
-    extractor = PoseExtractor(paths.EXPORTED / "pose.onnx", settings=ExtractionSettings(**params.pose.extraction()))
+    extractor = PoseExtractor(Path(params.pose.network), settings=ExtractionSettings(**params.pose.extraction()))
     tracker, stream = extractor.tracker(), StreamRecogniser(network, pose_fps=network.rate)
 
     def call(frame: np.ndarray) -> None:

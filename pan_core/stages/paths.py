@@ -80,3 +80,10 @@ def measured_on(target: str) -> Path:
 def other_folder(model: Path) -> Path:
     """The recogniser that began otherwise and did worse on validation than the one in `model`."""
     return model.with_name(f"{model.name}-other")
+
+
+def pose_network() -> Path:
+    """The pose network in use here: the one that params.yaml names, where there is such a file."""
+    from pan_core.config import PARAMS_FILE, load_params
+
+    return Path(load_params().pose.network) if PARAMS_FILE.is_file() else POSE_MODEL / "pose.onnx"

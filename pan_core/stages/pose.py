@@ -13,6 +13,7 @@ from pan_core.errors import DataError
 from pan_core.pose.accuracy import accuracy_of
 from pan_core.pose.cache import NO_PERSON, Failure, extract_clips
 from pan_core.pose.extraction import ExtractionSettings
+from pan_core.pose.provenance import require_pinned
 from pan_core.pose.spans import slice_clip
 from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
 from pan_core.progress import progress_bar
@@ -48,13 +49,15 @@ def run(params: Params, tracked: Run) -> dict:
 
 def _extracted(params: Params, clips: pd.DataFrame, failures: list[Failure]) -> Iterator[ClipPoses]:
     """Poses of every clip; a video is extracted once, however many clips are parts of it."""
+    network = Path(params.pose.network)
+    require_pinned(network)
     parts: dict[str, list[Any]] = {}
     for clip in clips.itertuples(index=False):
         parts.setdefault(clip.path, []).append(clip)
     with progress_bar("extract poses", "video") as update:
         results = extract_clips(
             {path: paths.RAW / path for path in parts},
-            model_path=Path(params.pose.network),
+            model_path=network,
             settings=ExtractionSettings(**params.pose.extraction()),
             cache=paths.cache() / "poses",
             workers=workers(params),

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from pan_core.config import Params
+from pan_core.differences import largest_difference
 from pan_core.errors import GateError
 from pan_core.files import sha256_of
 from pan_core.pose.archive import ARCHIVE_SHA256, fetch_archive
@@ -49,6 +50,6 @@ def _difference(network: PoseNetwork, path: Path, progress: Callable[[int, int],
     for number in range(1, MAX_STAGES + 1):
         confidence, affinity = expected[number - 1]
         got = PoseSession(path, stages=number)(pictures)
-        worst = max(worst, float(np.abs(got - torch.cat([confidence, affinity], dim=1).numpy()).max()))
+        worst = max(worst, largest_difference(got, torch.cat([confidence, affinity], dim=1).numpy()))
         progress(number, MAX_STAGES)
     return worst

@@ -235,7 +235,7 @@ def _write_summary(params: Params, registry: Registry, outcome: dict) -> None:
         "latency_p50_ms": latency["frame_p50_ms"],
         "latency_p99_ms": latency["frame_p99_ms"],
         "latency_step_p90_ms": latency["step_p90_ms"],
-        "latency_kind": "measured on this host",
+        "latency_kind": latency["kind"],
         "params": export["online_params"],
         "model_bytes": export["online_bytes"],
         "model_sha256": export["online_sha256"],
@@ -247,7 +247,7 @@ def _write_summary(params: Params, registry: Registry, outcome: dict) -> None:
     }
     row = {key: value for key, value in summary.items() if isinstance(value, int | float)}
     row |= {f"latency_{key}": value for key, value in latency.items() if key.endswith(("_fps", "_step_p90_ms"))}
-    names = ("data", "pose_model", "model_sha256", "registered_model", "registered_version", "decision")
+    names = ("data", "pose_model", "model_sha256", "registered_model", "registered_version", "decision", "latency_kind")
     tags = {name: summary[name] for name in names} | {"report": paths.REPORT}
     run_id = Tracker(params.dataset).close_pipeline(params.fingerprint(), row, tags)
     write_json(paths.SUMMARY, summary | {"mlflow_run_id": run_id})

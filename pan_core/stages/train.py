@@ -13,11 +13,13 @@ import torch
 from tqdm import tqdm
 
 from pan_core.config import Params
+from pan_core.datasets import dataset_by_name
 from pan_core.datasets.surveillance import Surveillance
 from pan_core.errors import PanError
 from pan_core.evaluation.plots import training_curves
 from pan_core.files import write_json
 from pan_core.model.store import LoadedModel, load_model, save_model
+from pan_core.pose.provenance import network_hash
 from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import registry_of
 from pan_core.sections import ModelParams, TrainParams
@@ -116,8 +118,19 @@ def _save(
         mode=mode,
         frames=model.frames,
         rate=model.rate,
-        preprocessing={"dataset": params.dataset, "pose": params.pose.extraction(), "start": start},
+        preprocessing={
+            "dataset": params.dataset,
+            "pose": params.pose.extraction(),
+            "start": start,
+            "network": _pose_network(params),
+        },
     )
+
+
+def _pose_network(params: Params) -> str | None:
+    """Hash of the network that the skeletons are of; None for annotated ones."""
+    network = Path(params.pose.network)
+    return network_hash(network) if dataset_by_name(params.dataset).has_video and network.is_file() else None
 
 
 def _champion(params: Params, model: ModelParams, material: Material) -> Weights | None:

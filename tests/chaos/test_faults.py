@@ -30,6 +30,7 @@ def outputs(workspace):
     return {out["path"]: out["md5"] for out in outs if not out["path"].startswith("reports/")}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_run_that_was_killed_twice_ends_as_one_that_was_not(tmp_path):
     mirror = {"PAN_MIRROR": str(make_mirror(tmp_path))}

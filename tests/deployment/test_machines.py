@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "stages"))
 from conftest import make_mirror
 
 STAGES = ("fetch",)
-pytestmark = pytest.mark.timeout(900)  # PostgreSQL, MLflow and Prefect make their tables
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # PostgreSQL, MLflow and Prefect make their tables
 
 
 def files(clone):

@@ -1,6 +1,7 @@
 """A bundle of the trained pose network and of a small recogniser that has learnt nothing, made once for all tests of this root."""
 
-from dataclasses import asdict, dataclass
+import shutil
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 import torch
 
 from pan_core.edge.bundle import write_bundle
+from pan_core.edge.gates import write_gates
 from pan_core.edge.targets import Target, target_by_name
 from pan_core.export.artifacts import structure, write_artifacts
 from pan_core.export.reference import drawn_scenes, write_clips, write_crops, write_steps
-from pan_core.files import read_json, write_json
+from pan_core.files import read_json
 from pan_core.model.features import feature_count
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import LoadedModel, load_model, save_model
@@ -42,25 +44,35 @@ class Made:
     def reference(self) -> Path:
         return self.folder / "reference"
 
-    def exported(self, name: str) -> Path:
+    def exported(self, name: str, search: int = SETTINGS.search_stages) -> Path:
         """Both networks of a target, made where they are missing."""
         target = self.target(name)
-        folder = self.folder / "targets" / f"{target.runtime}-{target.precision}"
+        folder = self.folder / "targets" / f"{target.runtime}-{target.precision}-{search}"
         if not folder.is_dir():
             write_artifacts(
                 folder, target, step=StepModel(self.model.model), description=read_json(self.folder / "model" / "model.json"),
-                pose=self.pose, pose_onnx=self.pose_onnx, stages=[SETTINGS.stages], crop_size=SETTINGS.crop_size,
+                pose=self.pose, pose_onnx=self.pose_onnx, stages=(SETTINGS.stages, search), crop_size=SETTINGS.crop_size,
             )  # fmt: skip
-            write_json(folder / "gates.json", {"structure": structure(folder)})
+            write_gates(folder, target, {"structure": structure(folder)})
         return folder
 
     def target(self, name: str) -> Target:
         return target_by_name(name)
 
-    def bundle(self, name: str, folder: Path) -> Path:
+    def reference_for(self, search: int) -> Path:
+        """The reference, with the maps of the stage that frames are searched by."""
+        folder = self.folder / f"reference-{search}"
+        if not folder.is_dir():
+            shutil.copytree(self.reference, folder)
+            images = np.load(folder / "crops.npz")["images"]
+            write_crops(folder / "crops.npz", self.pose, images, stages=(SETTINGS.stages, search))
+        return folder
+
+    def bundle(self, name: str, folder: Path, search: int = SETTINGS.search_stages) -> Path:
         write_bundle(
-            folder, self.target(name), exported=self.exported(name), reference=self.reference, settings=asdict(SETTINGS),
-            tolerances={"step": 1e-4, "pose": 0.1}, recogniser="small", mlflow_run_id="none",
+            folder, self.target(name), exported=self.exported(name, search), reference=self.reference_for(search),
+            settings=asdict(replace(SETTINGS, search_stages=search)),
+            step_tolerance=1e-4, recogniser="small", mlflow_run_id="none",
         )  # fmt: skip
         return folder
 
@@ -98,7 +110,7 @@ def made(tmp_path_factory, pose_archive, pose_model, scenes):
     crops = [
         cut_square(film[5], square_around(people[5]), size=SETTINGS.crop_size).image for film, people in scenes[:3]
     ]
-    write_crops(reference / "crops.npz", pose, np.stack(crops), stage=SETTINGS.stages)
+    write_crops(reference / "crops.npz", pose, np.stack(crops), stages=(SETTINGS.stages, SETTINGS.search_stages))
     return Made(folder, loaded, pose, pose_model)
 
 

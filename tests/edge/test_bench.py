@@ -1,11 +1,14 @@
 """What a measurement says follows from the times that went into it."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from pan_core.edge.bench import Profile, bench, camera
 from pan_core.edge.bundled import open_bundle
-from pan_core.edge.device import Condition, slowed
+from pan_core.edge.device import Condition, peak_memory_mb, slowed
 from pan_core.edge.result import HERE
 from pan_core.errors import GateError
 from pan_core.timing import measured, part
@@ -41,13 +44,30 @@ def condition(**changes):
     ],
 )
 def test_a_device_that_throttles_is_told(after, told):
-    reason = slowed(condition(), condition(**after))
+    reason = slowed(condition(), condition(**after), model="")
     assert told in reason
     assert bool(reason) == bool(told)
 
 
 def test_what_happened_since_boot_is_not_of_this_run():
-    assert slowed(condition(throttled=0x50000), condition(throttled=0x50000)) == ""
+    assert slowed(condition(throttled=0x50000), condition(throttled=0x50000), model="Raspberry Pi 5") == ""
+
+
+def test_a_pi_whose_firmware_says_nothing_may_have_slowed_down():
+    silent = condition(throttled=None)
+    assert "is not known" in slowed(condition(), silent, model="Raspberry Pi 4 Model B Rev 1.4")
+    assert slowed(silent, silent, model="NVIDIA Jetson Nano Developer Kit") == ""
+
+
+def test_memory_of_a_worker_counts():
+    before = peak_memory_mb()
+    with subprocess.Popen(
+        [sys.executable, "-c", "x = bytearray(200_000_000); print(flush=True); input()"], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as worker:  # fmt: skip
+        worker.stdout.readline()
+        assert peak_memory_mb() > before + 100
+        worker.communicate(b"\n")
 
 
 def test_parts_cost_nothing_while_nobody_measures():
@@ -67,7 +87,7 @@ def test_a_bundle_is_measured_part_by_part(host_bundle):
     result = bench(open_bundle(host_bundle), Profile("test", runs=2, frames=8, seconds=0.0, warmup=0))
     assert result["kind"] == HERE
     assert result["frame"]["count"] == 16
-    assert {"decode", "search", "grouping", "pan"} <= set(result["parts"])
+    assert {"decode", "search", "grouping", "flow", "pan"} <= set(result["parts"])
     assert [run["count"] for run in result["runs"]] == [8, 8]
     # Parts do not contain each other, so together they are at most the whole.
     whole = result["frame"]["mean_ms"] * 16
@@ -76,6 +96,11 @@ def test_a_bundle_is_measured_part_by_part(host_bundle):
     assert result["fps"] == pytest.approx(16000 / whole, rel=1e-3)
     assert result["accuracy"]["accuracy"] == result["accuracy"]["torch_accuracy"]
     assert result["memory_mb"] > 50
+    # One person in a film at the recogniser's own rate: a step in each frame, at most one look in every second.
+    assert result["video"]["own"]
+    assert result["people"] >= 14
+    assert result["people"] <= result["steps"] <= 16
+    assert result["parts"]["pose"]["count"] < 16
 
 
 def test_a_wrong_answer_is_not_measured(host_bundle, monkeypatch):

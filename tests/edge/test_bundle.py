@@ -12,9 +12,13 @@ import pytest
 
 from pan_core.edge.bundle import MOST_BYTES
 from pan_core.edge.bundled import open_bundle
-from pan_core.edge.manifest import Manifest
+from pan_core.edge.check import pose_difference
+from pan_core.edge.gates import read_gates
+from pan_core.edge.manifest import Manifest, is_device
+from pan_core.edge.result import content_hash
 from pan_core.errors import DataError, GateError
 from pan_core.files import read_json, sha256_of, write_json
+from pan_core.pose.inference import pose_sessions
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.recognizer import Recognizer
 
@@ -76,6 +80,8 @@ def test_small_enough_to_send(made, tmp_path, target):
 def test_engines_of_a_jetson_are_built_for_the_shapes_that_are_fed(made, tmp_path):
     script = (made.bundle("jetson-nano", tmp_path / "nano") / "build_engines.sh").read_text()
     assert "--fp16" in script
+    # So the bound is that of half precision, although the ONNX file is held to a closer one when it is exported.
+    assert read_json(tmp_path / "nano" / "manifest.json")["tolerances"] == {"step": 1e-4, "pose": 0.1}
     assert "--minShapes=features:1x18x33,hidden:1x32,maximum:1x8,numerator:1x32,denominator:1x8" in script
 
 
@@ -97,6 +103,31 @@ def test_checks_itself_without_torch(host_bundle, tmp_path):
     done = run_without_torch(host_bundle, "check", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "of 4 test clips" in done.stdout
+
+
+def test_frames_are_searched_by_another_stage_without_torch(made, tmp_path):
+    """Nothing there can cut a file: each stage has one of its own, and the gates look at both."""
+    bundle = made.bundle("host", tmp_path / "host", search=1)
+    assert (bundle / "models" / "pose_search.onnx").is_file()
+    done = run_without_torch(bundle, "check", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    opened = open_bundle(bundle)
+    _, search = pose_sessions(bundle / "models" / "pose.onnx", opened.extractor.settings)
+    crops = bundle / "reference" / "crops.npz"
+    assert pose_difference(search, crops, maps="search_maps")[0] < 1e-4
+    assert pose_difference(search, crops)[0] > 1e-2
+
+
+def test_only_what_passed_the_gates_is_packed(made, tmp_path):
+    exported = shutil.copytree(made.exported("host"), tmp_path / "exported")
+    target = made.target("host")
+    read_gates(exported, target)
+    with pytest.raises(DataError, match="opset is 13, judged was 17"):
+        read_gates(exported, target.model_copy(update={"opset": 13}))
+    with (exported / "pose.onnx").open("ab") as model:
+        model.write(b"\0")
+    with pytest.raises(DataError, match=r"pose\.onnx was changed, added or taken away since"):
+        read_gates(exported, target)
 
 
 def test_a_pis_bundle_needs_no_other_runtime_than_its_own(made, tmp_path):
@@ -130,7 +161,59 @@ def repacked(bundle, change):
     """The bundle with another manifest."""
     manifest = read_json(bundle / "manifest.json")
     change(manifest)
+    manifest["sha256"] = content_hash(manifest)
     write_json(bundle / "manifest.json", manifest)
+
+
+def test_a_manifest_changed_by_hand_is_refused(host_bundle, tmp_path):
+    bundle = copied(host_bundle, tmp_path)
+    manifest = read_json(bundle / "manifest.json")
+    manifest["tolerances"]["pose"] = 1.0
+    write_json(bundle / "manifest.json", manifest)
+    with pytest.raises(DataError, match="its hash does not fit"):
+        Manifest.read(bundle)
+
+
+def test_files_of_another_bundle_are_refused_and_those_made_there_are_not(host_bundle, tmp_path):
+    bundle = copied(host_bundle, tmp_path)
+    for made_there in ("result.json", "events.jsonl", "models/pose.engine", ".venv/a.py", "pan_core/__pycache__/a.pyc"):
+        (bundle / made_there).parent.mkdir(exist_ok=True)
+        (bundle / made_there).touch()
+    Manifest.read(bundle)
+    for stranger in ("pan_core/old.py", "numpy.py"):
+        (bundle / stranger).touch()
+    with pytest.raises(DataError) as raised:
+        Manifest.read(bundle)
+    assert "pan_core/old.py: is not of this bundle" in str(raised.value)
+    assert "numpy.py: Python would import it" in str(raised.value)
+
+
+def test_an_engine_of_another_file_is_refused(made, tmp_path):
+    """The script itself builds, with a stand-in for trtexec."""
+    bundle = made.bundle("jetson-nano", tmp_path / "nano")
+    trtexec = tmp_path / "trtexec"
+    trtexec.write_text('#!/bin/sh\nfor one; do case $one in --saveEngine=*) : > "${one#*=}" ;; esac; done\n')
+    trtexec.chmod(0o755)
+    subprocess.run(
+        [str(bundle / "build_engines.sh")], env=os.environ | {"TRTEXEC": str(trtexec)}, check=True, capture_output=True
+    )
+    manifest = Manifest.read(bundle)
+    assert [manifest.model(name).name for name in ("step", "pose")] == ["step.engine", "pose.engine"]
+    note = bundle / "models" / "pose.engine.source"
+    note.write_text("0" * 64)
+    with pytest.raises(DataError, match=r"made from another pose\.onnx"):
+        manifest.model("pose")
+    note.unlink()
+    with pytest.raises(DataError, match="made from an unknown file"):
+        manifest.model("pose")
+
+
+@pytest.mark.parametrize(
+    ("model", "is_it"),
+    [("Raspberry Pi 5 Model B Rev 1.0", True), ("Raspberry Pi 500 Rev 1.0", False), ("Raspberry Pi 4 Model B", False)],
+)
+def test_a_board_is_known_by_whole_words(model, is_it):
+    assert is_device("Raspberry Pi 5", model) == is_it
 
 
 def test_another_label_set_is_refused(host_bundle, tmp_path):

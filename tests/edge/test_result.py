@@ -24,6 +24,7 @@ def result(**changes):
         "preprocessing": {"stages": 4, "glance_size": [256, 224]},
         "profile": {"name": "full", "runs": 5, "frames": 1024, "seconds": 60.0, "warmup": 30},
         "measured_at": "2026-11-26T12:00:00Z", "threads": 4, "frame": latency(35.0, 5120), "slowed": "", "memory_mb": 300.0,
+        "video": {"sha256": "abc", "own": True}, "people": 5000, "steps": 5000,
         "device": {"model": "Raspberry Pi 5 Model B Rev 1.0", "machine": "aarch64", "processor": ""}, "fps": 28.0,
         "parts": {"pose": latency(30.0, 5120), "pan": latency(0.6, 5120)}, "camera": {"fps": 25.0, "frames": 5200, "dropped": 80},
         "runs": [latency(value) for value in (34.8, 35.0, 35.1, 35.3, 34.9)],
@@ -57,6 +58,22 @@ def test_no_result(tmp_path):
         read_result(tmp_path / "r.json")
 
 
+@pytest.mark.parametrize("content", ["[]", "3", '"text"'])
+def test_json_that_is_no_result(tmp_path, content):
+    (tmp_path / "r.json").write_text(content)
+    with pytest.raises(DataError, match="no result of `pan-edge bench`"):
+        read_result(tmp_path / "r.json")
+
+
+def test_a_result_with_parts_missing(tmp_path):
+    write_result(tmp_path / "r.json", result(runs=[], fps="fast", parts={}, people=True))
+    with pytest.raises(DataError) as raised:
+        read_result(tmp_path / "r.json")
+    told = "parts.pan is missing, fps is 'fast', runs is empty or no list, people is True"
+    assert told in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 def test_what_counts():
     require_result(result(), PI, **HERE_NOW)
     standing = measured(result(), PI)
@@ -80,6 +97,8 @@ def test_what_counts():
         ({"runs": [latency(35.0)] * 2}, "it has 2 runs"),
         ({"runs": [latency(35.0, 40)] * 5}, "it has 5 runs of 40 frames"),
         ({"runs": [latency(value) for value in (30, 35, 35, 35, 40)]}, "its runs differ"),
+        ({"video": {"sha256": "abc", "own": False}}, "of another video than the bundle's own"),
+        ({"people": 4000}, "somebody was seen in 4000 of 5120 frames"),
         ({"memory_mb": 9000.0}, "it took 9000 MB"),
     ],
 )

@@ -14,6 +14,14 @@ def test_the_projects_own_targets():
     assert [targets[name].budget.fps for name in ("raspberry-pi-5", "raspberry-pi-4")] == [25, 10]
 
 
+def test_a_jetsons_file_is_single_precision_and_its_engine_is_not():
+    targets = read_targets()
+    bounds = {name: (targets[name].file_tolerance, targets[name].pose_tolerance) for name in targets}
+    assert bounds["jetson-nano"] == (1e-4, 0.1)
+    assert bounds["raspberry-pi-5"] == (0.1, 0.1)
+    assert bounds["host"] == (1e-4, 1e-4)
+
+
 def test_every_fault_is_told_at_once(tmp_path):
     path = tmp_path / "targets.yaml"
     path.write_text(

@@ -62,6 +62,17 @@ def test_nan_is_no_agreement(tmp_path):
         require_parity(tmp_path / "step.onnx", float("nan"), 1e-4)
 
 
+def test_a_network_that_answers_nan_is_caught(network, tmp_path):
+    model = export_step(network, tmp_path / "step.onnx")
+    broken = onnx.load(tmp_path / "step.onnx")
+    for weights in broken.graph.initializer:
+        if weights.data_type == onnx.TensorProto.FLOAT:
+            nan = np.full(tuple(weights.dims), np.nan, np.float32)
+            weights.CopyFrom(onnx.numpy_helper.from_array(nan, weights.name))
+    onnx.save(broken, tmp_path / "step.onnx")
+    assert step_difference(tmp_path / "step.onnx", model, features(3)) == float("inf")
+
+
 def graph_with(path, node):
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph([node], "g", [value("x", 1, None)], [value("y", 1, None)])

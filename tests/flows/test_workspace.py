@@ -164,6 +164,15 @@ def test_another_folder_of_footage_is_found(root):
     assert "elsewhere" in (folder / "data/raw.txt").read_text()
 
 
+def test_a_declared_pose_network_comes_with_its_model(root):
+    (root / "networks/rtmpose").mkdir(parents=True)
+    (root / "networks/rtmpose/rtmpose.yaml").write_text("model: rtmpose.onnx\n")
+    (root / "networks/rtmpose/rtmpose.onnx").write_text("weights\n")
+    folder = workspace(root, {"pose": {"network": "networks/rtmpose/rtmpose.yaml"}})
+    assert (folder / "networks/rtmpose/rtmpose.onnx").read_text() == "weights\n"
+    assert not (workspace(root, {"train": {"epochs": 3}}) / "models").exists()
+
+
 def test_the_space_of_a_study_is_replaced_as_a_whole(root):
     first = {"model": {"dropout": {"low": 0.1, "high": 0.2}}}
     folder = workspace(root, {"tune": {"space": first}})

@@ -1,6 +1,10 @@
 """The page in a real browser, before a real server, a real stream and real files; only people are scripted."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -15,13 +19,15 @@ import uvicorn
 from cameras import free_port, jpeg, mjpeg
 from scripted_people import ScriptedExtractor, make_video, person, waving_network
 
-from pan_core.live.access import is_loopback
+from pan_core.errors import PanError
+from pan_core.live.access import is_loopback, require_token
 from pan_core.live.camera import Camera
 from pan_core.live.events import Rule
 from pan_core.live.picture import Scene
 from pan_core.live.server import application, configuration, listen
 from pan_core.live.source import Source
 from pan_core.live.uploads import Uploads
+from pan_core.live_commands import serve
 from pan_core.recognizer import Recognizer
 
 if TYPE_CHECKING:
@@ -162,6 +168,73 @@ def test_without_the_token_nobody_gets_in(page: "Page") -> None:
         page.goto(f"{here}/?token={TOKEN}")
         page.locator("#link", has_text="connected").wait_for()
         assert TOKEN not in page.url
+
+
+@pytest.mark.parametrize("token", ["", "two words", "schlüssel", "x" * 201])
+def test_a_token_that_keeps_nobody_out_or_fits_no_cookie_is_refused(token: str) -> None:
+    with pytest.raises(PanError, match="the token"):
+        require_token(token)
+
+
+def test_an_empty_token_does_not_count_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PanError, match="the token is empty"):
+        serve(token="")
+    monkeypatch.setenv("PAN_TOKEN", "")
+    with pytest.raises(PanError, match="the token is empty"):
+        serve()
+
+
+def test_who_has_no_token_is_told_so_over_the_web_socket_and_a_large_login_is_not_read() -> None:
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.client import connect
+
+    with served(token=TOKEN) as here:
+        with (
+            connect(here.replace("http", "ws") + "/live", proxy=None) as channel,
+            pytest.raises(ConnectionClosed) as closed,
+        ):
+            channel.recv(20)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4401
+        request = urllib.request.Request(f"{here}/login", data=b"token=" + b"x" * 5000)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=20)
+        assert refused.value.code == 413
+        assert status_of(f"{here}/api/state", Authorization="Bearer ") == 401
+        port = here.rpartition(":")[2]
+        assert status_of(f"{here}/api/state", Cookie=f"a=[; pan_token_{port}={TOKEN}") == 200
+
+
+SERVER = """
+import sys
+from pathlib import Path
+from pan_core.live.picture import Scene
+from pan_core.live.server import application, listen, run
+from pan_core.live.uploads import Uploads
+from pan_core.live_commands import _ended_by_sigterm
+with _ended_by_sigterm(), Uploads(None, scene=Scene.FULL) as uploads:
+    door = listen("127.0.0.1", 0)
+    print(door.getsockname()[1], flush=True)
+    run(application([], None, uploads, scene=Scene.FULL, token=None), door)
+"""
+
+
+def test_sigterm_ends_a_server_properly_and_the_next_one_sweeps_after_a_killed_one(tmp_path: Path) -> None:
+    for number, kept in ((signal.SIGKILL, 1), (signal.SIGTERM, 0)):
+        server = subprocess.Popen(
+            [sys.executable, "-c", SERVER],
+            env=os.environ | {"TMPDIR": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert server.stdout
+        port = int(server.stdout.readline())
+        assert status_of(f"http://127.0.0.1:{port}/api/uploads") == 200
+        assert len(list(tmp_path.glob("pan-uploads-*/.uploads*"))) == 1
+        server.send_signal(number)
+        server.communicate(timeout=60)
+        assert server.returncode == (0 if number is signal.SIGTERM else -number)
+        assert len(list(tmp_path.glob("pan-uploads-*/.uploads*"))) == kept
 
 
 def test_requests_that_other_sites_make_are_refused() -> None:

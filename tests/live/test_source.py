@@ -2,14 +2,16 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
-from cameras import free_port, jpeg, mjpeg, require_rtsp, start_rtsp
+from cameras import free_port, jpeg, mjpeg, require_rtsp, start_rtsp, stored
 
 from pan_core.errors import DataError
 from pan_core.live.address import Kind, read_address
@@ -107,9 +109,37 @@ def test_the_newest_frame_wins_and_what_is_dropped_is_counted(numbered: Path) ->
 
 def test_a_folder_is_played_by_name_past_a_broken_file(numbered: Path) -> None:
     (numbered.parent / "a_broken.mp4").write_bytes(b"no video")
-    with Source(str(numbered.parent), every_frame=True) as source:
+    told: list[str] = []
+    with Source(str(numbered.parent), every_frame=True, on_state=lambda state, reason: told.append(reason)) as source:
         parts = {frame.part for frame in source.frames()}
     assert parts == {"numbered.mp4"}
+    assert "a_broken.mp4: no video stream" in source.notice
+    assert source.notice in told
+
+
+def test_a_file_that_a_server_has_is_played_at_its_own_rate(numbered: Path) -> None:
+    """12 frames at 25 a second: the last is 11 / 25 s after the first."""
+    with stored(numbered) as address, Source(address) as source:
+        frames = list(source.frames())
+        assert (source.state, source.frames_seen, source.losses) == (State.ENDED, 12, 0)
+    for frame in frames:
+        assert frame.position == pytest.approx(frame.number / 25)
+    assert frames[-1].time - frames[0].time >= 0.99 * (frames[-1].number - frames[0].number) / 25
+
+
+def test_a_decoder_that_cannot_be_started_is_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, left = subprocess.Popen, [2]
+
+    def popen(*arguments: Any, **named: Any) -> "subprocess.Popen[bytes]":
+        if left[0]:
+            left[0] -= 1
+            raise BlockingIOError("no more processes")
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with mjpeg([jpeg(64, 48, 50)]) as address, Source(address, first_pause_s=0.05) as source:
+        until(source, lambda frame: True)
+        assert source.losses == 2
 
 
 def test_a_file_that_is_no_video_ends_with_the_reason(tmp_path: Path) -> None:

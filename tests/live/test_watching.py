@@ -2,6 +2,7 @@
 
 import time
 import weakref
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,15 @@ import torch
 from scripted_people import ScriptedExtractor, make_video, person, waving_network
 
 from pan_core.errors import VideoError
+from pan_core.live import camera as live_camera
 from pan_core.live import watching
 from pan_core.live.camera import Camera, watch
 from pan_core.live.events import Event, Rule
 from pan_core.live.picture import Scene, as_jpeg, draw
 from pan_core.live.recent import Recent
-from pan_core.live.source import Frame, Source
+from pan_core.live.source import Frame, Source, State
 from pan_core.live.switching import Champion
+from pan_core.live.terminal import _steady
 from pan_core.live.watching import Watcher, strip_of
 from pan_core.model.features import feature_count
 from pan_core.model.pan import PAN, PanSettings
@@ -179,10 +182,10 @@ def test_another_champion_takes_over_between_two_frames(wandering: TorchNetwork)
     first, second = (Recognizer(n, extractor, name) for n, name in ((wandering, "1"), (waving_network(), "2")))  # type: ignore[arg-type]
     state = {"version": 1, "load": first, "broken": False}
 
-    def version() -> int:
+    def version() -> object:
         if state["broken"]:
             raise OSError("registry away")
-        return int(state["version"])
+        return state["version"]
 
     with Champion(version, lambda: state["load"], every_s=0.02) as champion:  # type: ignore[arg-type, return-value]
         here = Watcher(champion)
@@ -196,3 +199,80 @@ def test_another_champion_takes_over_between_two_frames(wandering: TorchNetwork)
             time.sleep(0.01)
         after = here.update(frame(2, 15))
         assert (after.by.name, after.people[0].caption.label) == ("2", "Wave")
+        state.update(load=first, version=None)
+        while "there is none any more" not in champion.fault:
+            time.sleep(0.01)
+        assert champion() is second
+
+
+class Given:
+    """A source that lasts, of frames that are given."""
+
+    name, lasting, closed, reason, frames_seen = "hall", True, False, "", 1
+
+    def __init__(self, *frames: Frame | None) -> None:
+        self._frames = list(frames)
+        self.state = State.LIVE
+
+    def read(self, timeout: float) -> Frame | None:
+        found = self._frames.pop(0) if self._frames else None
+        self.state = State.LIVE if self._frames or found else State.ENDED
+        return found
+
+
+def test_a_frame_that_cannot_be_looked_at_is_told_and_the_camera_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_camera, "FIRST_PAUSE_S", 1e-9)
+
+    def script(k: int) -> list:
+        if k in (20, 21):
+            raise ValueError("cannot be divided")
+        return [(0, person(100))]
+
+    recognizer = Recognizer(waving_network(), ScriptedExtractor(script), "test")  # type: ignore[arg-type]
+    source = Given(*(frame(number, 15) for number in range(50)))
+    moments = list(watch(source, lambda: recognizer, rules={"Wave": Rule()}, go_on=True))  # type: ignore[arg-type]
+    assert [moment.fault for moment in moments if moment.fault] == ["ValueError: cannot be divided"] * 2
+    over = [event for moment in moments for event in moment.events if event.end_s is not None]
+    assert [(round(15 * event.start_s), round(15 * (event.end_s or 0))) for event in over] == [(0, 19), (22, 49)]
+    broken = Recognizer(waving_network(), ScriptedExtractor(lambda k: script(20)), "test")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="divided"):
+        list(watch(Given(frame(0, 15)), lambda: broken))  # type: ignore[arg-type]
+
+
+def test_events_have_the_time_of_day_of_their_own_part() -> None:
+    """One connection breaks off in the middle of an action, the next begins 100 s later at 0 again, and ends."""
+    now = time.monotonic()
+
+    def at(number: int, begun: float, part: str) -> Frame:
+        return Frame(number, now + begun + number / 15, number / 15, 15, part, EVEN)
+
+    recognizer = Recognizer(waving_network(), ScriptedExtractor(lambda k: [(0, person(100))]), "test")  # type: ignore[arg-type]
+    source = Given(*(at(k, -200, "1") for k in range(15)), *(at(k, -100, "2") for k in range(30)))
+    moments = watch(source, lambda: recognizer, rules={"Wave": Rule()})  # type: ignore[arg-type]
+    over = [event for moment in moments for event in moment.events if event.end_s is not None]
+    zero = time.time() - time.monotonic() + now
+    assert [event.part for event in over] == ["1", "2"]
+    for event, start, end in zip(over, (-200, -100), (14 / 15, 29 / 15), strict=True):
+        assert datetime.fromisoformat(event.start).timestamp() == pytest.approx(zero + start, abs=0.05)
+        assert datetime.fromisoformat(event.end).timestamp() == pytest.approx(zero + start + end, abs=0.05)
+
+
+def test_an_action_that_the_next_champion_does_not_know_is_told(
+    wandering: TorchNetwork, caplog: pytest.LogCaptureFixture
+) -> None:
+    extractor = ScriptedExtractor(lambda k: [(0, person(100))])
+    first, second = (Recognizer(n, extractor, name) for n, name in ((waving_network(), "1"), (wandering, "2")))  # type: ignore[arg-type]
+    moments = watch(
+        Given(frame(0, 15), frame(1, 15)), iter([first] * 3 + [second] * 9).__next__, rules={"Wave": Rule()}
+    )  # type: ignore[arg-type]
+    assert [moment.unknown for moment in moments][:2] == [(), ("Wave",)]
+    assert "2 knows no action Wave" in caplog.text
+
+
+def test_a_video_of_a_stream_lasts_as_long_as_the_stream() -> None:
+    """Positions tremble, one frame is missing, and the second connection begins anew."""
+    positions = [0.0, 0.101, 0.14, 0.199, 0.41, 0.5, 0.0, 0.1, 0.12]
+    pictures = [np.full((2, 2, 3), number, np.uint8) for number in range(len(positions))]
+    moments = ((at, 10.0, picture) for at, picture in zip(positions[1:], pictures[1:], strict=True))
+    shown = [int(picture[0, 0, 0]) for picture in _steady(pictures[0], moments, 10.0)]
+    assert shown == [0, 1, 3, 3, 4, 5, 6, 7]

@@ -165,6 +165,34 @@ def test_a_decoder_that_hangs_in_c_costs_its_clip_only(
     assert not [child for child in left if any("spawn_main" in part for part in child.cmdline())]
 
 
+DYING_DECODER = """\
+import os
+import cv2
+
+real = cv2.VideoCapture
+
+def open_capture(path, *arguments):
+    if "kills" in path:
+        os.abort()
+    return real(path, *arguments)
+
+cv2.VideoCapture = open_capture
+"""
+
+
+@pytest.mark.timeout(120)
+def test_a_video_that_kills_its_decoder_each_time_costs_its_clip_only(
+    good: dict[str, Path], pose_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(DYING_DECODER)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    videos = {"kills": tmp_path / "kills.mp4", "good": good["first"]}
+    videos["kills"].write_bytes(good["first"].read_bytes() + b"1")
+    kills, fine = extract_clips(videos, model_path=pose_model, settings=QUICK, cache=tmp_path / "cache", workers=1)
+    assert isinstance(kills, Failure) and "dies each time" in kills.reason
+    assert isinstance(fine, ClipPoses) or fine.reason == NO_PERSON
+
+
 def test_8k_needs_the_memory_of_a_few_pictures(pose_model: Path, bad_video_files: dict[str, Path]) -> None:
     """One picture of 8K has 100 MB; decoder, picture and search are allowed six."""
     process, peak, done = psutil.Process(), [0], threading.Event()

@@ -4,6 +4,7 @@ import errno
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from pan_core.pose import cache as cache_module
 from pan_core.pose.cache import NO_PERSON, Failure, PoseCache, extract_clips
 from pan_core.pose.extraction import ExtractedPoses, ExtractionSettings, PoseExtractor
 from pan_core.pose.store import ClipPoses
+from pan_core.watched import Lost
 
 SETTINGS = ExtractionSettings(stages=1, search_stages=1, search_size=(128, 96))
 POSES = ExtractedPoses(np.random.default_rng(0).random((2, 5, 18, 3), np.float32), 12.5, 320, 240, 10)
@@ -165,3 +167,67 @@ def test_two_runs_at_once_share_a_cache(
         thread.join(timeout=deadline - time.monotonic())
     assert [len(outcome) for outcome in outcomes] == [3, 3]
     assert all(isinstance(result, ClipPoses) for outcome in outcomes for result in outcome)
+
+
+def test_an_entry_that_vanishes_ends_the_stage(
+    videos: dict[str, Path], extracted: list[Path], pose_model: Path, tmp_path: Path
+) -> None:
+    results = extract_clips(videos, model_path=pose_model, settings=SETTINGS, cache=tmp_path / "cache", workers=0)
+    for entry in (tmp_path / "cache").rglob("*.npz"):
+        entry.unlink()
+    with pytest.raises(PanError, match="not there any more"):
+        next(results)
+
+
+@pytest.mark.parametrize("healthy", [True, False])
+def test_processes_that_die_whatever_they_do_are_no_bad_video(
+    healthy: bool,
+    videos: dict[str, Path],
+    extracted: list[Path],
+    pose_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first video's process dies twice; then an empty picture tells whether others would."""
+
+    def work_through(items: dict, function: Callable, **_: object) -> Iterator[tuple[str, object]]:
+        for key, item in items.items():
+            died = key == "b" or (key == "" and not healthy)
+            yield key, Lost.DIED if died else True if key == "" else function(item, None)
+
+    monkeypatch.setattr(cache_module, "work_through", work_through)
+    if healthy:
+        first, *others = run(videos, pose_model, tmp_path, workers=1)
+        assert isinstance(first, Failure) and "dies each time" in first.reason
+        assert all(isinstance(one, ClipPoses) for one in others)
+    else:
+        with pytest.raises(PanError, match=r"1 of 3 videos .* processes die here whatever they extract"):
+            run(videos, pose_model, tmp_path, workers=1)
+        assert len(list((tmp_path / "cache").rglob("*.npz"))) == 2
+
+
+def test_what_kills_workers_of_a_cluster_is_tried_here(
+    videos: dict[str, Path],
+    extracted: list[Path],
+    pose_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The cluster gives one video up, and never hears of another that is not there."""
+
+    def work_on_cluster(items: dict, function: Callable, *, address: str) -> Iterator[tuple[str, object]]:
+        assert address == "tcp://anywhere:1"
+        yield from ((key, None if key == "c" else function(item)) for key, item in items.items())
+
+    def work_through(items: dict, function: Callable, **_: object) -> Iterator[tuple[str, object]]:
+        tried.extend(items)
+        yield from ((key, function(item, None)) for key, item in items.items())
+
+    tried: list[str] = []
+    monkeypatch.setenv("PAN_DASK_SCHEDULER", "tcp://anywhere:1")
+    monkeypatch.setattr(cache_module, "work_on_cluster", work_on_cluster)
+    monkeypatch.setattr(cache_module, "work_through", work_through)
+    results = run(videos | {"absent": tmp_path / "absent.avi"}, pose_model, tmp_path)
+    assert tried == ["c"]
+    assert [type(result) for result in results] == [ClipPoses, ClipPoses, ClipPoses, Failure]
+    assert "no such video" in results[-1].reason

@@ -5,14 +5,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pan_core.errors import PanError
-from pan_core.pose.cache import NO_PERSON, PoseCache, extract_clips
-from pan_core.pose.clusters import SCHEDULER_VARIABLE
+from pan_core.pose.cache import NO_PERSON, PoseCache, _extract_there, _Job, extract_clips
+from pan_core.pose.clusters import SCHEDULER_VARIABLE, work_on_cluster
 from pan_core.pose.extraction import ExtractionSettings, extractor_identity
 
 SETTINGS = ExtractionSettings(stages=1, search_stages=1, search_size=(128, 96), glance_size=(128, 96))
@@ -20,8 +22,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen]]:
-    """Scheduler, worker, worker; the variable names the scheduler."""
+def cluster(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[subprocess.Popen]]:
+    """Scheduler and two workers, or as many as a test asks for; the variable names the scheduler."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -30,8 +34,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[su
     worker = ["worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard", "--local-directory", str(tmp_path)]
     commands = [
         ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show"],
-        worker,
-        worker,
+        *[worker] * getattr(request, "param", 2),
     ]
     processes = [
         subprocess.Popen([sys.executable, "-m", "dask", *command], env=environment, cwd=tmp_path,
@@ -88,3 +91,52 @@ def test_no_cluster_at_the_address(
         list(extract_clips(
             {"a": blank_video}, model_path=pose_model, settings=SETTINGS, cache=tmp_path / "cache", workers=0
         ))  # fmt: skip
+
+
+@pytest.mark.parametrize("cluster", [0], indirect=True)
+@pytest.mark.long
+def test_a_scheduler_without_workers_ends_the_stage(
+    cluster: list[subprocess.Popen],
+    pose_model: Path,
+    blank_video: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("pan_core.pose.clusters.WORKER_SECONDS", 1)
+    with pytest.raises(PanError, match="no worker for 1 s; start some with `dask worker tcp"):
+        extract_clips({"a": blank_video}, model_path=pose_model, settings=SETTINGS, cache=tmp_path / "cache", workers=0)
+    assert "waiting 1 s for one" in caplog.text
+
+
+@pytest.mark.parametrize("cluster", [1], indirect=True)
+@pytest.mark.parametrize(("victim", "reason"), [(0, "the Dask scheduler was lost"), (1, "no worker for 1 s")])
+@pytest.mark.long
+def test_a_cluster_lost_on_the_way_ends_the_stage(
+    cluster: list[subprocess.Popen], victim: int, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill() -> None:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        cluster[victim].kill()
+
+    from distributed import Client
+
+    with Client(os.environ[SCHEDULER_VARIABLE], set_as_default=False) as client:
+        client.wait_for_workers(1, timeout=60)
+    monkeypatch.setattr("pan_core.pose.clusters.WORKER_SECONDS", 1)
+    killer = threading.Thread(target=kill)
+    killer.start()
+    # Workers cannot import this file.
+    items = {"a": f"import pathlib, time; pathlib.Path({str(tmp_path / 'begun')!r}).touch(); time.sleep(60)"}
+    with pytest.raises(PanError, match=reason):
+        list(work_on_cluster(items, exec, address=os.environ[SCHEDULER_VARIABLE]))
+    killer.join()
+
+
+def test_a_video_that_only_the_worker_does_not_see_is_no_bad_video(blank_video: Path, tmp_path: Path) -> None:
+    job = _Job(tmp_path / "pose.onnx", SETTINGS, tmp_path, "x", 60.0)
+    outcome = _extract_there(tmp_path / "elsewhere.avi", job=job)
+    assert not outcome.reason
+    assert "not seen by the worker on" in outcome.fault

@@ -13,6 +13,7 @@ from pan_core.pose.crops import Square
 from pan_core.pose.declared import DeclaredEstimator, in_openpose18, open_estimator, read_declaration
 from pan_core.pose.decoding import decode_heatmaps, decode_keypoints, decode_simcc
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor, extractor_identity
+from pan_core.pose.provenance import network_hash, require_pinned
 from pan_core.skeletons import COCO17, OPENPOSE18, convert
 
 # A standing person in shares of a picture of 192 x 256, COCO-17.
@@ -159,9 +160,60 @@ def test_a_bad_declaration_is_reported_whole(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read_declaration(path)
     assert {fault.split(":")[0] for fault in caught.value.faults} == {"kind", "size", "layout", "colour", "model"}
+    path.write_text("model: m.onnx\nstd: [1, 0, 1]\nmin_score: '0.3'\nsplit: -1\noutputs: 3\nmin_joints: true\n")
+    with pytest.raises(ConfigError) as caught:
+        read_declaration(path)
+    named = {fault.split(":")[0].split(".")[0] for fault in caught.value.faults}
+    assert named == {"std", "min_score", "split", "outputs", "min_joints"}
+    path.write_text("model: m.onnx\nmin_joints: 18\n")
+    with pytest.raises(ConfigError, match="at most the layout's 17"):
+        read_declaration(path)
     path.write_text("model: nowhere.onnx\n")
     with pytest.raises(DataError, match=r"nowhere\.onnx: no such file"):
         DeclaredEstimator(read_declaration(path))
     wrong = read_declaration(rtmpose(tmp_path))
     with pytest.raises(DataError, match="Expected 2 outputs"):
         decode_simcc([np.zeros((1, 17, 384))], wrong)
+
+
+def test_places_that_the_size_does_not_make_are_refused(tmp_path: Path) -> None:
+    path = rtmpose(tmp_path)
+    path.write_text(path.read_text() + "split: 1.0\n")
+    with pytest.raises(DataError, match=r"384 and 512 places, but size \[192, 256\] and split 1 make 192 and 256"):
+        DeclaredEstimator(read_declaration(path))
+
+
+def test_a_network_is_known_by_its_weights(pose_model: Path, tmp_path: Path) -> None:
+    """Other names of the same values are the same network; one other value is another."""
+    model = onnx.load(pose_model)
+    model.producer_name, known = "another exporter", network_hash(pose_model)
+    onnx.save(model, tmp_path / "same.onnx")
+    assert network_hash(tmp_path / "same.onnx") == known
+    weights = next(each for each in model.graph.initializer if len(each.dims) > 1)
+    values = onnx.numpy_helper.to_array(weights).copy()
+    values.flat[0] += 1
+    weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
+    onnx.save(model, tmp_path / "other.onnx")
+    assert network_hash(tmp_path / "other.onnx") != known
+
+
+def test_a_run_needs_the_hash_of_the_declared_model(tmp_path: Path) -> None:
+    path = rtmpose(tmp_path)
+    with pytest.raises(ConfigError, match="add `sha256: ") as caught:
+        require_pinned(path)
+    path.write_text(path.read_text() + str(caught.value).partition("add `")[2].rstrip("`") + "\n")
+    require_pinned(path)
+    write_model(tmp_path / "rtmpose.onnx", simcc(STANDING * (190, 250)), shape=[1, 3, 256, 192])
+    with pytest.raises(ConfigError, match="is another file"):
+        require_pinned(path)
+
+
+def test_a_finder_is_looked_for_from_the_declaration_upwards(tmp_path: Path) -> None:
+    path = rtmpose(tmp_path)
+    path.write_text(path.read_text() + "finder: rtmpose.onnx\n")
+    (tmp_path / "networks").mkdir()
+    assert read_declaration(path).finder_path == tmp_path / "rtmpose.onnx"
+    path = rtmpose(tmp_path / "networks")
+    (tmp_path / "models/pose").mkdir(parents=True)
+    (tmp_path / "models/pose/pose.onnx").touch()
+    assert read_declaration(path).finder_path == tmp_path / "models/pose/pose.onnx"

@@ -1,7 +1,10 @@
 """Training on drawn people: the head of the paper starts as a part of the imported one, learns, and goes on."""
 
+import json
+import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +15,7 @@ from pan_core.pose.crops import square_around
 from pan_core.pose.network import PoseNetwork
 from pan_core.pose.weights import load_network
 from pan_core.pose_training.fit import TrainingSettings, fit, stage_losses, student_of
-from pan_core.pose_training.pictures import TrainingPicture
+from pan_core.pose_training.pictures import TrainingPicture, fingerprint, from_coco
 
 SETTINGS = TrainingSettings(stages=2, epochs=2, batch=4, size=96)
 
@@ -98,5 +101,34 @@ def test_a_checkpoint_of_another_training_is_not_taken(
     with pytest.raises(DataError, match="of another training"):
         other = TrainingSettings(stages=1, epochs=2, batch=4, size=64)
         fit(student_of(teacher, other), pictures[:2], [], teacher, settings=other, checkpoint=path)
+    with pytest.raises(DataError, match="of another training, with learnt"):
+        fit(student_of(teacher, once), pictures[1:3], [], teacher, settings=once, checkpoint=path)
     with pytest.raises(DataError, match="no picture"):
         fit(student_of(teacher, once), [], [], teacher, settings=once, checkpoint=tmp_path / "d.pt")
+
+
+def test_pictures_of_coco_are_read_when_they_are_needed(tmp_path: Path) -> None:
+    """A file of 960 x 720 is seen at half its size, and so are its marks."""
+    image = np.full((720, 960, 3), 90, np.uint8)
+    cv2.imwrite(str(tmp_path / "1.png"), image)
+    person = {"image_id": 1, "num_keypoints": 17, "keypoints": [200, 300, 2] * 17, "bbox": [100, 200, 200, 300]}
+    crowd = {"image_id": 1, "num_keypoints": 0, "keypoints": [0] * 51, "bbox": [500, 0, 40, 60], "iscrowd": 1}
+    content = {
+        "images": [{"id": 1, "file_name": "1.png", "width": 960, "height": 720}],
+        "annotations": [person, crowd],
+    }
+    (tmp_path / "marks.json").write_text(json.dumps(content))
+    (picture,) = from_coco(tmp_path / "marks.json", tmp_path)
+    assert picture.image == tmp_path / "1.png"
+    assert picture.read().shape == (360, 480, 3)
+    np.testing.assert_allclose(picture.people[0, :, :2], np.full((18, 2), (100, 150)))
+    np.testing.assert_allclose(picture.square.centre, (100, 175))
+    np.testing.assert_allclose(picture.unmarked, [[250, 0, 20, 30]])
+    before = fingerprint([picture])
+    os.utime(tmp_path / "1.png", (1, 1))
+    assert fingerprint([picture]) != before
+    (tmp_path / "1.png").unlink()
+    with pytest.raises(DataError, match="cannot be read"):
+        picture.read()
+    with pytest.raises(DataError, match="no such picture"):
+        from_coco(tmp_path / "marks.json", tmp_path)

@@ -20,6 +20,7 @@ def device_result(folder, **changes):
     return {
         "format": "pan-latency-1", "kind": DEVICE, "target": "raspberry-pi-5", "structure": gates["structure"], "labels": told["labels"], "preprocessing": settings,
         "profile": {"name": "full", "runs": 5, "frames": 1024, "seconds": 60.0, "warmup": 30}, "threads": 4, "slowed": "",
+        "video": {"sha256": "", "own": True}, "people": 1000, "steps": 1000,
         "measured_at": "2026-11-26T12:00:00Z", "frame": latency(35.0), "memory_mb": 300.0, "fps": 28.0, "bundle": "",
         "device": {"model": "Raspberry Pi 5 Model B Rev 1.0", "machine": "aarch64", "processor": ""},
         "parts": {"pan": latency(0.6)}, "camera": {"fps": 25.0, "frames": 5200, "dropped": 80},

@@ -9,6 +9,9 @@ python3 -m venv .venv
 ./pan-edge check
 if [ "${1:-}" = --service ]; then
   source=${2:?"name the camera: ./install.sh --service 0, or an address such as rtsp://host/path"}
+  # systemd splits at spaces and reads quotes and backslashes as its own.
+  case $here in *[!A-Za-z0-9._/+-]*) echo "$here: as a service the bundle must lie in a folder without spaces and quotes; move it" >&2; exit 1 ;; esac
+  case $source in *[[:space:]\"\'\\]*) echo "$source: expected a camera without spaces, quotes and backslashes; write them as %20, %22, %27, %5C" >&2; exit 1 ;; esac
   # What means something to systemd or sed must stay as it was written; ${NAME} is left to pan-edge, which takes it from ./environment.
   source=$(printf '%s' "$source" | sed -e 's/%/%%/g' -e 's/\$/$$/g' -e 's/[&|\\]/\\&/g')
   sed -e "s|@HERE@|$here|g" -e "s|@SOURCE@|$source|g" -e "s|@USER@|$(id -un)|g" pan-edge.service | sudo tee /etc/systemd/system/pan-edge.service >/dev/null

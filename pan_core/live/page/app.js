@@ -158,8 +158,8 @@ const dialog = $("replay"), stage = $("stage"), seek = $("seek"), play = $("play
 let film = null, playing = false;
 
 async function openReplay(event) {
-  const answer = await fetch(`api/events/${event.number}/${event.id}`);
-  if (!answer.ok) { put($("news"), "This replay is not kept any more."); return; }
+  const answer = await fetch(`api/events/${event.number}/${event.id}`).catch(() => null);
+  if (!answer?.ok) { put($("news"), "This replay is not kept any more."); return; }
   film = await answer.json();
   $("replay-title").textContent = `${event.label}, person ${event.person}`;
   stage.setAttribute("aria-label", `Skeleton of person ${event.person} during ${event.label}`);
@@ -235,17 +235,22 @@ $("upload").addEventListener("submit", async (submitted) => {
   lookAtUploads();
 });
 
-let looking = false;
+let looking = false, again = 0;
 async function lookAtUploads() {
   if (looking) return;
   looking = true;
+  clearTimeout(again);
   try {
-    const list = await (await fetch("api/uploads")).json();
+    const answer = await fetch("api/uploads");
+    if (!answer.ok) throw new Error(answer.statusText);
+    const list = await answer.json();
     const known = new Set(list.map((one) => one.id));
     for (const [id, element] of uploads) if (!known.has(id)) { element.remove(); uploads.delete(id); }
     for (const one of [...list].reverse()) showUpload(one);
-    if (list.some((one) => one.state === "waiting" || one.state === "working")) setTimeout(lookAtUploads, 500);
-  } catch { /* the link says that the server is away */ }
+    if (list.some((one) => one.state === "waiting" || one.state === "working")) again = setTimeout(lookAtUploads, 500);
+  } catch {
+    again = setTimeout(lookAtUploads, 3000); // the link says that the server is away
+  }
   looking = false;
 }
 
@@ -288,7 +293,10 @@ function uploadParts(one) {
   if (one.state === "done" || one.state === "failed") {
     const remove = Object.assign(document.createElement("button"), { type: "button", textContent: "Delete" });
     remove.setAttribute("aria-label", `Delete ${one.name}`);
-    remove.addEventListener("click", async () => { await fetch(`api/uploads/${one.id}`, { method: "DELETE" }); lookAtUploads(); });
+    remove.addEventListener("click", async () => {
+      await fetch(`api/uploads/${one.id}`, { method: "DELETE" }).catch(() => {});
+      lookAtUploads();
+    });
     parts.push(remove);
   }
   return parts;

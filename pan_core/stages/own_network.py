@@ -1,0 +1,28 @@
+"""Devices run the pose network of this project, so nothing is made for them of skeletons that another one found."""
+
+from pathlib import Path
+
+from pan_core.config import PARAMS_FILE, Params
+from pan_core.errors import ConfigError
+from pan_core.files import sha256_of
+from pan_core.stages import paths
+
+
+def require_own_network(params: Params) -> None:
+    """Refuse devices where people are found by another network than the project's.
+
+    Raises:
+        ConfigError: What to do instead.
+    """
+    own, network = paths.POSE_MODEL / "pose.onnx", Path(params.pose.network)
+    if not params.export.targets or network == own:
+        return
+    if own.is_file() and network.is_file() and sha256_of(own) == sha256_of(network):
+        return
+    raise ConfigError(
+        str(PARAMS_FILE),
+        [
+            f"pose.network: devices run {own} only, but people are found by {network}; what the recogniser learnt from it "
+            "would meet other skeletons there: use the project's network, or set export.targets: [] to do without devices"
+        ],
+    )
