@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
@@ -37,12 +37,17 @@ CHROMIUM = Path("/usr/bin/chromium")
 TOKEN = "a-token-of-the-test"
 
 
+def sync_api() -> Any:
+    """Playwright, where it is installed."""
+    return pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
+
+
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
+    playwright_api = sync_api()
     if not CHROMIUM.is_file():
         pytest.skip("no browser: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
+    with playwright_api.sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         yield opened
         opened.close()
@@ -107,7 +112,7 @@ def test_a_live_stream_its_events_and_its_return(page: "Page") -> None:
         card.locator("h3", has_text="hall").wait_for()
         card.locator(".caption", has_text="Wave").wait_for()
         assert card.locator(".top li").count() == 3
-        page.wait_for_function("document.querySelector('.view img').naturalWidth === 320")
+        sync_api().expect(page.locator(".view img").first).to_have_js_property("naturalWidth", 320)
         page.locator(".figures", has_text="frame to caption p90").wait_for()
         replay = page.get_by_role("button", name="Replay Wave of person 0").first
         replay.focus()
@@ -137,7 +142,7 @@ def test_an_upload_gives_a_video_that_plays_and_a_bad_one_its_reason(page: "Page
             page.locator("#uploads li", has_text=path.name).wait_for()
         good = page.locator("#uploads li", has_text="wave.avi: done")
         good.get_by_text("person 0: Wave").wait_for()
-        page.wait_for_function("document.querySelector('#uploads video').videoWidth === 320")
+        sync_api().expect(page.locator("#uploads video").first).to_have_js_property("videoWidth", 320)
         with page.expect_download() as download:
             good.get_by_role("link", name="Timeline").click()
         timeline = json.loads(Path(download.value.path()).read_text())

@@ -3,8 +3,12 @@
 import json
 from dataclasses import asdict
 
+import pytest
+
 from pan_core.edge.result import DEVICE, write_result
 from pan_core.pose.extraction import ExtractionSettings
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]  # the whole pipeline runs first
 
 
 def latency(p90):

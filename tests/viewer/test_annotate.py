@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from pan_core.errors import DataError, PanError
-from pan_core.viewer import annotate
 from pan_core.viewer.annotate import write_video
 
 
@@ -32,16 +31,14 @@ def test_round_trip(tmp_path):
     np.testing.assert_allclose(frames.mean(axis=(1, 2, 3)), [20 + 20 * n for n in range(10)], atol=6)
 
 
-def test_without_mp4_it_writes_avi_and_says_so(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(annotate, "ENCODERS", ((".mp4", "ZZZZ"), (".avi", "MJPG")))
-    path = write_video(tmp_path / "walk.mp4", grey_frames(4), fps=15)
+def test_without_mp4_it_writes_avi_and_says_so(tmp_path, caplog):
+    path = write_video(tmp_path / "walk.mp4", grey_frames(4), fps=15, encoders=((".mp4", "ZZZZ"), (".avi", "MJPG")))
     assert path.name == "walk.avi" and len(read_back(path)[0]) == 4
 
 
-def test_without_any_encoder_it_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(annotate, "ENCODERS", ((".mp4", "ZZZZ"),))
+def test_without_any_encoder_it_says_what_to_install(tmp_path):
     with pytest.raises(PanError, match=r"requirements\.lock"):
-        write_video(tmp_path / "walk.mp4", grey_frames(4), fps=15)
+        write_video(tmp_path / "walk.mp4", grey_frames(4), fps=15, encoders=((".mp4", "ZZZZ"),))
     assert not list(tmp_path.iterdir())
 
 
