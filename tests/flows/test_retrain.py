@@ -158,6 +158,7 @@ def test_deliveries_one_after_another(project):
     assert not (project / "reports").exists()
 
 
+@pytest.mark.long
 def test_what_was_interrupted_or_lost_is_done_again_or_told(project):
     """A decision that died, a version that was deleted, a delivery that nobody puts right, footage that is gone."""
     deliver(project, "2026-11-02")
@@ -179,6 +180,7 @@ def test_what_was_interrupted_or_lost_is_done_again_or_told(project):
     assert "`dvc pull data/footage.dvc`" in message
 
 
+@pytest.mark.long
 def test_a_promotion_that_died_after_the_champion_had_changed_is_finished_and_nothing_is_trained_again(project):
     deliver(project, "2026-11-02")
     assert run()[0] == "Promoted"
@@ -218,6 +220,7 @@ def test_footage_that_does_not_pass_validation_is_not_kept_and_the_next_nights_g
     assert (project / "data" / "footage" / "2026-11-09").is_dir()
 
 
+@pytest.mark.long
 def test_footage_that_is_damaged_does_not_become_its_next_version(project):
     deliver(project, "2026-11-02")
     assert run()[0] == "Promoted"
@@ -234,6 +237,7 @@ def test_footage_that_is_damaged_does_not_become_its_next_version(project):
     assert run()[0] == "NothingNew"
 
 
+@pytest.mark.long
 def test_of_several_deliveries_only_those_that_do_not_pass_are_refused(project):
     deliver(project, "2026-11-02")
     assert run()[0] == "Promoted"

@@ -102,6 +102,7 @@ def test_labels_of_test_clips_are_never_read(tuned):
     assert after["history"] == before["history"]
 
 
+@pytest.mark.long
 def test_a_killed_study_goes_on_with_a_second_process_beside_it(tuned):
     """Killed with its workers in the middle of a trial; then two processes bring it to its end."""
     workspace, _ = tuned
