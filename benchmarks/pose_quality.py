@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from pan_core.datasets.actors import Performer, render_scene
-from pan_core.pose.accuracy import pck, track_accuracy
+from pan_core.pose.accuracy import pck, track_accuracy, visible
 from pan_core.pose.crops import Square
 from pan_core.pose.estimation import Estimator
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor, collect_tracks, frame_step
@@ -50,12 +50,6 @@ def extractor_of(quality: str, *, people: int) -> PoseExtractor:
 
 def followed(tracker: PersonTracker, frames: np.ndarray) -> np.ndarray:
     return collect_tracks([tracker.update(frame) for frame in frames], joints=18)
-
-
-def visible(truth: np.ndarray) -> np.ndarray:
-    true = truth.copy()
-    true[..., 2] = true[..., 2] >= 1
-    return true
 
 
 def crossing(quality: str) -> dict:

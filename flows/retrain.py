@@ -12,7 +12,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -43,6 +42,7 @@ from pan_core.deliveries.footage import (
 )
 from pan_core.errors import ConfigError, DataError, PanError
 from pan_core.files import read_json
+from pan_core.one_run import sole
 from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import BEGAN_WITH, Registry, Version, registry_of
 from pan_core.secrets import guard_output
@@ -226,11 +226,8 @@ def retrain(
     Raises:
         PanError: Where parameters are wrong, all that came was refused, the footage does not suffice, or a stage fails.
     """
-    try:
-        with FileLock(LOCK, timeout=0):
-            return _retrain(source, Path(incoming), overrides or {}, force)
-    except Timeout:
-        raise PanError(f"{BUSY}; wait until it ends, then start this one again") from None
+    with sole(LOCK, f"{BUSY}; wait until it ends, then start this one again"):
+        return _retrain(source, Path(incoming), overrides or {}, force)
 
 
 def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: bool) -> State[Any]:

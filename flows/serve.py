@@ -4,13 +4,10 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
-from filelock import FileLock, Timeout
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
@@ -23,6 +20,7 @@ from flows.arrivals import watching
 from flows.reproduce import project_root
 from flows.server import any_server
 from pan_core.errors import PanError
+from pan_core.one_run import sole
 from pan_core.secrets import guard_output
 
 PIPELINE, RETRAINING = "pan/full-pipeline", "pan-retrain/surveillance"
@@ -116,7 +114,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        with _sole(project_root()), any_server() as (api_url, embedded):
+        with sole(project_root() / LOCK, _served(project_root())), any_server() as (api_url, embedded):
             if embedded and (closed := close_abandoned_runs()):
                 print(f"{closed} run(s) that a killed process left behind are marked as crashed")
             # No limit on processes: a surplus run must be taken up to be cancelled by the deployment's limit.
@@ -144,16 +142,8 @@ def _settle(deployment_id: UUID) -> None:
         client.update_deployment(deployment_id, update)
 
 
-@contextmanager
-def _sole(root: Path) -> Iterator[None]:
-    (root / LOCK).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(root / LOCK, timeout=0):
-            yield
-    except Timeout:
-        raise PanError(
-            f"{root}: this project is already being served; use that one (`prefect deployment run {PIPELINE}`) or end it"
-        ) from None
+def _served(root: Path) -> str:
+    return f"{root}: this project is already being served; use that one (`prefect deployment run {PIPELINE}`) or end it"
 
 
 def _instructions(api_url: str, embedded: bool) -> str:

@@ -12,6 +12,7 @@ import typer
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from pan_core import PARENT
 from pan_core.benchmark_commands import app as benchmark_commands
 from pan_core.data_commands import app as data_commands
 from pan_core.edge_commands import app as edge_commands
@@ -57,11 +58,12 @@ app.command()(doctor)
 @app.command()
 def stage(name: Annotated[str, typer.Argument(help="A stage of dvc.yaml.")]) -> None:
     """Run one stage in this workspace; `dvc repro` calls this."""
-    from pan_core.processes import end_with_parent
-    from pan_core.stages.runner import run_stage
+    from pan_core.processes import end_with
 
     if "DVC_STAGE" in os.environ:  # a DVC that was killed would leave it at work on files that the next run writes, too
-        end_with_parent()
+        end_with(PARENT)
+    from pan_core.stages.runner import run_stage
+
     try:
         run_stage(name)
     except PanError as error:

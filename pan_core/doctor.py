@@ -130,7 +130,7 @@ def _workspace() -> Iterator[Finding]:
         yield Finding("recogniser", str(model) if trained else "none", advice, needed=True)
     except PanError as error:
         yield Finding(str(PARAMS_FILE), str(error), "correct it, or go to the project's folder", needed=True)
-    finder = paths.POSE_MODEL / "pose.onnx"
+    finder = paths.pose_network()
     there = finder.is_file()
     advice = "" if there else "`dvc repro pose_model` makes it"
     yield Finding("pose network", str(finder) if there else "none", advice, needed=True)

@@ -1,4 +1,4 @@
-"""One run at a time in a folder, whoever started it: `pan run`, or a flow of Prefect."""
+"""One at a time, whoever started it: `pan run` or a flow of Prefect in a folder, or whatever else holds a lock of its own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +13,29 @@ LOCK = Path(".dvc/tmp/pan-run.lock")
 
 
 @contextmanager
+def sole(lock: Path, refusal: str) -> Iterator[None]:
+    """Hold a lock for the block.
+
+    Args:
+        lock: File; made where missing.
+        refusal: What to say where another process holds it.
+
+    Raises:
+        PanError: The refusal.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock, timeout=0)
+    try:
+        held.acquire()
+    except Timeout:
+        raise PanError(refusal) from None
+    try:
+        yield
+    finally:
+        held.release()
+
+
+@contextmanager
 def one_run(folder: Path) -> Iterator[None]:
     """Hold a folder's run.
 
@@ -22,11 +45,6 @@ def one_run(folder: Path) -> Iterator[None]:
     Raises:
         PanError: Where another run is at work there.
     """
-    (folder / LOCK).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / LOCK, timeout=0):
-            yield
-    except Timeout:
-        raise PanError(
-            f"another run is going on in {folder.resolve()}; wait for it, or stop it, then run again: finished stages are kept"
-        ) from None
+    refusal = f"another run is going on in {folder.resolve()}; wait for it, or stop it, then run again: finished stages are kept"
+    with sole(folder / LOCK, refusal):
+        yield

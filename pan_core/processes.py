@@ -85,9 +85,9 @@ def _require_life(deaths: int) -> None:
         )
 
 
-def end_with_parent() -> None:
-    """End this process soon after the one that started it, from now on."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+def end_with(parent: int) -> None:
+    """End this process soon after its parent, from now on; the parent may be gone already."""
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def die_with_parent() -> None:
@@ -99,7 +99,7 @@ def _begin(parent: int) -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with(parent)
 
 
 def _end_with(parent: int) -> None:

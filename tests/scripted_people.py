@@ -52,14 +52,20 @@ class ScriptedExtractor:
         return self.followed
 
 
+def small_network(layout: SkeletonLayout, *, width: int = 2) -> PAN:
+    """An untrained network of three classes and two actions that runs in no time."""
+    settings = PanSettings(
+        graph_channels=(2 * width,), pooled_channels=width, frame_channels=4 * width, hidden=4 * width,
+        joint_units=2 * width, pose_units=2 * width,
+    )  # fmt: skip
+    return PAN(
+        adjacency=layout.adjacency(), features=feature_count(layout), classes=3, actions=2, settings=settings
+    ).eval()
+
+
 def waving_network() -> TorchNetwork:
     """A network that answers Wave with certainty: only the biases of its heads are not 0."""
-    settings = PanSettings(
-        graph_channels=(4,), pooled_channels=2, frame_channels=8, hidden=8, joint_units=4, pose_units=4
-    )
-    network = PAN(
-        adjacency=OPENPOSE18.adjacency(), features=feature_count(OPENPOSE18), classes=3, actions=2, settings=settings
-    ).eval()
+    network = small_network(OPENPOSE18)
     with torch.no_grad():
         for head in (network.class_head, network.action_head):
             head.weight.zero_()

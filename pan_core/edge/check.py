@@ -19,8 +19,6 @@ from pan_core.recognition.network import StepNetwork
 LEAST_ACCURACY = 0.98
 """Share of torch's accuracy that an exported recogniser must keep."""
 
-SCORES = ("logits", "action_logits", "joints_attention")
-
 
 @dataclass(frozen=True)
 class Found:
@@ -102,8 +100,7 @@ def step_difference(network: StepNetwork, reference: Path) -> tuple[float, list[
         memory = network.start()
         for row in range(at, at + length):
             output = network.step(told["features"][row][None], memory)
-            memory = output.memory
-            got = {name: getattr(output, name) for name in SCORES} | {name: value[0] for name, value in memory.items()}
+            memory, got = output.memory, output.by_name()
             worst = max(worst, *(largest_difference(got[name], told[name][row]) for name in names))
         at += length
     return worst, [int(length) for length in told["lengths"]]

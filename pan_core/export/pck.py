@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from pan_core.errors import GateError
 from pan_core.export.reference import drawn_scenes
-from pan_core.pose.accuracy import pck
+from pan_core.pose.accuracy import found_in_crops, pck
 from pan_core.pose.crops import square_around
 from pan_core.pose.estimation import PoseEstimator
 from pan_core.pose.extraction import ExtractionSettings
@@ -17,21 +15,17 @@ FRAMES = 16
 
 
 def scene_pck(model: Path, settings: ExtractionSettings, *, scenes: int) -> float:
-    """PCK@0.1 of a pose network in crops around drawn people; nobody found counts as every joint missed.
-
-    Each frame is looked at by itself: a tracker would make of one joint more or less another crop in all frames to come.
-    """
+    """PCK@0.1 of a pose network in crops around drawn people; nobody found counts as every joint missed."""
     estimator = PoseEstimator(
         model, stages=settings.stages, search_stages=settings.stages, search_size=settings.search_size,
         crop_size=settings.crop_size, narrowest=settings.narrowest_crop, min_joint_score=settings.min_joint_score,
     )  # fmt: skip
-    found, true = [], []
-    for film, joints in drawn_scenes(scenes, frames=FRAMES):
-        for frame, person in zip(film, joints, strict=True):
-            (people,) = estimator.look(frame, [square_around(person)])
-            found.append(people[0] if len(people) else np.zeros_like(person))
-            true.append(np.concatenate([person[:, :2], person[:, 2:] >= 1], axis=1))
-    return pck(np.stack(found), np.stack(true)).overall
+    people = (
+        (frame, square_around(person), person)
+        for film, joints in drawn_scenes(scenes, frames=FRAMES)
+        for frame, person in zip(film, joints, strict=True)
+    )
+    return pck(*found_in_crops(estimator, people)).overall
 
 
 def require_pck(model: Path, value: float, reference: float) -> None:

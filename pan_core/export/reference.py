@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from pan_core.datasets.actors import Performer, render_scene
-from pan_core.edge.check import SCORES, recognised
+from pan_core.edge.check import recognised
 from pan_core.errors import VideoError
 from pan_core.model.features import PoseFeatures
 from pan_core.pose.crops import cut_square, square_around
@@ -53,8 +53,7 @@ def write_steps(path: Path, network: StepNetwork, samples: Samples, *, inputs: i
         for frame in stream:
             output = network.step(frame[None], memory)
             memory = output.memory
-            told = {name: getattr(output, name) for name in SCORES} | {name: value[0] for name, value in memory.items()}
-            for name, value in told.items():
+            for name, value in output.by_name().items():
                 rows.setdefault(name, []).append(value)
     arrays = {name: np.stack(values) for name, values in rows.items()}
     arrays |= {"features": np.concatenate(streams), "lengths": np.array([len(stream) for stream in streams])}

@@ -1,5 +1,6 @@
 """How far estimated joints are from true ones, and how well tracks stay on people."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,8 @@ import pandas as pd
 
 from pan_core.errors import DataError
 from pan_core.pose.association import match, pose_distances
+from pan_core.pose.crops import Square
+from pan_core.pose.estimation import Estimator
 from pan_core.pose.store import PoseSet
 from pan_core.training.samples import main_person
 
@@ -29,12 +32,42 @@ class PckResult:
     counted: np.ndarray
 
 
-def box_sizes(truth: np.ndarray) -> np.ndarray:
-    """Longer side of the box around the visible true joints, (..., V, 3) -> (...); NaN where none is visible."""
+def box_sides(truth: np.ndarray) -> np.ndarray:
+    """Width and height of the box around the visible true joints, (..., V, 3) -> (..., 2); NaN where none is visible."""
     places = np.where(truth[..., 2:] > 0, truth[..., :2], np.nan)
-    low = np.fmin.reduce(places, axis=-2)
-    high = np.fmax.reduce(places, axis=-2)
-    return (high - low).max(axis=-1)
+    return np.fmax.reduce(places, axis=-2) - np.fmin.reduce(places, axis=-2)
+
+
+def box_sizes(truth: np.ndarray) -> np.ndarray:
+    """Longer side of that box, (..., V, 3) -> (...)."""
+    return box_sides(truth).max(axis=-1)
+
+
+def visible(truth: np.ndarray) -> np.ndarray:
+    """Drawn people's joints (..., 3) of which hidden ones, whose visibility is between 0 and 1, do not count."""
+    true = truth.copy()
+    true[..., 2] = true[..., 2] >= 1
+    return true
+
+
+def found_in_crops(
+    estimator: Estimator, people: Iterable[tuple[np.ndarray, Square, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is found of people in crops around them, by themselves: a tracker would make other crops of all frames to come.
+
+    Args:
+        estimator: Looks into the crops.
+        people: Frame, place and true joints (V, 3) of each person.
+
+    Returns:
+        Found and true joints (N, V, 3), for `pck`; nobody found is every joint missed, and hidden joints do not count.
+    """
+    found, true = [], []
+    for frame, square, person in people:
+        (there,) = estimator.look(frame, [square])
+        found.append(there[0] if len(there) else np.zeros_like(person))
+        true.append(visible(person))
+    return np.stack(found), np.stack(true)
 
 
 def pck(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pan_core.errors import DataError
+from pan_core.pose.accuracy import box_sides
 from pan_core.skeletons import SkeletonLayout
 
 # Standard deviation of annotators over the square root of the person's area, by kind of joint.
@@ -43,9 +44,7 @@ class Scene:
 
 def box_areas(truth: np.ndarray) -> np.ndarray:
     """Areas of people by the box around their marked joints, (M, V, 3) -> (M,)."""
-    places = np.where(truth[..., 2:] > 0, truth[..., :2], np.nan)
-    sides = np.fmax.reduce(places, axis=-2) - np.fmin.reduce(places, axis=-2)
-    return AREA_OF_BOX * np.maximum(np.nan_to_num(sides), 1.0).prod(axis=-1)
+    return AREA_OF_BOX * np.maximum(np.nan_to_num(box_sides(truth)), 1.0).prod(axis=-1)
 
 
 def similarities(scene: Scene, layout: SkeletonLayout) -> np.ndarray:

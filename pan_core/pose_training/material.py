@@ -12,8 +12,8 @@ from pan_core.pose.estimation import PoseEstimator
 from pan_core.pose_training.pictures import TrainingPicture, from_coco, from_truth, from_videos
 from pan_core.stages import paths
 from pan_core.tables import read_table
+from pan_core.video import VIDEO_SUFFIXES
 
-VIDEO_ENDINGS = {".avi", ".mp4", ".mkv", ".mov", ".webm"}
 # Of pictures that come without a split, every so manieth is held out; neighbours in time go together.
 HOLD_OUT_EVERY = 10
 JUDGED_EVERY = 12
@@ -49,7 +49,7 @@ def pictures_of(
             raise ConfigError("pan pose train", ["--source coco: expected --annotations FILE and --images FOLDER"])
         return *_held_out(from_coco(annotations, images)), []
     if folder is not None:
-        videos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_ENDINGS)
+        videos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
         if source != "videos" or not videos:
             raise DataError(f"{folder}: expected videos in it, and --source videos")
         return *_held_out(from_videos(videos, _finder(), every=every)), []
@@ -83,6 +83,6 @@ def _paths(clips: pd.DataFrame) -> list[Path]:
 
 def _finder() -> PoseEstimator:
     return PoseEstimator(
-        paths.POSE_MODEL / "pose.onnx", stages=3, search_stages=3, search_size=(432, 368), glance_size=(256, 224),
+        paths.own_pose_network(), stages=3, search_stages=3, search_size=(432, 368), glance_size=(256, 224),
         crop_size=224, min_joint_score=0.05,
     )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pan_core.files import atomic_path, sha256_of, write_json
-from pan_core.pose.accuracy import pck
+from pan_core.pose.accuracy import found_in_crops, pck
 from pan_core.pose.estimation import PoseEstimator
 from pan_core.pose.network import PoseNetwork
 from pan_core.pose.onnx_export import export_network
@@ -97,15 +97,13 @@ def crop_accuracy(model: Path, pictures: Sequence[TrainingPicture], *, stages: i
     estimator = PoseEstimator(
         model, stages=stages, search_stages=stages, search_size=(432, 368), crop_size=224, min_joint_score=0.05
     )
-    found, truth = [], []
-    for picture in pictures:
-        assert picture.people is not None
-        middles = [np.mean(person[person[:, 2] > 0, :2], axis=0) for person in picture.people]
-        nearest = int(np.argmin([np.linalg.norm(middle - picture.square.centre) for middle in middles]))
-        (people,) = estimator.look(picture.read(), [picture.square])
-        found.append(people[0] if len(people) else np.zeros_like(picture.people[0]))
-        true = picture.people[nearest].copy()
-        true[:, 2] = true[:, 2] >= 1
-        truth.append(true)
-    pair = np.stack(found), np.stack(truth)
+    pair = found_in_crops(estimator, ((one.read(), one.square, _in_the_middle(one)) for one in pictures))
     return {"pck_0_1": pck(*pair, threshold=0.1).overall, "pck_0_05": pck(*pair, threshold=0.05).overall}
+
+
+def _in_the_middle(picture: TrainingPicture) -> np.ndarray:
+    """True joints of the person in the middle of a picture's crop."""
+    assert picture.people is not None
+    middles = [np.mean(person[person[:, 2] > 0, :2], axis=0) for person in picture.people]
+    nearest = np.argmin([np.linalg.norm(middle - picture.square.centre) for middle in middles])
+    return picture.people[int(nearest)]

@@ -11,6 +11,9 @@ from pan_core.skeletons import SkeletonLayout
 Memory = Mapping[str, np.ndarray]
 """State of the network by name, as `pan_core.model.pan.PanState` names it; each of shape (1, ...), float32."""
 
+SCORES = ("logits", "action_logits", "joints_attention")
+"""Outputs of a step beside the state, by the names that exported files have for them."""
+
 
 @dataclass(frozen=True)
 class StepOutput:
@@ -27,6 +30,10 @@ class StepOutput:
     action_logits: np.ndarray
     joints_attention: np.ndarray
     memory: Memory
+
+    def by_name(self) -> dict[str, np.ndarray]:
+        """Everything, the state included, without the batch."""
+        return {name: getattr(self, name) for name in SCORES} | {name: value[0] for name, value in self.memory.items()}
 
 
 class StepNetwork(Protocol):

@@ -7,7 +7,7 @@ from typing import Any
 
 from pan_core.config import PARAMS_FILE, Params, load_params
 from pan_core.edge.bundle import write_bundle
-from pan_core.edge.gates import read_gates
+from pan_core.edge.gates import GATES, read_gates
 from pan_core.edge.result import read_result, write_result
 from pan_core.edge.roofline import Fit, count_layers, fit, predict_ms
 from pan_core.edge.standing import Standing, measured, predicted, require_result, unknown
@@ -31,7 +31,7 @@ def exported_targets() -> list[str]:
     Raises:
         DataError: Where it did for none.
     """
-    found = [name for name in read_targets() if (paths.exported_for(name) / "gates.json").is_file()]
+    found = [name for name in read_targets() if (paths.exported_for(name) / GATES).is_file()]
     if not found:
         raise DataError(f"{paths.EXPORTED}: nothing was exported for any target; run `dvc repro export`")
     return found
@@ -59,21 +59,23 @@ def bundle_target(name: str, folder: Path) -> dict:
     )  # fmt: skip
 
 
-def take_result(path: Path) -> tuple[dict[str, Any], Standing, Path]:
+def take_result(result: dict[str, Any]) -> tuple[Standing, Path]:
     """Keep a measurement that a device wrote, where it counts for the networks of this workspace.
 
+    Args:
+        result: As `pan_core.edge.result.read_result` gives it.
+
     Returns:
-        The measurement, where its target stands by it, and the file in which it is kept.
+        Where its target stands by it, and the file in which it is kept.
 
     Raises:
-        DataError: Where it was changed, or says nothing of the target's speed with these networks.
+        DataError: Where it says nothing of the target's speed with these networks.
     """
-    result = read_result(path)
     target = target_by_name(result["target"])
     _require(result, target)
     kept = paths.measured_on(target.name)
     write_result(kept, result)
-    return result, measured(result, target), kept
+    return measured(result, target), kept
 
 
 def standings(params: Params) -> dict[str, Standing]:

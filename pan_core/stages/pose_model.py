@@ -27,7 +27,7 @@ def run(params: Params, tracked: Run) -> dict:
     """Import the weights, export, and check every stage of the exported network against torch."""
     archive = fetch_archive(paths.downloaded_weights(), mirror=paths.mirror())
     network = load_network(archive).eval()
-    path = paths.POSE_MODEL / "pose.onnx"
+    path = paths.own_pose_network()
     export_network(network, path)
     with progress_bar("compare the exported pose network", "stage") as update:
         difference = _difference(network, path, update)

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import chain, count
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -87,8 +88,9 @@ def _killed(workspace, expected, arguments):
     draw.shuffle(moments)
     row = arguments.in_a_row
     runs = [moments[start : start + row] for start in range(0, len(moments), row)]
-    for outcome in faults.killed(workspace, expected, runs):
-        say(f"{outcome.times} of {len(moments)} kills: {outcome.notes}; lost: {outcome.lost}")
+    more = ([draw.random()] for _ in count())  # in the place of those whose run was over before
+    for outcome in faults.killed(workspace, expected, chain(runs, more), arguments.kills):
+        say(f"{outcome.times} of {arguments.kills} kills: {outcome.notes}; lost: {outcome.lost}")
         record(arguments.folder, "killed", asdict(outcome) | {"seconds": 0})
     return outcome
 

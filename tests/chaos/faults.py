@@ -72,30 +72,32 @@ def undisturbed(workspace: Workspace) -> Undisturbed:
     return Undisturbed(workspace.results(), time.monotonic() - begun)
 
 
-def killed(workspace: Workspace, expected: Undisturbed, moments: list[list[float]]) -> Iterator[Outcome]:
+def killed(
+    workspace: Workspace, expected: Undisturbed, moments: Iterator[list[float]], wanted: int
+) -> Iterator[Outcome]:
     """SIGKILL at moments given as shares of an undisturbed run, one list for each run; Prefect's flow in every fourth try.
 
     A run that was killed is started again, until all its moments have passed and it ends; that is one more time to be
     killed in the start. In turn all processes die, as when the power fails, and the first alone, as when somebody kills
-    what they started. Yields what is known after each run.
+    what they started. One run in four has its poses to extract, too. A run that is over before its moment counts for
+    nothing. Yields what is known after each run, until as many kills as wanted are done.
     """
     lost: list[str] = []
     stages, slowest, kills = Counter[str](), 0.0, 0
     for number, run in enumerate(moments):
-        workspace.forget()
+        workspace.forget(poses=number % 4 == 1)
         passed = 0.0
         for moment in sorted(run):
             process = workspace.start(*(FLOW if kills % 4 == 3 else RUN))
-            stage = "finished before"
             try:
                 # What is up to date is passed over quickly, so it costs no time that counts.
                 workspace.passed_over(process, passed)
                 process.wait(max((moment - passed) * expected.seconds, 0.1))
             except subprocess.TimeoutExpired:
-                stage = workspace.stage_at_work()
+                stages[workspace.stage_at_work()] += 1
                 slowest = max(slowest, workspace.kill(process, whole=kills % 2 == 0))
-            stages[stage] += 1
-            kills, passed = kills + 1, moment
+                kills += 1
+            passed = moment
         workspace.must(*RUN)
         lost += [f"run {number + 1}: {name}" for name in expected.lost(workspace)]
         where = ", ".join(f"{name} {count}" for name, count in stages.most_common())
@@ -106,6 +108,8 @@ def killed(workspace: Workspace, expected: Undisturbed, moments: list[list[float
             lost,
             f"killed in: {where}; no process was left {slowest:.0f} s after a kill",
         )
+        if kills >= wanted:
+            return
 
 
 def mlflow_away(workspace: Workspace, seconds_away: float, epochs: int) -> Outcome:

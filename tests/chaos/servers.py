@@ -123,8 +123,8 @@ def postgresql_programs() -> Path | None:
 
 
 @contextmanager
-def postgresql(password: str, databases: tuple[str, ...]) -> Iterator[str]:
-    """A PostgreSQL server on loopback that asks for a password; yields user:password@host:port."""
+def postgresql(password: str, databases: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    """A PostgreSQL server on loopback that asks for a password; yields user:password@host:port, and its log."""
     programs, port = postgresql_programs(), free_port()
     assert programs
     folder = Path(tempfile.mkdtemp(prefix="pan-postgresql-"))
@@ -148,7 +148,7 @@ def postgresql(password: str, databases: tuple[str, ...]) -> Iterator[str]:
         for name in databases:
             create = [str(programs / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "pan", name]
             call(*create, PGPASSWORD=password)
-        yield f"pan:{password}@127.0.0.1:{port}"
+        yield f"pan:{password}@127.0.0.1:{port}", folder / "log"
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], check=False, capture_output=True, cwd="/")
         shutil.rmtree(folder, ignore_errors=True)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-from ruamel.yaml import YAML
+from parameters import change
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,6 +30,15 @@ TIMED = re.compile(r"latency|seconds|_ms$|budget|run_id|registered_|decision|com
 OUTPUTS = ("data/raw", "data/poses", "data/valid", "data/quarantine", "models", "reports", "dvc.lock")
 
 
+def lay_out(folder: Path) -> None:
+    """Make a folder in which the stages can run: pipeline and parameters of its own, the project's code and devices."""
+    (folder / "data" / "incoming").mkdir(parents=True)
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore", "prefect.toml"):
+        shutil.copy2(ROOT / name, folder / name)
+    for name in ("pan_core", "flows", "edge"):
+        (folder / name).symlink_to(ROOT / name)
+
+
 class Workspace:
     """A folder with its own dvc.yaml, params.yaml, DVC cache and MLflow store, and the project's code.
 
@@ -40,11 +49,7 @@ class Workspace:
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder, self.cache, self.log = folder, cache, folder / "log"
-        (folder / "data" / "incoming").mkdir(parents=True)
-        for name in ("dvc.yaml", "params.yaml", ".dvcignore", "prefect.toml"):
-            shutil.copy2(ROOT / name, folder / name)
-        for name in ("pan_core", "flows"):
-            (folder / name).symlink_to(ROOT / name)
+        lay_out(folder)
         foreign = ("MLFLOW_", "PREFECT_", "PAN_CACHE", "PAN_OPTUNA", "AWS_")
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
             "PAN_CACHE": str(cache),
@@ -57,12 +62,7 @@ class Workspace:
 
     def set(self, changes: dict[str, object]) -> None:
         """Change values of params.yaml, given as {"section.name": value}."""
-        yaml, path = YAML(), self.folder / "params.yaml"
-        params = yaml.load(path.read_text())
-        for name, value in changes.items():
-            section, _, last = name.rpartition(".")
-            (params[section] if section else params)[last] = value
-        yaml.dump(params, path)
+        change(self.folder / "params.yaml", changes)
 
     def start(self, *command: str, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         """Start a command in a session of its own; what it prints is `self.log`."""
@@ -138,14 +138,14 @@ class Workspace:
             time.sleep(0.1)
         return time.monotonic() - begun
 
-    def forget(self) -> None:
-        """Everything but what PAN_CACHE keeps of videos and poses, so that all stages have to run again."""
+    def forget(self, *, poses: bool = False) -> None:
+        """Everything but what PAN_CACHE keeps of videos and, unless asked, of poses, so that all stages have to run again."""
         for name in (*OUTPUTS, ".dvc/cache", ".dvc/tmp", "mlruns"):
             place = self.folder / name
             shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
         for path in (self.folder / "data").glob("*.parquet"):
             path.unlink()
-        for name in ("checkpoints", "registry"):
+        for name in ("checkpoints", "registry", *(["poses"] if poses else [])):
             shutil.rmtree(self.cache / name, ignore_errors=True)
 
     def results(self) -> dict[str, object]:

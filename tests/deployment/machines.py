@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.servers import mlflow_server, postgresql, prefect_server, running, s3_server
-from ruamel.yaml import YAML
+from chaos.workspace import ROOT, lay_out
+from parameters import change
 
-ROOT = Path(__file__).parents[2]
 PASSWORD, SECRET = "postgres-hunter22", "wJalrXUtnFEMI-K7MDENG"
 """What must not be found in any log or file afterwards."""
 
@@ -24,10 +24,12 @@ class Machines:
     Attributes:
         environment: Addresses of all servers, and the credentials.
         folder: Where servers keep logs.
+        database_log: PostgreSQL's, which it cannot keep there; gone with the server.
     """
 
     environment: dict[str, str]
     folder: Path
+    database_log: Path
 
 
 @contextmanager
@@ -36,7 +38,7 @@ def machines(folder: Path) -> Iterator[Machines]:
     import boto3
 
     with ExitStack() as stack:
-        login = stack.enter_context(postgresql(PASSWORD, ("mlflow", "prefect", "optuna")))
+        login, database_log = stack.enter_context(postgresql(PASSWORD, ("mlflow", "prefect", "optuna")))
         store = stack.enter_context(running(s3_server(folder)))
         aws = {
             "AWS_ENDPOINT_URL": store.address,
@@ -68,6 +70,7 @@ def machines(folder: Path) -> Iterator[Machines]:
                 "PAN_OPTUNA_STORAGE": f"postgresql://{login}/optuna",
             },
             folder,
+            database_log,
         )
 
 
@@ -90,11 +93,7 @@ class Clone:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
         }
-        (folder / "data" / "incoming").mkdir(parents=True)
-        for name in ("dvc.yaml", ".dvcignore", "prefect.toml", "params.yaml"):
-            shutil.copy2(ROOT / name, folder / name)
-        for name in ("pan_core", "flows"):
-            (folder / name).symlink_to(ROOT / name)
+        lay_out(folder)
         self.run("dvc", "init", "--no-scm", "--quiet")
         self.run("dvc", "remote", "add", "--default", "shared", "s3://dvc/pan")
         if lock:
@@ -103,12 +102,7 @@ class Clone:
 
     def set(self, changes: dict[str, object]) -> None:
         """Change values of params.yaml, given as {"section.name": value}."""
-        yaml, path = YAML(), self.folder / "params.yaml"
-        params = yaml.load(path.read_text())
-        for name, value in changes.items():
-            section, _, last = name.rpartition(".")
-            (params[section] if section else params)[last] = value
-        yaml.dump(params, path)
+        change(self.folder / "params.yaml", changes)
 
     def run(self, *command: str) -> str:
         """What a command printed, which has to end well."""
@@ -122,12 +116,13 @@ class Clone:
         return printed
 
 
-def told(folders: Sequence[Path], secrets: Sequence[str] = (PASSWORD, SECRET)) -> list[Path]:
-    """Files below some folders in which a secret stands."""
+def told(places: Sequence[Path], secrets: Sequence[str] = (PASSWORD, SECRET)) -> list[Path]:
+    """Files among some files and folders in which a secret stands."""
     hidden = [secret.encode() for secret in secrets]
     found = []
-    for path in (path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
-        content = path.read_bytes()
-        if any(secret in content for secret in hidden):
-            found.append(path)
+    for path in (path for place in places for path in ([place] if place.is_file() else place.rglob("*"))):
+        if path.is_file() and not path.is_symlink():
+            content = path.read_bytes()
+            if any(secret in content for secret in hidden):
+                found.append(path)
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scripted_people import ScriptedExtractor, make_video, person, waving_network
+from scripted_people import ScriptedExtractor, make_video, person, small_network, waving_network
 
 from pan_core.errors import VideoError
 from pan_core.live import camera as live_camera
@@ -21,8 +21,6 @@ from pan_core.live.source import Frame, Source, State
 from pan_core.live.switching import Champion
 from pan_core.live.terminal import _steady
 from pan_core.live.watching import Watcher, strip_of
-from pan_core.model.features import feature_count
-from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import LoadedModel
 from pan_core.recognition.stream import StreamRecogniser
 from pan_core.recognition.torch_network import TorchNetwork
@@ -36,12 +34,7 @@ EVEN = np.full((240, 320, 3), 90, np.uint8)
 def wandering() -> TorchNetwork:
     """An untrained network whose answers differ from frame to frame."""
     torch.manual_seed(5)
-    settings = PanSettings(
-        graph_channels=(4,), pooled_channels=2, frame_channels=8, hidden=8, joint_units=4, pose_units=4
-    )
-    network = PAN(
-        adjacency=OPENPOSE18.adjacency(), features=feature_count(OPENPOSE18), classes=3, actions=2, settings=settings
-    ).eval()
+    network = small_network(OPENPOSE18)
     with torch.no_grad():
         for head in (network.class_head, network.action_head):
             head.weight.mul_(50)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from scripted_people import small_network
 
 from pan_core.errors import DataError
-from pan_core.model.features import PoseFeatures, feature_count
-from pan_core.model.pan import PAN, PanSettings
+from pan_core.model.features import PoseFeatures
 from pan_core.model.store import LoadedModel
 from pan_core.recognition.network import frame_share
 from pan_core.recognition.stream import StreamRecogniser
@@ -21,12 +21,7 @@ CLASSES, ACTIONS = ("Walk", "Wave", "Both"), ("Walk", "Wave")
 def recogniser() -> LoadedModel:
     """An untrained network whose weights are large enough for its answers to differ from frame to frame."""
     torch.manual_seed(3)
-    settings = PanSettings(
-        graph_channels=(8,), pooled_channels=4, frame_channels=16, hidden=16, joint_units=8, pose_units=8
-    )
-    network = PAN(
-        adjacency=PENN13.adjacency(), features=feature_count(PENN13), classes=3, actions=2, settings=settings
-    ).eval()
+    network = small_network(PENN13, width=4)
     with torch.no_grad():
         for weights in (network.class_head.weight, network.action_head.weight):
             weights.mul_(100)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
+from parameters import change
 from scipy.io import savemat
 
 ROOT = Path(__file__).parents[2]
@@ -68,16 +68,7 @@ class Workspace:
 
     def set(self, changes):
         """Change values of params.yaml, given as {"section.name": value}."""
-        yaml = YAML()
-        path = self.folder / "params.yaml"
-        params = yaml.load(path.read_text())
-        for name, value in changes.items():
-            *sections, last = name.split(".")
-            target = params
-            for section in sections:
-                target = target[section]
-            target[last] = value
-        yaml.dump(params, path)
+        change(self.folder / "params.yaml", changes)
 
 
 def make_workspace(folder, mirror, cache):

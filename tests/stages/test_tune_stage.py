@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 QUICK = {
-    "tune.epochs": 2, "tune.trials": 3, "tune.leaders": 1, "tune.repeats": 2, "tune.pruner": "none",
+    "tune.study": "first", "tune.epochs": 2, "tune.trials": 3, "tune.leaders": 1, "tune.repeats": 2, "tune.pruner": "none",
     "tune.space": {"model": {"hidden": [16, 32]}, "train": {"learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}}},
     "workers": 1,
 }  # fmt: skip
@@ -138,7 +138,7 @@ def test_a_killed_study_goes_on_with_a_second_process_beside_it(tuned):
             "expected low below high",
         ),
         ({"tune.sampler": "tpee"}, ("pan", "tune", "--show"), "tune.sampler"),
-        ({"tune.study": "again", "seed": 5}, ("pan", "stage", "tune"), "give the new study another name"),
+        ({"seed": 5}, ("pan", "stage", "tune"), "give the new study another name"),
         ({}, ("pan", "tune", "--worker", "--show"), "choose one of them"),
         ({"tune.study": "unheard-of"}, ("pan", "tune", "--show"), "study unheard-of: has not begun"),
     ],
