@@ -70,7 +70,7 @@ def _stored(order: dict, out: BinaryIO) -> str:
 
     target = Path(order["target"])
     faults: list[str] = []
-    files = [target] if order["kind"] == "file" else videos_in(target)
+    files = [target] if order["kind"] == "file" else [path for path in videos_in(target) if path.name > order["after"]]
     for path in files:
         try:
             _file(path, out, paced=order["paced"])
@@ -90,8 +90,8 @@ def _file(path: Path, out: BinaryIO, *, paced: bool) -> None:
 
     from pan_core.video import FrameReader
 
+    _send(out, PART, os.fsencode(path.name))  # first: what crashes the opening is known by its name
     with FrameReader(path) as reader:
-        _send(out, PART, path.name.encode(errors="replace"))
         start = time.monotonic()
         for number, frame in enumerate(reader.frames()):
             position = number / reader.fps

@@ -2,7 +2,7 @@
 
 The newest frame wins: one that comes while its predecessor still waits takes its place, and the loss is counted. A
 source that should last and breaks off, stalls or sends nothing that can be decoded is opened again, after a pause that
-doubles up to half a minute.
+doubles up to half a minute. In a folder, a video that crashes or hangs its decoder is passed over.
 """
 
 import json
@@ -23,7 +23,7 @@ from typing import IO
 import numpy as np
 
 import pan_core
-from pan_core.live.address import Address, read_address
+from pan_core.live.address import Address, Kind, read_address
 from pan_core.live.decoder import END, FAULT, FRAME, HEADER, NOTE, PART
 from pan_core.secrets import masked
 
@@ -67,6 +67,10 @@ class Frame:
 
 
 StateListener = Callable[[State, str], None]
+
+
+class _Died(Exception):
+    """A decoder crashed or hung; its message is how."""
 
 
 class Source:
@@ -114,6 +118,7 @@ class Source:
         self.name = self._address.name
         self.state, self.reason, self.notice = State.CONNECTING, "", ""
         self.frames_seen = self.dropped = self.losses = 0
+        self._begun = self._after = ""  # of a folder: the video at work, and the last one that is behind
         self._thread = threading.Thread(target=self._run, name=f"source {self.name}", daemon=True)
 
     def __enter__(self) -> "Source":
@@ -172,6 +177,10 @@ class Source:
             before = self.frames_seen
             try:
                 reason = self._connection(str(connection))
+            except _Died as death:
+                reason = str(death)
+                if self._pass_over(reason):
+                    continue
             except (OSError, RuntimeError) as error:  # no memory, no file, no process or thread to be had just now
                 reason = f"its decoder could not be started ({error})"
             if self._closed.is_set():
@@ -185,12 +194,26 @@ class Source:
             self._become(State.LOST, f"{reason}; trying again in {pause:g} s")
             self._closed.wait(pause)
 
+    def _pass_over(self, reason: str) -> bool:
+        """Leave the video of a folder behind that ended the decoder; returns whether there is one."""
+        if self._address.kind is not Kind.FOLDER or not self._begun:
+            return False
+        self._after, self._begun = self._begun, ""
+        self._notice(f"passed over: {self._after.encode(errors='replace').decode()}: {reason}")
+        return True
+
+    def _notice(self, text: str) -> None:
+        self.notice = text
+        logger.warning("%s: %s", self.name, text)
+        self._on_state(self.state, text)
+
     def _connection(self, part: str) -> str | None:
         """Take in all frames of one decoder; returns what was wrong, None where the source ended properly."""
         if self.state is State.LOST:
             self._become(State.CONNECTING, self.reason)
         order = {
             "kind": self._address.kind.value, "target": self._address.target, "paced": not self._every_frame, "stall_s": self._stall_s,
+            "after": self._after,
         }  # fmt: skip
         with tempfile.TemporaryFile() as complaints:
             decoder = subprocess.Popen(
@@ -207,10 +230,10 @@ class Source:
                 return self._take_in(decoder.stdout, part)
             except (EOFError, OSError):
                 if time.monotonic() - self._last_sign >= self._stall_s:
-                    return f"no picture for {self._stall_s:g} s"
+                    raise _Died(f"no picture for {self._stall_s:g} s") from None
                 complaints.seek(0)
                 last = complaints.read()[-2000:].decode(errors="replace").strip().splitlines()
-                return masked(f"its decoder ended without a word{': ' + last[-1] if last else ''}")
+                raise _Died(masked(f"its decoder ended without a word{': ' + last[-1] if last else ''}")) from None
             finally:
                 decoder.kill()
                 decoder.wait()
@@ -228,10 +251,9 @@ class Source:
             if kind == FAULT:
                 return masked(bytes(content).decode(errors="replace"))
             if kind == NOTE:
-                self.notice = masked(bytes(content).decode(errors="replace"))
-                logger.warning("%s: %s", self.name, self.notice)
-                self._on_state(self.state, self.notice)
+                self._notice(masked(bytes(content).decode(errors="replace")))
             if kind == PART:
+                self._begun = bytes(content).decode(errors="surrogateescape")
                 part = bytes(content).decode(errors="replace") or part
             if kind == FRAME:
                 picture = np.frombuffer(content, np.uint8).reshape(height, width, 3)

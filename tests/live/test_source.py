@@ -117,6 +117,23 @@ def test_a_folder_is_played_by_name_past_a_broken_file(numbered: Path) -> None:
     assert source.notice in told
 
 
+def test_a_video_that_ends_its_decoder_is_passed_over_in_a_folder(tmp_path: Path) -> None:
+    """The decoder is killed while the first video plays, as a defect in FFmpeg would end it."""
+    for name in ("a.mp4", "b.mp4", "c.mp4"):  # of frames so large that few are on their way when it dies
+        write_video(tmp_path / name, [np.full((480, 640, 3), 20 * number, np.uint8) for number in range(12)], fps=25)
+    with Source(str(tmp_path), every_frame=True) as source:
+        frames = source.frames()
+        first = next(frames)
+        (decoder,) = psutil.Process().children()
+        decoder.kill()
+        parts = [frame.part for frame in frames]
+        assert (source.state, source.reason, source.losses) == (State.ENDED, "", 0)
+    assert first.part == "a.mp4"
+    assert [part for part in parts if part != "a.mp4"] == ["b.mp4"] * 12 + ["c.mp4"] * 12
+    assert len(parts) < 36
+    assert source.notice == "passed over: a.mp4: its decoder ended without a word"
+
+
 def test_a_file_that_a_server_has_is_played_at_its_own_rate(numbered: Path) -> None:
     """12 frames at 25 a second: the last is 11 / 25 s after the first."""
     with stored(numbered) as address, Source(address) as source:
