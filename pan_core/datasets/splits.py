@@ -5,7 +5,6 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from pan_core.datasets.base import Facts
 from pan_core.errors import DataError
@@ -158,6 +157,8 @@ def _largest_class(clips: pd.DataFrame) -> int:
 
 def _fold_rows(clips: pd.DataFrame, groups: pd.Series, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Row numbers (rest, held out) of each fold."""
+    from sklearn.model_selection import StratifiedGroupKFold  # a second or two, which readers of splits need not wait
+
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # it counts clips of a class, where groups are what matters
         warnings.filterwarnings("ignore", message="The least populated class")
