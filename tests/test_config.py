@@ -151,6 +151,7 @@ def test_a_seed_that_no_library_takes_and_a_folder_for_a_file_are_said(tmp_path)
         ({"space": {"model": {"joint_units": {"low": 24.2, "high": 24.8}}}}, "holds less than two whole numbers"),
         ({"objectives": ["step_ms"]}, "expected [accuracy] or [accuracy, step_ms]"),
         ({"study": "a/b"}, "tune.study"),
+        ({"sampler": "tpee"}, "tune.sampler"),
     ],
 )
 def test_a_space_that_cannot_be_searched_is_refused(tune, said):

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 RESAMPLES = 2_000
 BATCH = 100
@@ -85,6 +84,8 @@ def _by_clip(hits: Hits) -> tuple[np.ndarray, np.ndarray]:
 
 def _mcnemar(gain: np.ndarray) -> float:
     """Clips on which just one is right fall to either side like a coin, if both are equally good."""
+    from scipy import stats  # takes seconds, and a promotion without a champion to beat needs none of it
+
     won, lost = int((gain > 0).sum()), int((gain < 0).sum())
     return float(stats.binomtest(won, won + lost).pvalue) if won + lost else 1.0
 
@@ -92,6 +93,8 @@ def _mcnemar(gain: np.ndarray) -> float:
 def _permutation(gain: np.ndarray) -> float:
     if not gain.any():
         return 1.0
+    from scipy import stats
+
     found = stats.permutation_test(
         (gain,), lambda values, axis: values.mean(axis=axis), permutation_type="samples", vectorized=True,
         n_resamples=5 * RESAMPLES, batch=BATCH, rng=np.random.default_rng(0),

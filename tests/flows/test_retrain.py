@@ -196,6 +196,7 @@ def test_a_promotion_that_died_after_the_champion_had_changed_is_finished_and_no
     assert run()[0] == "NothingNew"
 
 
+@pytest.mark.long
 def test_footage_that_does_not_pass_validation_is_not_kept_and_the_next_nights_go_on(project):
     """Also where DVC's cache, what was remembered and the inbox are gone: what had been taken stays."""
     deliver(project, "2026-11-02")
@@ -260,6 +261,7 @@ def test_first_footage_that_does_not_pass_can_be_put_right(project):
     assert run()[0] == "Promoted"
 
 
+@pytest.mark.long
 def test_what_the_champion_learnt_from_is_withdrawn(project):
     """Another is trained, not from its weights; where that is no better, every run says so."""
     deliver(project, "2026-11-02")

@@ -84,7 +84,7 @@ def make_workspace(folder, mirror, cache):
     assert workspace.run("dvc", "config", "cache.dir", str(cache))[0] == 0
     workspace.set({"train.epochs": 4, "split.validation_share": 0.2, "latency.frames": 100, "latency.pose_frames": 10,
                    "latency.warmup": 2, "latency.budget_frame_ms": 5000, "latency.budget_step_ms": 500, "export.inputs": 12,
-                   "export.scenes": 1, "export.targets": ["host", "raspberry-pi-5"]})  # fmt: skip
+                   "export.scenes": 1, "export.targets": ["host"]})  # fmt: skip
     return workspace
 
 

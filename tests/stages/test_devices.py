@@ -33,7 +33,10 @@ def device_result(folder, **changes):
 
 
 def test_from_prediction_to_measurement(finished):
-    workspace, output = finished
+    workspace, _ = finished
+    workspace.set({"export.targets": ["host", "raspberry-pi-5"]})
+    status, output = workspace.run("pan", "run")
+    assert status == 0, output[-4000:]
     assert "raspberry-pi-5: not measured; predicted: " in output
     report = json.loads((workspace.folder / "reports" / "latency.json").read_text())
     assert report["devices"]["raspberry-pi-5"]["kind"] == "predicted"

@@ -66,6 +66,7 @@ def test_nothing_is_done_twice(finished):
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+@pytest.mark.long
 def test_a_killed_training_goes_on_and_ends_as_if_undisturbed(finished, tmp_path):
     workspace, _ = finished
     kept = tmp_path / "models"
