@@ -50,7 +50,7 @@ class JointsAttention(nn.Module):
 
     def forward(self, joints: Tensor) -> tuple[Tensor, Tensor]:
         """Attend to joints, (F, V, C) -> frame vectors (F, N * C) and weights (F, V, N) that sum to 1 over V."""
-        weights = torch.softmax(self.score(torch.tanh(self.project(joints))), dim=1)
+        weights = torch.softmax(self.score(self.project(joints).tanh_()), dim=1)
         return torch.matmul(weights.transpose(1, 2), joints).flatten(1), weights
 
 
@@ -96,7 +96,7 @@ class PoseAttention(nn.Module):
         """Scores of frames, (..., H) -> (..., N)."""
         if not self.learned:
             return states.new_zeros(1).expand(*states.shape[:-1], self.heads)
-        return self.score(torch.tanh(self.project(states))).clamp(-SCORE_BOUND, SCORE_BOUND)
+        return self.score(self.project(states).tanh_()).clamp(-SCORE_BOUND, SCORE_BOUND)
 
     def start(self, batch: int, *, like: Tensor) -> Running:
         """Memory before the first frame, on the device and of the type of `like`."""

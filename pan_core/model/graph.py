@@ -52,8 +52,8 @@ class GraphLayer(nn.Module):
         Returns:
             Shape (F, V, outputs).
         """
-        mixed = torch.matmul(adjacency, torch.matmul(nodes, self.weight)) + self.bias
-        return torch.relu(mixed) if self.rectify else mixed
+        mixed = torch.matmul(adjacency, torch.matmul(nodes, self.weight)).add_(self.bias)
+        return mixed.relu_() if self.rectify else mixed
 
 
 class HumanGraphNetwork(nn.Module):
@@ -108,7 +108,7 @@ class HumanGraphNetwork(nn.Module):
         embedded = nodes
         for layer, norm in zip(self.embed, self.norms, strict=True):
             mixed = layer(embedded, self.normalised)
-            embedded = torch.relu(norm(mixed.flatten(1)).view(mixed.shape))
+            embedded = norm(mixed.flatten(1)).relu_().view(mixed.shape)
         if not self.pooling:
             return embedded
         assignment = torch.softmax(self.pool(nodes, self.normalised), dim=-1)  # (F, V, P)

@@ -181,7 +181,7 @@ class PAN(nn.Module):
         """Frames one by one, (F, V, D) -> frame vectors (F, frame_channels) and joints attention (F, V)."""
         nodes = self.normalise(frames.flatten(1)).view(-1, self.joints, self.features)
         vectors, weights = self.joints_attention(self.graph(nodes))
-        return torch.relu(self.frame_norm(self.frame(vectors))), weights.mean(dim=-1)
+        return self.frame_norm(self.frame(vectors)).relu_(), weights.mean(dim=-1)
 
     def forward(self, features: Tensor, *, mask: Tensor | None = None, state: PanState | None = None) -> PanOutput:
         """Run over clips, or over the next frames of a stream.
