@@ -14,7 +14,7 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.form import DatasetName, Overrides, Targets
-from flows.reproduce import LockedError, project_root, reproduce, select, stage_order, with_upstream
+from flows.reproduce import LockedError, project_root, remove_videos, reproduce, select, stage_order, with_upstream
 from flows.results import show_results
 from flows.server import run_to_its_end
 from flows.settings import add_settings, read_settings
@@ -109,6 +109,8 @@ def pan(dataset: DatasetName | None = None, targets: Targets | None = None, over
     """
     folder = prepare({**(overrides or {}), **({"dataset": dataset} if dataset else {})})
     run_stages(folder, targets)
+    if targets is None and load_params(folder / PARAMS_FILE).removes_videos:
+        remove_videos(folder, get_run_logger().info)
     show_results(folder)
 
 

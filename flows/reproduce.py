@@ -145,17 +145,38 @@ def reproduce(name: str, root: Path, log: Callable[[str], None], *, force: bool 
         LockedError: Where another DVC run is at work here.
         StageError: Where the stage fails.
     """
+    code, tail = _call(
+        [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), name], root, log
+    )
+    if code != 0:
+        raise _failure(name, code, tail)
+
+
+def remove_videos(root: Path, log: Callable[[str], None]) -> None:
+    """Run `pan data remove-videos`.
+
+    Args:
+        root: The project's root, or a workspace.
+        log: As for `reproduce`.
+
+    Raises:
+        PanError: Where it fails.
+    """
+    code, tail = _call(["pan", "data", "remove-videos"], root, log)
+    if code != 0:
+        raise PanError("\n".join(["videos were not removed:", *tail]))
+
+
+def _call(command: list[str], root: Path, log: Callable[[str], None]) -> tuple[int, list[str]]:
+    """Exit status and last lines of a command."""
     tail: deque[str] = deque(maxlen=TAIL_LINES)
-    with _process(
-        [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), name], root
-    ) as process:
+    with _process(command, root) as process:
         assert process.stdout is not None
         for line in thinned(io.TextIOWrapper(process.stdout, newline="", errors="replace")):
             log(masked(line))
             tail.append(masked(line))
         process.wait()
-    if process.returncode != 0:
-        raise _failure(name, process.returncode, list(tail))
+    return process.returncode, list(tail)
 
 
 def thinned(lines: Iterable[str], clock: Callable[[], float] = time.monotonic) -> Iterator[str]:

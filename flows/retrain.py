@@ -242,6 +242,9 @@ def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: b
     chosen = _merged(overrides, {"dataset": DATASET, "surveillance": {"folder": str(FOOTAGE), "manifest": "auto"}})
     place = workspace(project_root(), chosen, WORKSPACE)
     params = load_params(place / PARAMS_FILE)
+    if params.removes_videos:
+        reason = "retraining judges every version on the videos of one holdout, so it keeps them; set it to true"
+        raise ConfigError(PARAMS_FILE.name, [f"pose.keep_video: {reason}"])
     footage.require_group(params.surveillance.group)
     _require_version()
     left, away = _fetch(source, incoming)

@@ -17,7 +17,7 @@ from pan_core.benchmark_commands import app as benchmark_commands
 from pan_core.data_commands import app as data_commands
 from pan_core.edge_commands import app as edge_commands
 from pan_core.errors import PanError
-from pan_core.live_commands import doctor, serve, watch
+from pan_core.live_commands import Blur, SkeletonOnly, doctor, scene_of, serve, watch
 from pan_core.pose_commands import app as pose_commands
 from pan_core.registry_commands import ChampionOf, Recogniser
 from pan_core.registry_commands import app as registry_commands
@@ -131,8 +131,10 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for the annotated video and the timeline.")] = Path("predictions"),
     model: Recogniser = None,
     dataset: ChampionOf = None,
+    blur: Blur = False,
+    skeleton_only: SkeletonOnly = False,
 ) -> None:
     """Recognise the actions in a video: writes an annotated video and a JSON timeline."""
     from pan_core.pipeline import predict as predict_video
 
-    typer.echo(predict_video(video, out=out, model=model, dataset=dataset))
+    typer.echo(predict_video(video, out=out, model=model, dataset=dataset, scene=scene_of(blur, skeleton_only)))

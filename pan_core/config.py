@@ -81,6 +81,11 @@ class Params(Section):
     def _empty_sections_are_defaults(cls, data: Any) -> Any:
         return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
 
+    @property
+    def removes_videos(self) -> bool:
+        """Whether a run removes videos in its end: of one's own footage only."""
+        return self.dataset == "surveillance" and not self.pose.keep_video
+
     def search_space(self) -> Space:
         """What `tune.space` varies, by full name."""
         return build_space(self.tune.space)
@@ -104,7 +109,8 @@ class Params(Section):
     def recipe(self) -> str:
         """Hash of every value that can change a recogniser: not those that only say what may arrive, or who works."""
         surveillance = self.surveillance.model_copy(update={"group": "auto"})
-        update = {"retrain": RetrainParams(), "surveillance": surveillance, "workers": 0}
+        pose = self.pose.model_copy(update={"keep_video": True})
+        update = {"retrain": RetrainParams(), "surveillance": surveillance, "pose": pose, "workers": 0}
         return self.model_copy(update=update).fingerprint()
 
     def flat(self) -> dict[str, object]:

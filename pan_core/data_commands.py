@@ -104,6 +104,16 @@ def check(
     raise typer.Exit(1 if found.findings else 0)
 
 
+@app.command("remove-videos")
+def remove_videos() -> None:
+    """Remove footage of your own whose skeletons are stored, as runs do where `pose.keep_video` is false."""
+    from pan_core.one_run import one_run
+    from pan_core.pipeline import remove_videos as remove
+
+    with one_run(Path.cwd()):
+        typer.echo(remove())
+
+
 @app.command()
 def manifest(
     folder: Annotated[Path, typer.Argument(help="Folder with videos and GMDCSA24's lists or a Label Studio export.")],

@@ -70,7 +70,7 @@ def watch(
     """Watch a source: captions and events as lines; Ctrl+C ends it."""
     from pan_core.live.terminal import watch_here
 
-    scene, rules = _scene(blur, skeleton_only), _rules(event, minimum_s)
+    scene, rules = scene_of(blur, skeleton_only), _rules(event, minimum_s)
     with _ended_by_sigterm(), ExitStack() as stack:
         put = _writer(stack, events, webhook, spool)
         in_use = _in_use(stack, model, dataset, quality, people)
@@ -113,7 +113,7 @@ def serve(
     from pan_core.live.source import Source
     from pan_core.live.uploads import Uploads
 
-    scene, rules = _scene(blur, skeleton_only), _rules(event, minimum_s)
+    scene, rules = scene_of(blur, skeleton_only), _rules(event, minimum_s)
     opened = [Source(source) for source in sources or []]
     if token is None:
         token = os.environ.get("PAN_TOKEN")  # an empty one counts for typer as none
@@ -170,7 +170,8 @@ def _require_actions(rules: "Mapping[str, Rule] | Rule", recogniser: "Recognizer
     EventDetector(recogniser.network.actions, rules=rules)
 
 
-def _scene(blur: bool, skeleton_only: bool) -> "Scene":
+def scene_of(blur: bool, skeleton_only: bool) -> "Scene":
+    """What is shown behind the skeletons, by two options of a command."""
     from pan_core.live.picture import Scene
 
     if skeleton_only:

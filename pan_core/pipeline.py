@@ -16,6 +16,7 @@ from pan_core.processes import die_with_parent
 from pan_core.stages import paths
 
 if TYPE_CHECKING:
+    from pan_core.live.picture import Scene
     from pan_core.pose.extraction import PoseExtractor
     from pan_core.recognition.network import StepNetwork
     from pan_core.recognizer import Recognizer
@@ -44,11 +45,33 @@ def repro(dataset: str | None = None, *, target: str | None = None) -> None:
             env=environment,
             preexec_fn=die_with_parent,
         )
-    from pan_core.tracking import deliver_waiting
+        from pan_core.tracking import deliver_waiting
 
-    deliver_waiting()
-    if done.returncode:
-        raise PanError("the run stopped, see the message above; finished work is kept, run again to go on from there")
+        deliver_waiting()
+        if done.returncode:
+            raise PanError(
+                "the run stopped, see the message above; finished work is kept, run again to go on from there"
+            )
+        if load_params().removes_videos and not target:
+            print(remove_videos(), flush=True)
+
+
+def remove_videos() -> str:
+    """Remove footage whose skeletons are stored, as `pose.keep_video: false` asks; returns what became of it, in lines.
+
+    Raises:
+        PanError: Where the dataset is not footage of one's own, or its stages have not run.
+    """
+    from pan_core.stages.removal import remove_videos as remove
+
+    found = remove(load_params())
+    lines = [f"kept: {reason}" for reason in found.kept]
+    if found.removed:
+        lines.append(
+            f"removed {len(found.removed)} files of videos whose skeletons are stored; {paths.REMOVED} has each. "
+            "What looked at the videos looks at the skeletons in the next run"
+        )
+    return "\n".join(lines or ["no video is left to remove"])
 
 
 def tune_here(*, worker: bool, show: bool) -> str:
@@ -79,7 +102,9 @@ def tune_here(*, worker: bool, show: bool) -> str:
     return tune.join(params) if worker else describe(tune.open_study(params))
 
 
-def predict(video: Path, *, out: Path, model: Path | None = None, dataset: str | None = None) -> str:
+def predict(
+    video: Path, *, out: Path, model: Path | None = None, dataset: str | None = None, scene: "Scene | None" = None
+) -> str:
     """Recognise the actions in a video; writes the annotated video and the timeline.
 
     Args:
@@ -87,6 +112,7 @@ def predict(video: Path, *, out: Path, model: Path | None = None, dataset: str |
         out: Folder to write to.
         model: Folder of an online recogniser. Where None the champion, or what the last run trained while there is none.
         dataset: Whose champion; that of params.yaml where None.
+        scene: What the annotated video shows behind the skeletons; all of it where None.
 
     Returns:
         What was found, in a few lines.
@@ -98,13 +124,15 @@ def predict(video: Path, *, out: Path, model: Path | None = None, dataset: str |
     from pan_core.video import probe
 
     probe(video)  # before the networks, which take seconds to load
+    from pan_core.live.picture import Scene, background
     from pan_core.prediction import predict_video
 
     recogniser, name, extractor = _recogniser(model, dataset)
     with progress_bar("predict", "frame") as update:
         found = predict_video(
-            video, extractor=extractor, recogniser=recogniser, out=out, model_name=name, progress=update
-        )
+            video, extractor=extractor, recogniser=recogniser, out=out, model_name=name, progress=update,
+            background=lambda frame: background(frame, scene or Scene.FULL),
+        )  # fmt: skip
     lines = [
         f"person {p.id}: {p.label} ({p.confidence:.0%}), {p.start_s:.1f} s to {p.end_s:.1f} s" for p in found.people
     ]

@@ -89,6 +89,7 @@ class PoseParams(Section):
     min_person_score: Annotated[float, Field(gt=0, lt=1)] = 0.12
     max_people: Positive = 2
     max_fps: PositiveFloat = 15.0
+    keep_video: bool = True
 
     @model_validator(mode="before")
     @classmethod
@@ -99,7 +100,7 @@ class PoseParams(Section):
 
     def extraction(self) -> dict[str, Any]:
         """Arguments of `ExtractionSettings`."""
-        return self.model_dump(exclude={"quality", "network"})
+        return self.model_dump(exclude={"quality", "network", "keep_video"})
 
 
 class RelabelParams(Section):

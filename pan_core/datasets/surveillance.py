@@ -21,6 +21,7 @@ from pan_core.datasets.manifests.manifest import MANIFEST_NAME, video_files
 from pan_core.datasets.probing import probe_all
 from pan_core.errors import DataError
 from pan_core.files import atomic_path, read_json, require_space, write_json
+from pan_core.pose.records import is_removed, read_record, record_of
 from pan_core.tables import read_table, write_table
 
 _log = logging.getLogger(__name__)
@@ -57,8 +58,9 @@ class Surveillance(Dataset):
     def fetch(self, folder: Path, context: Context) -> None:
         """Link the labelled videos below `folder`, with the labels in one form and what was found out about them."""
         source = self.source(context)
-        manifest = read_any(source, manifest=context.options.get("manifest", AUTO))
-        videos = video_files(source)
+        manifest = read_any(source, manifest=context.options.get("manifest", AUTO), removed=True)
+        files = video_files(source, removed=True)
+        videos = {name: record_of(path) if is_removed(path) else path for name, path in files.items()}
         listed = sorted(set(manifest.rows["video"]) & set(videos))
         if not listed:
             raise DataError(
@@ -69,7 +71,8 @@ class Surveillance(Dataset):
         require_space(folder.parent, sum(videos[name].stat().st_size for name in listed), f"footage from {source}")
         with atomic_path(folder) as partial:
             for done, name in enumerate(listed, start=1):
-                place(videos[name], partial / VIDEOS / name)
+                target = partial / VIDEOS / name
+                place(videos[name], record_of(target) if is_removed(files[name]) else target)
                 if context.progress:
                     context.progress(done, len(listed))
             write_manifest(manifest.rows, partial / MANIFEST_NAME)
@@ -86,8 +89,9 @@ class Surveillance(Dataset):
         missing = read_json(folder / FINDINGS)["missing"]
         rows = rows[~rows["video"].isin(missing)].reset_index(drop=True)
         paths = {name: folder / VIDEOS / name for name in rows["video"].unique()}
-        probed = probe_all(
-            paths.values(),
+        removed = {path: read_record(path).info for path in paths.values() if is_removed(path)}
+        probed = removed | probe_all(
+            (path for path in paths.values() if path not in removed),
             cache=context.cache / "probes" / f"{self.name}.jsonl",
             remember=context.remember,
             workers=context.workers,

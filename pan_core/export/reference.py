@@ -13,6 +13,7 @@ from pan_core.errors import VideoError
 from pan_core.model.features import PoseFeatures
 from pan_core.pose.crops import cut_square, square_around
 from pan_core.pose.network import PoseNetwork
+from pan_core.pose.records import is_removed
 from pan_core.pose.store import PoseSet
 from pan_core.recognition.network import StepNetwork
 from pan_core.skeletons import OPENPOSE18
@@ -97,7 +98,7 @@ def keep_crops(path: Path, count: int) -> None:
 
 
 def real_crops(clips: pd.DataFrame, poses: PoseSet, videos: Path, *, count: int, size: int) -> np.ndarray:
-    """Pictures of the people in a dataset's videos, (count, size, size, 3); of drawn ones where it has no videos.
+    """Pictures of the people in a dataset's videos, (count, size, size, 3); of drawn ones where it has too few videos.
 
     Args:
         clips: Clip table.
@@ -111,7 +112,8 @@ def real_crops(clips: pd.DataFrame, poses: PoseSet, videos: Path, *, count: int,
         for clip in clips[clips["path"] != ""].itertuples(index=False):
             if len(found) >= count:
                 break
-            found += _crops_of(clip, poses, videos, size)
+            if not is_removed(videos / clip.path):
+                found += _crops_of(clip, poses, videos, size)
     found += list(_drawn_crops(count - len(found), size))
     return np.stack(found[:count])
 

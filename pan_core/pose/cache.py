@@ -20,6 +20,7 @@ from pan_core.errors import PanError, VideoError
 from pan_core.files import atomic_path, sha256_of
 from pan_core.pose.clusters import scheduler_address, work_on_cluster
 from pan_core.pose.extraction import ExtractedPoses, ExtractionSettings, PoseExtractor, extractor_identity
+from pan_core.pose.records import is_removed, read_record
 from pan_core.pose.store import ClipPoses
 from pan_core.video import DECODE_SECONDS
 from pan_core.watched import Lost, Pulse, work_through
@@ -125,8 +126,9 @@ def extract_clips(
     """
     identity = extractor_identity(model_path, settings=settings)
     job = _Job(model_path, settings, cache, identity, decode_seconds)
-    outcomes: dict[str, _Outcome] = {}
-    for clip_id, outcome in _outcomes(videos, job, workers, stall_seconds):
+    outcomes = {clip_id: _Outcome(removed=True) for clip_id, video in videos.items() if is_removed(video)}
+    left = {clip_id: video for clip_id, video in videos.items() if clip_id not in outcomes}
+    for clip_id, outcome in _outcomes(left, job, workers, stall_seconds):
         outcomes[clip_id] = outcome
         if progress:
             progress(len(outcomes), len(videos))
@@ -155,11 +157,15 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """A video's hash; or why there is none, by a reason that lies in the video or by the fault of a machine."""
+    """A video's hash; or why there is none, by a reason that lies in the video or by the fault of a machine.
+
+    Of a video that was removed, its record has all that there is to know.
+    """
 
     sha256: str = ""
     reason: str = ""
     fault: str = ""
+    removed: bool = False
 
 
 _extractor: tuple[_Job, PoseExtractor] | None = None
@@ -262,7 +268,13 @@ def _outcomes_here(
 
 def _results(videos: Mapping[str, Path], outcomes: Mapping[str, _Outcome], job: _Job) -> Iterator[ClipPoses | Failure]:
     cache = PoseCache(job.cache, identity=job.identity)
+    others = 0
     for clip_id in videos:
+        if outcomes[clip_id].removed:
+            kept = replace(read_record(videos[clip_id]).poses, clip_id=clip_id)
+            others += kept.extractor != job.identity
+            yield kept
+            continue
         digest, reason = outcomes[clip_id].sha256, outcomes[clip_id].reason
         if reason:
             yield Failure(clip_id, reason)
@@ -280,3 +292,8 @@ def _results(videos: Mapping[str, Path], outcomes: Mapping[str, _Outcome], job: 
             yield ClipPoses(
                 clip_id, poses.joints, poses.fps, poses.width, poses.height, job.identity, video_sha256=digest
             )
+    if others:
+        _log.warning(
+            "%d videos were removed after another network or other settings had found their skeletons: they keep those",
+            others,
+        )

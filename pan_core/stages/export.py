@@ -138,6 +138,8 @@ class _Workshop:
         write_steps(folder / "steps.npz", network, samples, inputs=params.export.inputs)
         write_clips(folder / "clips.npz", network, samples)
         test = material.clips[material.clips[f"split{params.split.splits[0]}"] == "test"]
+        if not params.pose.keep_video:  # pictures of people would outlive the videos
+            test = test[:0]
         crops = real_crops(
             test.sample(frac=1, random_state=params.seed), material.poses, paths.RAW, count=params.export.inputs,
             size=self._settings.crop_size,

@@ -17,6 +17,7 @@ RECOGNISER = Path("models/pan")
 EXPORTED = Path("models/exported")
 REFERENCE = EXPORTED / "reference"
 MEASURED = Path("edge/results")
+REMOVED = Path("data/removed.jsonl")
 REPORTS = Path("reports")
 EVALUATION = REPORTS / "evaluation"
 REPORT = REPORTS / "report.html"

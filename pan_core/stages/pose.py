@@ -65,14 +65,14 @@ def _extracted(params: Params, clips: pd.DataFrame, failures: list[Failure]) -> 
         )
     for path, result in zip(parts, results, strict=True):
         for clip in parts[path]:
-            poses = _part(result, clip)
+            poses = clip_of(result, clip)
             if isinstance(poses, Failure):
                 failures.append(poses)
             else:
                 yield poses
 
 
-def _part(video: ClipPoses | Failure, clip: Any) -> ClipPoses | Failure:
+def clip_of(video: ClipPoses | Failure, clip: Any) -> ClipPoses | Failure:
     """A clip's poses out of those of its video, or why it has none."""
     if isinstance(video, Failure):
         return Failure(clip.clip_id, video.reason)

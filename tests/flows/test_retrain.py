@@ -317,6 +317,14 @@ class Away:
         raise PanError(f"{source}: does not answer")
 
 
+def test_videos_that_versions_are_judged_by_are_not_removed(project):
+    deliver(project, "2026-11-02")
+    name, message = run(overrides={"pose": {"keep_video": False}})
+    assert name == "Failed"
+    assert "pose.keep_video: retraining judges every version on the videos of one holdout" in message
+    assert not (project / "data" / "footage").exists()
+
+
 def test_a_second_run_at_the_same_time_is_told(project):
     deliver(project, "2026-11-02")
     with FileLock(project / ".cache" / "retraining.lock"):

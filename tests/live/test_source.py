@@ -40,6 +40,11 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def decoders() -> list[psutil.Process]:
+    """Those that this process has started."""
+    return [child for child in psutil.Process().children() if "pan_core.live.decoder" in child.cmdline()]
+
+
 @pytest.fixture
 def numbered(tmp_path: Path) -> Path:
     """A video of 12 frames at 25 fps, each brighter than the one before."""
@@ -51,8 +56,7 @@ def numbered(tmp_path: Path) -> Path:
 def nothing_left() -> Iterator[None]:
     """No decoder outlives its source."""
     yield
-    left = [child for child in psutil.Process().children() if "pan_core.live.decoder" in child.cmdline()]
-    assert not left
+    assert not decoders()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,7 @@ def test_a_video_that_ends_its_decoder_is_passed_over_in_a_folder(tmp_path: Path
     with Source(str(tmp_path), every_frame=True) as source:
         frames = source.frames()
         first = next(frames)
-        (decoder,) = psutil.Process().children()
+        (decoder,) = decoders()
         decoder.kill()
         parts = [frame.part for frame in frames]
         assert (source.state, source.reason, source.losses) == (State.ENDED, "", 0)

@@ -29,13 +29,14 @@ EXPECTED = (
 )
 
 
-def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None) -> Manifest:
+def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None, removed: bool = False) -> Manifest:
     """Labels of a folder of footage, and what is absent or not named.
 
     Args:
         folder: Videos with their labels, perhaps in dated subfolders with a manifest in each.
         manifest: "auto", or the name of a manifest CSV or a Label Studio export in the folder.
         now: See `assemble`.
+        removed: Whether videos of which only the record is left are there, too.
 
     Raises:
         DataError: Where the folder does not exist, is empty, or has no labels that can be used.
@@ -45,7 +46,7 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None)
     if not any(not path.name.startswith(".") for path in folder.iterdir()):
         raise DataError(f"{folder}: empty; {EXPECTED}")
     now = now or datetime.now(UTC)
-    videos = video_files(folder)
+    videos = video_files(folder, removed=removed)
     sources = _sources(folder) if manifest == AUTO else [_named(folder, manifest)]
     if not sources:
         files = ", ".join(sorted({path.suffix.lower() or path.name for path in visible_files(folder)})[:8])

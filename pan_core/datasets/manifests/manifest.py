@@ -19,6 +19,7 @@ import pandera.pandas as pa
 
 from pan_core.errors import DataError
 from pan_core.files import atomic_path
+from pan_core.pose.records import SUFFIX
 from pan_core.tables import quarantine_table
 from pan_core.video import VIDEO_SUFFIXES
 
@@ -181,12 +182,19 @@ def visible_files(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file())
 
 
-def video_files(folder: Path) -> dict[str, Path]:
+def video_files(folder: Path, *, removed: bool = False) -> dict[str, Path]:
     """Videos below a folder: path relative to it, with slashes and composed characters -> file.
 
     Files of macOS may spell their accents decomposed while a manifest does not.
+
+    Args:
+        folder: Where to look.
+        removed: Whether videos of which only the record is left count, too; their path is where they lay.
     """
-    videos = [path for path in visible_files(folder) if path.suffix.lower() in VIDEO_SUFFIXES]
+    files = visible_files(folder)
+    if removed:
+        files += [path.with_name(path.name.removesuffix(SUFFIX)) for path in files if path.name.endswith(SUFFIX)]
+    videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
     return {unicodedata.normalize("NFC", path.relative_to(folder).as_posix()): path for path in videos}
 
 
