@@ -1,9 +1,9 @@
-"""What a worker process does to probe videos; it imports little, because every worker imports it anew."""
+"""What a worker process does to look at videos; it imports little, because every worker imports it anew."""
 
 from pathlib import Path
 
 from pan_core.errors import VideoError
-from pan_core.video import VideoInfo, probe
+from pan_core.video import VideoInfo, probe, read_frames
 from pan_core.watched import Pulse
 
 
@@ -11,6 +11,17 @@ def probe_watched(path: Path, pulse: Pulse) -> VideoInfo | VideoError:
     """Outcome of `probe`, as one watched step."""
     pulse.beat()
     return probe_outcome(path)
+
+
+def decode_watched(path: Path, pulse: Pulse) -> VideoError | None:
+    """Decode a video to its end; returns what is wrong with it."""
+    pulse.beat()
+    try:
+        for _ in read_frames(path):
+            pulse.beat()
+    except VideoError as error:
+        return error
+    return None
 
 
 def probe_outcome(path: Path) -> VideoInfo | VideoError:

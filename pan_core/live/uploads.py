@@ -13,15 +13,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from pan_core.errors import PanError
+from pan_core.errors import PanError, VideoError
 from pan_core.files import require_space, scratch_folder
 from pan_core.live.picture import Scene, background
 from pan_core.prediction import predict_video
+from pan_core.probe_worker import decode_watched
 from pan_core.recognizer import Recognizer
 from pan_core.viewer.annotate import BROWSER_ENCODERS
+from pan_core.watched import Lost, work_through
 
 MOST_BYTES = 2_000_000_000
 MOST_KEPT = 20
+STALL_S = 60.0
+"""Longest time that a frame of an upload may take to decode."""
 
 
 @dataclass
@@ -149,9 +153,11 @@ class Uploads:
             upload.progress = done / max(total, 1)
 
         try:
+            video = next(upload.folder.glob("video*"))
+            _require_harmless(video)
             by = self._in_use()
             found = predict_video(
-                next(upload.folder.glob("video*")),
+                video,
                 extractor=by.extractor,
                 recogniser=by.network,
                 out=upload.folder,
@@ -163,7 +169,7 @@ class Uploads:
         except Exception as error:
             upload.state = "failed"
             told = str(error) if isinstance(error, PanError) else f"{type(error).__name__}: {error}"
-            upload.reason = re.sub(r"\S*/video[.\w]*", upload.name, told)
+            upload.reason = re.sub(r"(\S*/)?\bvideo\.\w+", lambda _: upload.name, told)
             return
         upload.people = [
             f"person {one.id}: {one.label}, {one.start_s:.1f} s to {one.end_s:.1f} s: "
@@ -171,6 +177,19 @@ class Uploads:
             for one in found.people
         ] or [str(found.reason)]
         upload.state, upload.progress = "done", 1.0
+
+
+def _require_harmless(video: Path) -> None:
+    """Decode a stranger's video in a process of its own first: what crashes or hangs a decoder must not end the server.
+
+    Raises:
+        VideoError: Where it cannot be decoded, or not without that.
+    """
+    ((_, outcome),) = work_through({"": video}, decode_watched, workers=1, stall_seconds=STALL_S)
+    if isinstance(outcome, Lost):
+        raise VideoError(f"{video.name}: crashes or hangs the decoder; encode it anew")
+    if outcome is not None:
+        raise outcome
 
 
 def _place() -> Path:
