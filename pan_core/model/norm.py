@@ -23,7 +23,7 @@ class AffineNorm(nn.BatchNorm1d):
             return super().forward(values)
         mean, variance = self.get_buffer("running_mean"), self.get_buffer("running_var")
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return torch.addcmul(self.bias - mean * scale, values, scale)
+        return (values * scale).add_(self.bias - mean * scale)
 
 
 class ClipDropout(nn.Module):
