@@ -110,7 +110,10 @@ def pan(dataset: DatasetName | None = None, targets: Targets | None = None, over
     folder = prepare({**(overrides or {}), **({"dataset": dataset} if dataset else {})})
     run_stages(folder, targets)
     if targets is None and load_params(folder / PARAMS_FILE).removes_videos:
-        remove_videos(folder, get_run_logger().info)
+        if folder == project_root():
+            remove_videos(folder, get_run_logger().info)
+        else:
+            get_run_logger().info("videos are removed by runs without other parameters only")
     show_results(folder)
 
 

@@ -128,7 +128,7 @@ def manifest(
             f"{out}: is a folder, expected a file to write; name one with --out, such as {out / 'manifest.csv'}"
         )
     with _disk_faults(out, "name a file with --out on a disk that can be written and has space"):
-        found = read_any(folder, manifest=source)
+        found = read_any(folder, manifest=source, removed=True)
         write_manifest(found.rows, out)
     for row in found.quarantine.itertuples(index=False):
         typer.echo(f"left out: {row.clip_id}: {row.reason}")

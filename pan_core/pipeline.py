@@ -52,7 +52,7 @@ def repro(dataset: str | None = None, *, target: str | None = None) -> None:
             raise PanError(
                 "the run stopped, see the message above; finished work is kept, run again to go on from there"
             )
-        if load_params().removes_videos and not target:
+        if params.removes_videos and load_params().removes_videos and not target:
             print(remove_videos(), flush=True)
 
 
@@ -60,18 +60,18 @@ def remove_videos() -> str:
     """Remove footage whose skeletons are stored, as `pose.keep_video: false` asks; returns what became of it, in lines.
 
     Raises:
-        PanError: Where the dataset is not footage of one's own, or its stages have not run.
+        PanError: Where the parameters do not ask for it, the footage serves retraining, or its stages have not run.
     """
     from pan_core.stages.removal import remove_videos as remove
 
     found = remove(load_params())
-    lines = [f"kept: {reason}" for reason in found.kept]
-    if found.removed:
+    lines = list(found.kept)
+    if found.videos:
         lines.append(
-            f"removed {len(found.removed)} files of videos whose skeletons are stored; {paths.REMOVED} has each. "
-            "What looked at the videos looks at the skeletons in the next run"
+            f"removed {len(found.videos)} videos ({len(found.files)} files) whose skeletons are stored; {paths.REMOVED} has each. "
+            "What looked at them looks at the skeletons in the next run"
         )
-    return "\n".join(lines or ["no video is left to remove"])
+    return "\n".join(lines or ["no video is left"])
 
 
 def tune_here(*, worker: bool, show: bool) -> str:

@@ -199,12 +199,16 @@ def _decoded(
     folder: Path, clips: pd.DataFrame, decode: int, seed: int, progress: Progress | None
 ) -> tuple[list[tuple[str, str]], list[str]]:
     """Decode some videos to their end."""
+    from pan_core.pose.records import is_removed, read_record
     from pan_core.video import read_frames, require_all_frames
 
     videos = clips["path"].drop_duplicates().to_numpy()
     drawn = np.random.default_rng(seed).permutation(videos)[:decode]
     faults, frames = [], 0
     for done, name in enumerate(drawn, start=1):
+        if is_removed(folder / name):
+            frames += read_record(folder / name).info.n_frames
+            continue
         try:
             decoded = sum(1 for _ in read_frames(folder / name))
             frames += decoded

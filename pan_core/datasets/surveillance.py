@@ -21,7 +21,7 @@ from pan_core.datasets.manifests.manifest import MANIFEST_NAME, video_files
 from pan_core.datasets.probing import probe_all
 from pan_core.errors import DataError
 from pan_core.files import atomic_path, read_json, require_space, write_json
-from pan_core.pose.records import is_removed, read_record, record_of
+from pan_core.pose.records import is_removed, read_info, record_of
 from pan_core.tables import read_table, write_table
 
 _log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Surveillance(Dataset):
         missing = read_json(folder / FINDINGS)["missing"]
         rows = rows[~rows["video"].isin(missing)].reset_index(drop=True)
         paths = {name: folder / VIDEOS / name for name in rows["video"].unique()}
-        removed = {path: read_record(path).info for path in paths.values() if is_removed(path)}
+        removed = {path: read_info(path) for path in paths.values() if is_removed(path)}
         probed = removed | probe_all(
             (path for path in paths.values() if path not in removed),
             cache=context.cache / "probes" / f"{self.name}.jsonl",

@@ -1,6 +1,7 @@
 """What stays of a video that was removed: its skeletons, and what the pipeline asks of a video, in a file in its place."""
 
 import json
+import os
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,9 +11,10 @@ import numpy as np
 from pan_core.errors import DataError
 from pan_core.files import atomic_path
 from pan_core.pose.store import ClipPoses
-from pan_core.video import VideoInfo
+from pan_core.video import VideoInfo, probe
 
 SUFFIX = ".skeletons.npz"
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,30 @@ def is_removed(video: Path) -> bool:
 
 
 def write_record(video: Path, record: VideoRecord) -> None:
-    """Write the record of a video, whole or not at all."""
-    facts = {"info": asdict(record.info), "poses": asdict(record.poses)}
-    joints = facts["poses"].pop("joints")
-    with atomic_path(record_of(video)) as partial, partial.open("wb") as file:
+    """Write the record of a video, whole or not at all, down to the disk: the video may be gone the next moment."""
+    poses = asdict(record.poses)
+    joints = poses.pop("joints")
+    facts = {"version": VERSION, "info": asdict(record.info), "poses": poses}
+    path = record_of(video)
+    with atomic_path(path) as partial, partial.open("wb") as file:
         np.savez(file, joints=joints, facts=json.dumps(facts))
+        file.flush()
+        os.fsync(file.fileno())
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_info(video: Path) -> VideoInfo:
+    """Size, rate and length of a video, from its record where it was removed.
+
+    Raises:
+        VideoError: Where the video cannot be decoded.
+        DataError: Where the record is damaged.
+    """
+    return read_record(video).info if is_removed(video) else probe(video)
 
 
 def read_record(video: Path) -> VideoRecord:
@@ -56,6 +77,8 @@ def read_record(video: Path) -> VideoRecord:
     try:
         with np.load(path, allow_pickle=False) as stored:
             facts = json.loads(str(stored["facts"]))
+            if facts["version"] != VERSION:
+                raise DataError(f"{path}: of version {facts['version']}, expected {VERSION}")
             return VideoRecord(ClipPoses(joints=stored["joints"], **facts["poses"]), VideoInfo(**facts["info"]))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(

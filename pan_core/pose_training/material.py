@@ -9,6 +9,7 @@ from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
 from pan_core.errors import ConfigError, DataError
 from pan_core.pose.estimation import PoseEstimator
+from pan_core.pose.records import is_removed
 from pan_core.pose_training.pictures import TrainingPicture, from_coco, from_truth, from_videos
 from pan_core.stages import paths
 from pan_core.tables import read_table
@@ -78,7 +79,7 @@ def _named(clips: pd.DataFrame) -> Iterable[tuple[str, Path]]:
 
 
 def _paths(clips: pd.DataFrame) -> list[Path]:
-    return [paths.RAW / name for name in dict.fromkeys(clips["path"])]
+    return [path for name in dict.fromkeys(clips["path"]) if not is_removed(path := paths.RAW / name)]
 
 
 def _finder() -> PoseEstimator:

@@ -6,6 +6,8 @@ record takes its place, so that all stages can run again. What was removed stand
 
 import hashlib
 import json
+import os
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +17,15 @@ import numpy as np
 
 from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
+from pan_core.datasets.holdout import HOLDOUT
 from pan_core.datasets.manifests.manifest import video_files
 from pan_core.datasets.surveillance import VIDEOS, Surveillance, place
+from pan_core.deliveries.footage import LEDGER
 from pan_core.errors import DataError, VideoError
 from pan_core.files import sha256_of
 from pan_core.pose.cache import PoseCache
 from pan_core.pose.extraction import ExtractionSettings, extractor_identity
-from pan_core.pose.records import VideoRecord, is_removed, read_record, record_of, write_record
+from pan_core.pose.records import SUFFIX, VideoRecord, read_record, record_of, write_record
 from pan_core.pose.store import ClipPoses, PoseSet
 from pan_core.progress import progress_bar
 from pan_core.stages import paths
@@ -30,54 +34,72 @@ from pan_core.stages.runner import dataset_context
 from pan_core.tables import read_table
 from pan_core.video import probe
 
+FOOTAGE_VERSION = Path("data/footage.dvc")
+
 
 @dataclass(frozen=True)
 class Removal:
     """What became of the videos.
 
     Attributes:
-        removed: Paths that are gone, copies in data/raw and in DVC's cache among them.
-        kept: Videos that stay, each with the reason.
+        videos: Those that are gone.
+        files: All files that went, copies in data/raw, in workspaces and in DVC's cache among them.
+        kept: Videos that stay, each with the reason, and what else a person should know.
     """
 
-    removed: tuple[Path, ...] = ()
+    videos: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = ()
     kept: tuple[str, ...] = ()
 
 
 def remove_videos(params: Params) -> Removal:
-    """Remove every video of the footage whose skeletons are stored, wherever this workspace has a copy of it.
+    """Remove every video of the footage whose skeletons are stored, wherever this project has a copy of it.
 
     Raises:
-        DataError: Where the dataset is not one's own footage, or its stages have not run.
+        DataError: Where the parameters do not ask for it, the footage serves retraining, or its stages have not run.
     """
     dataset = dataset_by_name(params.dataset)
-    if not isinstance(dataset, Surveillance):
+    if not isinstance(dataset, Surveillance) or params.pose.keep_video:
         raise DataError(
-            f"pose.keep_video: videos are removed of footage of your own only, not of {params.dataset}; set it to true"
+            "videos are removed where params.yaml has dataset: surveillance and pose.keep_video: false, but it has "
+            f"{params.dataset} and {str(params.pose.keep_video).lower()}"
         )
+    folder = dataset.source(dataset_context(params))
+    if used := [path for path in (folder / HOLDOUT, folder / LEDGER, FOOTAGE_VERSION) if path.exists()]:
+        raise DataError(f"{used[0]}: retraining judges every version on the videos of one holdout, so they are kept")
     clips, poses = read_table("clips", paths.CLIPS), PoseSet(paths.POSES)
-    files = video_files(dataset.source(dataset_context(params)))
-    cache = PoseCache(
-        paths.cache() / "poses",
-        identity=extractor_identity(Path(params.pose.network), settings=ExtractionSettings(**params.pose.extraction())),
-    )
-    removed: list[Path] = []
-    kept: list[str] = []
-    objects = _dvc_objects()
+    identity = extractor_identity(Path(params.pose.network), settings=ExtractionSettings(**params.pose.extraction()))
+    cache, objects = PoseCache(paths.cache() / "poses", identity=identity), _dvc_objects()
+    own = {
+        str(path).removeprefix(f"{VIDEOS}/"): list(group.itertuples(index=False))
+        for path, group in clips.groupby("path")
+    }
+    files = video_files(folder)
+    names = Counter(_file_of(path) for path in files.values())
+    videos, gone, kept = [], [], []
     with progress_bar("remove videos", "video") as update:
-        groups = list(clips.groupby("path", sort=True))
-        for done, (path, own) in enumerate(groups, start=1):
-            update(done, len(groups))
-            source = files.get(str(path).removeprefix(f"{VIDEOS}/"))
-            if source is None:
-                continue
+        for done, (name, source) in enumerate(files.items(), start=1):
+            update(done, len(files))
             try:
-                record = _verified(source, list(own.itertuples(index=False)), cache, poses)
-            except (DataError, VideoError) as error:
+                if source.is_symlink() or names[_file_of(source)] > 1:
+                    raise DataError("is a link, or has two names in the footage; put one plain file in its place")
+                if name not in own:
+                    raise DataError("no clip of it is in the clip table; label it, or remove it yourself")
+                before = source.stat()
+                record = _verified(source, own[name], cache, poses)
+                found, notes = _remove(source, before, record, *_copies(source, name, record, objects))
+            except (DataError, VideoError, OSError) as error:
                 kept.append(f"{source}: {error}")
                 continue
-            removed += _remove(source, paths.RAW / str(path), record, objects)
-    return Removal(tuple(removed), tuple(kept))
+            videos.append(source)
+            gone += found
+            kept += notes
+    return Removal(tuple(videos), tuple(gone), tuple(kept))
+
+
+def _file_of(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_dev, state.st_ino
 
 
 def _verified(video: Path, clips: list[Any], cache: PoseCache, poses: PoseSet) -> VideoRecord:
@@ -87,49 +109,106 @@ def _verified(video: Path, clips: list[Any], cache: PoseCache, poses: PoseSet) -
         DataError: Where its skeletons are not all stored.
     """
     digest = sha256_of(video)
+    _put_aside(video, digest)
     entry = cache.read(digest)
     if entry is None:
         raise DataError("its skeletons are not in the cache of poses; run the stage pose")
-    stored = [poses.clip(clip.clip_id) for clip in clips if clip.clip_id in poses]
+    stored = [clip for clip in clips if clip.clip_id in poses]
     if not stored:
-        raise DataError("nobody was found in it, so nothing would be left; look at it, then remove it yourself")
-    whole = ClipPoses("", entry.joints, entry.fps, entry.width, entry.height, stored[0].extractor, video_sha256=digest)
-    for clip in (clip for clip in clips if clip.clip_id in poses):
+        where = "its labelled spans" if len(entry.joints) else "it"
+        raise DataError(f"nobody was found in {where}, so nothing would be left of its clips; look at it")
+    identity = poses.clip(stored[0].clip_id).extractor
+    whole = ClipPoses("", entry.joints, entry.fps, entry.width, entry.height, identity, video_sha256=digest)
+    for clip in stored:
         cut, kept = clip_of(whole, clip), poses.clip(clip.clip_id)
         if not isinstance(cut, ClipPoses) or kept.video_sha256 != digest or not _same(cut.joints, kept.joints):
             raise DataError(f"the stored skeletons of {clip.clip_id} are not those of this file; run the stage pose")
     record = VideoRecord(whole, probe(video))
     write_record(video, record)
-    back = read_record(video)
-    if back.info != record.info or not _same(back.poses.joints, whole.joints):
+    try:
+        back = read_record(video)
+        whole_again = back.info == record.info and back.poses.video_sha256 == digest and back.poses.fps == entry.fps
+    except DataError:
+        whole_again = False
+    if not whole_again or not _same(back.poses.joints, whole.joints):
         record_of(video).unlink()
         raise DataError("its record could not be read back as it was written")
     return record
+
+
+def _put_aside(video: Path, digest: str) -> None:
+    """Rename the record of another video that once had this name: it would be taken for this one's when that is gone."""
+    path = record_of(video)
+    if not path.is_file():
+        return
+    try:
+        other = read_record(video).poses.video_sha256
+    except DataError:
+        other = "damaged"
+    if other != digest:
+        path.rename(path.with_name(f"{video.name}.{other[:12]}{SUFFIX}"))
 
 
 def _same(first: np.ndarray, second: np.ndarray) -> bool:
     return bool(np.array_equal(first.astype("<f4"), second.astype("<f4"), equal_nan=True))
 
 
-def _remove(source: Path, raw: Path, record: VideoRecord, objects: Path | None) -> list[Path]:
-    """Delete a video and its copies, the original last: killed in between, the next call finds it and goes on."""
-    copies = [raw]
-    if objects:
-        digest = _md5(source)
-        copies.append(objects / digest[:2] / digest[2:])
-    if not is_removed(raw) and not record_of(raw).exists():
-        place(record_of(source), record_of(raw))
-    size = source.stat().st_size
-    gone = [path for path in (*copies, source) if path.exists()]
+def _copies(source: Path, name: str, record: VideoRecord, objects: Path | None) -> tuple[list[Path], list[Path]]:
+    """Files of the same content: what `fetch` placed, here and in workspaces of other parameters, and DVC's object."""
+    raw, digest = paths.RAW / VIDEOS / name, _md5(source)
+    placed = [raw, *(workspace / raw for workspace in (paths.cache() / "workspaces").glob("*"))]
+    stored = [objects / digest[:2] / digest[2:]] if objects else []
+    same, there = (
+        [path for path in group if path.is_file() and sha256_of(path) == record.poses.video_sha256]
+        for group in (placed, stored)
+    )
+    return same, there
+
+
+def _remove(
+    source: Path, before: os.stat_result, record: VideoRecord, placed: list[Path], stored: list[Path]
+) -> tuple[list[Path], list[str]]:
+    """Delete copies and then the video, the record in the place of each that stages read; what went, and notes.
+
+    The log has a line before and one after: killed in between, the next call finds the video and goes on.
+
+    Raises:
+        DataError: Where the file is another than the one that was looked at.
+    """
     line = {
-        "video": str(source), "sha256": record.poses.video_sha256, "bytes": size, "frames": record.info.n_frames,
-        "removed_at": datetime.now(UTC).isoformat(timespec="seconds"), "files": [str(path) for path in gone],
-    }  # fmt: skip
+        "video": str(source),
+        "sha256": record.poses.video_sha256,
+        "bytes": before.st_size,
+        "frames": record.info.n_frames,
+    }
+    gone: list[Path] = []
+    _log({**line, "state": "removing"})
+    try:
+        for path in placed:
+            record_of(path).unlink(missing_ok=True)
+            place(record_of(source), record_of(path))
+        for path in (*placed, *stored):
+            path.unlink()
+            gone.append(path)
+        now = source.stat()
+        if (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns):
+            record_of(source).unlink()
+            raise DataError("was changed while it was looked at, and stays")
+        notes = (
+            [f"{source}: {now.st_nlink - 1} other names of it are elsewhere on this disk"] if now.st_nlink > 1 else []
+        )
+        source.unlink()
+        gone.append(source)
+    finally:
+        _log({**line, "state": "removed" if source in gone else "kept", "files": [str(path) for path in gone]})
+    return gone, notes
+
+
+def _log(line: dict[str, object]) -> None:
     with paths.REMOVED.open("a") as log:
-        log.write(json.dumps(line) + "\n")
-    for path in gone:
-        path.unlink()
-    return gone
+        log.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), **line}) + "\n")
+        log.flush()
+        os.fsync(log.fileno())
 
 
 def _md5(path: Path) -> str:

@@ -14,10 +14,12 @@ from pan_core.config import load_params
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.actors.scenes import Performer, render_scene
 from pan_core.errors import DataError
+from pan_core.export.reference import real_crops
 from pan_core.pose.records import record_of
+from pan_core.pose.store import PoseSet
 from pan_core.stages import fetch, paths, pose, removal
 from pan_core.stages.runner import dataset_context
-from pan_core.tables import write_table
+from pan_core.tables import read_table, write_table
 from pan_core.tracked_run import UntoldRun
 from pan_core.viewer.annotate import write_video
 
@@ -84,25 +86,135 @@ def test_a_video_goes_from_everywhere_and_its_skeletons_stay(footage, tmp_path):
     assert len(copies) == 3
     found = removal.remove_videos(load_params())
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and digest(path) == gone]
-    assert {path.resolve() for path in found.removed} >= {path.resolve() for path in copies}
+    assert [path.name for path in found.videos] == ["a.mp4", "c.mp4"]
+    assert {path.resolve() for path in found.files} >= {path.resolve() for path in copies}
     assert [line.partition(": ")[2] for line in found.kept] == [
-        "nobody was found in it, so nothing would be left; look at it, then remove it yourself"
+        "nobody was found in it, so nothing would be left of its clips; look at it"
     ]
     assert (footage / "hall" / "empty.mp4").is_file()
     lines = [json.loads(line) for line in paths.REMOVED.read_text().splitlines()]
-    assert [(line["video"], line["frames"]) for line in lines] == [
-        (f"data/incoming/door/{name}.mp4", 24) for name in ("a", "c")
+    assert [(line["video"], line["state"], line["frames"]) for line in lines] == [
+        (f"data/incoming/door/{name}.mp4", state, 24) for name in ("a", "c") for state in ("removing", "removed")
     ]
-    assert lines[0]["sha256"] == gone
-    assert len(lines[0]["files"]) == 3
+    assert lines[1]["sha256"] == gone
+    assert len(lines[1]["files"]) == 3
     run_stages()
     assert outputs() == before
     again = removal.remove_videos(load_params())
-    assert (again.removed, len(again.kept)) == ((), 1)
+    assert (again.videos, again.files, len(again.kept)) == ((), (), 1)
+
+
+def test_a_run_ends_with_the_removal_unless_the_setting_is_another(footage, tmp_path):
+    (tmp_path / "dvc.yaml").write_text("stages: {last: {cmd: echo done > last.txt, outs: [last.txt]}}\n")
+    (tmp_path / "params.yaml").write_text(PARAMS.replace("keep_video: false", "keep_video: true"))
+    pipeline.repro()
+    assert (footage / "door" / "a.mp4").is_file()
+    with pytest.raises(DataError, match="has surveillance and true"):
+        removal.remove_videos(load_params())
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    pipeline.repro()
+    assert not (footage / "door" / "a.mp4").exists()
+
+
+def test_copies_in_workspaces_of_other_parameters_go_too(footage, tmp_path):
+    copy = tmp_path / ".cache" / "workspaces" / "abc" / "data" / "raw" / "videos" / "door" / "a.mp4"
+    copy.parent.mkdir(parents=True)
+    shutil.copy2(footage / "door" / "a.mp4", copy)
+    removal.remove_videos(load_params())
+    assert not copy.exists()
+    assert record_of(copy).is_file()
+
+
+def test_links_and_second_names_stay(footage, tmp_path):
+    """What is gone under one name would be gone under the other, without its skeletons."""
+    (footage / "door" / "b.mp4").symlink_to("a.mp4")
+    (footage / "manifest.csv").write_text(MANIFEST + "door/b.mp4,0,1,Walking\n")
+    outside = tmp_path / "outside.mp4"
+    (footage / "door" / "c.mp4").rename(outside)
+    (footage / "door" / "c.mp4").symlink_to(outside)
+    run_stages()
+    found = removal.remove_videos(load_params())
+    assert (found.videos, found.files) == ((), ())
+    assert sum("is a link, or has two names in the footage" in line for line in found.kept) == 3
+    assert outside.is_file()
+
+
+def test_a_record_is_of_its_own_video_only(footage):
+    """A video that has the name of one that was removed, and is removed by hand: its clips do not get the other's skeletons."""
+    video = footage / "door" / "a.mp4"
+    removal.remove_videos(load_params())
+    shutil.copy2(footage / "hall" / "empty.mp4", video)
+    with video.open("ab") as file:
+        file.write(b"1")
+    assert "its skeletons are not in the cache" in removal.remove_videos(load_params()).kept[0]
+    video.unlink()
+    assert not record_of(video).exists()
+    assert len(list(video.parent.glob("a.mp4.*.skeletons.npz"))) == 1
+
+
+@pytest.mark.parametrize("fault", ["poses", "record", "unlink"])
+def test_a_video_stays_until_all_is_safe(footage, monkeypatch, fault):
+    """Skeletons that are not those of the cache, a record that cannot be read back, a file that cannot be deleted."""
+    if fault == "poses":
+        path = paths.POSES / "joints.npy"
+        joints = np.load(path)
+        joints[:, 0, 0] += 1
+        np.save(path, joints)
+    real = type(footage).unlink
+
+    def unlink(path, **options):
+        if path == footage.relative_to(footage.parents[1]) / "door" / "a.mp4":
+            raise PermissionError(13, "Permission denied", str(path))
+        real(path, **options)
+
+    with monkeypatch.context() as patch:
+        if fault == "record":
+            patch.setattr(removal, "read_record", lambda video: (_ for _ in ()).throw(DataError("damaged")))
+        if fault == "unlink":
+            patch.setattr(type(footage), "unlink", unlink)
+        found = removal.remove_videos(load_params())
+    video = footage / "door" / "a.mp4"
+    assert video.is_file()
+    assert video.relative_to(footage.parents[1]) not in found.videos
+    said = {"poses": "are not those of this file", "record": "could not be read back", "unlink": "Permission denied"}
+    assert said[fault] in next(line for line in found.kept if "door/a.mp4" in line)
+    assert record_of(video).is_file() == (fault == "unlink")
+    if fault == "unlink":
+        assert removal.remove_videos(load_params()).videos == (video.relative_to(footage.parents[1]),)
+
+
+def test_labels_of_an_export_without_a_rate_outlive_the_videos(footage):
+    """Label Studio counts frames; the rate of a video that is gone stands in its record."""
+    region = {"type": "timelinelabels", "value": {"ranges": [{"start": 1, "end": 20}], "timelinelabels": ["Waving"]}}
+    task = {"data": {"video": "door/a.mp4"}, "annotations": [{"result": [region]}]}
+    (footage / "manifest.csv").unlink()
+    (footage / "export.json").write_text(json.dumps([task]))
+    run_stages()
+    before = outputs()
+    assert len(removal.remove_videos(load_params()).videos) == 1
+    run_stages()
+    assert outputs() == before
+
+
+def test_footage_of_retraining_is_refused(footage):
+    (footage / "holdout.json").write_text("{}")
+    with pytest.raises(DataError, match="retraining judges every version on the videos of one holdout"):
+        removal.remove_videos(load_params())
+
+
+def test_pictures_of_who_is_gone_are_drawn(footage):
+    poses = PoseSet(paths.POSES)
+    clips = read_table("clips", paths.CLIPS)
+    clips = clips[clips["clip_id"].isin(poses.index["clip_id"])]
+    filmed = real_crops(clips, poses, paths.RAW, count=4, size=64)
+    removal.remove_videos(load_params())
+    drawn = real_crops(clips, poses, paths.RAW, count=4, size=64)
+    assert np.array_equal(drawn, real_crops(clips[:0], poses, paths.RAW, count=4, size=64))
+    assert not np.array_equal(drawn, filmed)
 
 
 def test_other_settings_do_not_reach_what_is_gone(footage, caplog):
-    assert "removed 6 files of videos whose skeletons are stored" in pipeline.remove_videos()
+    assert "removed 2 videos (6 files) whose skeletons are stored" in pipeline.remove_videos()
     before = (paths.POSES / "joints.npy").read_bytes()
     (footage.parents[1] / "params.yaml").write_text(PARAMS.replace("fast", "best"))
     with caplog.at_level(logging.WARNING):
@@ -135,5 +247,5 @@ def test_other_datasets_are_kept(footage):
     path = footage.parents[1] / "params.yaml"
     path.write_text(PARAMS.replace("surveillance", "actors"))
     assert not load_params().removes_videos
-    with pytest.raises(DataError, match="footage of your own only, not of actors"):
+    with pytest.raises(DataError, match=r"pose\.keep_video: false, but it has actors and false"):
         removal.remove_videos(load_params())

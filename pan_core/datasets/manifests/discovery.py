@@ -80,12 +80,12 @@ def unlabelled_videos(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected one with videos")
     videos = video_files(folder)
-    if not videos:
+    if not video_files(folder, removed=True):
         raise DataError(
             f"{folder}: no videos in it or below; expected files such as {', '.join(sorted(VIDEO_SUFFIXES))}"
         )
-    unlisted = read_any(folder).unlisted if _sources(folder) else videos
-    return {name: videos[name] for name in unlisted}
+    unlisted = read_any(folder, removed=True).unlisted if _sources(folder) else videos
+    return {name: videos[name] for name in unlisted if name in videos}
 
 
 def _sources(folder: Path) -> list[Path]:

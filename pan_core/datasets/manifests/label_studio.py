@@ -17,7 +17,8 @@ from typing import Any
 from pan_core.datasets.manifests.manifest import Entry, Manifest, assemble, printable
 from pan_core.datasets.manifests.references import Ambiguous, VideoIndex, video_reference
 from pan_core.errors import DataError, VideoError
-from pan_core.video import VideoInfo, probe
+from pan_core.pose.records import read_info
+from pan_core.video import VideoInfo
 
 # Tasks that were written here say in their data which file they mean; any other is found by its address.
 PATH_KEY = "path"
@@ -154,8 +155,8 @@ def _entries(task: _Task, video: str, path: Path) -> tuple[list[Entry], str]:
     info, rate, note = None, _stated_rate(task), ""
     if rate is None:
         try:
-            info = probe(path)
-        except VideoError as error:
+            info = read_info(path)
+        except (VideoError, DataError) as error:
             return [Entry(task.where, {}, f"its frames cannot be turned into seconds: {error}")], ""
         rate = info.fps
         note = (
