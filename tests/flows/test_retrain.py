@@ -81,6 +81,8 @@ from pathlib import Path
 
 from pan_core.errors import GateError
 
+pytestmark = pytest.mark.timeout(900)  # a whole pipeline, also on a machine that has other work
+
 if any("Sitting" in path.read_text() for path in Path("data/footage").glob("*/manifest.csv")):
     print("error: 3 of 9 clips (33%) are in quarantine", file=sys.stderr)
     sys.exit(GateError.exit_status)

@@ -20,6 +20,8 @@ from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Scheduled
 
+pytestmark = pytest.mark.timeout(900)  # a whole pipeline, also on a machine that has other work
+
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PIPELINE = """

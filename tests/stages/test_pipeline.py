@@ -18,6 +18,8 @@ from pan_core.registry.models import DATA, DECISION, RECIPE, registry_of
 from pan_core.stages import STAGES, train
 from pan_core.stages.learning import read_material
 
+pytestmark = pytest.mark.timeout(900)  # a whole pipeline, also on a machine that has other work
+
 
 def reports(workspace):
     return {name: json.loads((workspace.folder / "reports" / f"{name}.json").read_text()) for name in STAGES}

@@ -8,6 +8,8 @@ import time
 import pandas as pd
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # a whole pipeline, also on a machine that has other work
+
 QUICK = {
     "tune.study": "first", "tune.epochs": 2, "tune.trials": 3, "tune.leaders": 1, "tune.repeats": 2, "tune.pruner": "none",
     "tune.space": {"model": {"hidden": [16, 32]}, "train": {"learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}}},
