@@ -18,6 +18,8 @@ from pan_core.errors import PanError
 from pan_core.registry.models import registry_of
 from pan_core.tracking import open_client
 
+pytestmark = pytest.mark.timeout(900)  # a whole pipeline, also on a machine that has other work
+
 FEW = {"promote": {"min_clips": 1}}
 HEADER = "video,start_s,end_s,label,camera,recorded_at,subject"
 # The challenger is promoted where the file says so.
@@ -80,8 +82,6 @@ import sys
 from pathlib import Path
 
 from pan_core.errors import GateError
-
-pytestmark = pytest.mark.timeout(900)  # a whole pipeline, also on a machine that has other work
 
 if any("Sitting" in path.read_text() for path in Path("data/footage").glob("*/manifest.csv")):
     print("error: 3 of 9 clips (33%) are in quarantine", file=sys.stderr)
