@@ -59,12 +59,12 @@ def memory(videos: dict[str, Path], model: Path, settings: ExtractionSettings, c
 
     with tempfile.TemporaryDirectory() as folder:
         many: dict[str, Path] = {}
+        shorts: list[Path] = []
         for number in range(clips):
-            source = sources[number % len(sources)]
-            short = Path(folder) / "short" / source.name
-            if not short.is_file():
-                frames = [frame for _, frame in zip(range(FRAMES_OF_A_CLIP), read_frames(source), strict=False)]
-                write_video(short, frames, fps=15)
+            if number < len(sources):
+                frames = [f for _, f in zip(range(FRAMES_OF_A_CLIP), read_frames(sources[number]), strict=False)]
+                shorts.append(write_video(Path(folder) / "short" / f"{number}.mp4", frames, fps=15))
+            short = shorts[number % len(sources)]
             many[str(number)] = Path(folder) / "clips" / f"{number}{short.suffix}"
             many[str(number)].parent.mkdir(exist_ok=True)
             many[str(number)].write_bytes(short.read_bytes() + number.to_bytes(4, "big"))  # a file of its own
@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--quality", default="fast", choices=list(QUALITIES))
-    parser.add_argument("--videos", type=int, default=48)
+    parser.add_argument("--videos", type=int, default=96)
     parser.add_argument("--clips", type=int, default=1000)
     arguments = parser.parse_args()
     model = arguments.workspace / "models" / "pose" / "pose.onnx"
@@ -89,8 +89,9 @@ def main() -> None:
     every = max(1, len(files) // arguments.videos)
     videos = {path.name: path for path in files[::every][: arguments.videos]}
     print(json.dumps(throughput(videos, model, settings)), flush=True)
-    for row in memory(videos, model, settings, arguments.clips):
-        print(json.dumps(row), flush=True)
+    if arguments.clips:
+        for row in memory(videos, model, settings, arguments.clips):
+            print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

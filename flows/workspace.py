@@ -21,9 +21,9 @@ from pan_core.config import PARAMS_FILE, Params, load_params, parse_params
 from pan_core.errors import ConfigError, PanError
 from pan_core.files import atomic_path
 from pan_core.sections import Section
+from pan_core.stages.paths import WORKSPACES
 from pan_core.tracking import STORE
 
-WORKSPACES = Path(".cache/workspaces")
 CODE = Path("pan_core")
 MADE = Path("models")
 """Where the pipeline itself writes networks."""

@@ -37,6 +37,7 @@ def repro(dataset: str | None = None, *, target: str | None = None) -> None:
     with one_run(Path.cwd()):
         if dataset and set_dataset(dataset):
             print(f"{PARAMS_FILE}: dataset is now {dataset}", flush=True)
+            params = load_params()
         # The stages are called by name, also where the environment was not activated.
         environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
         done = subprocess.run(
@@ -71,7 +72,7 @@ def remove_videos() -> str:
             f"removed {len(found.videos)} videos ({len(found.files)} files) whose skeletons are stored; {paths.REMOVED} has each. "
             "What looked at them looks at the skeletons in the next run"
         )
-    return "\n".join(lines or ["no video is left"])
+    return "\n".join(lines or ["no video is left in the footage"])
 
 
 def tune_here(*, worker: bool, show: bool) -> str:

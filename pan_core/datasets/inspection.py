@@ -199,15 +199,15 @@ def _decoded(
     folder: Path, clips: pd.DataFrame, decode: int, seed: int, progress: Progress | None
 ) -> tuple[list[tuple[str, str]], list[str]]:
     """Decode some videos to their end."""
-    from pan_core.pose.records import is_removed, read_record
+    from pan_core.pose.records import is_removed
     from pan_core.video import read_frames, require_all_frames
 
     videos = clips["path"].drop_duplicates().to_numpy()
     drawn = np.random.default_rng(seed).permutation(videos)[:decode]
-    faults, frames = [], 0
+    faults, frames, gone = [], 0, 0
     for done, name in enumerate(drawn, start=1):
         if is_removed(folder / name):
-            frames += read_record(folder / name).info.n_frames
+            gone += 1
             continue
         try:
             decoded = sum(1 for _ in read_frames(folder / name))
@@ -217,7 +217,10 @@ def _decoded(
             faults.append(str(error))
         if progress:
             progress(done, len(drawn))
-    figure = f"{len(drawn):,} of {len(videos):,} decoded to the end, {frames:,} frames, {len(faults)} with a fault"
+    figure = (
+        f"{len(drawn) - gone:,} of {len(videos):,} decoded to the end, {frames:,} frames, {len(faults)} with a fault"
+    )
+    figure += f"; {gone} of those drawn were removed, their skeletons are there" if gone else ""
     return [("videos", figure)], faults
 
 

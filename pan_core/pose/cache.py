@@ -182,6 +182,8 @@ def _extractor_of(job: _Job) -> PoseExtractor:
 def _extract_one(video: Path, pulse: Pulse | None, *, job: _Job) -> _Outcome:
     """Make sure that a video's entry is in the cache."""
     cache = PoseCache(job.cache, identity=job.identity)
+    if is_removed(video):  # meanwhile
+        return _Outcome(removed=True)
     if not video.is_file():
         return _Outcome(reason=_not_there(video))
     try:

@@ -79,7 +79,12 @@ def _named(clips: pd.DataFrame) -> Iterable[tuple[str, Path]]:
 
 
 def _paths(clips: pd.DataFrame) -> list[Path]:
-    return [path for name in dict.fromkeys(clips["path"]) if not is_removed(path := paths.RAW / name)]
+    found = [path for name in dict.fromkeys(clips["path"]) if not is_removed(path := paths.RAW / name)]
+    if not found:
+        raise DataError(
+            "all videos to learn from were removed (pose.keep_video); name a folder of videos with --folder"
+        )
+    return found
 
 
 def _finder() -> PoseEstimator:

@@ -18,6 +18,8 @@ EXPORTED = Path("models/exported")
 REFERENCE = EXPORTED / "reference"
 MEASURED = Path("edge/results")
 REMOVED = Path("data/removed.jsonl")
+WORKSPACES = Path(".cache/workspaces")
+"""Folders of runs with other parameters."""
 REPORTS = Path("reports")
 EVALUATION = REPORTS / "evaluation"
 REPORT = REPORTS / "report.html"

@@ -43,7 +43,7 @@ def run(params: Params, tracked: Run) -> dict:
         "without_poses": len(failures),
         "layout": layout.name,
         "joints_found": float((poses.joints[..., 2] > 0).mean()),
-        "extractor": "annotated joints" if not dataset.has_video else poses.index["extractor"].iloc[0],
+        "extractor": "annotated joints" if not dataset.has_video else ", ".join(sorted(set(poses.index["extractor"]))),
     } | _accuracy(dataset, poses)
 
 

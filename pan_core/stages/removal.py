@@ -34,7 +34,8 @@ from pan_core.stages.runner import dataset_context
 from pan_core.tables import read_table
 from pan_core.video import probe
 
-FOOTAGE_VERSION = Path("data/footage.dvc")
+FOOTAGE = Path("data/footage")
+"""Where retraining keeps what it has taken."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,10 @@ def remove_videos(params: Params) -> Removal:
             f"{params.dataset} and {str(params.pose.keep_video).lower()}"
         )
     folder = dataset.source(dataset_context(params))
-    if used := [path for path in (folder / HOLDOUT, folder / LEDGER, FOOTAGE_VERSION) if path.exists()]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder, so nothing can be said of the videos that belong there")
+    retraining = (folder / HOLDOUT, folder / LEDGER, FOOTAGE / LEDGER, FOOTAGE.with_suffix(".dvc"))
+    if used := [path for path in retraining if path.exists()]:
         raise DataError(f"{used[0]}: retraining judges every version on the videos of one holdout, so they are kept")
     clips, poses = read_table("clips", paths.CLIPS), PoseSet(paths.POSES)
     identity = extractor_identity(Path(params.pose.network), settings=ExtractionSettings(**params.pose.extraction()))
@@ -75,19 +79,21 @@ def remove_videos(params: Params) -> Removal:
         for path, group in clips.groupby("path")
     }
     files = video_files(folder)
-    names = Counter(_file_of(path) for path in files.values())
+    names = Counter(_file_of(path) for path in files.values() if path.exists())
     videos, gone, kept = [], [], []
     with progress_bar("remove videos", "video") as update:
         for done, (name, source) in enumerate(files.items(), start=1):
             update(done, len(files))
             try:
-                if source.is_symlink() or names[_file_of(source)] > 1:
+                linked = source.resolve() != folder.resolve() / source.relative_to(folder)
+                if linked or names[_file_of(source)] > 1:
                     raise DataError("is a link, or has two names in the footage; put one plain file in its place")
+                before, digest = source.stat(), sha256_of(source)
+                _put_aside(source, digest)
                 if name not in own:
                     raise DataError("no clip of it is in the clip table; label it, or remove it yourself")
-                before = source.stat()
-                record = _verified(source, own[name], cache, poses)
-                found, notes = _remove(source, before, record, *_copies(source, name, record, objects))
+                record = _verified(source, digest, own[name], cache, poses)
+                found, notes = _remove(source, before, record, *_copies(source, record, objects))
             except (DataError, VideoError, OSError) as error:
                 kept.append(f"{source}: {error}")
                 continue
@@ -102,14 +108,12 @@ def _file_of(path: Path) -> tuple[int, int]:
     return state.st_dev, state.st_ino
 
 
-def _verified(video: Path, clips: list[Any], cache: PoseCache, poses: PoseSet) -> VideoRecord:
+def _verified(video: Path, digest: str, clips: list[Any], cache: PoseCache, poses: PoseSet) -> VideoRecord:
     """The record of a video, written and read back.
 
     Raises:
         DataError: Where its skeletons are not all stored.
     """
-    digest = sha256_of(video)
-    _put_aside(video, digest)
     entry = cache.read(digest)
     if entry is None:
         raise DataError("its skeletons are not in the cache of poses; run the stage pose")
@@ -117,6 +121,10 @@ def _verified(video: Path, clips: list[Any], cache: PoseCache, poses: PoseSet) -
     if not stored:
         where = "its labelled spans" if len(entry.joints) else "it"
         raise DataError(f"nobody was found in {where}, so nothing would be left of its clips; look at it")
+    if lost := [clip.clip_id for clip in clips if clip.clip_id not in poses]:
+        raise DataError(
+            f"{len(lost)} of its labelled spans have no skeletons, such as {lost[0]}; look at them, or take them out of the labels"
+        )
     identity = poses.clip(stored[0].clip_id).extractor
     whole = ClipPoses("", entry.joints, entry.fps, entry.width, entry.height, identity, video_sha256=digest)
     for clip in stored:
@@ -153,10 +161,11 @@ def _same(first: np.ndarray, second: np.ndarray) -> bool:
     return bool(np.array_equal(first.astype("<f4"), second.astype("<f4"), equal_nan=True))
 
 
-def _copies(source: Path, name: str, record: VideoRecord, objects: Path | None) -> tuple[list[Path], list[Path]]:
+def _copies(source: Path, record: VideoRecord, objects: Path | None) -> tuple[list[Path], list[Path]]:
     """Files of the same content: what `fetch` placed, here and in workspaces of other parameters, and DVC's object."""
-    raw, digest = paths.RAW / VIDEOS / name, _md5(source)
-    placed = [raw, *(workspace / raw for workspace in (paths.cache() / "workspaces").glob("*"))]
+    digest, size = _md5(source), source.stat().st_size
+    raw = [paths.RAW / VIDEOS, *(workspace / paths.RAW / VIDEOS for workspace in paths.WORKSPACES.glob("*"))]
+    placed = [path for folder in raw for path in folder.rglob("*") if path.is_file() and path.stat().st_size == size]
     stored = [objects / digest[:2] / digest[2:]] if objects else []
     same, there = (
         [path for path in group if path.is_file() and sha256_of(path) == record.poses.video_sha256]
@@ -182,6 +191,8 @@ def _remove(
         "frames": record.info.n_frames,
     }
     gone: list[Path] = []
+    notes: list[str] = []
+    _require_unchanged(source, before)
     _log({**line, "state": "removing"})
     try:
         for path in placed:
@@ -190,18 +201,26 @@ def _remove(
         for path in (*placed, *stored):
             path.unlink()
             gone.append(path)
-        now = source.stat()
-        if (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns):
-            record_of(source).unlink()
-            raise DataError("was changed while it was looked at, and stays")
-        notes = (
-            [f"{source}: {now.st_nlink - 1} other names of it are elsewhere on this disk"] if now.st_nlink > 1 else []
-        )
+        _require_unchanged(source, before)
+        if (others := source.stat().st_nlink - 1) > 0:
+            notes.append(f"{source}: {others} other names of it are elsewhere on this disk")
         source.unlink()
         gone.append(source)
+    except DataError:
+        _put_aside(source, "")
+        raise
     finally:
-        _log({**line, "state": "removed" if source in gone else "kept", "files": [str(path) for path in gone]})
+        try:
+            _log({**line, "state": "removed" if source in gone else "kept", "files": [str(path) for path in gone]})
+        except OSError as error:
+            notes.append(f"{paths.REMOVED}: has no line of {source} ({error}), of which {len(gone)} files went")
     return gone, notes
+
+
+def _require_unchanged(path: Path, before: os.stat_result) -> None:
+    now = path.stat()
+    if (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns):
+        raise DataError("was changed while it was looked at, and stays")
 
 
 def _log(line: dict[str, object]) -> None:

@@ -6,6 +6,7 @@ import logging
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from dvc.repo import Repo
 
@@ -123,6 +124,41 @@ def test_copies_in_workspaces_of_other_parameters_go_too(footage, tmp_path):
     removal.remove_videos(load_params())
     assert not copy.exists()
     assert record_of(copy).is_file()
+
+
+def test_a_labelled_span_without_skeletons_keeps_its_video(footage):
+    """A fall that was missed: with the video would go what a better network could find."""
+    (footage / "manifest.csv").write_text(MANIFEST + "door/c.mp4,1.62,1.7,Falling\n")
+    table = read_table("clips", paths.CLIPS)
+    missed = table[table["path"] == "videos/door/c.mp4"].assign(clip_id="door-c_missed", label="Falling")
+    write_table(pd.concat([table, missed], ignore_index=True), "clips", paths.CLIPS)
+    found = removal.remove_videos(load_params())
+    assert [path.name for path in found.videos] == ["a.mp4"]
+    assert "1 of its labelled spans have no skeletons, such as door-c_missed" in found.kept[0]
+
+
+def test_a_video_that_is_exchanged_meanwhile_stays_with_its_copies(footage, monkeypatch):
+    real, video = removal._md5, footage / "door" / "a.mp4"
+
+    def exchange(path):
+        if path.name == "a.mp4":
+            other = path.with_name("new")
+            other.write_bytes(b"another video")
+            other.replace(path)
+        return real(path)
+
+    monkeypatch.setattr(removal, "_md5", exchange)
+    found = removal.remove_videos(load_params())
+    assert [path.name for path in found.videos] == ["c.mp4"]
+    assert "was changed while it was looked at" in found.kept[0]
+    assert video.read_bytes() == b"another video"
+    assert (paths.RAW / "videos" / "door" / "a.mp4").is_file()
+
+
+def test_footage_that_is_not_there_is_not_called_removed(footage):
+    footage.rename(footage.with_name("away"))
+    with pytest.raises(DataError, match="no such folder, so nothing can be said"):
+        removal.remove_videos(load_params())
 
 
 def test_links_and_second_names_stay(footage, tmp_path):
