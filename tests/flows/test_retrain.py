@@ -252,6 +252,7 @@ def test_of_several_deliveries_only_those_that_do_not_pass_are_refused(project):
     assert sorted(path.name for path in (project / "data" / "footage").glob("2026*")) == ["2026-11-02", "2026-11-10"]
 
 
+@pytest.mark.long
 def test_first_footage_that_does_not_pass_can_be_put_right(project):
     folder = deliver(project, "2026-11-02", labels=("Walking", "Sitting"))
     name, message = run()
@@ -344,6 +345,7 @@ def test_a_run_in_which_all_that_came_was_refused_fails_with_the_reasons(project
     assert "2026-11-02: all of one class (Walking)" in message
 
 
+@pytest.mark.long
 def test_footage_of_too_few_people_is_kept_and_the_run_says_what_is_missing(project):
     deliver(project, "2026-11-02", ("ann", "ben"))
     name, message = run()

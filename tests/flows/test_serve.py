@@ -125,6 +125,7 @@ def test_deployments_run_from_another_shell_one_at_a_time_or_on_arrival_and_leav
         assert "PREFECT_API_URL" not in (workspace / ".cache/prefect/profiles.toml").read_text()
 
 
+@pytest.mark.long
 def test_of_several_late_runs_one_runs_and_the_others_are_cancelled(workspace, server):
     from flows.serve import PIPELINE, deployments
 
