@@ -109,7 +109,7 @@ def pan(dataset: DatasetName | None = None, targets: Targets | None = None, over
     """
     folder = prepare({**(overrides or {}), **({"dataset": dataset} if dataset else {})})
     run_stages(folder, targets)
-    if targets is None and load_params(folder / PARAMS_FILE).removes_videos:
+    if targets is None and (folder / PARAMS_FILE).is_file() and load_params(folder / PARAMS_FILE).removes_videos:
         if folder == project_root():
             remove_videos(folder, get_run_logger().info)
         else:
