@@ -158,6 +158,7 @@ def test_the_first_model_is_the_champion(finished):
     assert "version 1 is the only champion so far" in output
 
 
+@pytest.mark.long
 def test_a_second_model_is_weighed_against_the_champion_and_can_be_taken_back(finished):
     workspace, _ = finished
     workspace.set({"train.epochs": 3})  # as the test before has it, so its training is not done again
@@ -207,6 +208,7 @@ def test_training_starts_from_the_champion_unless_it_may_have_learnt_what_now_te
     weights_of_it.with_suffix(".gone").rename(weights_of_it)
 
 
+@pytest.mark.long
 def test_a_promotion_that_died_before_its_reasons_were_written_is_finished(finished, monkeypatch):
     workspace, _ = finished
     monkeypatch.chdir(workspace.folder)
