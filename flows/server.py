@@ -28,6 +28,7 @@ from prefect.settings import (
     update_current_profile,
 )
 
+from flows.guardian import guarded
 from pan_core.errors import PanError
 from pan_core.secrets import masked
 
@@ -54,6 +55,11 @@ def run_to_its_end(run: Callable[[], Result]) -> Result:
     Raises:
         PanError: Where the variable PREFECT_API_URL names a server that does not answer from the beginning.
     """
+    with guarded():
+        return _run(run)
+
+
+def _run(run: Callable[[], Result]) -> Result:
     with reachable_server():
         try:
             return run()

@@ -159,7 +159,7 @@ class Workspace:
             found |= {f"{name} {key}": value for key, value in report.items() if not TIMED.search(key)}
         for path in sorted((self.folder / "models" / "pan").rglob("*.safetensors")):
             found[f"weights {path.parent.name}"] = path.read_bytes()
-        return found | {f"curve {key}": rows for key, rows in self.curves().items()}
+        return found | {f"curve {key}": rows for key, rows in self.curves().items() if not TIMED.search(key)}
 
     def curves(self) -> dict[str, list[tuple[int, float]]]:
         """Step and value of every epoch's figures in the SQLite store of MLflow."""
