@@ -47,10 +47,11 @@ from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import BEGAN_WITH, Registry, Version, registry_of
 from pan_core.secrets import guard_output
 from pan_core.stages import paths
+from pan_core.stages.paths import FOOTAGE
 from pan_core.stages.runner import dataset_context
 
 DATASET = "surveillance"
-INCOMING, FOOTAGE, LABELLING = Path("data/incoming"), Path("data/footage"), Path("data/labelling")
+INCOMING, LABELLING = Path("data/incoming"), Path("data/labelling")
 WORKSPACE = "retraining"
 """Name of the folder below `.cache/workspaces` in which the stages run, whatever the parameters."""
 

@@ -107,11 +107,12 @@ def check(
 @app.command("remove-videos")
 def remove_videos() -> None:
     """Remove footage of your own whose skeletons are stored, as runs do where `pose.keep_video` is false."""
+    from pan_core.config import load_params
     from pan_core.one_run import one_run
     from pan_core.pipeline import remove_videos as remove
 
     with one_run(Path.cwd()):
-        typer.echo(remove())
+        typer.echo(remove(load_params()))
 
 
 @app.command()

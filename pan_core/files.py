@@ -78,10 +78,15 @@ def _sweep(parent: Path) -> None:
                 os.close(lock)
 
 
+def digest_of(path: Path, algorithm: str) -> str:
+    """Digest of a file's content by an algorithm of `hashlib`, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_of(path, "sha256")
 
 
 def code_hash(*names: str, others: Iterable[Path] = ()) -> str:

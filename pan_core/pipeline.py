@@ -53,11 +53,11 @@ def repro(dataset: str | None = None, *, target: str | None = None) -> None:
             raise PanError(
                 "the run stopped, see the message above; finished work is kept, run again to go on from there"
             )
-        if params.removes_videos and load_params().removes_videos and not target:
-            print(remove_videos(), flush=True)
+        if params.removes_videos and (now := load_params()).removes_videos and not target:
+            print(remove_videos(now), flush=True)
 
 
-def remove_videos() -> str:
+def remove_videos(params: Params) -> str:
     """Remove footage whose skeletons are stored, as `pose.keep_video: false` asks; returns what became of it, in lines.
 
     Raises:
@@ -65,7 +65,7 @@ def remove_videos() -> str:
     """
     from pan_core.stages.removal import remove_videos as remove
 
-    found = remove(load_params())
+    found = remove(params)
     lines = list(found.kept)
     if found.videos:
         lines.append(

@@ -4,7 +4,6 @@ Whatever has the final name is whole: a download grows under another name and mo
 its checksum are right. One process at a time downloads a file (filelock); the others wait and find it.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 from pan_core.datasets.base import Context, Progress, RemoteFile
 from pan_core.datasets.transfer import TransferError, discard, transfer
 from pan_core.errors import DataError
-from pan_core.files import atomic_path, write_json
+from pan_core.files import atomic_path, digest_of, write_json
 from pan_core.progress import progress_bar
 
 MB = 1_000_000
@@ -175,8 +174,7 @@ def _memo_path(downloads: Path, path: Path) -> Path:
 
 def _checksum(path: Path, like: str) -> str:
     algorithm = like.partition(":")[0]
-    with path.open("rb") as file:
-        return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
+    return f"{algorithm}:{digest_of(path, algorithm)}"
 
 
 def _record_path(target: Path) -> Path:

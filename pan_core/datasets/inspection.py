@@ -204,11 +204,9 @@ def _decoded(
 
     videos = clips["path"].drop_duplicates().to_numpy()
     drawn = np.random.default_rng(seed).permutation(videos)[:decode]
-    faults, frames, gone = [], 0, 0
-    for done, name in enumerate(drawn, start=1):
-        if is_removed(folder / name):
-            gone += 1
-            continue
+    there = [name for name in drawn if not is_removed(folder / name)]
+    faults, frames = [], 0
+    for done, name in enumerate(there, start=1):
         try:
             decoded = sum(1 for _ in read_frames(folder / name))
             frames += decoded
@@ -216,11 +214,10 @@ def _decoded(
         except VideoError as error:
             faults.append(str(error))
         if progress:
-            progress(done, len(drawn))
-    figure = (
-        f"{len(drawn) - gone:,} of {len(videos):,} decoded to the end, {frames:,} frames, {len(faults)} with a fault"
-    )
-    figure += f"; {gone} of those drawn were removed, their skeletons are there" if gone else ""
+            progress(done, len(there))
+    figure = f"{len(there):,} of {len(videos):,} decoded to the end, {frames:,} frames, {len(faults)} with a fault"
+    if gone := len(drawn) - len(there):
+        figure += f"; {gone} of those drawn were removed, their skeletons are there"
     return [("videos", figure)], faults
 
 

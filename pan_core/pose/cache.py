@@ -5,10 +5,8 @@ themselves and whole, so a killed run goes on where it stopped.
 """
 
 import errno
-import json
 import logging
 import platform
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from pan_core.errors import PanError, VideoError
-from pan_core.files import atomic_path, sha256_of
+from pan_core.files import sha256_of
 from pan_core.pose.clusters import scheduler_address, work_on_cluster
 from pan_core.pose.extraction import ExtractedPoses, ExtractionSettings, PoseExtractor, extractor_identity
+from pan_core.pose.joints_file import Damaged, read_joints, write_joints
 from pan_core.pose.records import is_removed, read_record
 from pan_core.pose.store import ClipPoses
 from pan_core.video import DECODE_SECONDS
@@ -61,10 +60,8 @@ class PoseCache:
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as entry:
-                facts = json.loads(str(entry["facts"]))
-                return ExtractedPoses(joints=entry["joints"], **facts)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            return read_joints(path, lambda joints, facts: ExtractedPoses(joints=joints, **facts))
+        except Damaged as error:
             _log.warning("%s: damaged pose cache entry (%s); the video is extracted again", path, error)
             path.unlink(missing_ok=True)
             return None
@@ -78,8 +75,7 @@ class PoseCache:
         facts = {name: value for name, value in asdict(poses).items() if name != "joints"}
         path = self.path(video_sha256)
         try:
-            with atomic_path(path) as partial:
-                np.savez(partial, joints=poses.joints, facts=json.dumps(facts))
+            write_joints(path, poses.joints, facts)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise PanError(

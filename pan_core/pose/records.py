@@ -1,15 +1,13 @@
 """What stays of a video that was removed: its skeletons, and what the pipeline asks of a video, in a file in its place."""
 
-import json
-import os
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pan_core.errors import DataError
-from pan_core.files import atomic_path
+from pan_core.pose.joints_file import Damaged, read_joints, write_joints
 from pan_core.pose.store import ClipPoses
 from pan_core.video import VideoInfo, probe
 
@@ -45,16 +43,7 @@ def write_record(video: Path, record: VideoRecord) -> None:
     poses = asdict(record.poses)
     joints = poses.pop("joints")
     facts = {"version": VERSION, "info": asdict(record.info), "poses": poses}
-    path = record_of(video)
-    with atomic_path(path) as partial, partial.open("wb") as file:
-        np.savez(file, joints=joints, facts=json.dumps(facts))
-        file.flush()
-        os.fsync(file.fileno())
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_joints(record_of(video), joints, facts, synced=True)
 
 
 def read_info(video: Path) -> VideoInfo:
@@ -74,13 +63,15 @@ def read_record(video: Path) -> VideoRecord:
         DataError: Where it is damaged; there is no video any more to make it anew from.
     """
     path = record_of(video)
+
+    def made(joints: np.ndarray, facts: dict[str, Any]) -> VideoRecord:
+        if facts["version"] != VERSION:
+            raise DataError(f"{path}: of version {facts['version']}, expected {VERSION}")
+        return VideoRecord(ClipPoses(joints=joints, **facts["poses"]), VideoInfo(**facts["info"]))
+
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            facts = json.loads(str(stored["facts"]))
-            if facts["version"] != VERSION:
-                raise DataError(f"{path}: of version {facts['version']}, expected {VERSION}")
-            return VideoRecord(ClipPoses(joints=stored["joints"], **facts["poses"]), VideoInfo(**facts["info"]))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        return read_joints(path, made)
+    except Damaged as error:
         raise DataError(
             f"{path}: damaged ({error}); bring it back from a copy, or take the video out of the labels"
         ) from error

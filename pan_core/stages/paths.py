@@ -17,6 +17,8 @@ RECOGNISER = Path("models/pan")
 EXPORTED = Path("models/exported")
 REFERENCE = EXPORTED / "reference"
 MEASURED = Path("edge/results")
+FOOTAGE = Path("data/footage")
+"""Where retraining keeps what it has taken."""
 REMOVED = Path("data/removed.jsonl")
 WORKSPACES = Path(".cache/workspaces")
 """Folders of runs with other parameters."""

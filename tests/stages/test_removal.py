@@ -138,16 +138,16 @@ def test_a_labelled_span_without_skeletons_keeps_its_video(footage):
 
 
 def test_a_video_that_is_exchanged_meanwhile_stays_with_its_copies(footage, monkeypatch):
-    real, video = removal._md5, footage / "door" / "a.mp4"
+    real, video = removal.digest_of, footage / "door" / "a.mp4"
 
-    def exchange(path):
+    def exchange(path, algorithm):
         if path.name == "a.mp4":
             other = path.with_name("new")
             other.write_bytes(b"another video")
             other.replace(path)
-        return real(path)
+        return real(path, algorithm)
 
-    monkeypatch.setattr(removal, "_md5", exchange)
+    monkeypatch.setattr(removal, "digest_of", exchange)
     found = removal.remove_videos(load_params())
     assert [path.name for path in found.videos] == ["c.mp4"]
     assert "was changed while it was looked at" in found.kept[0]
@@ -250,7 +250,7 @@ def test_pictures_of_who_is_gone_are_drawn(footage):
 
 
 def test_other_settings_do_not_reach_what_is_gone(footage, caplog):
-    assert "removed 2 videos (6 files) whose skeletons are stored" in pipeline.remove_videos()
+    assert "removed 2 videos (6 files) whose skeletons are stored" in pipeline.remove_videos(load_params())
     before = (paths.POSES / "joints.npy").read_bytes()
     (footage.parents[1] / "params.yaml").write_text(PARAMS.replace("fast", "best"))
     with caplog.at_level(logging.WARNING):

@@ -20,6 +20,7 @@ from pan_core.datasets.manifests.manifest import (
     visible_files,
 )
 from pan_core.errors import DataError
+from pan_core.pose.records import is_removed
 from pan_core.tables import check_table
 
 AUTO = "auto"
@@ -79,13 +80,13 @@ def unlabelled_videos(folder: Path) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected one with videos")
-    videos = video_files(folder)
-    if not video_files(folder, removed=True):
+    known = video_files(folder, removed=True)
+    if not known:
         raise DataError(
             f"{folder}: no videos in it or below; expected files such as {', '.join(sorted(VIDEO_SUFFIXES))}"
         )
-    unlisted = read_any(folder, removed=True).unlisted if _sources(folder) else videos
-    return {name: videos[name] for name in unlisted if name in videos}
+    unlisted = read_any(folder, removed=True).unlisted if _sources(folder) else known
+    return {name: known[name] for name in unlisted if not is_removed(known[name])}
 
 
 def _sources(folder: Path) -> list[Path]:

@@ -1,0 +1,53 @@
+"""Joints and facts about them in one `.npz` file, which is read whole or not at all."""
+
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pan_core.files import atomic_path
+
+Content = TypeVar("Content")
+
+
+class Damaged(Exception):
+    """A file is not as it was written; the message says what is wrong."""
+
+
+def write_joints(path: Path, joints: np.ndarray, facts: dict[str, Any], *, synced: bool = False) -> None:
+    """Write a file, which appears whole or not at all.
+
+    Args:
+        path: The file.
+        joints: Of any shape.
+        facts: JSON values.
+        synced: Whether it is on the disk when this returns, for whoever then deletes what it was made from.
+    """
+    with atomic_path(path) as partial, partial.open("wb") as file:
+        np.savez(file, joints=joints, facts=json.dumps(facts))
+        if synced:
+            file.flush()
+            os.fsync(file.fileno())
+    if synced:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def read_joints(path: Path, make: Callable[[np.ndarray, dict[str, Any]], Content]) -> Content:
+    """What a function makes of a file's joints and facts.
+
+    Raises:
+        Damaged: Where the file cannot be read, or its facts are not what the function expects.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return make(stored["joints"], json.loads(str(stored["facts"])))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise Damaged(str(error)) from error
