@@ -51,7 +51,7 @@ lint: $(READY) ## ruff and mypy
 serve: $(READY) ## serve the Prefect deployments; SOURCE=s3://bucket/prefix brings footage from there
 	python -m flows.serve $(if $(SOURCE),--source $(SOURCE))
 
-ui: $(READY) ## open the MLflow UI on port 5000
+ui: $(READY) ## serve the MLflow UI on port 5000, and show the address of each dataset's runs
 	pan ui --port 5000
 
 edge-emulate: $(READY) ## let the Pis' bundles check themselves on ARM code by QEMU (Debian, qemu-user-static)

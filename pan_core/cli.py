@@ -107,9 +107,11 @@ def summary() -> None:
 
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000) -> None:
-    """Open the MLflow UI on the runs."""
-    from pan_core.tracking import serve_ui
+    """Serve the MLflow UI, and say at which address each dataset's runs are compared."""
+    from pan_core.tracking import serve_ui, tables_of_runs
 
+    for experiment, address in tables_of_runs(port).items():
+        typer.echo(f"runs of {experiment}: {address}")
     serve_ui(port)
 
 

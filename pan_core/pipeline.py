@@ -316,7 +316,7 @@ def summary_table() -> str:
         ("report", str(paths.REPORT)),
         ("data docs", str(paths.DATA_DOCS / "index.html")),
         ("figures", str(paths.SUMMARY)),
-        ("MLflow UI", "make ui, then http://127.0.0.1:5000"),
+        ("MLflow UI", "make ui, then the address that it shows"),
     ]
     width = max(len(name) for name, _ in rows)
     line = "-" * (width + 44)

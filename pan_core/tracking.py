@@ -27,25 +27,51 @@ from pan_core.tracked_run import STORE, Run, UntoldRun, impatient, outboxes, sto
 _log = logging.getLogger(__name__)
 
 PIPELINE, STAGE = "pipeline", "stage"
-KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Tag by which the UI opens an experiment with its table of runs, not with the pages for language models."""
 
 
 def run_address(run_id: str) -> str | None:
     """Page of a run, where MLFLOW_TRACKING_URI is the address of a server that knows it."""
     from mlflow.exceptions import MlflowException
 
-    uri = store_uri()
-    if not uri.startswith(("http://", "https://")):
+    server = _server()
+    if server is None:
         return None
     with suppress(PanError, MlflowException):
         experiment = open_client().get_run(run_id).info.experiment_id
-        return f"{without_login(uri).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+        return f"{server}/#/experiments/{experiment}/runs/{run_id}"
     return None
 
 
+def _server() -> str | None:
+    """Address for people of the server that keeps the store, None where the store is a database."""
+    uri = store_uri()
+    return without_login(uri).rstrip("/") if uri.startswith(("http://", "https://")) else None
+
+
+def tables_of_runs(port: int) -> dict[str, str]:
+    """Each experiment with the page of its table in the UI that `serve_ui` serves.
+
+    The UI opens an experiment with pages for language models unless the address says otherwise.
+
+    Raises:
+        PanError: Where the store cannot be read, or a server keeps it, which has a UI of its own.
+    """
+    if server := _server():
+        raise PanError(
+            f"MLFLOW_TRACKING_URI is a server with a UI of its own: open {server}/#/experiments?workflowType=machine_learning"
+        )
+    client = open_client()
+    with _opening():
+        experiments = client.search_experiments(order_by=["last_update_time DESC"])
+    return {
+        found.name: f"http://127.0.0.1:{port}/#/experiments/{found.experiment_id}?workflowType=machine_learning"
+        for found in experiments
+        if found.name != "Default"  # MLflow's own, and empty
+    }
+
+
 def serve_ui(port: int) -> None:
-    """Replace this process by MLflow's own server on the store in use, bound to loopback."""
+    """Replace this process by MLflow's own server on the store in use, a database, bound to loopback."""
     STORE.mkdir(exist_ok=True)
     # For one person: four processes and a runner of jobs for language models take a small machine half a minute to start.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
@@ -72,7 +98,7 @@ class Tracker:
         if found is not None:
             return found.experiment_id
         root = (STORE / "artifacts" / name).resolve().as_uri() if uri.startswith("sqlite") else None
-        return self._client.create_experiment(name, artifact_location=root, tags=KIND)
+        return self._client.create_experiment(name, artifact_location=root)
 
     @contextmanager
     def stage(self, name: str, *, fingerprint: str, params: Mapping[str, object]) -> Iterator[Run]:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from pan_core.tracking import Tracker, store_uri
+from pan_core.errors import PanError
+from pan_core.tracking import Tracker, store_uri, tables_of_runs
 
 
 @pytest.fixture
@@ -59,3 +60,14 @@ def test_artifacts_can_be_read_back(tracker, tmp_path):
     client = MlflowClient(store_uri())
     path = client.download_artifacts(run.run_id, "pictures/confusion.svg", str(tmp_path))
     assert Path(path).read_text() == "<svg/>"
+
+
+def test_the_ui_is_opened_with_the_table_of_each_dataset(tracker, monkeypatch):
+    Tracker("penn_action")
+    experiment = MlflowClient(store_uri()).get_experiment_by_name("actors").experiment_id
+    tables = tables_of_runs(5000)
+    assert set(tables) == {"actors", "penn_action"}
+    assert tables["actors"] == f"http://127.0.0.1:5000/#/experiments/{experiment}?workflowType=machine_learning"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://pan:secret@tracking.example:5000/")
+    with pytest.raises(PanError, match=r"open http://tracking\.example:5000/#"):
+        tables_of_runs(5000)
