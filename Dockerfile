@@ -21,7 +21,9 @@ COPY --chown=1000 flows/__init__.py flows/__init__.py
 RUN make setup PYTHON=python3
 
 COPY --chown=1000 . .
-# Without this DVC stops where there is no git repository, and .git is not in the image.
+# Without the first DVC stops where there is no git repository, and .git is not in the image. Without the second the lock file,
+# copied again, looks newer than the environment, and `make` would set it up once more in every container.
 RUN .venv/bin/dvc config --local core.no_scm true \
+ && touch .venv/.ready \
  && .venv/bin/pan pose weights
 CMD ["make", "run", "PYTHON=python3"]

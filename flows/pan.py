@@ -6,12 +6,15 @@
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import deployment
+from prefect.states import Cancelled, State
 
 from flows.form import DatasetName, Overrides, Targets
 from flows.reproduce import LockedError, project_root, remove_videos, reproduce, select, stage_order, with_upstream
@@ -21,7 +24,7 @@ from flows.settings import add_settings, read_settings
 from flows.workspace import changes, workspace
 from pan_core.config import PARAMS_FILE, load_params
 from pan_core.errors import PanError
-from pan_core.one_run import one_run
+from pan_core.one_run import BusyError, one_run, sole
 from pan_core.secrets import guard_output
 from pan_core.tracking import deliver_waiting
 
@@ -29,6 +32,8 @@ from pan_core.tracking import deliver_waiting
 # DVC and the pose cache keep what was finished.
 RETRIES = {"fetch": 2, "pose": 2}
 RETRY_DELAY_S = 30
+
+DEPLOYED = Path(".cache/prefect/full-pipeline.lock")
 
 
 def unless(lasting: type[Exception]) -> Callable[[Any, Any, Any], bool]:
@@ -63,10 +68,10 @@ def run_stages(
     Raises:
         PanError: Where a stage fails, a target is no stage, or another run is at work in the folder.
     """
-    if targets is not None and folder != project_root():
-        targets = with_upstream(folder, targets)
-    names = [name for name in select(stage_order(folder), targets) if name not in done]
     with one_run(folder):
+        if targets is not None and folder != project_root():
+            targets = with_upstream(folder, targets)
+        names = [name for name in select(stage_order(folder), targets) if name not in done]
         try:
             for name in names:
                 run_stage.with_options(
@@ -94,8 +99,35 @@ def prepare(overrides: Mapping[str, Any], name: str = "") -> Path:
     return folder
 
 
+@contextmanager
+def sole_of_deployment(lock: Path, name: str) -> Iterator[None]:
+    """Let one run of a deployment at a time do the block; runs that nothing deployed have no part in it.
+
+    Prefect's own limit would end the run that is at work when its server has been away for minutes, and would hold on to
+    the slot of one whose server died.
+
+    Raises:
+        BusyError: In the others.
+    """
+    with sole(lock, f"another run of {name} is at work; this one is not needed") if deployment.id else nullcontext():
+        yield
+
+
+def turned_away(error: BusyError) -> State[Any]:
+    """How a run ends that had to leave the work to another: cancelled where a deployment started it.
+
+    Raises:
+        BusyError: Where a person did, who shall be told.
+    """
+    if not deployment.id:
+        raise error
+    return Cancelled(message=str(error))
+
+
 @flow(name="pan")
-def pan(dataset: DatasetName | None = None, targets: Targets | None = None, overrides: Overrides | None = None) -> None:
+def pan(
+    dataset: DatasetName | None = None, targets: Targets | None = None, overrides: Overrides | None = None
+) -> State[Any] | None:
     """From videos to a validated model: every stage of dvc.yaml that is not up to date.
 
     Args:
@@ -104,9 +136,22 @@ def pan(dataset: DatasetName | None = None, targets: Targets | None = None, over
         overrides: Values instead of those in params.yaml, which stays as it is: such a run has a folder of its own
             below `.cache/workspaces`.
 
+    Returns:
+        Cancelled where the run of a deployment meets another one.
+
     Raises:
         PanError: Where the parameters are wrong, a stage fails or a target is no stage.
     """
+    guard_output()
+    try:
+        with sole_of_deployment(DEPLOYED, "pan/full-pipeline"):
+            _pan(dataset, targets, overrides)
+    except BusyError as error:
+        return turned_away(error)
+    return None
+
+
+def _pan(dataset: DatasetName | None, targets: Targets | None, overrides: Overrides | None) -> None:
     folder = prepare({**(overrides or {}), **({"dataset": dataset} if dataset else {})})
     run_stages(folder, targets)
     if targets is None and (folder / PARAMS_FILE).is_file() and load_params(folder / PARAMS_FILE).removes_videos:
@@ -146,7 +191,7 @@ def main() -> int:
     try:
         overrides = read_settings(arguments.settings)
         targets = arguments.targets or None
-        run_to_its_end(lambda: pan(dataset=arguments.dataset, targets=targets, overrides=overrides))
+        run_to_its_end(lambda _: pan(dataset=arguments.dataset, targets=targets, overrides=overrides))
     except PanError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

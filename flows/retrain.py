@@ -20,7 +20,7 @@ from prefect.states import Completed
 from ruamel.yaml import YAML
 
 from flows.form import Overrides
-from flows.pan import prepare, run_stages, unless
+from flows.pan import prepare, run_stages, turned_away, unless
 from flows.reproduce import RefusedError, environment_of, project_root
 from flows.results import show_results
 from flows.server import run_to_its_end
@@ -42,7 +42,7 @@ from pan_core.deliveries.footage import (
 )
 from pan_core.errors import ConfigError, DataError, PanError
 from pan_core.files import read_json
-from pan_core.one_run import sole
+from pan_core.one_run import BusyError, sole
 from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import BEGAN_WITH, Registry, Version, registry_of
 from pan_core.secrets import guard_output
@@ -222,13 +222,18 @@ def retrain(
         force: Whether to train although this footage was trained on with these parameters before.
 
     Returns:
-        A state that says in its name and message what became of it: NothingNew, Promoted or Refused.
+        A state that says in its name and message what became of it: NothingNew, Promoted or Refused; Cancelled where
+        the run of a deployment meets another one.
 
     Raises:
         PanError: Where parameters are wrong, all that came was refused, the footage does not suffice, or a stage fails.
     """
-    with sole(LOCK, f"{BUSY}; wait until it ends, then start this one again"):
-        return _retrain(source, Path(incoming), overrides or {}, force)
+    guard_output()
+    try:
+        with sole(LOCK, f"{BUSY}; wait until it ends, then start this one again"):
+            return _retrain(source, Path(incoming), overrides or {}, force)
+    except BusyError as error:
+        return turned_away(error)
 
 
 def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: bool) -> State[Any]:
@@ -512,8 +517,11 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         overrides = read_settings(arguments.settings)
-        given = (arguments.source, arguments.incoming, overrides, arguments.force)
-        print(run_to_its_end(lambda: _ended(retrain(*given, return_state=True))))
+        given = (arguments.source, arguments.incoming, overrides)
+        # What was forced and has ended is not trained and registered a second time.
+        print(
+            run_to_its_end(lambda again: _ended(retrain(*given, arguments.force and not again, return_state=True)))
+        )
     except PanError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

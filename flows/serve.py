@@ -11,7 +11,7 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, StateType
+from prefect.client.schemas.objects import StateType
 from prefect.deployments.runner import RunnerDeployment
 from prefect.runner import Runner
 from prefect.states import Crashed
@@ -36,16 +36,14 @@ def deployments(source: str = "") -> dict[str, RunnerDeployment]:
     Args:
         source: Where deliveries come from beside the inbox, such as s3://bucket/prefix.
 
-    DVC allows one run a workspace. A run that is asked for while another is at work is cancelled, not queued: the
+    A run that is asked for while another is at work ends as cancelled, it is not queued (`flows.pan.sole_of_deployment`): the
     next one does whatever is left.
     """
-    one_at_a_time = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
     return {
         PIPELINE: RunnerDeployment.from_entrypoint(
             "flows/pan.py:pan",
             name=_own_name(PIPELINE),
             description="Every DVC stage that is not up to date, in the order of the DVC graph.",
-            concurrency_limit=one_at_a_time,
         ),
         RETRAINING: RunnerDeployment.from_entrypoint(
             "flows/retrain.py:retrain",
@@ -53,7 +51,6 @@ def deployments(source: str = "") -> dict[str, RunnerDeployment]:
             description="Takes new footage, trains a challenger, and promotes it if it is no worse than the champion.",
             cron=EVERY_NIGHT,
             parameters={"source": source},
-            concurrency_limit=one_at_a_time,
         ),
     }
 
@@ -63,7 +60,7 @@ def _own_name(full_name: str) -> str:
 
 
 def close_abandoned_runs() -> int:
-    """Mark as crashed what an earlier serve was running when it was killed; else it would hold the one slot.
+    """Mark as crashed what an earlier serve was running when it was killed; else it would be seen at work for ever.
 
     Only right where this process is the deployment's sole runner.
 
@@ -117,7 +114,7 @@ def main() -> int:
         with sole(project_root() / LOCK, _served(project_root())), any_server() as (api_url, embedded):
             if embedded and (closed := close_abandoned_runs()):
                 print(f"{closed} run(s) that a killed process left behind are marked as crashed")
-            # No limit on processes: a surplus run must be taken up to be cancelled by the deployment's limit.
+            # No limit on processes: a surplus run must be taken up to end as cancelled.
             runner = PatientRunner(pause_on_shutdown=False, limit=None, query_seconds=POLL_S)
             ids = {name: cast(UUID, runner.add_deployment(each)) for name, each in deployments(source).items()}
             for deployment_id in ids.values():
@@ -136,8 +133,8 @@ def main() -> int:
 
 def _settle(deployment_id: UUID) -> None:
     # For a deployment that the server already knows Prefect leaves these as they were: after the project was moved,
-    # or was deployed to a work pool, a run would look for its code in the wrong place.
-    update = DeploymentUpdate(path=str(project_root()), pull_steps=None, work_pool_name=None)
+    # or was deployed to a work pool, a run would look for its code in the wrong place, or wait for a slot.
+    update = DeploymentUpdate(path=str(project_root()), pull_steps=None, work_pool_name=None, concurrency_limit=None)
     with get_client(sync_client=True) as client:
         client.update_deployment(deployment_id, update)
 

@@ -46,11 +46,14 @@ def answers(api_url: str) -> bool:
         return client.api_healthcheck() is None
 
 
-def run_to_its_end(run: Callable[[], Result]) -> Result:
+def run_to_its_end(run: Callable[[bool], Result]) -> Result:
     """Run a flow in this process, also where the server that it talks to goes away for good.
 
     Prefect's tasks go on without a server; what fails is to tell it how the run ended. Then the flow runs once more with
     Prefect's temporary one, and DVC skips every stage that is finished.
+
+    Args:
+        run: Starts the flow; True tells that it has run before.
 
     Raises:
         PanError: Where the variable PREFECT_API_URL names a server that does not answer from the beginning.
@@ -59,13 +62,15 @@ def run_to_its_end(run: Callable[[], Result]) -> Result:
         return _run(run)
 
 
-def _run(run: Callable[[], Result]) -> Result:
+def _run(run: Callable[[bool], Result]) -> Result:
     with reachable_server():
         try:
-            return run()
-        except httpx.TransportError:
+            return run(False)
+        except (httpx.TransportError, httpx.HTTPStatusError) as error:
             api_url = get_current_settings().api.url
-            if not api_url or answers(api_url):
+            # Without its database a server answers, with 500 and more.
+            broken = isinstance(error, httpx.HTTPStatusError) and error.response.status_code >= 500
+            if not api_url or not broken and (isinstance(error, httpx.HTTPStatusError) or answers(api_url)):
                 raise
     print(
         f"the Prefect server at {masked(api_url)} went away; the run goes on without it, and will not be seen there as ended",
@@ -74,7 +79,7 @@ def _run(run: Callable[[], Result]) -> Result:
     )
     os.environ.pop("PREFECT_API_URL", None)
     with temporary_settings(restore_defaults=[PREFECT_API_URL]):
-        return run()
+        return run(True)
 
 
 @contextmanager

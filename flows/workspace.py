@@ -18,8 +18,10 @@ from ruamel.yaml import YAML
 
 from flows.reproduce import PIPELINE
 from pan_core.config import PARAMS_FILE, Params, load_params, parse_params
+from pan_core.dvc_state import mend
 from pan_core.errors import ConfigError, PanError
 from pan_core.files import atomic_path
+from pan_core.one_run import one_run
 from pan_core.sections import Section
 from pan_core.stages.paths import WORKSPACES
 from pan_core.tracking import STORE
@@ -43,6 +45,7 @@ def workspace(root: Path, overrides: Mapping[str, Any], name: str = "") -> Path:
 
     Raises:
         ConfigError: With every fault of the parameters that result.
+        BusyError: Where a run is at work in that folder.
         PanError: Where DVC cannot read the pipeline.
     """
     if not overrides and not name:
@@ -53,9 +56,12 @@ def workspace(root: Path, overrides: Mapping[str, Any], name: str = "") -> Path:
         return root
     given = _paths_in(params)
     folder = root / WORKSPACES / (name or params.fingerprint()[:8])
-    _write(folder / PARAMS_FILE, text)
-    _bring_up_to_date(folder, root)
-    _link_sources(folder, root, given)
+    (folder / ".dvc").mkdir(parents=True, exist_ok=True)
+    with one_run(folder):  # not under the feet of a run that is at work there
+        _write(folder / PARAMS_FILE, text)
+        _bring_up_to_date(folder, root)
+        mend(folder)
+        _link_sources(folder, root, given)
     return folder
 
 
@@ -127,6 +133,7 @@ def _configure(folder: Path, root: Path) -> None:
         # The root's git ignores this folder, and DVC refuses a pipeline that git ignores.
         config["core"] = given.get("core", {}) | {"no_scm": True}
         config["cache"] = {"dir": str(root / Repo.DVC_DIR / "cache")} | given.get("cache", {})
+        config["remote"] = given.get("remote", {})
 
 
 def _link_sources(folder: Path, root: Path, given: Iterable[Path]) -> None:

@@ -18,6 +18,10 @@ class PanError(Exception):
         """The message, without passwords: addresses of cameras and databases are named in many."""
         return masked(super().__str__())
 
+    def __repr__(self) -> str:
+        """Likewise: Prefect logs it of each try that failed."""
+        return masked(super().__repr__())
+
 
 class ConfigError(PanError):
     """Parameters that cannot be used; carries every fault that was found, not only the first."""

@@ -6,10 +6,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pan_core.dvc_state import mend
 from pan_core.errors import PanError
 
 LOCK = Path(".dvc/tmp/pan-run.lock")
 """Below the folder that has the dvc.yaml, beside DVC's own locks, which it holds for moments only."""
+
+
+class BusyError(PanError):
+    """Somebody else is at work where only one may be."""
 
 
 @contextmanager
@@ -21,14 +26,14 @@ def sole(lock: Path, refusal: str) -> Iterator[None]:
         refusal: What to say where another process holds it.
 
     Raises:
-        PanError: The refusal.
+        BusyError: The refusal.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock, timeout=0)
     try:
         held.acquire()
     except Timeout:
-        raise PanError(refusal) from None
+        raise BusyError(refusal) from None
     try:
         yield
     finally:
@@ -37,14 +42,15 @@ def sole(lock: Path, refusal: str) -> Iterator[None]:
 
 @contextmanager
 def one_run(folder: Path) -> Iterator[None]:
-    """Hold a folder's run.
+    """Hold a folder's run; what a killed one has left half-written is mended first.
 
     Args:
         folder: Root of the project, or a workspace.
 
     Raises:
-        PanError: Where another run is at work there.
+        BusyError: Where another run is at work there.
     """
     refusal = f"another run is going on in {folder.resolve()}; wait for it, or stop it, then run again: finished stages are kept"
     with sole(folder / LOCK, refusal):
+        mend(folder)
         yield

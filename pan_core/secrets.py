@@ -34,14 +34,14 @@ _LOGIN_HEADER = re.compile(
     r"(authorization['\"]?[ \t]*[:=][ \t]*['\"]?(?:(?:bearer|basic|digest|token)[ \t]+)?|\bbearer[ \t]+(?=\S{8}))[^\s'\",;]+",
     re.IGNORECASE,
 )
-_WORDS = r"(?:password|passwd|pwd|secret|token|api_?key)"
+_WORDS = r"(?:password|passwd|passphrase|pwd|secret(?:[_-]\w{1,20})?|token|(?:api|account|access)[_-]?key)"
 _SHORT_WORDS = r"(?<![^\W_])(?:\w{1,30}[_-])?(?:key|pass|auth|sig|signature)"
 _NAMED = re.compile(
-    rf"((?:{_WORDS}['\"]?[ \t]*[=:]|{_SHORT_WORDS}=)[ \t]*)"
+    rf"((?:{_WORDS}['\"]?[ \t]*[=:]|--{_WORDS}(?=[ \t])|{_SHORT_WORDS}=)[ \t]*)"
     r"(?:(['\"])(?:\\.|(?!\2)[^\n\\])*\2|(?:[^\s&;,'\"]|['\"](?=\w))+)",
     re.IGNORECASE,
 )
-_SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|SECRET_ACCESS_KEY|TOKEN|API_?KEY|API_AUTH_STRING)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|SECRET_ACCESS_KEY|ACCESS_KEY_ID|TOKEN|API_?KEY|ACCOUNT_?KEY|API_AUTH_STRING)$", re.IGNORECASE)
 _ADDRESS = re.compile(r"(^[\w+.-]+)?://[^\s/:@]*:(?P<secret>(?(1).+|\S+))@")
 _TOKEN_ADDRESS = re.compile(r"https?://(?P<secret>[^\s/:@]+):?@", re.IGNORECASE)
 

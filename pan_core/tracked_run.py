@@ -13,7 +13,7 @@ from typing import Any
 
 from pan_core.errors import PanError
 from pan_core.outbox import REFUSED, AwayError, Message, Outbox
-from pan_core.secrets import masked
+from pan_core.secrets import masked, without_login
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +25,9 @@ NEVER_TAKEN = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
 """What a server says to a message that it will not take later either: values that it cannot store, a run that is gone."""
 
 UNANSWERED = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
+
+LATER = (401, 403, 404, 407, 408, 425, 429)
+"""HTTP statuses below 500 after which the same may be taken later: a login, a proxy before a server that is away, or haste."""
 
 
 def store_uri() -> str:
@@ -158,8 +161,8 @@ class UntoldRun(Run):
 
 
 def outboxes() -> Path:
-    """Where messages to the store in use wait, in a folder for each run."""
-    return STORE / "outbox" / hashlib.sha256(store_uri().encode()).hexdigest()[:8]
+    """Where messages to the store in use wait, in a folder for each run; the same whatever login the address has."""
+    return STORE / "outbox" / hashlib.sha256(without_login(store_uri()).rstrip("/").encode()).hexdigest()[:8]
 
 
 @contextmanager
@@ -168,16 +171,23 @@ def impatient() -> Iterator[None]:
 
     Raises:
         AwayError: Where the store is a server that does not answer, or that refuses the login.
+        MlflowException: Where it answers that it will not take this, whatever library was told so.
     """
+    from mlflow.exceptions import MlflowException
+
     before = {name: os.environ.get(name) for name in ONE_TRY}
     os.environ.update({name: os.environ.get(name, value) for name, value in ONE_TRY.items()})
     try:
         yield
     except Exception as error:
         if not _may_be_taken_later(error):
-            raise
+            if _http_status(error) is None or isinstance(error, MlflowException):
+                raise
+            raise MlflowException(masked(str(error))) from error
         code = getattr(error, "error_code", UNANSWERED[0])
-        said = "does not answer" if code in UNANSWERED else f"does not take what it is told ({code})"
+        status = _http_status(error)
+        unanswered = code in UNANSWERED and (status is None or status >= 500)
+        said = "does not answer" if unanswered else f"does not take what it is told ({status or code})"
         raise AwayError(masked(f"MLflow store {store_uri()}: {said}")) from error
     finally:
         for name, value in before.items():
@@ -196,4 +206,15 @@ def _may_be_taken_later(error: Exception) -> bool:
         return False
     if isinstance(error, MlflowException):
         return error.error_code not in NEVER_TAKEN
+    status = _http_status(error)
+    if status is not None and status < 500 and status not in LATER:
+        return False
     return isinstance(error, RequestException | Boto3Error | BotoCoreError | ClientError)
+
+
+def _http_status(error: Exception) -> int | None:
+    """What a server answered with, where an error of requests or of boto3 carries it."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):
+        return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return getattr(response, "status_code", None)

@@ -27,14 +27,16 @@ from pan_core.tracked_run import STORE, Run, UntoldRun, impatient, outboxes, sto
 _log = logging.getLogger(__name__)
 
 PIPELINE, STAGE = "pipeline", "stage"
+UI_VARIABLE = "PAN_MLFLOW_UI"
+"""Where people reach the server that MLFLOW_TRACKING_URI names, if by another address."""
 
 
 def run_address(run_id: str) -> str | None:
     """Page of a run, where MLFLOW_TRACKING_URI is the address of a server that knows it."""
     from mlflow.exceptions import MlflowException
 
-    server = _server()
-    if server is None:
+    server = os.environ.get(UI_VARIABLE, "").rstrip("/") or _server()
+    if _server() is None:
         return None
     with suppress(PanError, MlflowException):
         experiment = open_client().get_run(run_id).info.experiment_id
@@ -94,11 +96,24 @@ class Tracker:
             self._experiment = self._experiment_id(experiment, store_uri())
 
     def _experiment_id(self, name: str, uri: str) -> str:
+        from mlflow.exceptions import MlflowException
+
         found = self._client.get_experiment_by_name(name)
-        if found is not None:
-            return found.experiment_id
-        root = (STORE / "artifacts" / name).resolve().as_uri() if uri.startswith("sqlite") else None
-        return self._client.create_experiment(name, artifact_location=root)
+        if found is None:
+            root = (STORE / "artifacts" / name).resolve().as_uri() if uri.startswith("sqlite") else None
+            try:
+                return self._client.create_experiment(name, artifact_location=root)
+            except MlflowException as error:
+                # The lock is this machine's; another one may have begun the dataset's first run at the same time.
+                found = self._client.get_experiment_by_name(name)
+                if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+                    raise
+        if found.lifecycle_stage == "deleted":
+            raise PanError(
+                f"MLflow store {store_uri()}: experiment {name} was deleted there; bring it back with "
+                f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or delete it for good (`mlflow gc`)"
+            )
+        return found.experiment_id
 
     @contextmanager
     def stage(self, name: str, *, fingerprint: str, params: Mapping[str, object]) -> Iterator[Run]:
@@ -231,10 +246,10 @@ def deliver_waiting(client: Any = None) -> None:
     waiting = [folder for folder in outboxes().glob("*") if folder.is_dir() and folder.name != REFUSED]
     if not waiting:
         return
-    client = client or open_client()
     try:
+        client = client or open_client()
         count = sum(Run(client, folder.name).deliver_waiting() for folder in waiting)
-    except AwayError as error:
+    except (AwayError, PanError) as error:
         _log.warning("%s; what it is to be told goes on waiting in %s", error, outboxes())
     else:
         if count:

@@ -47,6 +47,11 @@ from pan_core.secrets import hide, masked, without_login
         ("Authorization: Bearer x", "Authorization: Bearer ***"),
         ("{'Authorization': 'Basic cGFuOng='}", "{'Authorization': 'Basic ***'}"),
         ("sent Bearer eyJhbGciOi.abc", "sent Bearer ***"),
+        ("x-api-key: abcdefgh", "x-api-key: ***"),
+        ("aws_secret_access_key = wJalr/x", "aws_secret_access_key = ***"),
+        ("AccountKey=abc/d==;EndpointSuffix=x", "AccountKey=***;EndpointSuffix=x"),
+        ("server --password hunter22 --host h", "server --password *** --host h"),
+        ("passphrase: hunter22", "passphrase: ***"),
     ],
 )
 def test_passwords_are_hidden(text, expected):
@@ -57,7 +62,7 @@ def test_passwords_are_hidden(text, expected):
     "text",
     ["http://127.0.0.1:5000/#/runs", "postgresql://pan@db/mlflow", "s3://bucket/prefix", "at 12:30 ask me@example.org", "?monkey=1&bypass=2", "",
      "http://127.0.0.1:5000 refused, ask me@example.org", "http://a:80/x, http://b:81/y", "rtsp://camera:554: gone",
-     "monkey=1 tokens: 5 bearer of news"],
+     "monkey=1 tokens: 5 bearer of news", "the secret of it: x", "secretary: x --passwords are", "max_tokens=5"],
 )  # fmt: skip
 def test_what_has_none_stays(text):
     assert masked(text) == text
@@ -141,3 +146,7 @@ def test_a_stage_with_a_store_that_cannot_be_reached_writes_no_password(tmp_path
     assert "pan:***@127.0.0.1:1" in done.stderr
     assert "hunter22x" not in done.stdout + done.stderr
     assert not any(b"hunter22x" in content for content in written)
+
+
+def test_an_error_hides_passwords_however_it_is_shown():
+    assert repr(PanError("postgresql://pan:hunter22@db: gone")) == "PanError('postgresql://pan:***@db: gone')"

@@ -7,11 +7,13 @@ from threading import Thread
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
 from pan_core.errors import PanError
 from pan_core.outbox import REFUSED, AwayError
 from pan_core.tracked_run import Run, outboxes
-from pan_core.tracking import Tracker
+from pan_core.tracking import Tracker, deliver_waiting
 
 TAKEN = (200, "{}")
 
@@ -30,7 +32,7 @@ class Answer(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text.encode())
 
-    do_GET = do_POST
+    do_GET = do_PUT = do_POST
 
     def log_message(self, *args):
         """Nothing on stderr."""
@@ -110,3 +112,58 @@ def test_a_trial_goes_on_where_its_row_cannot_be_opened(server, caplog):
         row.tag("pan.pruned", "no")
     assert "the row of trial 3 will not be there" in caplog.text
     assert waiting() == []
+
+
+def test_an_artifact_that_a_proxy_finds_too_large_holds_up_nothing(server, run, tmp_path, monkeypatch, caplog):
+    """413: no later try would end otherwise."""
+    server.answer = (503, "later")
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    monkeypatch.setattr(run, "_say", artifact_by_http(run, server))
+    run.artifact(tmp_path / "model.bin")
+    server.answer = (413, "Request Entity Too Large")
+    assert run.deliver_waiting() == 0
+    assert (len(waiting()), len(refused())) == (0, 1)
+    assert "413" in caplog.text
+    another = Run(MlflowClient(), "1234")
+    monkeypatch.setattr(another, "_say", artifact_by_http(another, server))
+    with pytest.raises(MlflowException, match="413"):
+        another.artifact(tmp_path / "model.bin")
+
+
+def artifact_by_http(run, server):
+    """Artifacts as MLflow's client sends them to a server's proxy: by requests, whose errors are its own."""
+    say = run._say
+
+    def deliver(kind, values, attached):
+        if kind != "artifact":
+            say(kind, values, attached)
+            return
+        repository = HttpArtifactRepository(f"http://127.0.0.1:{server.server_port}/api/2.0/mlflow-artifacts/artifacts")
+        repository.log_artifact(str(attached))
+
+    return deliver
+
+
+def test_what_waited_for_a_login_is_delivered_with_another_one(server, run, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://pan:old-word@127.0.0.1:{server.server_port}")
+    refused_login = Run(MlflowClient(), "1234")
+    server.answer = (401, "You are not authenticated")
+    refused_login.tag("a", 1)
+    assert len(waiting()) == 1
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://pan:new-word@127.0.0.1:{server.server_port}/")
+    server.answer = TAKEN
+    deliver_waiting()
+    assert waiting() == []
+    assert not list(outboxes().parent.rglob("message.json"))
+
+
+def test_a_store_that_cannot_be_opened_does_not_hide_how_a_run_ended(server, run, monkeypatch, caplog):
+    server.answer = (503, "later")
+    run.tag("a", 1)
+
+    def cannot():
+        raise PanError("cannot be opened")
+
+    monkeypatch.setattr("pan_core.tracking.open_client", cannot)
+    deliver_waiting()
+    assert "goes on waiting in" in caplog.text

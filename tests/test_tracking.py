@@ -71,3 +71,24 @@ def test_the_ui_is_opened_with_the_table_of_each_dataset(tracker, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://pan:secret@tracking.example:5000/")
     with pytest.raises(PanError, match=r"open http://tracking\.example:5000/#"):
         tables_of_runs(5000)
+
+
+def test_an_experiment_that_somebody_deleted_is_told(tracker):
+    client = MlflowClient(store_uri())
+    client.delete_experiment(client.get_experiment_by_name("actors").experiment_id)
+    with pytest.raises(PanError, match="experiment actors was deleted there; bring it back with `mlflow experiments restore"):
+        Tracker("actors")
+
+
+def test_two_machines_may_begin_an_experiment_at_the_same_time(tracker, monkeypatch):
+    """The second has asked before the first has made it."""
+    ask, asked = MlflowClient.get_experiment_by_name, []
+
+    def too_early(self, name):
+        asked.append(name)
+        return None if len(asked) == 1 else ask(self, name)
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", too_early)
+    with Tracker("actors").stage("train", fingerprint="f", params={}) as run:
+        run.metrics({"loss": 1.0})
+    assert len(runs("stage")) == 1

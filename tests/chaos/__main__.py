@@ -2,8 +2,8 @@
 
     python tests/chaos [--only FAULT ...] [--kills 20] [--in-a-row 1] [--seed 0] [--folder .cache/chaos]
 
-What has run is kept in the folder, so that faults can be run one by one; the table has all of them, each with the commit that
-it was run on. Faults that need root, or libfaketime, say so where they cannot run.
+The rows are kept beside the table, as JSON, so that faults can be run one by one: the others stay as they were, each with the
+commit that it was run on. Faults that need root, or libfaketime, say so where they cannot run.
 """
 
 import argparse
@@ -24,14 +24,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from chaos import faults
 from chaos.workspace import ROOT, Workspace
 
-from pan_core.files import write_json
+from pan_core.files import atomic_path, write_json
 from pan_core.tracking import git_commit
 
 TABLE = ROOT / "docs" / "results" / "chaos.md"
+ROWS = TABLE.with_suffix(".json")
 HEAD = """# Faults
 
 What `make chaos` did to running pipelines, and what became of them. Written by it; every figure is measured. The pipeline runs on the
-embedded dataset reduced to three actors and two epochs (`tests/chaos/workspace.py`), so that it has every stage and ends in minutes.
+embedded dataset reduced to three actors, two trials of tuning and two epochs (`tests/chaos/workspace.py`), so that every stage works
+and a run ends in minutes.
 After each fault the results are compared with those of a run that nobody disturbed.
 
 | fault | times | compared | lost | seen |
@@ -56,7 +58,7 @@ def main() -> int:
         say(f"undisturbed: {expected.seconds:.0f} s; {expected.compared()}")
         for name in arguments.only:
             if reason := _impossible(name):
-                record(folder, name, {"skipped": reason})
+                record(name, {"skipped": reason})
                 continue
             begun = time.monotonic()
             try:
@@ -67,8 +69,8 @@ def main() -> int:
                 workspace = Workspace(Path(scratch) / f"after-{name}", _cache(folder))
                 workspace.must(*faults.RUN)
             failed += bool(row.get("error") or row.get("lost"))
-            record(folder, name, row | {"seconds": round(time.monotonic() - begun)})
-    write_table(folder)
+            record(name, row | {"seconds": round(time.monotonic() - begun)})
+    say(f"written: {TABLE}")
     return 1 if failed else 0
 
 
@@ -82,6 +84,7 @@ def _cache(folder: Path) -> Path:
 
 
 def _killed(workspace, expected, arguments):
+    begun = time.monotonic()
     # Evenly over the run, each at random within its part: so that early and late stages are met.
     draw = random.Random(arguments.seed)
     moments = [(number + draw.random()) / arguments.kills for number in range(arguments.kills)]
@@ -91,7 +94,7 @@ def _killed(workspace, expected, arguments):
     more = ([draw.random()] for _ in count())  # in the place of those whose run was over before
     for outcome in faults.killed(workspace, expected, chain(runs, more), arguments.kills):
         say(f"{outcome.times} of {arguments.kills} kills: {outcome.notes}; lost: {outcome.lost}")
-        record(arguments.folder, "killed", asdict(outcome) | {"seconds": 0})
+        record("killed", asdict(outcome) | {"seconds": round(time.monotonic() - begun)})
     return outcome
 
 
@@ -101,7 +104,7 @@ FAULTS: dict[str, Callable] = {
     "disk_full": lambda workspace, *_: faults.disk_full(workspace, 12),
     "clock_jumps": lambda workspace, expected, _: faults.clock_jumps(workspace, expected),
     "damaged_files": lambda workspace, *_: faults.damaged_files(workspace),
-    "worker_killed": lambda workspace, *_: faults.worker_killed(workspace, 12),
+    "worker_killed": lambda workspace, *_: faults.worker_killed(workspace, 48),
     "without_network": lambda workspace, expected, _: faults.without_network(workspace, expected),
     "two_at_once": lambda workspace, *_: faults.two_at_once(workspace),
     "killed": _killed,
@@ -117,29 +120,33 @@ def _impossible(name: str) -> str:
     return ""
 
 
-def record(folder: Path, name: str, row: dict) -> None:
-    write_json(folder / f"{name}.json", {"name": name, "commit": git_commit(ROOT)[:7]} | row)
+def record(name: str, row: dict) -> None:
+    """Keep a row, and write the table anew."""
+    rows = json.loads(ROWS.read_text()) if ROWS.is_file() else {}
+    write_json(ROWS, rows | {name: {"commit": git_commit(ROOT)[:7]} | row})
+    write_table()
     say(f"{name}: {row}")
 
 
-def write_table(folder: Path) -> None:
-    rows = []
+def write_table() -> None:
+    """The table of all rows that are kept."""
+    kept = json.loads(ROWS.read_text())
+    lines = []
     for name in FAULTS:
-        if not (folder / f"{name}.json").is_file():
-            rows.append(f"| {name} | 0 | | | not run yet |")
-            continue
-        row = json.loads((folder / f"{name}.json").read_text())
-        if "skipped" in row:
-            rows.append(f"| {name} | 0 | | | not run: {row['skipped']} |")
+        row = kept.get(name)
+        if row is None:
+            lines.append(f"| {name} | 0 | | | not run yet |")
+        elif "skipped" in row:
+            lines.append(f"| {name} | 0 | | | not run: {row['skipped']} |")
         elif "error" in row:
-            rows.append(f"| {row['fault']} | 1 | | **failed** | {' '.join(row['error'].split())} |")
+            lines.append(f"| {row['fault']} | 1 | | **failed** | {' '.join(row['error'].split())} |")
         else:
             lost = "; ".join(row["lost"]) or "nothing"
-            rows.append(
+            lines.append(
                 f"| {row['fault']} | {row['times']} | {row['compared']} | {lost} | {row['notes']}; {row['seconds']} s, commit {row['commit']} |"
             )
-    TABLE.write_text(HEAD + "\n".join(rows) + "\n")
-    say(f"written: {TABLE}")
+    with atomic_path(TABLE) as partial:
+        partial.write_text(HEAD + "\n".join(lines) + "\n")
 
 
 def say(text: str) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from chaos.__main__ import write_table
+from chaos.__main__ import record
 from chaos.servers import mlflow_server, running
 from chaos.workspace import Workspace
 from mlflow import MlflowClient
@@ -89,12 +89,11 @@ def test_what_mlflow_could_not_take_is_there_when_its_server_is_back(tmp_path, m
 
 def test_the_table_tells_what_failed_what_was_lost_and_what_was_not_run(tmp_path, monkeypatch):
     monkeypatch.setattr("chaos.__main__.TABLE", tmp_path / "table.md")
+    monkeypatch.setattr("chaos.__main__.ROWS", tmp_path / "table.json")
     row = {"fault": "Killed", "times": 20, "compared": "9 figures", "lost": ["weights"], "notes": "seen", "seconds": 7,
         "commit": "abc1234"}  # fmt: skip
-    write_json(tmp_path / "killed.json", row)
-    write_json(tmp_path / "disk_full.json", {"skipped": "needs root"})
-    write_json(tmp_path / "clock_jumps.json", {"fault": "clock_jumps", "error": "AssertionError: gone"})
-    write_table(tmp_path)
+    write_json(tmp_path / "table.json", {"killed": row, "disk_full": {"skipped": "needs root"}})
+    record("clock_jumps", {"fault": "clock_jumps", "error": "AssertionError: gone"})
     lines = (tmp_path / "table.md").read_text().splitlines()
     assert "| Killed | 20 | 9 figures | weights | seen; 7 s, commit abc1234 |" in lines
     assert "| disk_full | 0 | | | not run: needs root |" in lines

@@ -15,12 +15,15 @@ from pathlib import Path
 import psutil
 from parameters import change
 
+from pan_core.files import SCRATCH_SUFFIX
+
 ROOT = Path(__file__).parents[2]
 
-# Three actors and two epochs: every stage has something to do, and nothing is learnt that deserves the name.
+# Three actors, two epochs and two trials: every stage has something to do, and nothing is learnt that deserves the name.
 REDUCED = {
     "actors.groups": 3, "split.validation_share": 0.3, "pose.quality": "fast", "pose.max_fps": 8, "relabel.compare": False,
-    "validate.max_quarantined": 0.5, "train.epochs": 2, "latency.frames": 50, "latency.pose_frames": 10,
+    "validate.max_quarantined": 0.5, "tune.trials": 2, "tune.epochs": 2, "tune.leaders": 1, "tune.repeats": 1, "tune.pruner": "none",
+    "tune.objectives": ["accuracy"], "train.epochs": 2, "latency.frames": 50, "latency.pose_frames": 10,
     "latency.budget_step_ms": 500, "latency.budget_frame_ms": 5000,
 }  # fmt: skip
 
@@ -159,7 +162,24 @@ class Workspace:
             found |= {f"{name} {key}": value for key, value in report.items() if not TIMED.search(key)}
         for path in sorted((self.folder / "models" / "pan").rglob("*.safetensors")):
             found[f"weights {path.parent.name}"] = path.read_bytes()
-        return found | {f"curve {key}": rows for key, rows in self.curves().items() if not TIMED.search(key)}
+        found |= {f"curve {key}": rows for key, rows in self.curves().items() if not TIMED.search(key)}
+        return found | {f"left {name}": value for name, value in self.left().items()}
+
+    def left(self) -> dict[str, object]:
+        """What a run that was disturbed may leave more of than another: open or doubled rows, versions, half-written files."""
+        with sqlite3.connect(self.folder / "mlruns" / "mlflow.db") as store:
+            rows = store.execute(
+                "select value, status from runs join tags using (run_uuid) where key = 'pan.kind' and lifecycle_stage = 'active'"
+            ).fetchall()
+            (versions,) = store.execute("select count(*) from model_versions").fetchone()
+        places = (self.folder, self.cache)
+        return {
+            "pipeline rows": sorted(status for kind, status in rows if kind == "pipeline"),
+            "open rows of stages": sum(status == "RUNNING" for kind, status in rows if kind == "stage"),
+            "registered versions": versions,
+            "half-written files": sorted(str(path) for place in places for path in place.rglob(f"*{SCRATCH_SUFFIX}*")),
+            "undelivered messages": len(list((self.folder / "mlruns" / "outbox").rglob("message.json"))),
+        }
 
     def curves(self) -> dict[str, list[tuple[int, float]]]:
         """Step and value of every epoch's figures in the SQLite store of MLflow."""

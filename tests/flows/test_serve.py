@@ -170,7 +170,7 @@ def test_prefect_yaml_states_the_same_deployments(monkeypatch):
         own = stated[served.name]
         assert own["entrypoint"] == served.entrypoint
         assert own["description"] == served.description
-        assert own["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
-        assert served.concurrency_limit == 1
-        assert served.concurrency_options.collision_strategy == "CANCEL_NEW"
+        # Prefect's limit would end a run whose server is away: flows.pan.sole_of_deployment takes its place.
+        assert "concurrency_limit" not in own
+        assert served.concurrency_limit is None
         assert [item["cron"] for item in own.get("schedules", [])] == [item.schedule.cron for item in served.schedules]
