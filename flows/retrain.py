@@ -519,9 +519,7 @@ def main() -> int:
         overrides = read_settings(arguments.settings)
         given = (arguments.source, arguments.incoming, overrides)
         # What was forced and has ended is not trained and registered a second time.
-        print(
-            run_to_its_end(lambda again: _ended(retrain(*given, arguments.force and not again, return_state=True)))
-        )
+        print(run_to_its_end(lambda again: _ended(retrain(*given, arguments.force and not again, return_state=True))))
     except PanError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -68,12 +68,14 @@ def _run(run: Callable[[bool], Result]) -> Result:
             return run(False)
         except (httpx.TransportError, httpx.HTTPStatusError) as error:
             api_url = get_current_settings().api.url
-            # Without its database a server answers, with 500 and more.
-            broken = isinstance(error, httpx.HTTPStatusError) and error.response.status_code >= 500
-            if not api_url or not broken and (isinstance(error, httpx.HTTPStatusError) or answers(api_url)):
+            if isinstance(error, httpx.HTTPStatusError):
+                gone = error.response.status_code >= 500  # it answers, but its database is away
+            else:
+                gone = bool(api_url) and not answers(api_url)
+            if not gone:
                 raise
     print(
-        f"the Prefect server at {masked(api_url)} went away; the run goes on without it, and will not be seen there as ended",
+        f"the Prefect server at {masked(str(api_url))} went away; the run goes on without it, and will not be seen there as ended",
         file=sys.stderr,
         flush=True,
     )

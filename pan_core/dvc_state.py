@@ -57,7 +57,9 @@ def _whole(path: Path) -> bool:
 def _dvc_at_work(folder: Path) -> bool:
     for process in psutil.process_iter():
         try:
-            if Path(process.cwd()).is_relative_to(folder) and "dvc" in [Path(word).name for word in process.cmdline()[:3]]:
+            if Path(process.cwd()).is_relative_to(folder) and "dvc" in [
+                Path(word).name for word in process.cmdline()[:3]
+            ]:
                 return True
         except (psutil.Error, OSError):
             continue

@@ -41,7 +41,10 @@ _NAMED = re.compile(
     r"(?:(['\"])(?:\\.|(?!\2)[^\n\\])*\2|(?:[^\s&;,'\"]|['\"](?=\w))+)",
     re.IGNORECASE,
 )
-_SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|SECRET_ACCESS_KEY|ACCESS_KEY_ID|TOKEN|API_?KEY|ACCOUNT_?KEY|API_AUTH_STRING)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|SECRET_ACCESS_KEY|ACCESS_KEY_ID|TOKEN|API_?KEY|ACCOUNT_?KEY|API_AUTH_STRING)$",
+    re.IGNORECASE,
+)
 _ADDRESS = re.compile(r"(^[\w+.-]+)?://[^\s/:@]*:(?P<secret>(?(1).+|\S+))@")
 _TOKEN_ADDRESS = re.compile(r"https?://(?P<secret>[^\s/:@]+):?@", re.IGNORECASE)
 

@@ -76,7 +76,9 @@ def test_the_ui_is_opened_with_the_table_of_each_dataset(tracker, monkeypatch):
 def test_an_experiment_that_somebody_deleted_is_told(tracker):
     client = MlflowClient(store_uri())
     client.delete_experiment(client.get_experiment_by_name("actors").experiment_id)
-    with pytest.raises(PanError, match="experiment actors was deleted there; bring it back with `mlflow experiments restore"):
+    with pytest.raises(
+        PanError, match="experiment actors was deleted there; bring it back with `mlflow experiments restore"
+    ):
         Tracker("actors")
 
 

@@ -1,4 +1,5 @@
 import json
+import logging
 import time
 
 import pytest
@@ -171,3 +172,11 @@ def test_an_error_for_people_is_logged_without_its_traceback(caplog):
     readable, defect = caplog.records
     assert readable.exc_info is None
     assert defect.exc_info is not None
+
+
+def test_a_run_that_a_worker_started_logs_no_password(chain, server, monkeypatch):
+    """Only `main` could have guarded it, and a worker does not call that."""
+    monkeypatch.setattr(logging, "_logRecordFactory", logging.LogRecord)
+    pan(targets=["first"], return_state=True)
+    made = logging.getLogRecordFactory()("x", logging.WARNING, "p", 1, "rtsp://admin:%s@camera", ("hunter22",), None)
+    assert made.getMessage() == "rtsp://admin:***@camera"

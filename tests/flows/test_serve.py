@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import yaml
+from chaos.servers import prefect_server, running
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -140,6 +141,35 @@ def test_of_several_late_runs_one_runs_and_the_others_are_cancelled(workspace, s
             wait_for(lambda: states(client, runs) == ["CANCELLED", "CANCELLED", "RUNNING"])
             serving.send_signal(signal.SIGTERM)
             assert serving.wait(60) == 0
+
+
+@pytest.mark.long
+def test_a_deployed_run_goes_on_while_its_server_is_away(project, tmp_path_factory):
+    """Killed in the middle of a stage, and back before the run ends: what the run did is then seen there."""
+    root = project(
+        "stages:\n  waits:\n    cmd: touch begun && until test -f go; do sleep 0.2; done && touch done\n    outs: [done]\n"
+    )
+    (root / "flows").symlink_to(REPOSITORY / "flows")
+    shutil.copy(REPOSITORY / "prefect.toml", root)
+    with running(prefect_server(tmp_path_factory.mktemp("prefect"))) as server:
+        address = server.address.removesuffix("/health")
+        with serve(root, PREFECT_API_URL=address) as serving:
+            wait_for(lambda: "serving pan/full-pipeline" in (root / "serve.log").read_text())
+            shell = {"cwd": root, "env": environment(PREFECT_API_URL=address), "check": True, "capture_output": True}
+            subprocess.run(["prefect", "deployment", "run", "pan/full-pipeline"], **shell)
+            wait_for((root / "begun").exists)
+            server.kill()
+            time.sleep(20)
+            server.start()
+            (root / "go").touch()
+            with temporary_settings({PREFECT_API_URL: address}), get_client(sync_client=True) as client:
+                pan = FlowFilter.model_validate({"name": {"any_": ["pan"]}})
+                wait_for(lambda: all(run.state.is_final() for run in client.read_flow_runs(flow_filter=pan)))
+                (run,) = client.read_flow_runs(flow_filter=pan)
+                assert run.state.is_completed(), run.state
+            serving.send_signal(signal.SIGTERM)
+            assert serving.wait(60) == 0
+    assert (root / "done").exists()
 
 
 def states(client, runs) -> list[str]:
