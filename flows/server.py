@@ -68,14 +68,16 @@ def _run(run: Callable[[bool], Result]) -> Result:
             return run(False)
         except (httpx.TransportError, httpx.HTTPStatusError) as error:
             api_url = get_current_settings().api.url
+            if not api_url:
+                raise
             if isinstance(error, httpx.HTTPStatusError):
                 gone = error.response.status_code >= 500  # it answers, but its database is away
             else:
-                gone = bool(api_url) and not answers(api_url)
+                gone = not answers(api_url)
             if not gone:
                 raise
     print(
-        f"the Prefect server at {masked(str(api_url))} went away; the run goes on without it, and will not be seen there as ended",
+        f"the Prefect server at {masked(api_url)} went away; the run goes on without it, and will not be seen there as ended",
         file=sys.stderr,
         flush=True,
     )
