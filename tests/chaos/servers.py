@@ -115,6 +115,14 @@ def s3_server(folder: Path) -> Server:
     )
 
 
+def dask_scheduler(folder: Path) -> tuple[Server, str]:
+    """Dask's scheduler, and its address for clients and workers."""
+    port, page = free_port(), free_port()
+    command = [sys.executable, "-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--dashboard-address", f"127.0.0.1:{page}"]
+    return Server(command, f"http://127.0.0.1:{page}/health", folder / "dask.log"), f"tcp://127.0.0.1:{port}"
+
+
 def postgresql_programs() -> Path | None:
     """Folder of PostgreSQL's programs, None where it is not installed."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))

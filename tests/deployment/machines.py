@@ -1,17 +1,21 @@
-"""The set-up of compose.yaml as real processes on loopback: PostgreSQL, S3, MLflow, Prefect, and two clones that share their data."""
+"""The set-up of compose.yaml as real processes on loopback: PostgreSQL, S3, MLflow, Prefect, Dask, and clones that share their data."""
 
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.servers import mlflow_server, postgresql, prefect_server, running, s3_server
-from chaos.workspace import ROOT, lay_out
+import psutil
+from chaos.servers import dask_scheduler, mlflow_server, postgresql, prefect_server, running, s3_server
+from chaos.workspace import ROOT
 from parameters import change
+
+from pan_core.processes import die_with_parent
 
 PASSWORD, SECRET = "postgres-hunter22", "wJalrXUtnFEMI-K7MDENG"
 """What must not be found in any log or file afterwards."""
@@ -60,7 +64,8 @@ def machines(folder: Path) -> Iterator[Machines]:
             client.create_bucket(Bucket=bucket)
         tracking = mlflow_server(folder, f"postgresql://{login}/mlflow", "s3://mlflow", aws)
         orchestration = prefect_server(folder, f"postgresql+asyncpg://{login}/prefect")
-        for server in (tracking, orchestration):
+        scheduler, scheduler_address = dask_scheduler(folder)
+        for server in (tracking, orchestration, scheduler):
             stack.enter_context(running(server))
         yield Machines(
             aws
@@ -68,6 +73,7 @@ def machines(folder: Path) -> Iterator[Machines]:
                 "MLFLOW_TRACKING_URI": tracking.address,
                 "PREFECT_API_URL": orchestration.address.removesuffix("/health"),
                 "PAN_OPTUNA_STORAGE": f"postgresql://{login}/optuna",
+                "PAN_DASK_SCHEDULER": scheduler_address,
             },
             folder,
             database_log,
@@ -75,30 +81,41 @@ def machines(folder: Path) -> Iterator[Machines]:
 
 
 class Clone:
-    """A checkout of the project on one machine: its own DVC cache, its own MLflow folder.
+    """A git clone of the project on one machine: its own DVC cache, its own MLflow folder.
 
     Args:
         folder: Made here.
         environment: Of the servers, from `Machines`.
         mirror: Folder with the dataset.
-        lock: A dvc.lock that came by git, with the parameters that it is of beside it; None for a new project.
+        source: The clone that it is of; None for the project's files as they are now, committed in a repository of their own.
     """
 
-    def __init__(self, folder: Path, environment: dict[str, str], mirror: Path, lock: Path | None = None) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], mirror: Path, source: Path | None = None) -> None:
         self.folder = folder
         self.log = folder.with_name(folder.name + ".log")
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PAN_")} | {
             **environment,
+            **{f"GIT_{who}_{what}": "pan@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
             "PAN_MIRROR": str(mirror),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(folder),
         }
-        lay_out(folder)
-        self.run("dvc", "init", "--no-scm", "--quiet")
-        self.run("dvc", "remote", "add", "--default", "shared", "s3://dvc/pan")
-        if lock:
-            for path in (lock, lock.with_name("params.yaml")):
-                shutil.copy2(path, folder / path.name)
+        folder.mkdir()
+        if source is None:
+            self.run("git", "init", "--quiet")
+            listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+            for name in filter(None, listed.stdout.split("\0")):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+            self.commit("the project")
+        else:
+            self.run("git", "clone", "--quiet", str(source), ".")
+        (folder / ".venv").symlink_to(ROOT / ".venv")
+
+    def commit(self, message: str) -> None:
+        """Everything that git does not ignore."""
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
 
     def set(self, changes: dict[str, object]) -> None:
         """Change values of params.yaml, given as {"section.name": value}."""
@@ -114,6 +131,37 @@ class Clone:
             log.write(printed)
         assert done.returncode == 0, f"{' '.join(command)}: {printed[-4000:]}"
         return printed
+
+    @contextmanager
+    def workers(self) -> Iterator[psutil.Process]:
+        """Prefect's worker and one of Dask's, as compose.yaml starts them, which write into the log; yields Dask's."""
+        dask = ["dask", "worker", self.environment["PAN_DASK_SCHEDULER"], "--nworkers", "1", "--nthreads", "1"]
+        started: list[subprocess.Popen[bytes]] = []
+        with self.log.open("a") as log:
+            for command in (["sh", "deploy/worker.sh"], dask):
+                started.append(
+                    subprocess.Popen(
+                        command,
+                        cwd=self.folder,
+                        env=self.environment,
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                        preexec_fn=die_with_parent,
+                    )
+                )
+        try:
+            end = time.monotonic() + 180
+            while "Worker 'ProcessWorker" not in (printed := self.log.read_text()):
+                alive = all(process.poll() is None for process in started)
+                assert alive and time.monotonic() < end, printed[-4000:]
+                time.sleep(0.2)
+            yield psutil.Process(started[1].pid)
+        finally:
+            for process in started:
+                process.terminate()
+            for process in started:
+                process.wait(60)
 
 
 def told(places: Sequence[Path], secrets: Sequence[str] = (PASSWORD, SECRET)) -> list[Path]:
