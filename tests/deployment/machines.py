@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
 import psutil
 from chaos.servers import dask_scheduler, mlflow_server, postgresql, prefect_server, running, s3_server
@@ -17,8 +18,8 @@ from parameters import change
 
 from pan_core.processes import die_with_parent
 
-PASSWORD, SECRET = "postgres-hunter22", "wJalrXUtnFEMI-K7MDENG"
-"""What must not be found in any log or file afterwards."""
+PASSWORD, SECRET = f"postgres-{token_hex(8)}", f"s3-{token_hex(8)}"
+"""What must not be found in any log or file afterwards, the project's own text included."""
 
 
 @dataclass
