@@ -11,12 +11,11 @@ from filelock import FileLock, Timeout
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
-from flows.retrain import BUSY, LOCK
+from flows.pan import GAVE_WAY
+from flows.retrain import LOCK
 from pan_core.deliveries.inbox import MARKER, WITHDRAWN, folders
 
 LOOK_EVERY_S = 15.0
-CROWDED = "concurrency limit"
-"""What Prefect says of a run that it cancels because another is at work."""
 Delivered = dict[str, int]
 """Markers of whole and withdrawn folders, with their times: a folder that is put right has a new marker."""
 
@@ -40,7 +39,7 @@ class Arrivals:
     def look(self) -> None:
         """Start a run where something is new; once the run has looked at it, it is not new any more.
 
-        A run that is cancelled or refused, because another began to work in the project just then, has looked at nothing: another
+        A run that gave way, because another began to work in the project just then, has looked at nothing: another
         is started once that one has ended.
         """
         if self._under_way:
@@ -102,8 +101,6 @@ def _run_of(deployment: UUID) -> Callable[[], bool | None]:
         state = run.state
         if state is None or not state.is_final():
             return None
-        # One that a person cancelled is not begun again; one that had to give way to another is.
-        gave_way = state.is_cancelled() and CROWDED in (state.message or "")
-        return not gave_way and BUSY not in (state.message or "")
+        return state.name != GAVE_WAY  # one that a person cancelled is not begun again
 
     return ended

@@ -33,6 +33,8 @@ from pan_core.tracking import deliver_waiting
 RETRIES = {"fetch": 2, "pose": 2}
 RETRY_DELAY_S = 30
 
+GAVE_WAY = "GaveWay"
+"""Name of the state, a cancelled one, of a deployment's run that met another at work."""
 DEPLOYED = Path(".cache/prefect/full-pipeline.lock")
 
 
@@ -121,7 +123,7 @@ def turned_away(error: BusyError) -> State[Any]:
     """
     if not deployment.id:
         raise error
-    return Cancelled(message=str(error))
+    return Cancelled(name=GAVE_WAY, message=str(error))
 
 
 @flow(name="pan")

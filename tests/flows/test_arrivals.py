@@ -9,7 +9,7 @@ from prefect.client.schemas.filters import FlowRunFilter
 from prefect.states import Cancelled, Completed, Failed
 
 from flows.arrivals import Arrivals, _run_of
-from flows.retrain import BUSY
+from flows.pan import GAVE_WAY
 from flows.serve import RETRAINING, deployments
 
 
@@ -113,8 +113,7 @@ def deployment(server):
         (Completed(), True),
         (Failed(message="Flow run encountered an exception: DataError: no new footage"), True),
         (Cancelled(message="by a person"), True),
-        (Cancelled(message="Deployment concurrency limit reached."), False),
-        (Failed(message=f"Flow run encountered an exception: PanError: {BUSY}; wait"), False),
+        (Cancelled(name=GAVE_WAY, message="another run is at work"), False),
         (None, True),
     ],
 )

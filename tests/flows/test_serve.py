@@ -21,6 +21,8 @@ from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Scheduled
 
+from flows.pan import GAVE_WAY
+
 pytestmark = pytest.mark.timeout(900)  # a whole pipeline, also on a machine that has other work
 
 REPOSITORY = Path(__file__).parents[2]
@@ -103,6 +105,7 @@ def test_deployments_run_from_another_shell_one_at_a_time_or_on_arrival_and_leav
             (first,) = client.read_flow_runs(flow_filter=FlowFilter.model_validate({"name": {"any_": ["pan"]}}))
             second = client.create_flow_run_from_deployment(first.deployment_id)
             wait_for(lambda: client.read_flow_run(second.id).state.is_cancelled())
+            assert client.read_flow_run(second.id).state.name == GAVE_WAY
             assert client.read_flow_run(first.id).state.is_running()
 
             planned = FlowRunFilter.model_validate({"state": {"type": {"any_": ["SCHEDULED"]}}})
