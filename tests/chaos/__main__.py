@@ -102,6 +102,7 @@ FAULTS: dict[str, Callable] = {
     "mlflow_away": lambda workspace, *_: faults.mlflow_away(workspace, 30, 60),
     "prefect_away": lambda workspace, expected, _: faults.prefect_away(workspace, expected),
     "disk_full": lambda workspace, *_: faults.disk_full(workspace, 12),
+    "project_disk_full": lambda workspace, expected, _: faults.project_disk_full(workspace, expected),
     "clock_jumps": lambda workspace, expected, _: faults.clock_jumps(workspace, expected),
     "damaged_files": lambda workspace, *_: faults.damaged_files(workspace),
     "worker_killed": lambda workspace, *_: faults.worker_killed(workspace, 48),
@@ -113,7 +114,7 @@ FAULTS: dict[str, Callable] = {
 
 def _impossible(name: str) -> str:
     """Why a fault cannot be made here; empty where it can."""
-    if name in ("disk_full", "without_network") and os.geteuid() != 0:
+    if name in ("disk_full", "project_disk_full", "without_network") and os.geteuid() != 0:
         return "needs root, for a disk or a network of its own"
     if name == "clock_jumps" and not faults.FAKETIME:
         return "needs libfaketime (on Debian: apt-get install faketime)"

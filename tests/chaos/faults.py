@@ -237,6 +237,33 @@ def disk_full(workspace: Workspace, videos: int) -> Outcome:
     )
 
 
+def project_disk_full(workspace: Workspace, expected: Undisturbed) -> Outcome:
+    """The disk that has the whole project, DVC's and MLflow's stores included, fills up when training begins, then is freed."""
+    place = workspace.folder.parent / "small"
+    with small_disk(place, megabytes=400) as ballast:
+        small = Workspace(place / "workspace", workspace.cache)
+        small.forget()
+        process = small.start(*RUN)
+        small.wait_for("Running stage 'train'", process)
+        with ballast(free=30_000):
+            status = process.wait()
+        printed = small.printed()
+        lost = [] if status else ["the run ended well on a full disk"]
+        if not re.search("disk is full|no space left", printed, re.IGNORECASE):
+            lost.append(f"no message: {printed[-500:]}")
+        lost += ["a traceback"] if "Traceback" in printed else []
+        stopped = small.stage_at_work()
+        small.must(*RUN)
+        lost += expected.lost(small)
+    return Outcome(
+        "Disk of the project full from the beginning of training on; space made, then again",
+        1,
+        expected.compared(),
+        lost,
+        f"stopped in {stopped}; the message says that the disk is full",
+    )
+
+
 def _poses(workspace: Workspace) -> dict[str, object]:
     """The pose set's files."""
     folder = workspace.folder / "data" / "poses"
