@@ -180,7 +180,7 @@ class Tracker:
             raise
         except MlflowException as error:
             raise PanError(
-                f"MLflow store {store_uri()}: cannot be written ({error}); make space on its disk or start its server, "
+                f"MLflow store {store_uri()}: cannot be written ({_in_short(error)}); make space on its disk or start its server, "
                 "then run again: finished work is kept"
             ) from error
         finally:
@@ -234,9 +234,14 @@ def open_client() -> Any:
     """
     from mlflow import MlflowClient
 
-    # Set after the import, which sets levels of its own: the making of the store is nobody's business.
-    for name in ("alembic", "mlflow", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    # Set after the import, which sets levels of its own: the making of the store is nobody's business, and an error of the
+    # database is told once, by whoever catches it, not also with its whole traceback.
+    for name, level in {
+        "alembic": logging.WARNING,
+        "mlflow": logging.WARNING,
+        "mlflow.store.db.utils": logging.CRITICAL,
+    }.items():
+        logging.getLogger(name).setLevel(level)
     with _opening():
         return MlflowClient(tracking_uri=store_uri(), registry_uri=store_uri())
 
@@ -271,8 +276,13 @@ def _opening() -> Iterator[None]:
             yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise PanError(
-            f"MLflow store {store_uri()}: cannot be opened ({error}); start the server, or unset MLFLOW_TRACKING_URI"
+            f"MLflow store {store_uri()}: cannot be opened ({_in_short(error)}); start the server, or unset MLFLOW_TRACKING_URI"
         ) from error
+
+
+def _in_short(error: Exception) -> str:
+    """Its first line: a database's has the statement below it, with all its values."""
+    return str(error).partition("\n")[0]
 
 
 def git_commit(folder: Path | None = None) -> str:
