@@ -6,8 +6,7 @@
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from flows.settings import add_settings, read_settings
 from flows.workspace import changes, workspace
 from pan_core.config import PARAMS_FILE, load_params
 from pan_core.errors import PanError
-from pan_core.one_run import BusyError, one_run, sole
+from pan_core.one_run import BusyError, one_run
 from pan_core.secrets import guard_output
 from pan_core.tracking import deliver_waiting
 
@@ -34,8 +33,7 @@ RETRIES = {"fetch": 2, "pose": 2}
 RETRY_DELAY_S = 30
 
 GAVE_WAY = "GaveWay"
-"""Name of the state, a cancelled one, of a deployment's run that met another at work."""
-DEPLOYED = Path(".cache/prefect/full-pipeline.lock")
+"""Name of the state, a cancelled one, of a deployment's run that met another at work in the same folder."""
 
 
 def unless(lasting: type[Exception]) -> Callable[[Any, Any, Any], bool]:
@@ -101,22 +99,11 @@ def prepare(overrides: Mapping[str, Any], name: str = "") -> Path:
     return folder
 
 
-@contextmanager
-def sole_of_deployment(lock: Path, name: str) -> Iterator[None]:
-    """Let one run of a deployment at a time do the block; runs that nothing deployed have no part in it.
-
-    Prefect's own limit would end the run that is at work when its server has been away for minutes, and would hold on to
-    the slot of one whose server died.
-
-    Raises:
-        BusyError: In the others.
-    """
-    with sole(lock, f"another run of {name} is at work; this one is not needed") if deployment.id else nullcontext():
-        yield
-
-
 def turned_away(error: BusyError) -> State[Any]:
     """How a run ends that had to leave the work to another: cancelled where a deployment started it.
+
+    Prefect's own limit would end the run that is at work when its server has been away for minutes, and would hold on to the
+    slot of one whose server died.
 
     Raises:
         BusyError: Where a person did, who shall be told.
@@ -139,15 +126,14 @@ def pan(
             below `.cache/workspaces`.
 
     Returns:
-        Cancelled where the run of a deployment meets another one.
+        Cancelled where the run of a deployment meets another one in its folder.
 
     Raises:
         PanError: Where the parameters are wrong, a stage fails or a target is no stage.
     """
     guard_output()
     try:
-        with sole_of_deployment(DEPLOYED, "pan/full-pipeline"):
-            _pan(dataset, targets, overrides)
+        _pan(dataset, targets, overrides)
     except BusyError as error:
         return turned_away(error)
     return None

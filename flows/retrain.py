@@ -506,6 +506,11 @@ def _ended(state: State) -> str:
     return f"{state.name}: {state.message}"
 
 
+def _registered() -> int:
+    """How many versions there are."""
+    return len(registry_of(DATASET).versions())
+
+
 def main() -> int:
     """Run the flow in this process."""
     guard_output()
@@ -518,8 +523,14 @@ def main() -> int:
     try:
         overrides = read_settings(arguments.settings)
         given = (arguments.source, arguments.incoming, overrides)
-        # What was forced and has ended is not trained and registered a second time.
-        print(run_to_its_end(lambda again: _ended(retrain(*given, arguments.force and not again, return_state=True))))
+        before = _registered() if arguments.force else 0
+
+        def run(again: bool) -> str:
+            # What was forced, and was registered before the server went away, is not trained a second time.
+            force = arguments.force and not (again and _registered() > before)
+            return _ended(retrain(*given, force, return_state=True))
+
+        print(run_to_its_end(run))
     except PanError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -36,8 +36,8 @@ def deployments(source: str = "") -> dict[str, RunnerDeployment]:
     Args:
         source: Where deliveries come from beside the inbox, such as s3://bucket/prefix.
 
-    A run that is asked for while another is at work ends as cancelled, it is not queued (`flows.pan.sole_of_deployment`): the
-    next one does whatever is left.
+    A run that is asked for while another is at work in its folder ends as cancelled, it is not queued (`flows.pan.turned_away`):
+    the next one does whatever is left.
     """
     return {
         PIPELINE: RunnerDeployment.from_entrypoint(

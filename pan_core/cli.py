@@ -110,8 +110,11 @@ def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000) 
     """Serve the MLflow UI, and say at which address each dataset's runs are compared."""
     from pan_core.tracking import serve_ui, tables_of_runs
 
-    for experiment, address in tables_of_runs(port).items():
+    tables = tables_of_runs(port)
+    for experiment, address in tables.items():
         typer.echo(f"runs of {experiment}: {address}")
+    if not tables:
+        typer.echo("there are no runs yet; `make run` makes some")
     serve_ui(port)
 
 

@@ -1,17 +1,24 @@
 """What DVC writes in place while it works: a kill or a full disk leaves half of it, and then no later `dvc` command starts."""
 
+import json
 import logging
+import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from pan_core.errors import PanError
+
 _log = logging.getLogger(__name__)
 
-LOCKFILE, DAMAGED = "dvc.lock", Path(".dvc/tmp/dvc.lock.damaged")
+LOCKFILE, ASIDE = "dvc.lock", Path(".dvc/tmp")
 HELD = Path(".dvc/tmp/rwlock")
 """Which process reads or writes which path. DVC believes an entry as long as any process has that number."""
 
+SCHEMA, HASHES = "2.0", ("md5", "md5-dos2unix")
+CONFLICT = "<<<<<<< "
 DYING_S = 10.0
 """How long the DVC of a run that was killed may take to end."""
 
@@ -19,48 +26,109 @@ DYING_S = 10.0
 def mend(folder: Path) -> None:
     """Make a folder one in which DVC can start. Only right for whoever holds its `one_run`.
 
-    A dvc.lock that is not whole is put aside: what DVC's run cache has of the stages is then checked out, not computed again.
-    Locks are released that no DVC process in the folder holds.
+    A dvc.lock that was cut off is put aside: what DVC's run cache has of the stages is then checked out, not computed again.
+    Entries of DVC's own locks go whose process is none of DVC's any more. Nothing is touched while DVC is at work there.
+
+    Raises:
+        PanError: Where dvc.lock has the marks of a merge conflict, or cannot be put aside.
     """
-    path = folder / LOCKFILE
-    if path.is_file() and not _whole(path):
-        (folder / DAMAGED).parent.mkdir(parents=True, exist_ok=True)
-        path.replace(folder / DAMAGED)
-        _log.warning(
-            "%s: was damaged, as by a kill or a full disk, and is now %s; finished stages come back from DVC's cache",
-            path,
-            folder / DAMAGED,
-        )
     end = time.monotonic() + DYING_S
-    while (folder / HELD).exists():
-        if not _dvc_at_work(folder.resolve()):
-            (folder / HELD).unlink(missing_ok=True)
-        elif time.monotonic() > end:
-            break  # a person's own `dvc repro`: DVC itself will tell of it
-        else:
-            time.sleep(0.1)
+    while _cut_off(folder / LOCKFILE) or _held(folder):
+        if not _dvc_at_work(folder):
+            break
+        if time.monotonic() > end:
+            return  # a person's own `dvc repro`: DVC itself will tell of it
+        time.sleep(0.1)
+    else:
+        return
+    (folder / HELD).unlink(missing_ok=True)
+    if _cut_off(folder / LOCKFILE):
+        _put_aside(folder)
 
 
-def _whole(path: Path) -> bool:
-    """Whether DVC can read a dvc.lock."""
+def _put_aside(folder: Path) -> None:
+    path = folder / LOCKFILE
+    number = 1
+    while (aside := folder / ASIDE / f"{LOCKFILE}.damaged-{number}").exists():
+        number += 1
+    try:
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, aside)  # it may be a link to elsewhere
+        path.unlink()
+    except OSError as error:
+        raise PanError(f"{path}: is damaged, as by a kill or a full disk, and cannot be put aside ({error})") from error
+    _log.warning(
+        "%s: was damaged, as by a kill or a full disk, and is now %s; finished stages come back where DVC's run cache has them",
+        path,
+        aside,
+    )
+
+
+def _cut_off(path: Path) -> bool:
+    """Whether a dvc.lock ends in the middle; of any other fault DVC tells by itself.
+
+    Raises:
+        PanError: Where it has the marks of a merge conflict: which side holds is for a person to say.
+    """
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from ruamel.yaml import YAML, YAMLError
     from voluptuous import Invalid
 
     try:
-        COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(path.read_text()))
-    except (YAMLError, Invalid, UnicodeDecodeError):
+        text = path.read_text()
+    except FileNotFoundError:
         return False
-    return True
+    except UnicodeDecodeError:
+        return True
+    if any(line.startswith(CONFLICT) for line in text.splitlines()):
+        raise PanError(
+            f"{path}: has the marks of a merge conflict; take one side (`git checkout --ours {LOCKFILE}`, or --theirs), then run again: "
+            "stages that it does not describe run again"
+        )
+    try:
+        content = YAML(typ="safe").load(text)
+        if isinstance(content, dict) and content.get("schema", SCHEMA) != SCHEMA:
+            return False
+        COMPILED_LOCKFILE_SCHEMA(content)
+    except (YAMLError, Invalid):
+        return True
+    return any(entry.get("hash", HASHES[0]) not in HASHES for entry in _entries(content))
+
+
+def _entries(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a dvc.lock says of each file or folder that a stage reads or writes."""
+    stages = content.get("stages", {}).values()
+    return [entry for stage in stages for kind in ("deps", "outs") for entry in stage.get(kind, [])]
+
+
+def _held(folder: Path) -> bool:
+    """Whether DVC's table of locks has an entry, or is damaged; after a run that ended it is there, and empty."""
+    try:
+        table = json.loads((folder / HELD).read_text())
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
+    return not isinstance(table, dict) or any(table.values())
 
 
 def _dvc_at_work(folder: Path) -> bool:
+    """Whether a DVC process works on the folder itself, and not on a workspace below it."""
+    folder = folder.resolve()
     for process in psutil.process_iter():
         try:
-            if Path(process.cwd()).is_relative_to(folder) and "dvc" in [
-                Path(word).name for word in process.cmdline()[:3]
-            ]:
+            if (
+                any(Path(word).name == "dvc" for word in process.cmdline())
+                and _project_of(Path(process.cwd())) == folder
+            ):
                 return True
+        except psutil.AccessDenied:
+            return True  # somebody else's, wherever it works
         except (psutil.Error, OSError):
             continue
     return False
+
+
+def _project_of(place: Path) -> Path | None:
+    """The nearest folder at or above a place that is a DVC project."""
+    return next((each for each in (place, *place.parents) if (each / ".dvc").is_dir()), None)

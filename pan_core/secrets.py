@@ -19,6 +19,9 @@ HIDDEN = "***"
 SHORTEST = 6
 """A shorter value of a variable is not looked for: it would be found in every other word."""
 
+SHORTEST_ID = 16
+"""The same of an S3 key's id, which is often a name such as `minioadmin`; those of AWS have at least so many signs."""
+
 # Counts have bounds, so that no text, however odd, holds up whoever logs it.
 # The next address begins after a sign that separates, so that a :// inside a password is no end of it.
 _NEXT = r"(?![\s,;|'\"<>()\[\]]{1,4}[A-Za-z][\w+.-]{0,20}://)"
@@ -84,7 +87,8 @@ def _given() -> list[str]:
     for name, value in os.environ.items():
         if _SECRET_NAME.search(name):
             # Prefect's is user:password; each half may turn up alone.
-            found |= {value, value.partition(":")[2]}
+            if not name.upper().endswith("ACCESS_KEY_ID") or len(value) >= SHORTEST_ID:
+                found |= {value, value.partition(":")[2]}
         elif address := _TOKEN_ADDRESS.search(value) or _ADDRESS.search(value):
             found |= {address["secret"], unquote(address["secret"])}
     return sorted((each for each in found if len(each) >= SHORTEST and each.strip()), key=len, reverse=True)

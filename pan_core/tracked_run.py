@@ -6,6 +6,7 @@ A server that goes away while a stage is at work stops nothing: what is written 
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,17 @@ UNANSWERED = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
 
 LATER = (401, 403, 404, 407, 408, 425, 429)
 """HTTP statuses below 500 after which the same may be taken later: a login, a proxy before a server that is away, or haste."""
+
+S3_LATER = (
+    "ExpiredToken",
+    "InvalidToken",
+    "TokenRefreshRequired",
+    "RequestTimeout",
+    "RequestTimeTooSkewed",
+    "SlowDown",
+)
+STATUS_SAID = re.compile(r"failed with error code (\d{3})\b")
+"""MLflow's words for an answer that is not its server's own, such as a proxy's."""
 
 
 def store_uri() -> str:
@@ -204,17 +216,32 @@ def _may_be_taken_later(error: Exception) -> bool:
 
     if store_uri().startswith("sqlite"):
         return False
+    status = _http_status(error)
+    if status is not None and 400 <= status < 500 and status not in LATER and not _asks_for_patience(error):
+        return False
     if isinstance(error, MlflowException):
         return error.error_code not in NEVER_TAKEN
-    status = _http_status(error)
-    if status is not None and status < 500 and status not in LATER:
-        return False
     return isinstance(error, RequestException | Boto3Error | BotoCoreError | ClientError)
 
 
-def _http_status(error: Exception) -> int | None:
-    """What a server answered with, where an error of requests or of boto3 carries it."""
+def _http_status(error: BaseException) -> int | None:
+    """What a server answered with, as an error of requests, of boto3 or of MLflow has it, or the one that it was made of."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):
         return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return getattr(response, "status_code", None)
+    if isinstance(status := getattr(response, "status_code", None), int):
+        return status
+    if said := STATUS_SAID.search(str(error)):
+        return int(said[1])
+    behind = error.__cause__ or error.__context__
+    return _http_status(behind) if behind else None
+
+
+def _asks_for_patience(error: BaseException | None) -> bool:
+    """Whether S3 says by a status of 400 what others say by 401 or 408."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        if isinstance(response, dict) and response.get("Error", {}).get("Code") in S3_LATER:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

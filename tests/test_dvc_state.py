@@ -10,7 +10,8 @@ import psutil
 import pytest
 from dvc.repo import Repo
 
-from pan_core.dvc_state import DAMAGED, HELD, LOCKFILE, mend
+from pan_core.dvc_state import ASIDE, HELD, LOCKFILE, mend
+from pan_core.errors import PanError
 from pan_core.one_run import one_run
 
 PIPELINE = """
@@ -47,35 +48,48 @@ def ran(folder: Path) -> list[str]:
     return (folder / "ran").read_text().split()
 
 
-def test_dvc_can_read_what_is_left_wherever_its_lock_file_was_cut_off(project):
+def put_aside(folder: Path) -> list[Path]:
+    return sorted((folder / ASIDE).glob(f"{LOCKFILE}.damaged-*"))
+
+
+def test_dvc_can_use_what_is_left_wherever_its_lock_file_was_cut_off(project):
     whole = (project / LOCKFILE).read_bytes()
-    put_aside = 0
-    for length in range(0, len(whole), 7):
+    around_hash = range(whole.index(b"hash"), whole.index(b"hash") + 12)
+    for length in [*range(0, len(whole), 11), *around_hash]:
         (project / LOCKFILE).write_bytes(whole[:length])
         mend(project)
         with Repo(str(project)) as repo:
             assert {stage.name for stage in repo.index.stages} == {"first", "second"}
-        put_aside += (project / DAMAGED).is_file()
-        (project / DAMAGED).unlink(missing_ok=True)
-    assert put_aside > 10
+            repo.status()
+    assert len(put_aside(project)) > 10
+
+
+def test_only_what_was_cut_off_is_put_aside(project):
+    whole = (project / LOCKFILE).read_text()
+    for content in (whole, whole.replace("2.0", "3.0"), None):
+        (project / LOCKFILE).unlink(missing_ok=True) if content is None else (project / LOCKFILE).write_text(content)
+        mend(project)
+        assert put_aside(project) == []
+        assert (project / LOCKFILE).is_file() == (content is not None)
+
+
+def test_which_side_of_a_merge_conflict_holds_is_for_a_person_to_say(project):
+    whole = (project / LOCKFILE).read_text()
+    (project / LOCKFILE).write_text(f"<<<<<<< HEAD\n{whole}=======\n{whole}>>>>>>> other\n")
+    with pytest.raises(PanError, match="marks of a merge conflict; take one side"), one_run(project):
+        pass
+    assert (project / LOCKFILE).read_text().count(whole) == 2
 
 
 def test_stages_that_were_finished_are_not_computed_again(project, caplog):
     whole = (project / LOCKFILE).read_text()
     (project / LOCKFILE).write_text(whole[: len(whole) // 2].rpartition(":")[0])
     with one_run(project):
-        assert "finished stages come back from DVC's cache" in caplog.text
+        assert "finished stages come back where DVC's run cache has them" in caplog.text
         repro(project)
     assert ran(project) == ["first", "second"]
     assert (project / LOCKFILE).read_text() == whole
     assert (project / "made" / "second").read_text() == "one\n"
-
-
-def test_a_whole_lock_file_is_left_alone(project):
-    before = (project / LOCKFILE).stat().st_mtime_ns
-    mend(project)
-    assert (project / LOCKFILE).stat().st_mtime_ns == before
-    assert not (project / DAMAGED).exists()
 
 
 @pytest.mark.parametrize("content", ["", '{"write": {"', None])
@@ -89,15 +103,18 @@ def test_locks_that_no_dvc_process_here_holds_are_released(project, content):
     assert ran(project) == ["first", "second", "first"]
 
 
-def test_the_lock_of_a_dvc_process_that_works_here_stays(project, monkeypatch):
+def test_nothing_is_touched_while_dvc_is_at_work_here(project, monkeypatch):
     monkeypatch.setattr("pan_core.dvc_state.DYING_S", 0.5)
     (project / "dvc.yaml").write_text("stages:\n  slow:\n    cmd: touch begun && sleep 60\n    outs: [begun]\n")
-    process = subprocess.Popen([sys.executable, "-m", "dvc", "repro"], cwd=project, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-u", "-m", "dvc", "repro"]
+    process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL)
     try:
         while not (project / "begun").exists():
             assert process.poll() is None
+        (project / LOCKFILE).write_text("stages:\n  sl")  # as if DVC were just writing it
         mend(project)
         assert json.loads((project / HELD).read_text())["write"]
+        assert put_aside(project) == []
     finally:
         for child in psutil.Process(process.pid).children(recursive=True):
             child.kill()
@@ -105,3 +122,23 @@ def test_the_lock_of_a_dvc_process_that_works_here_stays(project, monkeypatch):
         process.wait()
     mend(project)
     assert not (project / HELD).exists()
+    assert len(put_aside(project)) == 1
+
+
+def test_dvc_at_work_in_a_workspace_below_does_not_count(project):
+    below = project / "below"
+    below.mkdir()
+    Repo.init(str(below), no_scm=True).close()
+    (below / "dvc.yaml").write_text("stages:\n  slow:\n    cmd: touch begun && sleep 60\n    outs: [begun]\n")
+    (project / HELD).write_text("{")
+    process = subprocess.Popen([sys.executable, "-m", "dvc", "repro"], cwd=below, stdout=subprocess.DEVNULL)
+    try:
+        while not (below / "begun").exists():
+            assert process.poll() is None
+        mend(project)
+        assert not (project / HELD).exists()
+    finally:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.kill()
+        process.kill()
+        process.wait()

@@ -75,6 +75,10 @@ def test_what_the_environment_was_given_as_a_secret_is_hidden_wherever_it_stands
     assert masked("key wJalrXUtnFEMI, word pass@word, pass%40word, disabled") == "key ***, word ***, ***, disabled"
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:prefect-word")
     monkeypatch.setenv("REMOTE", "https://ghp_token@host/x")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "minioadmin")
+    assert masked("http://minioadmin:9000") == "http://minioadmin:9000"
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    assert masked("AKIAIOSFODNN7EXAMPLE is refused") == "*** is refused"
     assert masked("admin:prefect-word or prefect-word or ghp_token") == "*** or *** or ***"
 
 

@@ -6,13 +6,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import ClientError
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
 from pan_core.errors import PanError
 from pan_core.outbox import REFUSED, AwayError
-from pan_core.tracked_run import Run, outboxes
+from pan_core.tracked_run import Run, impatient, outboxes
 from pan_core.tracking import Tracker, deliver_waiting
 
 TAKEN = (200, "{}")
@@ -128,6 +130,42 @@ def test_an_artifact_that_a_proxy_finds_too_large_holds_up_nothing(server, run, 
     monkeypatch.setattr(another, "_say", artifact_by_http(another, server))
     with pytest.raises(MlflowException, match="413"):
         another.artifact(tmp_path / "model.bin")
+
+
+@pytest.mark.parametrize("status", [403, 404, 429])
+def test_an_artifact_that_may_be_taken_later_waits(server, run, tmp_path, monkeypatch, status):
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    monkeypatch.setattr(run, "_say", artifact_by_http(run, server))
+    server.answer = (status, "not now")
+    run.artifact(tmp_path / "model.bin")
+    assert (len(waiting()), len(refused())) == (1, 0)
+
+
+def test_figures_that_a_proxy_finds_too_large_hold_up_nothing(server, run):
+    server.answer = (503, "later")
+    run.metrics({"loss": 1.0})
+    server.answer = (413, "<html>Request Entity Too Large</html>")
+    assert run.deliver_waiting() == 0
+    assert (len(waiting()), len(refused())) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "later"),
+    [
+        (400, "ExpiredToken", True),
+        (403, "AccessDenied", True),
+        (404, "NoSuchBucket", True),
+        (400, "EntityTooLarge", False),
+    ],
+)
+def test_what_s3_says_decides_however_boto_wraps_it(server, status, code, later):
+    """`upload_file` turns each error into one of its own."""
+    answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    with pytest.raises(AwayError if later else MlflowException), impatient():
+        try:
+            raise ClientError(answer, "PutObject")
+        except ClientError as error:
+            raise S3UploadFailedError(f"Failed to upload: {error}")  # noqa: B904
 
 
 def artifact_by_http(run, server):

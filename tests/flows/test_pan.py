@@ -1,13 +1,14 @@
 import json
 import logging
 import time
+from types import SimpleNamespace
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, LogFilter, TaskRunFilter
 
 import flows.pan
-from flows.pan import ReadableLog, pan
+from flows.pan import GAVE_WAY, ReadableLog, pan
 from pan_core.one_run import one_run
 
 CHAIN = """
@@ -98,6 +99,14 @@ def test_a_run_beside_another_one_is_told_before_any_stage(chain, server):
     assert state.is_failed()
     assert "another run is going on in" in state.message
     assert not (chain / "first.txt").exists()
+
+
+def test_a_deployments_run_beside_another_one_gives_way(chain, server, monkeypatch):
+    monkeypatch.setattr(flows.pan, "deployment", SimpleNamespace(id="of a deployment"))
+    with one_run(chain):
+        state = pan(return_state=True)
+    assert (state.is_cancelled(), state.name) == (True, GAVE_WAY)
+    assert "another run is going on in" in state.message
 
 
 def test_an_unknown_target_fails_before_any_stage(chain, server):

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from filelock import FileLock
 
+import flows.pan
 from flows.retrain import retrain
 from pan_core.errors import PanError
 from pan_core.registry.models import registry_of
@@ -335,6 +337,14 @@ def test_a_second_run_at_the_same_time_is_told(project):
     assert name == "Failed"
     assert "another retraining is at work" in message
     assert not (project / "data" / "footage").exists()
+
+
+def test_a_deployments_run_at_the_same_time_gives_way(project, monkeypatch):
+    monkeypatch.setattr(flows.pan, "deployment", SimpleNamespace(id="of a deployment"))
+    with FileLock(project / ".cache" / "retraining.lock"):
+        name, message = run()
+    assert name == "GaveWay"
+    assert "another retraining is at work" in message
 
 
 def test_a_run_in_which_all_that_came_was_refused_fails_with_the_reasons(project):

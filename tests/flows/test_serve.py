@@ -203,7 +203,7 @@ def test_prefect_yaml_states_the_same_deployments(monkeypatch):
         own = stated[served.name]
         assert own["entrypoint"] == served.entrypoint
         assert own["description"] == served.description
-        # Prefect's limit would end a run whose server is away: flows.pan.sole_of_deployment takes its place.
+        # Prefect's limit would end a run whose server is away: flows.pan.turned_away takes its place.
         assert "concurrency_limit" not in own
         assert served.concurrency_limit is None
         assert [item["cron"] for item in own.get("schedules", [])] == [item.schedule.cron for item in served.schedules]

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from flows.reproduce import stage_order
 from flows.workspace import WORKSPACES, changes, workspace
 from pan_core.errors import ConfigError
+from pan_core.one_run import BusyError, one_run
 
 PARAMS = """\
 dataset: actors  # the one that comes with the project
@@ -192,3 +193,27 @@ def test_a_path_that_leads_out_of_the_project_must_be_absolute(root):
     with pytest.raises(ConfigError, match=r"surveillance\.folder: .* absolute one, but got '\.\./elsewhere'"):
         workspace(root, {"surveillance": {"folder": "../elsewhere"}})
     assert not (root / WORKSPACES).exists()
+
+
+def test_a_workspace_in_which_a_run_is_at_work_is_left_as_it_is(root):
+    folder = workspace(root, {"train": {"epochs": 30}}, "named")
+    before = (folder / "params.yaml").read_text()
+    with one_run(folder), pytest.raises(BusyError, match="another run is going on in"):
+        workspace(root, {"train": {"epochs": 40}}, "named")
+    assert (folder / "params.yaml").read_text() == before
+
+
+def test_a_lock_file_that_was_cut_off_does_not_stop_a_workspace(root):
+    overrides = {"train": {"epochs": 30}}
+    folder = workspace(root, overrides)
+    (folder / "dvc.lock").write_text("schema: '2.0'\nstages:\n  fetch:\n    cmd")
+    assert workspace(root, overrides) == folder
+    assert stage_order(folder) == ["fetch", "learn"]
+
+
+def test_a_workspace_has_the_projects_remote(root):
+    with (root / ".dvc/config.local").open("a") as config:
+        config.write("[core]\n    remote = shared\n['remote \"shared\"']\n    url = s3://dvc/pan\n")
+    folder = workspace(root, {"train": {"epochs": 30}})
+    with Repo(str(folder)) as repo:
+        assert repo.config["remote"]["shared"]["url"] == "s3://dvc/pan"
