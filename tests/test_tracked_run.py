@@ -15,7 +15,7 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from pan_core.errors import PanError
 from pan_core.outbox import REFUSED, AwayError
 from pan_core.tracked_run import Run, impatient, outboxes
-from pan_core.tracking import Tracker, deliver_waiting
+from pan_core.tracking import Tracker, deliver_waiting, run_address
 
 TAKEN = (200, "{}")
 
@@ -205,3 +205,11 @@ def test_a_store_that_cannot_be_opened_does_not_hide_how_a_run_ended(server, run
     monkeypatch.setattr("pan_core.tracking.open_client", cannot)
     deliver_waiting()
     assert "goes on waiting in" in caplog.text
+
+
+def test_the_page_of_a_run_is_where_browsers_reach_it(server, monkeypatch):
+    info = {"run_id": "1234", "experiment_id": "7", "status": "FINISHED", "lifecycle_stage": "active"}
+    server.answer = (200, json.dumps({"run": {"info": info, "data": {}}}))
+    assert run_address("1234") == f"http://127.0.0.1:{server.server_port}/#/experiments/7/runs/1234"
+    monkeypatch.setenv("PAN_MLFLOW_UI", "https://mlflow.example/")
+    assert run_address("1234") == "https://mlflow.example/#/experiments/7/runs/1234"
