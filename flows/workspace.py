@@ -56,11 +56,10 @@ def workspace(root: Path, overrides: Mapping[str, Any], name: str = "") -> Path:
         return root
     given = _paths_in(params)
     folder = root / WORKSPACES / (name or params.fingerprint()[:8])
-    (folder / ".dvc").mkdir(parents=True, exist_ok=True)
     with one_run(folder):  # not under the feet of a run that is at work there
         _write(folder / PARAMS_FILE, text)
         _bring_up_to_date(folder, root)
-        mend(folder)
+        mend(folder)  # the root's dvc.lock, which it may have been given
         _link_sources(folder, root, given)
     return folder
 
