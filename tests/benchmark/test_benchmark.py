@@ -282,13 +282,18 @@ def test_networks_begin_with_what_they_learnt_on_another_dataset(start, recipe, 
     made = list(Path("cache/stage/runs").glob("pretrained-*.pt"))
     assert len(made) == 1
     assert result["identity"] != plain["identity"]
-    assert {run["pretrain_seconds"] > 0 for run in result["runs"]} == {True}
-    stored = torch.load(made[0], weights_only=True)["weights"]
-    assert not [name for name in stored if "head" in name.split(".")[0]]
+    stored = torch.load(made[0], weights_only=True)
+    assert not [name for name in stored["weights"] if "head" in name.split(".")[0]]
+    # A run that is made again says how long the one that it found had taken, which this machine may do in no time.
+    torch.save(stored | {"seconds": 7.5}, made[0])
+    for path in Path("cache/stage/runs").glob("*.json"):
+        path.unlink()
     before = made[0].stat().st_mtime_ns
-    benchmark("stage", replace(request, seeds=2), changed, **arguments)
+    again = benchmark("stage", replace(request, seeds=2), changed, **arguments | {"out": Path("c")})
     assert made[0].stat().st_mtime_ns == before
-    write_table_of_results(Path("b"))
+    assert {run["pretrain_seconds"] for run in again["runs"] if run["seed"] == 0} == {7.5}
+    assert {run["pretrain_seconds"] for run in result["runs"]} != {7.5}
+    write_table_of_results(Path("c"))
 
 
 def test_a_dataset_is_not_pretrained_on_itself(recipe, stage, tmp_path):
