@@ -1,6 +1,7 @@
 """Where studies are kept: a journal file, or a database for workers on several machines."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +11,14 @@ from filelock import FileLock
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
 
 from pan_core.errors import PanError
 from pan_core.secrets import masked
 
 STORAGE_VARIABLE = "PAN_OPTUNA_STORAGE"
+
+RACES, RACE_PAUSE_S = 10, 0.3
 
 
 class WholeLines(JournalFileBackend):
@@ -65,9 +68,19 @@ def open_storage(journal: Path) -> BaseStorage:
     address = os.environ.get(STORAGE_VARIABLE)
     with readable_errors(journal):
         if address:
-            return RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
+            return _database(address)
         journal.parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(WholeLines(journal))
+
+
+def _database(address: str) -> RDBStorage:
+    """A database of studies, whose tables Optuna makes; of several processes that begin with an empty one, one makes them."""
+    for _ in range(RACES):
+        try:
+            return RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
+        except (IntegrityError, ProgrammingError):  # somebody else has just made the same table or row
+            time.sleep(RACE_PAUSE_S)
+    return RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
 
 
 def place(journal: Path) -> str:

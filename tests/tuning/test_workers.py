@@ -12,6 +12,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import psycopg2
 import pytest
 from optuna.trial import TrialState
 from synthetic import Hill, plan, work
@@ -65,7 +66,7 @@ def test_two_processes_share_the_trials(journal):
 
 
 def test_trial_of_a_killed_worker_is_marked_and_the_study_ends_with_all_its_trials(journal, tmp_path):
-    process = start(journal, {"trials": 5}, 0.3)
+    process = start(journal, {"trials": 5}, 1)
     study = Study(plan(trials=5), open_storage(journal))
     wait_for(lambda: len(study.complete) >= 1 and claimed(study))
     process.send_signal(signal.SIGKILL)
@@ -192,7 +193,7 @@ def test_two_processes_share_the_trials_in_postgresql(postgresql, journal, tmp_p
     """Across machines: the journal's folders differ, only the database is common; one of three workers is killed."""
     changes = {"name": "shared", "trials": 8}
     folders = [tmp_path / name for name in "abc"]
-    first = start(folders[0] / "journal.log", changes, 0.3, PAN_OPTUNA_STORAGE=postgresql)
+    first = start(folders[0] / "journal.log", changes, 5, PAN_OPTUNA_STORAGE=postgresql)
     monkeypatch.setenv("PAN_OPTUNA_STORAGE", postgresql)
     study = Study(plan(**changes), open_storage(journal))
     wait_for(lambda: claimed(study))
@@ -205,3 +206,16 @@ def test_two_processes_share_the_trials_in_postgresql(postgresql, journal, tmp_p
     assert len({trial.user_attrs["worker"] for trial in study.complete}) >= 2
     assert study.trials(TrialState.FAIL)
     assert not journal.exists()
+
+
+@pytest.mark.parametrize("database", ["one", "two"])
+def test_processes_that_begin_with_an_empty_database_at_once(postgresql, tmp_path, database):
+    with closing(psycopg2.connect(postgresql)) as admin:
+        admin.autocommit = True
+        admin.cursor().execute(f"create database {database}")
+    address = f"{postgresql.rpartition('/')[0]}/{database}"
+    changes = {"name": "shared", "trials": 4}
+    journals = [tmp_path / str(number) / "journal.log" for number in range(4)]
+    processes = [start(journal, changes, 0.1, PAN_OPTUNA_STORAGE=address) for journal in journals]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, outputs
