@@ -21,7 +21,7 @@ from flows.reproduce import project_root
 from flows.server import any_server
 from pan_core.errors import PanError
 from pan_core.one_run import sole
-from pan_core.secrets import guard_output
+from pan_core.secrets import guard_output, without_login
 
 PIPELINE, RETRAINING = "pan/full-pipeline", "pan-retrain/surveillance"
 EVERY_NIGHT = "0 3 * * *"
@@ -144,6 +144,7 @@ def _served(root: Path) -> str:
 
 
 def _instructions(api_url: str, embedded: bool) -> str:
+    api_url = without_login(api_url)
     export = f"export PREFECT_API_URL={api_url}"
     elsewhere = f"From any other folder, first: {export}" if embedded else f"Where it is not set, first: {export}"
     return (

@@ -104,7 +104,7 @@ def reachable_server() -> Iterator[None]:
             f"PREFECT_API_URL is {api_url}, but no Prefect server answers there; start it, "
             "or `unset PREFECT_API_URL` to run without one"
         )
-    print(f"no Prefect server answers at {api_url}, so this run does without", file=sys.stderr)
+    print(f"no Prefect server answers at {masked(api_url)}, so this run does without", file=sys.stderr)
     with temporary_settings(restore_defaults=[PREFECT_API_URL]):
         yield
 

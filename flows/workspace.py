@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from flows.reproduce import PIPELINE
 from pan_core.config import PARAMS_FILE, Params, load_params, parse_params
-from pan_core.dvc_state import mend
+from pan_core.dvc_state import LOCKFILE, cut_off
 from pan_core.errors import ConfigError, PanError
 from pan_core.files import atomic_path
 from pan_core.one_run import one_run
@@ -59,7 +59,6 @@ def workspace(root: Path, overrides: Mapping[str, Any], name: str = "") -> Path:
     with one_run(folder):  # not under the feet of a run that is at work there
         _write(folder / PARAMS_FILE, text)
         _bring_up_to_date(folder, root)
-        mend(folder)  # the root's dvc.lock, which it may have been given
         _link_sources(folder, root, given)
     return folder
 
@@ -118,8 +117,8 @@ def _bring_up_to_date(folder: Path, root: Path) -> None:
         _mirror(root / CODE, folder / CODE)
     _configure(folder, root)
     # Stages that the overrides do not touch are then checked out instead of run.
-    if (root / "dvc.lock").is_file() and not (folder / "dvc.lock").exists():
-        _write(folder / "dvc.lock", (root / "dvc.lock").read_text())
+    if (root / LOCKFILE).is_file() and not (folder / LOCKFILE).exists() and not cut_off(root / LOCKFILE):
+        _write(folder / LOCKFILE, (root / LOCKFILE).read_text())
 
 
 def _configure(folder: Path, root: Path) -> None:

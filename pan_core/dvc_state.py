@@ -5,7 +5,6 @@ import logging
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -17,7 +16,7 @@ LOCKFILE, ASIDE = "dvc.lock", Path(".dvc/tmp")
 HELD = Path(".dvc/tmp/rwlock")
 """Which process reads or writes which path. DVC believes an entry as long as any process has that number."""
 
-SCHEMA, HASHES = "2.0", ("md5", "md5-dos2unix")
+SCHEMA = "2.0"
 CONFLICT = "<<<<<<< "
 DYING_S = 10.0
 """How long the DVC of a run that was killed may take to end."""
@@ -33,7 +32,7 @@ def mend(folder: Path) -> None:
         PanError: Where dvc.lock has the marks of a merge conflict, or cannot be put aside.
     """
     end = time.monotonic() + DYING_S
-    while _cut_off(folder / LOCKFILE) or _held(folder):
+    while cut_off(folder / LOCKFILE) or _held(folder):
         if not _dvc_at_work(folder):
             break
         if time.monotonic() > end:
@@ -42,7 +41,7 @@ def mend(folder: Path) -> None:
     else:
         return
     (folder / HELD).unlink(missing_ok=True)
-    if _cut_off(folder / LOCKFILE):
+    if cut_off(folder / LOCKFILE):
         _put_aside(folder)
 
 
@@ -64,8 +63,8 @@ def _put_aside(folder: Path) -> None:
     )
 
 
-def _cut_off(path: Path) -> bool:
-    """Whether a dvc.lock ends in the middle; of any other fault DVC tells by itself.
+def cut_off(path: Path) -> bool:
+    """Whether a dvc.lock ends in the middle; of any other fault DVC tells by itself. Where there is none it does not.
 
     Raises:
         PanError: Where it has the marks of a merge conflict: which side holds is for a person to say.
@@ -85,6 +84,8 @@ def _cut_off(path: Path) -> bool:
             f"{path}: has the marks of a merge conflict; take one side (`git checkout --ours {LOCKFILE}`, or --theirs), then run again: "
             "stages that it does not describe run again"
         )
+    if not text.endswith("\n"):
+        return True  # DVC ends every line; half a line may be valid all the same, with half a hash that nothing has
     try:
         content = YAML(typ="safe").load(text)
         if isinstance(content, dict) and content.get("schema", SCHEMA) != SCHEMA:
@@ -92,13 +93,7 @@ def _cut_off(path: Path) -> bool:
         COMPILED_LOCKFILE_SCHEMA(content)
     except (YAMLError, Invalid):
         return True
-    return any(entry.get("hash", HASHES[0]) not in HASHES for entry in _entries(content))
-
-
-def _entries(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a dvc.lock says of each file or folder that a stage reads or writes."""
-    stages = content.get("stages", {}).values()
-    return [entry for stage in stages for kind in ("deps", "outs") for entry in stage.get(kind, [])]
+    return False
 
 
 def _held(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from flows.reproduce import stage_order
 from flows.workspace import WORKSPACES, changes, workspace
-from pan_core.errors import ConfigError
+from pan_core.errors import ConfigError, PanError
 from pan_core.one_run import BusyError, one_run
 
 PARAMS = """\
@@ -209,6 +209,16 @@ def test_a_lock_file_that_was_cut_off_does_not_stop_a_workspace(root):
     (folder / "dvc.lock").write_text("schema: '2.0'\nstages:\n  fetch:\n    cmd")
     assert workspace(root, overrides) == folder
     assert stage_order(folder) == ["fetch", "learn"]
+
+
+def test_a_merge_conflict_of_the_project_does_not_get_into_a_workspace(root):
+    lock = root / "dvc.lock"
+    whole = lock.read_text()
+    lock.write_text(f"<<<<<<< HEAD\n{whole}=======\n{whole}>>>>>>> other\n")
+    with pytest.raises(PanError, match=re.escape(f"{lock}: has the marks of a merge conflict")):
+        workspace(root, {"train": {"epochs": 30}})
+    lock.write_text(whole)
+    assert run(workspace(root, {"train": {"epochs": 30}})) == ["learn"]
 
 
 def test_a_workspace_has_the_projects_remote(root):
