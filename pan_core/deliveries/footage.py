@@ -172,6 +172,14 @@ class Footage:
         if not self._before.is_dir():
             return
         state, kept = read_json(self._before / "state.json"), self._before / "footage"
+        if self.versioned and not self.version.endswith("\n"):
+            # DVC writes the file in place: killed in the middle of that, there is no other version.
+            place = self.folder.with_suffix(".dvc")
+            if state["version"]:
+                with atomic_path(place) as partial:
+                    partial.write_text(state["version"])
+            else:
+                place.unlink()
         # Killed in here after the footage was back, the copy is gone.
         if state["version"] == self.version and (kept.is_dir() or not state["there"]):
             if self.folder.is_dir():

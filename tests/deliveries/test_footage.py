@@ -287,6 +287,22 @@ def test_footage_on_trial_is_brought_back_unless_it_is_to_stay(footage, incoming
     assert (footage.folder / "2026-11-09" / "dan.avi").is_file()
 
 
+@pytest.mark.parametrize("version", ["", "outs:\n- md5: b1b8891f4f71ec5b77d5476d84b926d2.dir\n  path: footage\n"])
+def test_a_version_that_dvc_was_killed_in_writing_is_none(footage, incoming, context, version):
+    described = footage.folder.with_suffix(".dvc")
+    deliver(incoming, "2026-11-02")
+    receive(footage, incoming, context)
+    if version:
+        described.write_text(version)
+    deliver(incoming, "2026-11-09", ("dan",), shade=7)
+    footage.begin()
+    receive(footage, incoming, context)
+    described.write_text("outs:\n- md5: 41")
+    footage.recover()
+    assert [path.name for path in sorted(footage.folder.iterdir()) if path.is_dir()] == ["2026-11-02"]
+    assert (described.read_text() if version else described.exists()) == (version or False)
+
+
 def test_a_delivery_that_failed_is_refused_until_it_or_the_parameters_change(footage, incoming, context):
     folder = deliver(incoming, "2026-11-02")
 
@@ -394,7 +410,7 @@ def test_what_has_a_version_since_is_not_brought_back(footage, incoming, context
     deliver(incoming, "2026-11-02")
     footage.begin()
     receive(footage, incoming, context)
-    footage.folder.with_suffix(".dvc").write_text("md5: 1")
+    footage.folder.with_suffix(".dvc").write_text("md5: 1\n")
     footage.recover()
     assert len(footage.taken) == 1
     footage.begin()
