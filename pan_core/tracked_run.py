@@ -225,23 +225,26 @@ def _may_be_taken_later(error: Exception) -> bool:
 
 
 def _http_status(error: BaseException) -> int | None:
-    """What a server answered with, as an error of requests, of boto3 or of MLflow has it, or the one that it was made of."""
-    response = getattr(error, "response", None)
-    if isinstance(response, dict):
-        return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    if isinstance(status := getattr(response, "status_code", None), int):
-        return status
-    if said := STATUS_SAID.search(str(error)):
-        return int(said[1])
-    behind = error.__cause__ or error.__context__
-    return _http_status(behind) if behind else None
+    """What a server answered with, as an error of requests, of boto3 or of MLflow has it, or one that it was made of."""
+    for each in _chain(error):
+        response = getattr(each, "response", None)
+        if isinstance(response, dict):
+            return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if isinstance(status := getattr(response, "status_code", None), int):
+            return status
+        if said := STATUS_SAID.search(str(each)):
+            return int(said[1])
+    return None
 
 
-def _asks_for_patience(error: BaseException | None) -> bool:
+def _asks_for_patience(error: BaseException) -> bool:
     """Whether S3 says by a status of 400 what others say by 401 or 408."""
+    responses = [getattr(each, "response", None) for each in _chain(error)]
+    return any(isinstance(r, dict) and r.get("Error", {}).get("Code") in S3_LATER for r in responses)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it was made of."""
     while error is not None:
-        response = getattr(error, "response", None)
-        if isinstance(response, dict) and response.get("Error", {}).get("Code") in S3_LATER:
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False

@@ -35,9 +35,10 @@ def run_address(run_id: str) -> str | None:
     """Page of a run, where MLFLOW_TRACKING_URI is the address of a server that knows it."""
     from mlflow.exceptions import MlflowException
 
-    server = os.environ.get(UI_VARIABLE, "").rstrip("/") or _server()
-    if _server() is None:
+    server = _server()
+    if server is None:
         return None
+    server = os.environ.get(UI_VARIABLE, "").rstrip("/") or server
     with suppress(PanError, MlflowException):
         experiment = open_client().get_run(run_id).info.experiment_id
         return f"{server}/#/experiments/{experiment}/runs/{run_id}"

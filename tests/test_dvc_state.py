@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import chdir
+import time
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import psutil
@@ -108,23 +110,31 @@ def test_locks_that_no_dvc_process_here_holds_are_released(project, content):
     assert ran(project) == ["first", "second", "first"]
 
 
-def test_nothing_is_touched_while_dvc_is_at_work_here(project, monkeypatch):
-    monkeypatch.setattr("pan_core.dvc_state.DYING_S", 0.5)
-    (project / "dvc.yaml").write_text("stages:\n  slow:\n    cmd: touch begun && sleep 60\n    outs: [begun]\n")
-    command = [sys.executable, "-u", "-m", "dvc", "repro"]
-    process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL)
+@contextmanager
+def dvc_at_work(folder: Path, *options: str) -> Iterator[None]:
+    """DVC in the middle of a stage, until the block ends."""
+    (folder / "dvc.yaml").write_text("stages:\n  slow:\n    cmd: touch begun && sleep 60\n    outs: [begun]\n")
+    command = [sys.executable, *options, "-m", "dvc", "repro"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
     try:
-        while not (project / "begun").exists():
+        while not (folder / "begun").exists():
             assert process.poll() is None
-        (project / LOCKFILE).write_text("stages:\n  sl")  # as if DVC were just writing it
-        mend(project)
-        assert json.loads((project / HELD).read_text())["write"]
-        assert put_aside(project) == []
+            time.sleep(0.05)
+        yield
     finally:
         for child in psutil.Process(process.pid).children(recursive=True):
             child.kill()
         process.kill()
         process.wait()
+
+
+def test_nothing_is_touched_while_dvc_is_at_work_here(project, monkeypatch):
+    monkeypatch.setattr("pan_core.dvc_state.DYING_S", 0.5)
+    with dvc_at_work(project, "-u"):
+        (project / LOCKFILE).write_text("stages:\n  sl")  # as if DVC were just writing it
+        mend(project)
+        assert json.loads((project / HELD).read_text())["write"]
+        assert put_aside(project) == []
     mend(project)
     assert not (project / HELD).exists()
     assert len(put_aside(project)) == 1
@@ -134,16 +144,7 @@ def test_dvc_at_work_in_a_workspace_below_does_not_count(project):
     below = project / "below"
     below.mkdir()
     Repo.init(str(below), no_scm=True).close()
-    (below / "dvc.yaml").write_text("stages:\n  slow:\n    cmd: touch begun && sleep 60\n    outs: [begun]\n")
     (project / HELD).write_text("{")
-    process = subprocess.Popen([sys.executable, "-m", "dvc", "repro"], cwd=below, stdout=subprocess.DEVNULL)
-    try:
-        while not (below / "begun").exists():
-            assert process.poll() is None
+    with dvc_at_work(below):
         mend(project)
         assert not (project / HELD).exists()
-    finally:
-        for child in psutil.Process(process.pid).children(recursive=True):
-            child.kill()
-        process.kill()
-        process.wait()

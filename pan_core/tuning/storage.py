@@ -75,12 +75,15 @@ def open_storage(journal: Path) -> BaseStorage:
 
 def _database(address: str) -> RDBStorage:
     """A database of studies, whose tables Optuna makes; of several processes that begin with an empty one, one makes them."""
-    for _ in range(RACES):
+    lost = 0
+    while True:
         try:
             return RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
         except (IntegrityError, ProgrammingError):  # somebody else has just made the same table or row
+            lost += 1
+            if lost > RACES:
+                raise
             time.sleep(RACE_PAUSE_S)
-    return RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
 
 
 def place(journal: Path) -> str:
