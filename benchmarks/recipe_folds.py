@@ -29,8 +29,8 @@ from pan_core.benchmark.material import Material, prepare
 from pan_core.benchmark.protocol import Recipe
 from pan_core.benchmark.request import project_recipe
 from pan_core.benchmark.runs import pretrain
-from pan_core.config import Params
 from pan_core.model.features import MODES
+from pan_core.params.load import Params
 from pan_core.stages import paths
 from pan_core.stages.runner import dataset_context
 from pan_core.training.fit import body, fit

@@ -27,12 +27,13 @@ import torch
 from optuna.trial import TrialState
 
 from pan_core.benchmark.material import Material, prepare
-from pan_core.config import Params
 from pan_core.datasets.splits import with_validation
 from pan_core.evaluation.table1 import DATASET_TITLES
 from pan_core.files import atomic_path, read_json, write_json
+from pan_core.params.load import Params
+from pan_core.params.schema import TuneParams
+from pan_core.params.space import Values
 from pan_core.processes import run_jobs
-from pan_core.sections import TuneParams
 from pan_core.stages import paths
 from pan_core.stages.learning import network_settings, train_settings
 from pan_core.stages.runner import dataset_context
@@ -42,7 +43,6 @@ from pan_core.training.predict import predict
 from pan_core.training.samples import Samples
 from pan_core.tuning.objective import Trainer
 from pan_core.tuning.search import Tools, repeat, search
-from pan_core.tuning.space import Values
 from pan_core.tuning.storage import open_storage
 from pan_core.tuning.study import Study
 from pan_core.tuning.workers import Worker

@@ -19,9 +19,9 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from pan_core.config import Params
 from pan_core.datasets import REGISTRY
-from pan_core.sections import Section
+from pan_core.params.load import Params
+from pan_core.params.schema import Section
 from pan_core.stages import STAGES
 
 # Prefect's form shows what may be None as a button that opens it. Sections are so, and switches, which otherwise could

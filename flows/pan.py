@@ -21,9 +21,9 @@ from flows.results import show_results
 from flows.server import run_to_its_end
 from flows.settings import add_settings, read_settings
 from flows.workspace import changes, workspace
-from pan_core.config import PARAMS_FILE, load_params
 from pan_core.errors import PanError
 from pan_core.one_run import BusyError, one_run
+from pan_core.params.load import PARAMS_FILE, load_params
 from pan_core.secrets import guard_output
 from pan_core.tracking import deliver_waiting
 

@@ -26,7 +26,6 @@ from flows.results import show_results
 from flows.server import run_to_its_end
 from flows.settings import add_settings, read_settings
 from flows.workspace import WORKSPACES, workspace
-from pan_core.config import PARAMS_FILE, Params, load_params
 from pan_core.datasets.holdout import BRING_BACK, HOLDOUT, Holdout
 from pan_core.datasets.manifests import unlabelled_videos
 from pan_core.deliveries.footage import (
@@ -43,6 +42,7 @@ from pan_core.deliveries.footage import (
 from pan_core.errors import ConfigError, DataError, PanError
 from pan_core.files import read_json
 from pan_core.one_run import BusyError, sole
+from pan_core.params.load import PARAMS_FILE, Params, load_params
 from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import BEGAN_WITH, Registry, Version, registry_of
 from pan_core.secrets import guard_output

@@ -17,12 +17,12 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from flows.reproduce import PIPELINE
-from pan_core.config import PARAMS_FILE, Params, load_params, parse_params
 from pan_core.dvc_state import LOCKFILE, cut_off
 from pan_core.errors import ConfigError, PanError
 from pan_core.files import atomic_path
 from pan_core.one_run import one_run
-from pan_core.sections import Section
+from pan_core.params.load import PARAMS_FILE, Params, load_params, parse_params
+from pan_core.params.schema import Section
 from pan_core.stages.paths import WORKSPACES
 from pan_core.tracking import STORE
 

@@ -51,7 +51,7 @@ def run(
     from pan_core.benchmark.request import parse_request, project_recipe
     from pan_core.benchmark.session import benchmark
     from pan_core.benchmark.table import write_table_of_results
-    from pan_core.config import Params
+    from pan_core.params.load import Params
     from pan_core.stages import paths
     from pan_core.stages.runner import dataset_context
 

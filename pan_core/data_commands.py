@@ -42,8 +42,8 @@ def list_() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from pan_core.config import load_params
     from pan_core.datasets.inspection import list_datasets
+    from pan_core.params.load import load_params
     from pan_core.stages import paths
     from pan_core.stages.runner import dataset_context
 
@@ -72,9 +72,9 @@ def check(
     """
     from dataclasses import replace
 
-    from pan_core.config import load_params
     from pan_core.datasets import dataset_by_name
     from pan_core.datasets.inspection import inspect
+    from pan_core.params.load import load_params
     from pan_core.progress import progress_bar
     from pan_core.stages.runner import dataset_context
 
@@ -107,8 +107,8 @@ def check(
 @app.command("remove-videos")
 def remove_videos() -> None:
     """Remove footage of your own whose skeletons are stored, as runs do where `pose.keep_video` is false."""
-    from pan_core.config import load_params
     from pan_core.one_run import one_run
+    from pan_core.params.load import load_params
     from pan_core.pipeline import remove_videos as remove
 
     with one_run(Path.cwd()):

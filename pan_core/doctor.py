@@ -118,7 +118,7 @@ def _video() -> Iterator[Finding]:
 
 
 def _workspace() -> Iterator[Finding]:
-    from pan_core.config import PARAMS_FILE, load_params
+    from pan_core.params.load import PARAMS_FILE, load_params
     from pan_core.stages import paths
 
     try:

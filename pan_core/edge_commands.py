@@ -98,8 +98,8 @@ def emulate(
 @app.command()
 def predict() -> None:
     """Show what a roofline predicts for every device, and how far such predictions were off elsewhere."""
-    from pan_core.config import load_params
     from pan_core.edge.roofline import ANCHORS, fit
+    from pan_core.params.load import load_params
     from pan_core.stages.devices import predictions
 
     fitted = fit()

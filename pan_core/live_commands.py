@@ -218,8 +218,8 @@ def _in_use(
     stack: ExitStack, model: Path | None, dataset: str | None, quality: str | None, people: int | None
 ) -> "Callable[[], Recognizer]":
     """The recogniser of a folder, or the champion, which may change."""
-    from pan_core.config import load_params
     from pan_core.live.switching import Champion
+    from pan_core.params.load import load_params
     from pan_core.pipeline import recogniser_in_use, version_in_use
 
     # Fixed now: params.yaml may be about another dataset tomorrow.

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pan_core.config import PARAMS_FILE, Params, load_params, set_dataset
 from pan_core.datasets import check_name, dataset_by_name
 from pan_core.errors import DataError, PanError
 from pan_core.files import atomic_path, read_json
 from pan_core.one_run import one_run
+from pan_core.params.load import PARAMS_FILE, Params, load_params, set_dataset
 from pan_core.processes import die_with_parent
 from pan_core.stages import paths
 

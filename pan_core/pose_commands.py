@@ -34,11 +34,11 @@ def benchmark(
     The workspace's recogniser says what the skeletons are worth.
     """
     from pan_core.benchmark.poses import run_benchmark
-    from pan_core.config import load_params
     from pan_core.datasets import dataset_by_name
     from pan_core.errors import DataError
     from pan_core.files import scratch_folder, write_json
     from pan_core.model.store import load_model
+    from pan_core.params.load import load_params
     from pan_core.pose.extraction import ExtractionSettings
     from pan_core.pose.qualities import QUALITIES, REFERENCE
     from pan_core.progress import progress_bar
@@ -113,8 +113,8 @@ def train(
     """Train the pose network; a training that was interrupted goes on. `pose.network: OUT/pose.onnx` uses it."""
     import torch
 
-    from pan_core.config import load_params
     from pan_core.errors import ConfigError
+    from pan_core.params.load import load_params
     from pan_core.pose.archive import fetch_archive
     from pan_core.pose.weights import load_network
     from pan_core.pose_training.fit import TrainingSettings

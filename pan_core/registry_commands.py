@@ -67,7 +67,7 @@ def rollback(dataset: Dataset = None) -> None:
 
 
 def _registry(dataset: str | None) -> Registry:
-    from pan_core.config import load_params
+    from pan_core.params.load import load_params
 
     if dataset is None:
         return registry_of(load_params().dataset)

@@ -6,7 +6,7 @@ from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, PARTS_OF_THE_PAPER
 from pan_core.benchmark.session import Request
 from pan_core.errors import ConfigError
 from pan_core.model.features import MODES
-from pan_core.sections import ModelParams, TrainParams
+from pan_core.params.schema import ModelParams, TrainParams
 from pan_core.stages.learning import network_settings, train_settings
 
 LENGTH = {"epochs": 45, "least_steps": 2400}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
 from pan_core.errors import ConfigError, DataError
+from pan_core.params.load import Params
 from pan_core.pose.estimation import PoseEstimator
 from pan_core.pose.records import is_removed
 from pan_core.pose_training.pictures import TrainingPicture, from_coco, from_truth, from_videos

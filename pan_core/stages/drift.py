@@ -3,9 +3,9 @@
 It decides nothing: a challenger is judged by what it recognises. It says what a person should look at.
 """
 
-from pan_core.config import Params
 from pan_core.errors import PanError
 from pan_core.model.store import load_model
+from pan_core.params.load import Params
 from pan_core.quality.comparison import DriftSettings
 from pan_core.quality.drift import write_drift
 from pan_core.quality.profiles import profile

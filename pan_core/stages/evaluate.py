@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.taxonomy import whole
 from pan_core.errors import GateError
@@ -20,6 +19,7 @@ from pan_core.evaluation.report_data import PoseAccuracy, Provenance, Relabellin
 from pan_core.evaluation.table1 import build_table1
 from pan_core.files import read_json, write_json
 from pan_core.model.store import load_model
+from pan_core.params.load import Params
 from pan_core.progress import progress_bar
 from pan_core.segments.explanation import explain
 from pan_core.stages import STAGES, paths

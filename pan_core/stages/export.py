@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from pan_core.config import Params
 from pan_core.edge.check import Found, check
 from pan_core.edge.gates import write_gates
 from pan_core.edge.targets import Target, target_by_name
@@ -19,6 +18,7 @@ from pan_core.files import read_json, sha256_of, write_json
 from pan_core.model.features import PoseFeatures
 from pan_core.model.store import LoadedModel, load_model
 from pan_core.model.streaming import CLIP_INPUTS, CLIP_OUTPUTS, STEP_INPUTS, STEP_OUTPUTS, ClipModel, StepModel
+from pan_core.params.load import Params
 from pan_core.pose.archive import fetch_archive
 from pan_core.pose.extraction import ExtractionSettings
 from pan_core.pose.inference import pose_sessions

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
+from pan_core.params.load import Params
 from pan_core.progress import progress_bar
 from pan_core.stages import paths
 from pan_core.stages.runner import dataset_context

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pan_core.config import Params
 from pan_core.datasets.actors import Performer, render_scene
 from pan_core.edge.latency import Latency, measure, measure_against
 from pan_core.edge.result import HERE
 from pan_core.edge.standing import Standing
 from pan_core.model.online import OnlineFeatures
+from pan_core.params.load import Params
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
 from pan_core.progress import progress_bar
 from pan_core.recognition.exported_network import ExportedNetwork

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pan_core.config import Params
 from pan_core.files import read_json
 from pan_core.model.pan import PanSettings
+from pan_core.params.load import Params
+from pan_core.params.schema import ModelParams, TrainParams
 from pan_core.pose.store import PoseSet
-from pan_core.sections import ModelParams, TrainParams
 from pan_core.stages import paths
 from pan_core.tables import read_table
 from pan_core.training.augmentation import AugmentationSettings

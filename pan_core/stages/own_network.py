@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pan_core.config import PARAMS_FILE, Params
 from pan_core.errors import ConfigError
 from pan_core.files import sha256_of
+from pan_core.params.load import PARAMS_FILE, Params
 from pan_core.stages import paths
 
 

@@ -94,6 +94,6 @@ def own_pose_network() -> Path:
 
 def pose_network() -> Path:
     """The pose network in use here: the one that params.yaml names, where there is such a file."""
-    from pan_core.config import PARAMS_FILE, load_params
+    from pan_core.params.load import PARAMS_FILE, load_params
 
     return Path(load_params().pose.network) if PARAMS_FILE.is_file() else own_pose_network()

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Dataset
 from pan_core.errors import DataError
+from pan_core.params.load import Params
 from pan_core.pose.accuracy import accuracy_of
 from pan_core.pose.cache import NO_PERSON, Failure, extract_clips
 from pan_core.pose.extraction import ExtractionSettings

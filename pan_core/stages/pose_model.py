@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pan_core.config import Params
 from pan_core.differences import largest_difference
 from pan_core.errors import GateError
 from pan_core.files import sha256_of
+from pan_core.params.load import Params
 from pan_core.pose.archive import ARCHIVE_SHA256, fetch_archive
 from pan_core.pose.inference import PoseSession
 from pan_core.pose.maps import MAX_STAGES

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Dataset
 from pan_core.datasets.taxonomy import Composition, whole
+from pan_core.params.load import Params
 from pan_core.pose.store import PoseSet
 from pan_core.progress import progress_bar
 from pan_core.segments.motion import equal_split, find_boundaries

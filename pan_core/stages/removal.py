@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from pan_core.config import Params
 from pan_core.datasets.holdout import HOLDOUT
 from pan_core.datasets.manifests.manifest import video_files
 from pan_core.datasets.surveillance import VIDEOS, Surveillance, place
 from pan_core.deliveries.footage import LEDGER
 from pan_core.errors import DataError, VideoError
 from pan_core.files import digest_of, sha256_of
+from pan_core.params.load import Params
 from pan_core.pose.cache import PoseCache
 from pan_core.pose.extraction import ExtractionSettings, extractor_identity
 from pan_core.pose.records import SUFFIX, VideoRecord, read_record, record_of, write_record

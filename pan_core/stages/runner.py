@@ -8,10 +8,10 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from pan_core.config import Params, load_params
 from pan_core.datasets.base import Context
 from pan_core.errors import PanError
 from pan_core.files import read_json, write_json
+from pan_core.params.load import Params, load_params
 from pan_core.stages import STAGES, paths
 from pan_core.tracking import Run, Tracker
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pandas as pd
 
-from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Catalogue
 from pan_core.datasets.splits import check_counts, group_splits, leakage, with_validation
 from pan_core.errors import DataError
+from pan_core.params.load import Params
 from pan_core.progress import progress_bar
 from pan_core.stages import paths
 from pan_core.stages.runner import dataset_context

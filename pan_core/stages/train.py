@@ -12,17 +12,17 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.surveillance import Surveillance
 from pan_core.errors import PanError
 from pan_core.evaluation.plots import training_curves
 from pan_core.files import write_json
 from pan_core.model.store import LoadedModel, load_model, save_model
+from pan_core.params.load import Params
+from pan_core.params.schema import ModelParams, TrainParams
 from pan_core.pose.provenance import network_hash
 from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import registry_of
-from pan_core.sections import ModelParams, TrainParams
 from pan_core.segments.table import whole_clips
 from pan_core.stages import paths
 from pan_core.stages.learning import Material, network_settings, read_material, train_settings, tuned

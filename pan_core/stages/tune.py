@@ -15,9 +15,10 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
-from pan_core.config import Params
 from pan_core.errors import PanError
 from pan_core.files import code_hash, write_json
+from pan_core.params.load import Params
+from pan_core.params.space import Values
 from pan_core.processes import run_jobs
 from pan_core.stages import paths
 from pan_core.stages.learning import Material, network_settings, read_material, train_settings
@@ -28,7 +29,6 @@ from pan_core.training.samples import Samples
 from pan_core.tuning.objective import Settings, Trainer
 from pan_core.tuning.pictures import importance, study_pictures
 from pan_core.tuning.search import Tools, repeat, search, still_wanted
-from pan_core.tuning.space import Values
 from pan_core.tuning.storage import open_storage, place, readable_errors
 from pan_core.tuning.study import CURVE, Leader, Plan, Study, step_of
 from pan_core.tuning.workers import Worker

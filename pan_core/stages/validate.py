@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from pan_core.config import Params
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.surveillance import Surveillance
 from pan_core.errors import GateError
+from pan_core.params.load import Params
 from pan_core.pose.store import PoseSet
 from pan_core.progress import progress_bar
 from pan_core.quality import Kind, QualityResult, check_agreement, check_dataset, summarise

@@ -13,13 +13,13 @@ from pan_core.model.online import OnlineFeatures
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.streaming import STEP_INPUTS, STEP_OUTPUTS, StepModel
 from pan_core.onnx_session import open_session
+from pan_core.params.space import Values
 from pan_core.skeletons import SkeletonLayout
 from pan_core.training.checkpoint import fingerprint
 from pan_core.training.fit import build_network, fit
 from pan_core.training.samples import Samples
 from pan_core.training.settings import TrainSettings
 from pan_core.tuning.search import Report
-from pan_core.tuning.space import Values
 
 STEPS, ROUNDS, OPSET = 100, 7, 17
 

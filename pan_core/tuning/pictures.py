@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from optuna.trial import FrozenTrial, TrialState
 
 from pan_core.evaluation.plots import BLUE, FAINT, GREEN, VERMILLION, Picture, canvas, drawn, percent_axis
-from pan_core.tuning.space import Choice, Range
+from pan_core.params.space import Choice, Range
 from pan_core.tuning.study import CURVE, Study, step_of
 
 FEWEST = 4

@@ -11,7 +11,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
 from pan_core.errors import PanError
-from pan_core.tuning.space import Values
+from pan_core.params.space import Values
 from pan_core.tuning.study import ACCURACY, CURVE, STEP_MS, WHY, Study, step_of
 from pan_core.tuning.workers import Worker, bury
 

@@ -17,7 +17,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pan_core.errors import ConfigError, PanError
-from pan_core.tuning.space import Space, Values
+from pan_core.params.space import Space, Values
 
 ACCURACY, STEP_MS = "accuracy", "step_ms"
 OBJECTIVES = {ACCURACY: StudyDirection.MAXIMIZE, STEP_MS: StudyDirection.MINIMIZE}

@@ -3,8 +3,8 @@
 import pytest
 from prefect.utilities.schema_tools import ValidationError, validate
 
-from pan_core.config import Params
 from pan_core.datasets import REGISTRY
+from pan_core.params.load import Params
 from pan_core.stages import STAGES
 
 

@@ -48,7 +48,7 @@ import json
 import sys
 from pathlib import Path
 
-from pan_core.config import load_params
+from pan_core.params.load import load_params
 from pan_core.registry.models import BEGAN_WITH, DATA, DECISION, RECIPE, registry_of
 
 champion, data = sys.argv[1:]

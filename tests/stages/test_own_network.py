@@ -2,8 +2,8 @@
 
 import pytest
 
-from pan_core.config import load_params
 from pan_core.errors import ConfigError
+from pan_core.params.load import load_params
 from pan_core.stages import paths
 from pan_core.stages.own_network import require_own_network
 

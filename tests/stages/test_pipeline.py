@@ -12,8 +12,8 @@ import pytest
 from filelock import FileLock
 from safetensors.numpy import load_file
 
-from pan_core.config import load_params
 from pan_core.datasets.splits import groups_of
+from pan_core.params.load import load_params
 from pan_core.registry.models import DATA, DECISION, RECIPE, registry_of
 from pan_core.stages import STAGES, train
 from pan_core.stages.learning import read_material

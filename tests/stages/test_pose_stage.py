@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pan_core.config import parse_params
+from pan_core.params.load import parse_params
 from pan_core.pose.cache import Failure
 from pan_core.pose.store import ClipPoses
 from pan_core.stages import pose

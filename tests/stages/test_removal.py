@@ -11,11 +11,11 @@ import pytest
 from dvc.repo import Repo
 
 from pan_core import pipeline
-from pan_core.config import load_params
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.actors.scenes import Performer, render_scene
 from pan_core.errors import DataError
 from pan_core.export.reference import real_crops
+from pan_core.params.load import load_params
 from pan_core.pose.records import record_of
 from pan_core.pose.store import PoseSet
 from pan_core.stages import fetch, paths, pose, removal

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pan_core.config import Params
 from pan_core.errors import DataError, GateError
+from pan_core.params.load import Params
 from pan_core.pose.store import ClipPoses, write_pose_set
 from pan_core.skeletons import PENN13
 from pan_core.stages import paths, validate

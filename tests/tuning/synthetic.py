@@ -7,8 +7,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from pan_core.params.space import Choice, Range, Space
 from pan_core.tuning.search import Tools, search
-from pan_core.tuning.space import Choice, Range, Space
 from pan_core.tuning.storage import open_storage
 from pan_core.tuning.study import Plan, Study
 from pan_core.tuning.workers import Worker

@@ -9,8 +9,8 @@ from optuna.trial import TrialState
 from synthetic import EPOCHS, Hill, Rows, plan, truth, work
 
 from pan_core.errors import ConfigError, PanError
+from pan_core.params.space import Choice, Space
 from pan_core.tuning.search import Tools, repeat
-from pan_core.tuning.space import Choice, Space
 from pan_core.tuning.storage import open_storage
 from pan_core.tuning.study import PRUNERS, SAMPLERS, Study, step_of
 

@@ -12,8 +12,8 @@ from pydantic import (
     model_validator,
 )
 
+from pan_core.params.space import Choice, Range, read_entry
 from pan_core.pose.qualities import QUALITIES
-from pan_core.tuning.space import Choice, Range, read_entry
 
 Mode = Literal["clip", "online"]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -1,7 +1,7 @@
 import optuna
 import pytest
 
-from pan_core.tuning.space import Choice, Range, Space, read_entry
+from pan_core.params.space import Choice, Range, Space, read_entry
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from pan_core.sections import AugmentationParams, ModelParams, Searched, Section, TrainParams
-from pan_core.tuning.space import Choice, Range, Space
+from pan_core.params.schema import AugmentationParams, ModelParams, Searched, Section, TrainParams
+from pan_core.params.space import Choice, Range, Space
 
 if TYPE_CHECKING:
-    from pan_core.config import Params
+    from pan_core.params.load import Params
 
 _SEARCHED: dict[str, type[Section]] = {"model": ModelParams, "train": TrainParams, "augmentation": AugmentationParams}
 # They change what is compared, or where, and not how good it is.

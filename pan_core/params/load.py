@@ -18,8 +18,7 @@ from ruamel.yaml.error import YAMLError
 from pan_core.datasets import check_name
 from pan_core.errors import ConfigError, DataError
 from pan_core.files import atomic_path
-from pan_core.search_space import build_space, space_faults
-from pan_core.sections import (
+from pan_core.params.schema import (
     ActorsParams,
     Count,
     DriftParams,
@@ -39,7 +38,8 @@ from pan_core.sections import (
     TuneParams,
     ValidateParams,
 )
-from pan_core.tuning.space import Space
+from pan_core.params.search_space import build_space, space_faults
+from pan_core.params.space import Space
 
 PARAMS_FILE = Path("params.yaml")
 
