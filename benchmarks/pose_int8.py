@@ -19,7 +19,7 @@ from pan_core.export.reference import real_crops
 from pan_core.pose.inference import PoseSession
 from pan_core.pose.maps import INPUT_NAME
 from pan_core.pose.store import PoseSet
-from pan_core.session import open_model
+from pan_core.runtimes.base import open_model
 from pan_core.stages import paths
 from pan_core.tables import read_table
 

@@ -30,7 +30,7 @@ from pan_core.export.onnx_file import write_onnx
 from pan_core.model.features import PoseFeatures
 from pan_core.model.online import OnlineFeatures
 from pan_core.model.streaming import STATE_NAMES, STEP_INPUTS, STEP_OUTPUTS, StepModel
-from pan_core.onnx_session import open_session
+from pan_core.runtimes.onnx_session import open_session
 from pan_core.skeletons import PENN13
 from pan_core.training.augmentation import augment
 from pan_core.training.fit import build_network, fit

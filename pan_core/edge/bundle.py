@@ -18,10 +18,10 @@ from pan_core.edge.result import content_hash
 from pan_core.edge.targets import Target
 from pan_core.errors import GateError
 from pan_core.files import atomic_path, read_json, sha256_of, write_json
-from pan_core.session import SUFFIXES
+from pan_core.runtimes.base import SUFFIXES
 from pan_core.viewer.annotate import write_video
 
-ENTRIES = ("pan_core.edge.app", "pan_core.tensorrt_worker")
+ENTRIES = ("pan_core.edge.app", "pan_core.runtimes.tensorrt_worker")
 """Modules that are run; the second one by another interpreter."""
 HOST_ONLY = (
     "pan_core.model.store", "pan_core.pose.onnx_cut", "pan_core.recognition.torch_network", "pan_core.registry",

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from pan_core.edge.targets import Peaks
-from pan_core.onnx_session import OnnxSession
+from pan_core.runtimes.onnx_session import OnnxSession
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pan_core.differences import largest_difference
 from pan_core.errors import GateError
 from pan_core.model.streaming import CLIP_INPUTS, STATE_NAMES, STEP_INPUTS, ClipModel, StepModel
-from pan_core.onnx_session import open_session
+from pan_core.runtimes.max_error import largest_difference
+from pan_core.runtimes.onnx_session import open_session
 
 
 def step_difference(path: Path, model: StepModel, features: np.ndarray) -> float:

@@ -138,7 +138,7 @@ class DeclaredEstimator:
     """
 
     def __init__(self, declaration: ModelDeclaration, *, finder: Estimator | None = None, threads: int = 1) -> None:
-        from pan_core.onnx_session import open_session
+        from pan_core.runtimes.onnx_session import open_session
 
         if not declaration.path.is_file():
             raise DataError(f"{declaration.path}: no such file, but its declaration names it")

@@ -7,7 +7,7 @@ import numpy as np
 
 from pan_core.errors import DataError
 from pan_core.pose.maps import INPUT_NAME, require_size, require_stages, stage_output
-from pan_core.session import Session, open_model
+from pan_core.runtimes.base import Session, open_model
 
 if TYPE_CHECKING:
     from pan_core.pose.extraction import ExtractionSettings
@@ -77,7 +77,7 @@ def _session(model: Path, output: str, threads: int) -> Session:
     if len(session.outputs) == 1 or model.suffix != ".onnx":
         return session
     # ONNX Runtime would run all others too. Devices have no onnx to cut with, and get files that are cut already.
-    from pan_core.onnx_session import OnnxSession
     from pan_core.pose.onnx_cut import cut_after
+    from pan_core.runtimes.onnx_session import OnnxSession
 
     return OnnxSession(cut_after(model, [output]), threads=threads)

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pan_core.differences import largest_difference
 from pan_core.errors import GateError
 from pan_core.files import sha256_of
 from pan_core.params.load import Params
@@ -17,6 +16,7 @@ from pan_core.pose.network import PoseNetwork
 from pan_core.pose.onnx_export import export_network
 from pan_core.pose.weights import load_network
 from pan_core.progress import progress_bar
+from pan_core.runtimes.max_error import largest_difference
 from pan_core.stages import paths
 from pan_core.tracking import Run
 

@@ -12,8 +12,8 @@ from pan_core.export.onnx_file import write_onnx
 from pan_core.model.online import OnlineFeatures
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.streaming import STEP_INPUTS, STEP_OUTPUTS, StepModel
-from pan_core.onnx_session import open_session
 from pan_core.params.space import Values
+from pan_core.runtimes.onnx_session import open_session
 from pan_core.skeletons import SkeletonLayout
 from pan_core.training.checkpoint import fingerprint
 from pan_core.training.fit import build_network, fit

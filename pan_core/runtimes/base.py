@@ -41,15 +41,15 @@ def open_model(path: Path, *, threads: int = 1) -> Session:
         raise DataError(f"{path}: no such file, expected an exported network; run `dvc repro` to make it")
     try:
         if path.suffix == SUFFIXES["onnxruntime"]:
-            from pan_core.onnx_session import OnnxSession
+            from pan_core.runtimes.onnx_session import OnnxSession
 
             return OnnxSession(path, threads=threads)
         if path.suffix == SUFFIXES["ncnn"]:
-            from pan_core.ncnn_session import NcnnSession
+            from pan_core.runtimes.ncnn_session import NcnnSession
 
             return NcnnSession(path, threads=threads)
         if path.suffix == SUFFIXES["tensorrt"]:
-            from pan_core.tensorrt_session import TensorRtSession
+            from pan_core.runtimes.tensorrt_session import TensorRtSession
 
             return TensorRtSession(path)
     except ModuleNotFoundError as error:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pan_core.errors import DataError
-from pan_core.tensorrt_session import PYTHON_VARIABLE, TensorRtSession
+from pan_core.runtimes.tensorrt_session import PYTHON_VARIABLE, TensorRtSession
 
 TENSORRT = """
 import ctypes, numpy as np

@@ -1,4 +1,4 @@
-"""Runs a TensorRT 8.2 engine for `pan_core.tensorrt_session`; for Python 3.6, and nothing but NumPy and TensorRT.
+"""Runs a TensorRT 8.2 engine for `pan_core.runtimes.tensorrt_session`; for Python 3.6, and nothing but NumPy and TensorRT.
 
 Reads lines of JSON from standard input, each followed by the arrays that it names, float32; answers likewise.
 """
