@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from pan_core.files import read_json
 from pan_core.stages import paths
-from pan_core.tracking import run_address
+from pan_core.tracking.tracker import run_address
 
 PAGES = {
     "Report": paths.REPORT,

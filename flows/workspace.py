@@ -24,7 +24,7 @@ from pan_core.one_run import one_run
 from pan_core.params.load import PARAMS_FILE, Params, load_params, parse_params
 from pan_core.params.schema import Section
 from pan_core.stages.paths import WORKSPACES
-from pan_core.tracking import STORE
+from pan_core.tracking.tracker import STORE
 
 CODE = Path("pan_core")
 MADE = Path("models")

@@ -108,7 +108,7 @@ def summary() -> None:
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000) -> None:
     """Serve the MLflow UI, and say at which address each dataset's runs are compared."""
-    from pan_core.tracking import serve_ui, tables_of_runs
+    from pan_core.tracking.tracker import serve_ui, tables_of_runs
 
     tables = tables_of_runs(port)
     for experiment, address in tables.items():

@@ -139,7 +139,7 @@ def _workspace() -> Iterator[Finding]:
 
 def _stores() -> Iterator[Finding]:
     from pan_core.pipeline import version_in_use
-    from pan_core.tracking import STORE, store_uri
+    from pan_core.tracking.tracker import STORE, store_uri
 
     uri = store_uri()
     if uri.startswith("sqlite:") and not (STORE / "mlflow.db").is_file():

@@ -46,7 +46,7 @@ def repro(dataset: str | None = None, *, target: str | None = None) -> None:
             env=environment,
             preexec_fn=die_with_parent,
         )
-        from pan_core.tracking import deliver_waiting
+        from pan_core.tracking.tracker import deliver_waiting
 
         deliver_waiting()
         if done.returncode:

@@ -44,7 +44,7 @@ def benchmark(
     from pan_core.progress import progress_bar
     from pan_core.stages import paths
     from pan_core.tables import read_table
-    from pan_core.tracking import git_commit
+    from pan_core.tracking.tracker import git_commit
 
     params = load_params()
     truth = dataset_by_name(params.dataset).truth(paths.RAW)

@@ -20,7 +20,7 @@ from pan_core.pose.provenance import network_hash
 from pan_core.recognizer import Recognizer
 from pan_core.registry.models import Registry
 from pan_core.skeletons import OPENPOSE18
-from pan_core.tracking import Tracker
+from pan_core.tracking.tracker import Tracker
 from pan_core.viewer.annotate import write_video
 
 GUIDE = Path(__file__).parents[1] / "docs" / "live.md"

@@ -21,7 +21,7 @@ from pan_core.errors import ConfigError, DataError
 from pan_core.evaluation.table1 import COLUMN_OF, DATASET_TITLES
 from pan_core.files import read_json, write_json
 from pan_core.model.features import MODES
-from pan_core.tracking import Tracker, git_commit
+from pan_core.tracking.tracker import Tracker, git_commit
 
 OTHERS = (
     *(Variant("ablation", part) for part in PARTS_OF_THE_PAPER),

@@ -8,7 +8,7 @@ from typing import Any
 
 from pan_core.errors import PanError
 from pan_core.files import atomic_path
-from pan_core.tracking import open_client, store_uri
+from pan_core.tracking.tracker import open_client, store_uri
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SHA256, DATA, RECIPE = "model_sha256", "data", "pan.recipe"

@@ -14,7 +14,7 @@ from pan_core.stages import paths
 from pan_core.stages.learning import read_material
 from pan_core.stages.runner import replace_folder
 from pan_core.tables import read_table
-from pan_core.tracking import Run
+from pan_core.tracking.tracker import Run
 
 
 def run(params: Params, tracked: Run) -> dict:

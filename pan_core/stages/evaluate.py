@@ -27,7 +27,7 @@ from pan_core.stages.learning import Material, read_material
 from pan_core.stages.relabel import WAYS
 from pan_core.stages.runner import replace_folder, result_of
 from pan_core.tables import read_table, splits_of
-from pan_core.tracking import Run
+from pan_core.tracking.tracker import Run
 from pan_core.training.predict import Predictions, predict
 from pan_core.training.samples import Samples, build_samples
 

@@ -30,7 +30,7 @@ from pan_core.stages import paths
 from pan_core.stages.learning import read_material
 from pan_core.stages.own_network import require_own_network
 from pan_core.stages.runner import replace_folder
-from pan_core.tracking import Run
+from pan_core.tracking.tracker import Run
 from pan_core.training.samples import Samples
 
 PARITY_CLIPS = 20

@@ -7,7 +7,7 @@ from pan_core.params.load import Params
 from pan_core.progress import progress_bar
 from pan_core.stages import paths
 from pan_core.stages.runner import dataset_context
-from pan_core.tracking import Run
+from pan_core.tracking.tracker import Run
 
 
 def run(params: Params, tracked: Run) -> dict:

@@ -21,7 +21,7 @@ from pan_core.skeletons import convert
 from pan_core.stages import paths
 from pan_core.stages.devices import standings
 from pan_core.stages.learning import read_material
-from pan_core.tracking import Run
+from pan_core.tracking.tracker import Run
 
 Count = Callable[[int, int], None]
 ROUNDS = 3

@@ -21,7 +21,7 @@ from pan_core.skeletons import OPENPOSE18
 from pan_core.stages import paths
 from pan_core.stages.runner import workers
 from pan_core.tables import quarantine_table, read_table, write_table
-from pan_core.tracking import Run
+from pan_core.tracking.tracker import Run
 
 
 def run(params: Params, tracked: Run) -> dict:

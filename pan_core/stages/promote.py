@@ -33,7 +33,7 @@ from pan_core.stages import paths
 from pan_core.stages.learning import read_material
 from pan_core.stages.runner import result_of
 from pan_core.tables import write_table
-from pan_core.tracking import Run, Tracker, git_commit
+from pan_core.tracking.tracker import Run, Tracker, git_commit
 
 
 def run(params: Params, tracked: Run) -> dict:

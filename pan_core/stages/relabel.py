@@ -17,7 +17,7 @@ from pan_core.segments.refinement import Boundaries, RefinementSettings, Refiner
 from pan_core.segments.table import boundary_errors, cut_clips, frame_accuracy
 from pan_core.stages import paths
 from pan_core.tables import read_table, write_table
-from pan_core.tracking import Run
+from pan_core.tracking.tracker import Run
 
 Compositions = Mapping[str, Composition]
 # Ways to find boundaries, and what their figures end with; the first is the one that is used.

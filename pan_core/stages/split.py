@@ -13,7 +13,7 @@ from pan_core.progress import progress_bar
 from pan_core.stages import paths
 from pan_core.stages.runner import dataset_context
 from pan_core.tables import splits_of, write_table
-from pan_core.tracking import Run
+from pan_core.tracking.tracker import Run
 
 SHOWN = 5
 

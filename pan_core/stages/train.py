@@ -27,7 +27,7 @@ from pan_core.segments.table import whole_clips
 from pan_core.stages import paths
 from pan_core.stages.learning import Material, network_settings, read_material, train_settings, tuned
 from pan_core.stages.runner import replace_folder
-from pan_core.tracking import Run
+from pan_core.tracking.tracker import Run
 from pan_core.training.fit import FitResult, Weights, body, fit
 
 Figures = dict[str, object]

@@ -23,7 +23,7 @@ from pan_core.processes import run_jobs
 from pan_core.stages import paths
 from pan_core.stages.learning import Material, network_settings, read_material, train_settings
 from pan_core.stages.runner import workers
-from pan_core.tracking import Run, Tracker
+from pan_core.tracking.tracker import Run, Tracker
 from pan_core.training.checkpoint import fingerprint
 from pan_core.training.samples import Samples
 from pan_core.tuning.objective import Settings, Trainer

@@ -18,7 +18,7 @@ from pan_core.benchmark.session import Request, benchmark
 from pan_core.benchmark.table import write_table_of_results
 from pan_core.datasets.base import Context
 from pan_core.errors import ConfigError, DataError, PanError
-from pan_core.tracking import store_uri
+from pan_core.tracking.tracker import store_uri
 
 BOTH = ("clip", "online")
 LEAKAGE = Variant("control", "leakage")

@@ -25,7 +25,7 @@ from chaos import faults
 from chaos.workspace import ROOT, Workspace
 
 from pan_core.files import atomic_path, write_json
-from pan_core.tracking import git_commit
+from pan_core.tracking.tracker import git_commit
 
 TABLE = ROOT / "docs" / "results" / "chaos.md"
 ROWS = TABLE.with_suffix(".json")

@@ -13,9 +13,8 @@ from chaos.workspace import Workspace
 from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
-from pan_core import outbox
 from pan_core.files import write_json
-from pan_core.tracking import Tracker
+from pan_core.tracking.tracker import Tracker, outbox
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "stages"))
 from conftest import make_mirror

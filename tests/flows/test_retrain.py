@@ -18,7 +18,7 @@ import flows.pan
 from flows.retrain import retrain
 from pan_core.errors import PanError
 from pan_core.registry.models import registry_of
-from pan_core.tracking import open_client
+from pan_core.tracking.tracker import open_client
 
 pytestmark = pytest.mark.timeout(900)  # a whole pipeline, also on a machine that has other work
 

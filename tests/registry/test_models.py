@@ -6,7 +6,7 @@ import pytest
 
 from pan_core.errors import PanError
 from pan_core.registry.models import Registry
-from pan_core.tracking import Tracker, store_uri
+from pan_core.tracking.tracker import Tracker, store_uri
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from pan_core.pose.store import PoseSet
 from pan_core.stages import fetch, paths, pose, removal
 from pan_core.stages.runner import dataset_context
 from pan_core.tables import read_table, write_table
-from pan_core.tracked_run import UntoldRun
+from pan_core.tracking.run import UntoldRun
 from pan_core.viewer.annotate import write_video
 
 PARAMS = "dataset: surveillance\nworkers: 1\npose: {quality: fast, keep_video: false}\n"

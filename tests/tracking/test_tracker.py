@@ -6,7 +6,7 @@ import pytest
 from mlflow import MlflowClient
 
 from pan_core.errors import PanError
-from pan_core.tracking import Tracker, store_uri, tables_of_runs
+from pan_core.tracking.tracker import Tracker, store_uri, tables_of_runs
 
 
 @pytest.fixture

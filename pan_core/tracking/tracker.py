@@ -20,9 +20,9 @@ from typing import Any
 from filelock import FileLock
 
 from pan_core.errors import PanError
-from pan_core.outbox import REFUSED, AwayError
 from pan_core.secrets import masked, without_login
-from pan_core.tracked_run import STORE, Run, UntoldRun, impatient, outboxes, store_uri
+from pan_core.tracking.outbox import REFUSED, AwayError
+from pan_core.tracking.run import STORE, Run, UntoldRun, impatient, outboxes, store_uri
 
 _log = logging.getLogger(__name__)
 

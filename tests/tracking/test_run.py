@@ -13,9 +13,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
 from pan_core.errors import PanError
-from pan_core.outbox import REFUSED, AwayError
-from pan_core.tracked_run import Run, impatient, outboxes
-from pan_core.tracking import Tracker, deliver_waiting, run_address
+from pan_core.tracking.outbox import REFUSED, AwayError
+from pan_core.tracking.run import Run, impatient, outboxes
+from pan_core.tracking.tracker import Tracker, deliver_waiting, run_address
 
 TAKEN = (200, "{}")
 
@@ -202,7 +202,7 @@ def test_a_store_that_cannot_be_opened_does_not_hide_how_a_run_ended(server, run
     def cannot():
         raise PanError("cannot be opened")
 
-    monkeypatch.setattr("pan_core.tracking.open_client", cannot)
+    monkeypatch.setattr("pan_core.tracking.tracker.open_client", cannot)
     deliver_waiting()
     assert "goes on waiting in" in caplog.text
 

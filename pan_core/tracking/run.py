@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pan_core.errors import PanError
-from pan_core.outbox import REFUSED, AwayError, Message, Outbox
 from pan_core.secrets import masked, without_login
+from pan_core.tracking.outbox import REFUSED, AwayError, Message, Outbox
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""MLflow: runs, and what could not be delivered yet."""
