@@ -58,7 +58,7 @@ app.command()(doctor)
 @app.command()
 def stage(name: Annotated[str, typer.Argument(help="A stage of dvc.yaml.")]) -> None:
     """Run one stage in this workspace; `dvc repro` calls this."""
-    from pan_core.processes import end_with
+    from pan_core.workers.pool import end_with
 
     if "DVC_STAGE" in os.environ:  # a DVC that was killed would leave it at work on files that the next run writes, too
         end_with(PARENT)

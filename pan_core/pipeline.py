@@ -12,8 +12,8 @@ from pan_core.errors import DataError, PanError
 from pan_core.files import atomic_path, read_json
 from pan_core.one_run import one_run
 from pan_core.params.load import PARAMS_FILE, Params, load_params, set_dataset
-from pan_core.processes import die_with_parent
 from pan_core.stages import paths
+from pan_core.workers.pool import die_with_parent
 
 if TYPE_CHECKING:
     from pan_core.live.picture import Scene

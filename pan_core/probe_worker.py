@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pan_core.errors import VideoError
 from pan_core.video import VideoInfo, probe, read_frames
-from pan_core.watched import Pulse
+from pan_core.workers.supervised import Pulse
 
 
 def probe_watched(path: Path, pulse: Pulse) -> VideoInfo | VideoError:

@@ -19,11 +19,11 @@ from pan_core.evaluation.behaviour import reactions, standard_changes, without_j
 from pan_core.evaluation.metrics import OBSERVED_SHARES, observed_ends
 from pan_core.files import atomic_path, read_json, write_json
 from pan_core.model.pan import PAN
-from pan_core.processes import process_pool
 from pan_core.skeletons import SkeletonLayout
 from pan_core.training.fit import Build, FitResult, Weights, body, build_network, fit
 from pan_core.training.predict import length_batches, predict
 from pan_core.training.samples import Samples
+from pan_core.workers.pool import process_pool
 
 Record = dict
 """Figures of one run, as its JSON file holds them."""

@@ -18,7 +18,7 @@ from pan_core.errors import VideoError
 from pan_core.files import atomic_path
 from pan_core.probe_worker import probe_outcome, probe_watched
 from pan_core.video import DECODE_SECONDS, VideoInfo
-from pan_core.watched import Lost, work_through
+from pan_core.workers.supervised import Lost, work_through
 
 _log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from pan_core.prediction import predict_video
 from pan_core.probe_worker import decode_watched
 from pan_core.recognizer import Recognizer
 from pan_core.viewer.annotate import BROWSER_ENCODERS
-from pan_core.watched import Lost, work_through
+from pan_core.workers.supervised import Lost, work_through
 
 MOST_BYTES = 2_000_000_000
 MOST_KEPT = 20

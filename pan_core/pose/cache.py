@@ -22,7 +22,7 @@ from pan_core.pose.joints_file import Damaged, read_joints, write_joints
 from pan_core.pose.records import is_removed, read_record
 from pan_core.pose.store import ClipPoses
 from pan_core.video import DECODE_SECONDS
-from pan_core.watched import Lost, Pulse, work_through
+from pan_core.workers.supervised import Lost, Pulse, work_through
 
 _log = logging.getLogger(__name__)
 

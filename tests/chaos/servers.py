@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import requests
 
-from pan_core.processes import die_with_parent
+from pan_core.workers.pool import die_with_parent
 
 
 def free_port() -> int:

@@ -13,7 +13,7 @@ from pan_core.datasets import probing
 from pan_core.datasets.probing import probe_all
 from pan_core.errors import VideoError
 from pan_core.video import probe
-from pan_core.watched import Lost
+from pan_core.workers.supervised import Lost
 
 
 @pytest.fixture(scope="module")

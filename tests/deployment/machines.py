@@ -16,7 +16,7 @@ from chaos.servers import dask_scheduler, mlflow_server, postgresql, prefect_ser
 from chaos.workspace import ROOT
 from parameters import change
 
-from pan_core.processes import die_with_parent
+from pan_core.workers.pool import die_with_parent
 
 PASSWORD, SECRET = f"postgres-{token_hex(8)}", f"s3-{token_hex(8)}"
 """What must not be found in any log or file afterwards, the project's own text included."""

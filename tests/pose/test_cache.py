@@ -16,7 +16,7 @@ from pan_core.pose import cache as cache_module
 from pan_core.pose.cache import NO_PERSON, Failure, PoseCache, extract_clips
 from pan_core.pose.extraction import ExtractedPoses, ExtractionSettings, PoseExtractor
 from pan_core.pose.store import ClipPoses
-from pan_core.watched import Lost
+from pan_core.workers.supervised import Lost
 
 SETTINGS = ExtractionSettings(stages=1, search_stages=1, search_size=(128, 96))
 POSES = ExtractedPoses(np.random.default_rng(0).random((2, 5, 18, 3), np.float32), 12.5, 320, 240, 10)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from pan_core.errors import PanError
-from pan_core.watched import Lost, work_through
+from pan_core.workers.supervised import Lost, work_through
 
 # Worker processes cannot import a test, so the work is a module of its own.
 WORK = """\

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pan_core.errors import PanError
-from pan_core.processes import process_pool
+from pan_core.workers.pool import process_pool
 
 CHECK_S = 0.5
 FALSE_STARTS = 3

@@ -11,11 +11,11 @@ import pytest
 from killed_jobs import die, fail, refuse, write_at_second_try
 
 from pan_core.errors import ConfigError, PanError
-from pan_core.processes import MOST_DEATHS, run_jobs
+from pan_core.workers.pool import MOST_DEATHS, run_jobs
 
 PARENT = """
 import time
-from pan_core.processes import process_pool
+from pan_core.workers.pool import process_pool
 
 
 if __name__ == "__main__":
