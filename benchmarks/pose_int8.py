@@ -20,8 +20,8 @@ from pan_core.pose.inference import PoseSession
 from pan_core.pose.maps import INPUT_NAME
 from pan_core.pose.store import PoseSet
 from pan_core.runtimes.base import open_model
-from pan_core.stages import paths
 from pan_core.tables import read_table
+from pan_core.workspace import paths
 
 PERCENTILE = {"calibrate_method": CalibrationMethod.Percentile, "extra_options": {"CalibPercentile": 99.99}}
 

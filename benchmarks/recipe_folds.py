@@ -31,11 +31,11 @@ from pan_core.benchmark.request import project_recipe
 from pan_core.benchmark.runs import pretrain
 from pan_core.model.features import MODES
 from pan_core.params.load import Params
-from pan_core.stages import paths
 from pan_core.stages.runner import dataset_context
 from pan_core.training.fit import body, fit
 from pan_core.training.predict import predict
 from pan_core.training.samples import Samples
+from pan_core.workspace import paths
 
 
 def never_test(material: Material, recipe: Recipe, mode: str) -> Samples:

@@ -33,8 +33,6 @@ from pan_core.files import atomic_path, read_json, write_json
 from pan_core.params.load import Params
 from pan_core.params.schema import TuneParams
 from pan_core.params.space import Values
-from pan_core.stages import paths
-from pan_core.stages.learning import network_settings, train_settings
 from pan_core.stages.runner import dataset_context
 from pan_core.stages.tune import make_plan, trial_settings
 from pan_core.training.fit import fit
@@ -46,6 +44,8 @@ from pan_core.tuning.storage import open_storage
 from pan_core.tuning.study import Study
 from pan_core.tuning.workers import Worker
 from pan_core.workers.pool import run_jobs
+from pan_core.workspace import paths
+from pan_core.workspace.training_data import network_settings, train_settings
 
 WAYS = {"defaults": "values of params.yaml", "random": "random draws", "tpe": "TPE"}
 TRIALS, MODE, SPLIT = 30, "clip", 1

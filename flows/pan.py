@@ -22,10 +22,10 @@ from flows.server import run_to_its_end
 from flows.settings import add_settings, read_settings
 from flows.workspace import changes, workspace
 from pan_core.errors import PanError
-from pan_core.one_run import BusyError, one_run
 from pan_core.params.load import PARAMS_FILE, load_params
 from pan_core.secrets import guard_output
 from pan_core.tracking.tracker import deliver_waiting
+from pan_core.workspace.lock import BusyError, one_run
 
 # Only where trying again can help: a network that was away, a decoder or a disk that gave out.
 # DVC and the pose cache keep what was finished.

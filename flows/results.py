@@ -8,8 +8,8 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from pan_core.files import read_json
-from pan_core.stages import paths
 from pan_core.tracking.tracker import run_address
+from pan_core.workspace import paths
 
 PAGES = {
     "Report": paths.REPORT,

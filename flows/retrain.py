@@ -41,14 +41,14 @@ from pan_core.deliveries.footage import (
 )
 from pan_core.errors import ConfigError, DataError, PanError
 from pan_core.files import read_json
-from pan_core.one_run import BusyError, sole
 from pan_core.params.load import PARAMS_FILE, Params, load_params
 from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import BEGAN_WITH, Registry, Version, registry_of
 from pan_core.secrets import guard_output
-from pan_core.stages import paths
-from pan_core.stages.paths import FOOTAGE
 from pan_core.stages.runner import dataset_context
+from pan_core.workspace import paths
+from pan_core.workspace.lock import BusyError, sole
+from pan_core.workspace.paths import FOOTAGE
 
 DATASET = "surveillance"
 INCOMING, LABELLING = Path("data/incoming"), Path("data/labelling")

@@ -20,8 +20,8 @@ from flows.arrivals import watching
 from flows.reproduce import project_root
 from flows.server import any_server
 from pan_core.errors import PanError
-from pan_core.one_run import sole
 from pan_core.secrets import guard_output, without_login
+from pan_core.workspace.lock import sole
 
 PIPELINE, RETRAINING = "pan/full-pipeline", "pan-retrain/surveillance"
 EVERY_NIGHT = "0 3 * * *"

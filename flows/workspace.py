@@ -17,14 +17,14 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from flows.reproduce import PIPELINE
-from pan_core.dvc_state import LOCKFILE, cut_off
 from pan_core.errors import ConfigError, PanError
 from pan_core.files import atomic_path
-from pan_core.one_run import one_run
 from pan_core.params.load import PARAMS_FILE, Params, load_params, parse_params
 from pan_core.params.schema import Section
-from pan_core.stages.paths import WORKSPACES
 from pan_core.tracking.tracker import STORE
+from pan_core.workspace.dvc_repair import LOCKFILE, cut_off
+from pan_core.workspace.lock import one_run
+from pan_core.workspace.paths import WORKSPACES
 
 CODE = Path("pan_core")
 MADE = Path("models")

@@ -52,8 +52,8 @@ def run(
     from pan_core.benchmark.session import benchmark
     from pan_core.benchmark.table import write_table_of_results
     from pan_core.params.load import Params
-    from pan_core.stages import paths
     from pan_core.stages.runner import dataset_context
+    from pan_core.workspace import paths
 
     request = parse_request(
         seeds=seeds, modes=modes, splits=splits, comparators=comparators, without=without or [],

@@ -44,8 +44,8 @@ def list_() -> None:
 
     from pan_core.datasets.inspection import list_datasets
     from pan_core.params.load import load_params
-    from pan_core.stages import paths
     from pan_core.stages.runner import dataset_context
+    from pan_core.workspace import paths
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("name", "dataset", "classes", "clips", "gives", "at hand", "how to get it"):
@@ -107,9 +107,9 @@ def check(
 @app.command("remove-videos")
 def remove_videos() -> None:
     """Remove footage of your own whose skeletons are stored, as runs do where `pose.keep_video` is false."""
-    from pan_core.one_run import one_run
     from pan_core.params.load import load_params
     from pan_core.pipeline import remove_videos as remove
+    from pan_core.workspace.lock import one_run
 
     with one_run(Path.cwd()):
         typer.echo(remove(load_params()))

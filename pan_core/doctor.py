@@ -119,7 +119,7 @@ def _video() -> Iterator[Finding]:
 
 def _workspace() -> Iterator[Finding]:
     from pan_core.params.load import PARAMS_FILE, load_params
-    from pan_core.stages import paths
+    from pan_core.workspace import paths
 
     try:
         params = load_params()

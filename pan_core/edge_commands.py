@@ -32,7 +32,7 @@ def bundle(
     out: Annotated[Path, typer.Option(help="Folder of the bundles.")] = Path("dist"),
 ) -> None:
     """Put together what a device gets, as dist/TARGET: networks, runtime, scripts, manifest."""
-    from pan_core.stages.devices import bundle_target, exported_targets
+    from pan_core.workspace.devices import bundle_target, exported_targets
 
     for name in [target] if target else exported_targets():
         manifest = bundle_target(name, out / name)
@@ -56,7 +56,7 @@ def run(
     from pan_core.edge.remote import Device, bench_on
     from pan_core.errors import DataError
     from pan_core.files import atomic_path, sha256_of
-    from pan_core.stages.devices import bundle_target
+    from pan_core.workspace.devices import bundle_target
 
     if profile not in ("full", "short"):
         raise DataError(f"--profile: expected full or short, but got {profile!r}")
@@ -86,8 +86,8 @@ def emulate(
     """Let a bundle check itself on ARM code, by QEMU: whether its answers are right, nothing about speed."""
     from pan_core.edge.emulation import check_emulated
     from pan_core.edge.targets import read_targets, target_by_name
-    from pan_core.stages import paths
-    from pan_core.stages.devices import bundle_target, exported_targets
+    from pan_core.workspace import paths
+    from pan_core.workspace.devices import bundle_target, exported_targets
 
     able = [name for name in exported_targets() if read_targets()[name].emulate]
     for name in [target] if target else able:
@@ -100,7 +100,7 @@ def predict() -> None:
     """Show what a roofline predicts for every device, and how far such predictions were off elsewhere."""
     from pan_core.edge.roofline import ANCHORS, fit
     from pan_core.params.load import load_params
-    from pan_core.stages.devices import predictions
+    from pan_core.workspace.devices import predictions
 
     fitted = fit()
     typer.echo("predicted, not measured: milliseconds of the networks for one person, nobody lost\n")
@@ -123,7 +123,7 @@ def predict() -> None:
 def _keep(path: Path, *, bundle: str = "") -> None:
     from pan_core.edge.result import describe, read_result
     from pan_core.errors import DataError
-    from pan_core.stages.devices import take_result
+    from pan_core.workspace.devices import take_result
 
     result = read_result(path)
     typer.echo(describe(result))

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from pan_core.datasets import check_name, dataset_by_name
 from pan_core.errors import DataError, PanError
 from pan_core.files import atomic_path, read_json
-from pan_core.one_run import one_run
 from pan_core.params.load import PARAMS_FILE, Params, load_params, set_dataset
-from pan_core.stages import paths
 from pan_core.workers.pool import die_with_parent
+from pan_core.workspace import paths
+from pan_core.workspace.lock import one_run
 
 if TYPE_CHECKING:
     from pan_core.live.picture import Scene
@@ -63,7 +63,7 @@ def remove_videos(params: Params) -> str:
     Raises:
         PanError: Where the parameters do not ask for it, the footage serves retraining, or its stages have not run.
     """
-    from pan_core.stages.removal import remove_videos as remove
+    from pan_core.workspace.footage_removal import remove_videos as remove
 
     found = remove(params)
     lines = list(found.kept)
@@ -280,7 +280,7 @@ def explain(clip_id: str, *, out: Path, model: Path | None = None) -> str:
     from pan_core.evaluation.explanation import explanation_picture
     from pan_core.evaluation.relevance import explain_clip
     from pan_core.model.store import load_model
-    from pan_core.stages.learning import read_material
+    from pan_core.workspace.training_data import read_material
 
     params, material = load_params(), read_material()
     known = material.clips["clip_id"].tolist()

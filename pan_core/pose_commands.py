@@ -15,7 +15,7 @@ RESULT = Path("docs/results/pose.json")
 def weights() -> None:
     """Fetch the archive with the trained weights now, so that no run needs the network for it."""
     from pan_core.pose.archive import fetch_archive
-    from pan_core.stages import paths
+    from pan_core.workspace import paths
 
     typer.echo(fetch_archive(paths.downloaded_weights(), mirror=paths.mirror()))
 
@@ -42,9 +42,9 @@ def benchmark(
     from pan_core.pose.extraction import ExtractionSettings
     from pan_core.pose.qualities import QUALITIES, REFERENCE
     from pan_core.progress import progress_bar
-    from pan_core.stages import paths
     from pan_core.tables import read_table
     from pan_core.tracking.tracker import git_commit
+    from pan_core.workspace import paths
 
     params = load_params()
     truth = dataset_by_name(params.dataset).truth(paths.RAW)
@@ -121,7 +121,7 @@ def train(
     from pan_core.pose_training.material import pictures_of
     from pan_core.pose_training.session import train_pose
     from pan_core.progress import progress_bar
-    from pan_core.stages import paths
+    from pan_core.workspace import paths
 
     if size % 8:
         raise ConfigError("pan pose train", [f"--size: expected a multiple of 8, but got {size}"])

@@ -98,7 +98,7 @@ class Recognizer:
         """
         from pan_core.model.store import load_model
         from pan_core.recognition.torch_network import TorchNetwork
-        from pan_core.stages import paths
+        from pan_core.workspace import paths
 
         if quality is not None and quality not in QUALITIES:
             raise PanError(f"quality: expected one of {', '.join(QUALITIES)}, but got {quality!r}")
@@ -165,7 +165,7 @@ class Recognizer:
 def _registered(address: str) -> tuple[Path, str]:
     """Folder with the files of a registered version, and what to call it."""
     from pan_core.registry.models import Registry
-    from pan_core.stages import paths
+    from pan_core.workspace import paths
 
     match = _REGISTERED.fullmatch(address)
     if match is None:

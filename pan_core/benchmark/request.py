@@ -7,7 +7,7 @@ from pan_core.benchmark.session import Request
 from pan_core.errors import ConfigError
 from pan_core.model.features import MODES
 from pan_core.params.schema import ModelParams, TrainParams
-from pan_core.stages.learning import network_settings, train_settings
+from pan_core.workspace.training_data import network_settings, train_settings
 
 LENGTH = {"epochs": 45, "least_steps": 2400}
 """Of a training: Penn Action's 1,258 clips take 3,510 steps, the 433 of a split of JHMDB-14 get 89 epochs."""

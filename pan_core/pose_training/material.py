@@ -11,9 +11,9 @@ from pan_core.params.load import Params
 from pan_core.pose.estimation import PoseEstimator
 from pan_core.pose.records import is_removed
 from pan_core.pose_training.pictures import TrainingPicture, from_coco, from_truth, from_videos
-from pan_core.stages import paths
 from pan_core.tables import read_table
 from pan_core.video import VIDEO_SUFFIXES
+from pan_core.workspace import paths
 
 # Of pictures that come without a split, every so manieth is held out; neighbours in time go together.
 HOLD_OUT_EVERY = 10

@@ -10,11 +10,11 @@ from pan_core.quality.comparison import DriftSettings
 from pan_core.quality.drift import write_drift
 from pan_core.quality.profiles import profile
 from pan_core.registry.models import PROFILE, registry_of
-from pan_core.stages import paths
-from pan_core.stages.learning import read_material
 from pan_core.stages.runner import replace_folder
 from pan_core.tables import read_table
 from pan_core.tracking.tracker import Run
+from pan_core.workspace import paths
+from pan_core.workspace.training_data import read_material
 
 
 def run(params: Params, tracked: Run) -> dict:

@@ -22,14 +22,15 @@ from pan_core.model.store import load_model
 from pan_core.params.load import Params
 from pan_core.progress import progress_bar
 from pan_core.segments.explanation import explain
-from pan_core.stages import STAGES, paths
-from pan_core.stages.learning import Material, read_material
+from pan_core.stages import STAGES
 from pan_core.stages.relabel import WAYS
 from pan_core.stages.runner import replace_folder, result_of
 from pan_core.tables import read_table, splits_of
 from pan_core.tracking.tracker import Run
 from pan_core.training.predict import Predictions, predict
 from pan_core.training.samples import Samples, build_samples
+from pan_core.workspace import paths
+from pan_core.workspace.training_data import Material, read_material
 
 # What the figures of the other ways to read a clip's class end with.
 ENDINGS = {"by segments": "by_segments", "without relabelling": "without_relabelling"}

@@ -26,12 +26,12 @@ from pan_core.pose.weights import load_network
 from pan_core.progress import progress_bar
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.torch_network import TorchNetwork
-from pan_core.stages import paths
-from pan_core.stages.learning import read_material
-from pan_core.stages.own_network import require_own_network
 from pan_core.stages.runner import replace_folder
 from pan_core.tracking.tracker import Run
 from pan_core.training.samples import Samples
+from pan_core.workspace import paths
+from pan_core.workspace.own_network import require_own_network
+from pan_core.workspace.training_data import read_material
 
 PARITY_CLIPS = 20
 BUNDLED_CROPS = 6

@@ -18,10 +18,10 @@ from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.network import StepNetwork
 from pan_core.recognition.stream import PersonStream, StreamRecogniser
 from pan_core.skeletons import convert
-from pan_core.stages import paths
-from pan_core.stages.devices import standings
-from pan_core.stages.learning import read_material
 from pan_core.tracking.tracker import Run
+from pan_core.workspace import paths
+from pan_core.workspace.devices import standings
+from pan_core.workspace.training_data import read_material
 
 Count = Callable[[int, int], None]
 ROUNDS = 3

@@ -18,10 +18,10 @@ from pan_core.pose.spans import slice_clip
 from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
 from pan_core.progress import progress_bar
 from pan_core.skeletons import OPENPOSE18
-from pan_core.stages import paths
 from pan_core.stages.runner import workers
 from pan_core.tables import quarantine_table, read_table, write_table
 from pan_core.tracking.tracker import Run
+from pan_core.workspace import paths
 
 
 def run(params: Params, tracked: Run) -> dict:

@@ -17,8 +17,8 @@ from pan_core.pose.onnx_export import export_network
 from pan_core.pose.weights import load_network
 from pan_core.progress import progress_bar
 from pan_core.runtimes.max_error import largest_difference
-from pan_core.stages import paths
 from pan_core.tracking.tracker import Run
+from pan_core.workspace import paths
 
 TOLERANCE = 1e-4
 

@@ -29,11 +29,11 @@ from pan_core.registry.models import (
     registry_of,
 )
 from pan_core.registry.page import write_page
-from pan_core.stages import paths
-from pan_core.stages.learning import read_material
 from pan_core.stages.runner import result_of
 from pan_core.tables import write_table
 from pan_core.tracking.tracker import Run, Tracker, git_commit
+from pan_core.workspace import paths
+from pan_core.workspace.training_data import read_material
 
 
 def run(params: Params, tracked: Run) -> dict:

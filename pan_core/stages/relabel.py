@@ -15,9 +15,9 @@ from pan_core.progress import progress_bar
 from pan_core.segments.motion import equal_split, find_boundaries
 from pan_core.segments.refinement import Boundaries, RefinementSettings, Refiner, is_sequence, learning_pools
 from pan_core.segments.table import boundary_errors, cut_clips, frame_accuracy
-from pan_core.stages import paths
 from pan_core.tables import read_table, write_table
 from pan_core.tracking.tracker import Run
+from pan_core.workspace import paths
 
 Compositions = Mapping[str, Composition]
 # Ways to find boundaries, and what their figures end with; the first is the one that is used.

@@ -12,8 +12,9 @@ from pan_core.datasets.base import Context
 from pan_core.errors import PanError
 from pan_core.files import read_json, write_json
 from pan_core.params.load import Params, load_params
-from pan_core.stages import STAGES, paths
+from pan_core.stages import STAGES
 from pan_core.tracking.tracker import Run, Tracker
+from pan_core.workspace import paths
 
 Stage = Callable[[Params, Run], dict]
 # With less than this free, a failure to write is put down to the full disk.

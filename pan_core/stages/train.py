@@ -24,11 +24,11 @@ from pan_core.pose.provenance import network_hash
 from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import registry_of
 from pan_core.segments.table import whole_clips
-from pan_core.stages import paths
-from pan_core.stages.learning import Material, network_settings, read_material, train_settings, tuned
 from pan_core.stages.runner import replace_folder
 from pan_core.tracking.tracker import Run
 from pan_core.training.fit import FitResult, Weights, body, fit
+from pan_core.workspace import paths
+from pan_core.workspace.training_data import Material, network_settings, read_material, train_settings, tuned
 
 Figures = dict[str, object]
 SCRATCH, CHAMPION = "scratch", "champion"

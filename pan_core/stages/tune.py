@@ -19,8 +19,6 @@ from pan_core.errors import PanError
 from pan_core.files import code_hash, write_json
 from pan_core.params.load import Params
 from pan_core.params.space import Values
-from pan_core.stages import paths
-from pan_core.stages.learning import Material, network_settings, read_material, train_settings
 from pan_core.stages.runner import workers
 from pan_core.tracking.tracker import Run, Tracker
 from pan_core.training.checkpoint import fingerprint
@@ -32,6 +30,8 @@ from pan_core.tuning.storage import open_storage, place, readable_errors
 from pan_core.tuning.study import CURVE, Leader, Plan, Study, step_of
 from pan_core.tuning.workers import Worker
 from pan_core.workers.pool import run_jobs
+from pan_core.workspace import paths
+from pan_core.workspace.training_data import Material, network_settings, read_material, train_settings
 
 ROW = "mlflow_run_id"
 # Settings of a full training, or of how it is run; a trial does not depend on them.

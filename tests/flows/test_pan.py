@@ -9,7 +9,7 @@ from prefect.client.schemas.filters import FlowRunFilter, LogFilter, TaskRunFilt
 
 import flows.pan
 from flows.pan import GAVE_WAY, ReadableLog, pan
-from pan_core.one_run import one_run
+from pan_core.workspace.lock import one_run
 
 CHAIN = """
 stages:

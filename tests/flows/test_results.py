@@ -1,5 +1,5 @@
 from flows.results import figures, links
-from pan_core.stages import paths
+from pan_core.workspace import paths
 
 
 def test_figures_flatten_by_dots():

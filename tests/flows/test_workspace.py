@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from flows.reproduce import stage_order
 from flows.workspace import WORKSPACES, changes, workspace
 from pan_core.errors import ConfigError, PanError
-from pan_core.one_run import BusyError, one_run
+from pan_core.workspace.lock import BusyError, one_run
 
 PARAMS = """\
 dataset: actors  # the one that comes with the project

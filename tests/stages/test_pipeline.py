@@ -16,7 +16,7 @@ from pan_core.datasets.splits import groups_of
 from pan_core.params.load import load_params
 from pan_core.registry.models import DATA, DECISION, RECIPE, registry_of
 from pan_core.stages import STAGES, train
-from pan_core.stages.learning import read_material
+from pan_core.workspace.training_data import read_material
 
 pytestmark = pytest.mark.timeout(900)  # a whole pipeline, also on a machine that has other work
 

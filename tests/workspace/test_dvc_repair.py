@@ -13,9 +13,9 @@ import psutil
 import pytest
 from dvc.repo import Repo
 
-from pan_core.dvc_state import ASIDE, HELD, LOCKFILE, mend
 from pan_core.errors import PanError
-from pan_core.one_run import one_run
+from pan_core.workspace.dvc_repair import ASIDE, HELD, LOCKFILE, mend
+from pan_core.workspace.lock import one_run
 
 PIPELINE = """
 stages:
@@ -129,7 +129,7 @@ def dvc_at_work(folder: Path, *options: str) -> Iterator[None]:
 
 
 def test_nothing_is_touched_while_dvc_is_at_work_here(project, monkeypatch):
-    monkeypatch.setattr("pan_core.dvc_state.DYING_S", 0.5)
+    monkeypatch.setattr("pan_core.workspace.dvc_repair.DYING_S", 0.5)
     with dvc_at_work(project, "-u"):
         (project / LOCKFILE).write_text("stages:\n  sl")  # as if DVC were just writing it
         mend(project)

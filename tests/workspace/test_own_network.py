@@ -4,8 +4,8 @@ import pytest
 
 from pan_core.errors import ConfigError
 from pan_core.params.load import load_params
-from pan_core.stages import paths
-from pan_core.stages.own_network import require_own_network
+from pan_core.workspace import paths
+from pan_core.workspace.own_network import require_own_network
 
 
 def params_with(network, targets):

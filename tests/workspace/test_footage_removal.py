@@ -18,11 +18,12 @@ from pan_core.export.reference import real_crops
 from pan_core.params.load import load_params
 from pan_core.pose.records import record_of
 from pan_core.pose.store import PoseSet
-from pan_core.stages import fetch, paths, pose, removal
+from pan_core.stages import fetch, pose
 from pan_core.stages.runner import dataset_context
 from pan_core.tables import read_table, write_table
 from pan_core.tracking.run import UntoldRun
 from pan_core.viewer.annotate import write_video
+from pan_core.workspace import footage_removal, paths
 
 PARAMS = "dataset: surveillance\nworkers: 1\npose: {quality: fast, keep_video: false}\n"
 MANIFEST = """video,start_s,end_s,label
@@ -85,7 +86,7 @@ def test_a_video_goes_from_everywhere_and_its_skeletons_stay(footage, tmp_path):
     gone, before = digest(video), outputs()
     copies = [path for path in tmp_path.rglob("*") if path.is_file() and digest(path) == gone]
     assert len(copies) == 3
-    found = removal.remove_videos(load_params())
+    found = footage_removal.remove_videos(load_params())
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and digest(path) == gone]
     assert [path.name for path in found.videos] == ["a.mp4", "c.mp4"]
     assert {path.resolve() for path in found.files} >= {path.resolve() for path in copies}
@@ -101,7 +102,7 @@ def test_a_video_goes_from_everywhere_and_its_skeletons_stay(footage, tmp_path):
     assert len(lines[1]["files"]) == 3
     run_stages()
     assert outputs() == before
-    again = removal.remove_videos(load_params())
+    again = footage_removal.remove_videos(load_params())
     assert (again.videos, again.files, len(again.kept)) == ((), (), 1)
 
 
@@ -111,7 +112,7 @@ def test_a_run_ends_with_the_removal_unless_the_setting_is_another(footage, tmp_
     pipeline.repro()
     assert (footage / "door" / "a.mp4").is_file()
     with pytest.raises(DataError, match="has surveillance and true"):
-        removal.remove_videos(load_params())
+        footage_removal.remove_videos(load_params())
     (tmp_path / "params.yaml").write_text(PARAMS)
     pipeline.repro()
     assert not (footage / "door" / "a.mp4").exists()
@@ -121,7 +122,7 @@ def test_copies_in_workspaces_of_other_parameters_go_too(footage, tmp_path):
     copy = tmp_path / ".cache" / "workspaces" / "abc" / "data" / "raw" / "videos" / "door" / "a.mp4"
     copy.parent.mkdir(parents=True)
     shutil.copy2(footage / "door" / "a.mp4", copy)
-    removal.remove_videos(load_params())
+    footage_removal.remove_videos(load_params())
     assert not copy.exists()
     assert record_of(copy).is_file()
 
@@ -132,13 +133,13 @@ def test_a_labelled_span_without_skeletons_keeps_its_video(footage):
     table = read_table("clips", paths.CLIPS)
     missed = table[table["path"] == "videos/door/c.mp4"].assign(clip_id="door-c_missed", label="Falling")
     write_table(pd.concat([table, missed], ignore_index=True), "clips", paths.CLIPS)
-    found = removal.remove_videos(load_params())
+    found = footage_removal.remove_videos(load_params())
     assert [path.name for path in found.videos] == ["a.mp4"]
     assert "1 of its labelled spans have no skeletons, such as door-c_missed" in found.kept[0]
 
 
 def test_a_video_that_is_exchanged_meanwhile_stays_with_its_copies(footage, monkeypatch):
-    real, video = removal.digest_of, footage / "door" / "a.mp4"
+    real, video = footage_removal.digest_of, footage / "door" / "a.mp4"
 
     def exchange(path, algorithm):
         if path.name == "a.mp4":
@@ -147,8 +148,8 @@ def test_a_video_that_is_exchanged_meanwhile_stays_with_its_copies(footage, monk
             other.replace(path)
         return real(path, algorithm)
 
-    monkeypatch.setattr(removal, "digest_of", exchange)
-    found = removal.remove_videos(load_params())
+    monkeypatch.setattr(footage_removal, "digest_of", exchange)
+    found = footage_removal.remove_videos(load_params())
     assert [path.name for path in found.videos] == ["c.mp4"]
     assert "was changed while it was looked at" in found.kept[0]
     assert video.read_bytes() == b"another video"
@@ -158,7 +159,7 @@ def test_a_video_that_is_exchanged_meanwhile_stays_with_its_copies(footage, monk
 def test_footage_that_is_not_there_is_not_called_removed(footage):
     footage.rename(footage.with_name("away"))
     with pytest.raises(DataError, match="no such folder, so nothing can be said"):
-        removal.remove_videos(load_params())
+        footage_removal.remove_videos(load_params())
 
 
 def test_links_and_second_names_stay(footage, tmp_path):
@@ -169,7 +170,7 @@ def test_links_and_second_names_stay(footage, tmp_path):
     (footage / "door" / "c.mp4").rename(outside)
     (footage / "door" / "c.mp4").symlink_to(outside)
     run_stages()
-    found = removal.remove_videos(load_params())
+    found = footage_removal.remove_videos(load_params())
     assert (found.videos, found.files) == ((), ())
     assert sum("is a link, or has two names in the footage" in line for line in found.kept) == 3
     assert outside.is_file()
@@ -178,11 +179,11 @@ def test_links_and_second_names_stay(footage, tmp_path):
 def test_a_record_is_of_its_own_video_only(footage):
     """A video that has the name of one that was removed, and is removed by hand: its clips do not get the other's skeletons."""
     video = footage / "door" / "a.mp4"
-    removal.remove_videos(load_params())
+    footage_removal.remove_videos(load_params())
     shutil.copy2(footage / "hall" / "empty.mp4", video)
     with video.open("ab") as file:
         file.write(b"1")
-    assert "its skeletons are not in the cache" in removal.remove_videos(load_params()).kept[0]
+    assert "its skeletons are not in the cache" in footage_removal.remove_videos(load_params()).kept[0]
     video.unlink()
     assert not record_of(video).exists()
     assert len(list(video.parent.glob("a.mp4.*.skeletons.npz"))) == 1
@@ -208,7 +209,7 @@ def test_a_video_stays_until_all_is_safe(footage, monkeypatch, fault):
             patch.setattr(removal, "read_record", lambda video: (_ for _ in ()).throw(DataError("damaged")))
         if fault == "unlink":
             patch.setattr(type(footage), "unlink", unlink)
-        found = removal.remove_videos(load_params())
+        found = footage_removal.remove_videos(load_params())
     video = footage / "door" / "a.mp4"
     assert video.is_file()
     assert video.relative_to(footage.parents[1]) not in found.videos
@@ -216,7 +217,7 @@ def test_a_video_stays_until_all_is_safe(footage, monkeypatch, fault):
     assert said[fault] in next(line for line in found.kept if "door/a.mp4" in line)
     assert record_of(video).is_file() == (fault == "unlink")
     if fault == "unlink":
-        assert removal.remove_videos(load_params()).videos == (video.relative_to(footage.parents[1]),)
+        assert footage_removal.remove_videos(load_params()).videos == (video.relative_to(footage.parents[1]),)
 
 
 def test_labels_of_an_export_without_a_rate_outlive_the_videos(footage):
@@ -227,7 +228,7 @@ def test_labels_of_an_export_without_a_rate_outlive_the_videos(footage):
     (footage / "export.json").write_text(json.dumps([task]))
     run_stages()
     before = outputs()
-    assert len(removal.remove_videos(load_params()).videos) == 1
+    assert len(footage_removal.remove_videos(load_params()).videos) == 1
     run_stages()
     assert outputs() == before
 
@@ -235,7 +236,7 @@ def test_labels_of_an_export_without_a_rate_outlive_the_videos(footage):
 def test_footage_of_retraining_is_refused(footage):
     (footage / "holdout.json").write_text("{}")
     with pytest.raises(DataError, match="retraining judges every version on the videos of one holdout"):
-        removal.remove_videos(load_params())
+        footage_removal.remove_videos(load_params())
 
 
 def test_pictures_of_who_is_gone_are_drawn(footage):
@@ -243,7 +244,7 @@ def test_pictures_of_who_is_gone_are_drawn(footage):
     clips = read_table("clips", paths.CLIPS)
     clips = clips[clips["clip_id"].isin(poses.index["clip_id"])]
     filmed = real_crops(clips, poses, paths.RAW, count=4, size=64)
-    removal.remove_videos(load_params())
+    footage_removal.remove_videos(load_params())
     drawn = real_crops(clips, poses, paths.RAW, count=4, size=64)
     assert np.array_equal(drawn, real_crops(clips[:0], poses, paths.RAW, count=4, size=64))
     assert not np.array_equal(drawn, filmed)
@@ -262,17 +263,17 @@ def test_other_settings_do_not_reach_what_is_gone(footage, caplog):
 def test_what_is_not_as_it_was_extracted_stays(footage):
     """A video that was exchanged since, and one whose skeletons were cleared from the cache."""
     (footage / "door" / "a.mp4").write_bytes((footage / "door" / "c.mp4").read_bytes())
-    found = removal.remove_videos(load_params())
+    found = footage_removal.remove_videos(load_params())
     assert (footage / "door" / "a.mp4").is_file()
     assert "door/a.mp4: the stored skeletons of door-a_0-800-Waving are not those of this file" in found.kept[0]
     for entry in (paths.cache() / "poses").rglob("*.npz"):
         entry.unlink()
-    kept = removal.remove_videos(load_params()).kept
+    kept = footage_removal.remove_videos(load_params()).kept
     assert "door/a.mp4: its skeletons are not in the cache of poses; run the stage pose" in kept[0]
 
 
 def test_a_damaged_record_is_told(footage):
-    removal.remove_videos(load_params())
+    footage_removal.remove_videos(load_params())
     record = record_of(footage / "door" / "a.mp4")
     record.write_bytes(record.read_bytes()[:100])
     with pytest.raises(DataError, match=r"a\.mp4\.skeletons\.npz: damaged"):
@@ -284,4 +285,4 @@ def test_other_datasets_are_kept(footage):
     path.write_text(PARAMS.replace("surveillance", "actors"))
     assert not load_params().removes_videos
     with pytest.raises(DataError, match=r"pose\.keep_video: false, but it has actors and false"):
-        removal.remove_videos(load_params())
+        footage_removal.remove_videos(load_params())

@@ -26,11 +26,11 @@ from pan_core.pose.extraction import ExtractionSettings, extractor_identity
 from pan_core.pose.records import SUFFIX, VideoRecord, read_record, record_of, write_record
 from pan_core.pose.store import ClipPoses, PoseSet
 from pan_core.progress import progress_bar
-from pan_core.stages import paths
 from pan_core.stages.pose import clip_of
 from pan_core.stages.runner import dataset_context
 from pan_core.tables import read_table
 from pan_core.video import probe
+from pan_core.workspace import paths
 
 NOTHING = np.empty(0)
 

@@ -9,11 +9,11 @@ from pan_core.model.pan import PanSettings
 from pan_core.params.load import Params
 from pan_core.params.schema import ModelParams, TrainParams
 from pan_core.pose.store import PoseSet
-from pan_core.stages import paths
 from pan_core.tables import read_table
 from pan_core.training.augmentation import AugmentationSettings
 from pan_core.training.samples import Samples, build_samples
 from pan_core.training.settings import TrainSettings
+from pan_core.workspace import paths
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from pan_core.errors import ConfigError
 from pan_core.files import sha256_of
 from pan_core.params.load import PARAMS_FILE, Params
-from pan_core.stages import paths
+from pan_core.workspace import paths
 
 
 def require_own_network(params: Params) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pan_core.dvc_state import mend
 from pan_core.errors import PanError
+from pan_core.workspace.dvc_repair import mend
 
 LOCK = Path(".dvc/tmp/pan-run.lock")
 """Below the folder that has the dvc.yaml, beside DVC's own locks, which it holds for moments only."""
