@@ -28,7 +28,7 @@ from pan_core.live.watching import Watcher
 from pan_core.pose.extraction import ExtractionSettings
 from pan_core.pose.store import PoseSet
 from pan_core.recognition.network import StepNetwork
-from pan_core.recognizer import Recognizer
+from pan_core.recognition.recognizer import Recognizer
 from pan_core.skeletons import OPENPOSE18
 
 FPS = 25.0

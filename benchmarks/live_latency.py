@@ -19,7 +19,7 @@ import numpy as np
 
 from pan_core.live.source import Source
 from pan_core.live.watching import Watcher
-from pan_core.recognizer import Recognizer
+from pan_core.recognition.recognizer import Recognizer
 
 
 def measure(video: str, recognizer: Recognizer, *, every_frame: bool) -> dict[str, float]:

@@ -173,7 +173,7 @@ def _moved(joints: np.ndarray, last: np.ndarray | None) -> np.ndarray:
 
 def video_streams(model: Path, groups: Sequence[str]) -> tuple[list[Recording], tuple[str, ...]]:
     """A stream for each person of the videos of a dataset, by the whole chain."""
-    from pan_core.recognizer import Recognizer
+    from pan_core.recognition.recognizer import Recognizer
 
     recognizer = Recognizer.from_pretrained(model)
     clips = pd.read_parquet("data/clips.parquet")

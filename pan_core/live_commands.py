@@ -16,7 +16,7 @@ from pan_core.registry_commands import ChampionOf, Recogniser
 if TYPE_CHECKING:
     from pan_core.live.events import Event, Rule
     from pan_core.live.picture import Scene
-    from pan_core.recognizer import Recognizer
+    from pan_core.recognition.recognizer import Recognizer
 
 SPOOL = Path("events-waiting")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pan_core.live.picture import Scene
     from pan_core.pose.extraction import PoseExtractor
     from pan_core.recognition.network import StepNetwork
-    from pan_core.recognizer import Recognizer
+    from pan_core.recognition.recognizer import Recognizer
 
 
 def repro(dataset: str | None = None, *, target: str | None = None) -> None:
@@ -126,7 +126,7 @@ def predict(
 
     probe(video)  # before the networks, which take seconds to load
     from pan_core.live.picture import Scene, background
-    from pan_core.prediction import predict_video
+    from pan_core.recognition.predict_video import predict_video
 
     recogniser, name, extractor = _recogniser(model, dataset)
     with progress_bar("predict", "frame") as update:
@@ -218,7 +218,7 @@ def recogniser_in_use(
     Raises:
         PanError: Where nothing has been trained.
     """
-    from pan_core.recognizer import Recognizer
+    from pan_core.recognition.recognizer import Recognizer
 
     params = load_params()
     folder, name = (model, str(model)) if model else _in_use(params, dataset or params.dataset)

@@ -12,7 +12,7 @@ from pan_core.cli import app
 from pan_core.datasets.manifests.label_studio_tasks import Suggestion
 from pan_core.errors import DataError
 from pan_core.labelling import label_videos, suggestions
-from pan_core.prediction import Person, Segment, Timeline
+from pan_core.recognition.predict_video import Person, Segment, Timeline
 
 SURE = pytest.approx(np.exp(3) / (np.exp(3) + 1), abs=1e-3)
 

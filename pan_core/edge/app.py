@@ -16,7 +16,7 @@ from pan_core.edge.manifest import Manifest
 from pan_core.errors import PanError
 
 if TYPE_CHECKING:
-    from pan_core.recognizer import Recognizer
+    from pan_core.recognition.recognizer import Recognizer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from pan_core.edge.manifest import Manifest
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
 from pan_core.pose.inference import pose_sessions
 from pan_core.recognition.exported_network import ExportedNetwork
-from pan_core.recognizer import Recognizer
+from pan_core.recognition.recognizer import Recognizer
 
 REFERENCE = "reference"
 

@@ -13,7 +13,7 @@ from pan_core.live.events import ALL, Event, EventDetector, Rule, Rules
 from pan_core.live.recent import Recent
 from pan_core.live.source import Frame, Source, State
 from pan_core.live.watching import Watched, Watcher
-from pan_core.recognizer import Recognizer
+from pan_core.recognition.recognizer import Recognizer
 
 logger = logging.getLogger(__name__)
 

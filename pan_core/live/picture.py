@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from pan_core.live.watching import Watched
-from pan_core.prediction import draw_people
+from pan_core.recognition.predict_video import draw_people
 
 # A blurred scene has so many pixels on its longer side: a room can be told, a face or a text cannot.
 BLUR_SIDE = 20

@@ -22,7 +22,7 @@ from pan_core.live.camera import Camera
 from pan_core.live.picture import Scene, as_jpeg, draw
 from pan_core.live.uploads import Uploads, timeline_of
 from pan_core.live.watching import Watched
-from pan_core.recognizer import Recognizer
+from pan_core.recognition.recognizer import Recognizer
 from pan_core.viewer.drawing import person_colour
 
 PAGE = Path(__file__).with_name("page")

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Hashable
 
 from pan_core.errors import PanError
-from pan_core.recognizer import Recognizer
+from pan_core.recognition.recognizer import Recognizer
 
 logger = logging.getLogger(__name__)
 

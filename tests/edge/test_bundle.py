@@ -19,8 +19,8 @@ from pan_core.edge.result import content_hash
 from pan_core.errors import DataError, GateError
 from pan_core.files import read_json, sha256_of, write_json
 from pan_core.pose.inference import pose_sessions
+from pan_core.recognition.recognizer import Recognizer
 from pan_core.recognition.torch_network import TorchNetwork
-from pan_core.recognizer import Recognizer
 
 # What a device does not have. The workstation's interpreter does, so its import is made to fail.
 ABSENT = tuple("torch pandas mlflow onnx scipy sklearn pydantic ruamel typer tqdm matplotlib dvc".split())  # noqa: SIM905

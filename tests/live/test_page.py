@@ -28,7 +28,7 @@ from pan_core.live.server import application, configuration, listen
 from pan_core.live.source import Source
 from pan_core.live.uploads import Uploads
 from pan_core.live_commands import serve
-from pan_core.recognizer import Recognizer
+from pan_core.recognition.recognizer import Recognizer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

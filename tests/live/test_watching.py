@@ -22,9 +22,9 @@ from pan_core.live.switching import Champion
 from pan_core.live.terminal import _steady
 from pan_core.live.watching import Watcher, strip_of
 from pan_core.model.store import LoadedModel
+from pan_core.recognition.recognizer import Recognizer
 from pan_core.recognition.stream import StreamRecogniser
 from pan_core.recognition.torch_network import TorchNetwork
-from pan_core.recognizer import Recognizer
 from pan_core.skeletons import OPENPOSE18
 
 EVEN = np.full((240, 320, 3), 90, np.uint8)

@@ -11,7 +11,7 @@ from scripted_people import ScriptedExtractor, make_video, person, waving_networ
 
 from pan_core.errors import DataError, VideoError
 from pan_core.files import sha256_of
-from pan_core.prediction import _together, combine_people, predict_video
+from pan_core.recognition.predict_video import _together, combine_people, predict_video
 from pan_core.recognition.stream import Recognised
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.skeletons import PENN13

@@ -1,6 +1,6 @@
 """The recogniser as a library: load one, then give it a video or a live source.
 
-from pan_core.recognizer import Recognizer
+from pan_core.recognition.recognizer import Recognizer
 
 recognizer = Recognizer.from_pretrained("models:/pan-actors@champion")
 timeline = recognizer.predict("clip.mp4")
@@ -21,7 +21,7 @@ from pan_core.recognition.network import StepNetwork
 if TYPE_CHECKING:
     from pan_core.live.camera import Moment
     from pan_core.live.events import Rules
-    from pan_core.prediction import Timeline
+    from pan_core.recognition.predict_video import Timeline
 
 SCHEME = "models:/"
 _REGISTERED = re.compile(r"models:/(?P<name>[\w.-]+)(?:@(?P<alias>[\w-]+)|/(?P<number>\d+))")
@@ -129,7 +129,7 @@ class Recognizer:
         Raises:
             VideoError: Where it cannot be decoded.
         """
-        from pan_core.prediction import predict_video
+        from pan_core.recognition.predict_video import predict_video
 
         return predict_video(
             Path(video),

@@ -17,7 +17,7 @@ from pan_core.model.features import feature_count
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import save_model
 from pan_core.pose.provenance import network_hash
-from pan_core.recognizer import Recognizer
+from pan_core.recognition.recognizer import Recognizer
 from pan_core.registry.models import Registry
 from pan_core.skeletons import OPENPOSE18
 from pan_core.tracking.tracker import Tracker
