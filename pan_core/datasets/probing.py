@@ -14,9 +14,9 @@ from typing import IO
 import cv2
 
 from pan_core.datasets.base import Progress
+from pan_core.datasets.probe_worker import probe_outcome, probe_watched
 from pan_core.errors import VideoError
 from pan_core.files import atomic_path
-from pan_core.probe_worker import probe_outcome, probe_watched
 from pan_core.video import DECODE_SECONDS, VideoInfo
 from pan_core.workers.supervised import Lost, work_through
 

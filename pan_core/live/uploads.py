@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+from pan_core.datasets.probe_worker import decode_watched
 from pan_core.errors import PanError, VideoError
 from pan_core.files import require_space, scratch_folder
 from pan_core.live.picture import Scene, background
-from pan_core.probe_worker import decode_watched
 from pan_core.recognition.predict_video import predict_video
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.viewer.annotate import BROWSER_ENCODERS

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pan_core import probe_worker
-from pan_core.datasets import probing
+from pan_core.datasets import probe_worker, probing
 from pan_core.datasets.probing import probe_all
 from pan_core.errors import VideoError
 from pan_core.video import probe
