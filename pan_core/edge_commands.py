@@ -13,7 +13,7 @@ TargetName = Annotated[str, typer.Option("--target", help="A target of edge/targ
 @app.command()
 def targets() -> None:
     """Show the devices that models can be exported for."""
-    from pan_core.edge.targets import read_targets
+    from pan_core.export.targets import read_targets
 
     for name, target in read_targets().items():
         budget = (
@@ -85,7 +85,7 @@ def emulate(
 ) -> None:
     """Let a bundle check itself on ARM code, by QEMU: whether its answers are right, nothing about speed."""
     from pan_core.edge.emulation import check_emulated
-    from pan_core.edge.targets import read_targets, target_by_name
+    from pan_core.export.targets import read_targets, target_by_name
     from pan_core.workspace import paths
     from pan_core.workspace.devices import bundle_target, exported_targets
 

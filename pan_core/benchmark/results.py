@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from pan_core.benchmark.runs import Record
-from pan_core.benchmark.statistics import Comparison, compare, mean_interval
 from pan_core.errors import ConfigError, DataError
 from pan_core.evaluation.metrics import OBSERVED_SHARES
+from pan_core.evaluation.statistics import Comparison, compare, mean_interval
 from pan_core.model.features import MODES
 
 SECTIONS = {"ablation": "ablations", "comparator": "comparators", "control": "controls"}

@@ -15,8 +15,8 @@ from pan_core.edge.gates import GATES, read_gates
 from pan_core.edge.manifest import FORMAT, MANIFEST
 from pan_core.edge.packages import packages_of
 from pan_core.edge.result import content_hash
-from pan_core.edge.targets import Target
 from pan_core.errors import GateError
+from pan_core.export.targets import Target
 from pan_core.files import atomic_path, read_json, sha256_of, write_json
 from pan_core.runtimes.base import SUFFIXES
 from pan_core.viewer.annotate import write_video

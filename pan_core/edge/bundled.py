@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pan_core.edge.check import Found, check
 from pan_core.edge.manifest import Manifest
+from pan_core.export.check import Found, check
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
 from pan_core.pose.inference import pose_sessions
 from pan_core.recognition.exported_network import ExportedNetwork

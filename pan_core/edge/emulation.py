@@ -13,8 +13,8 @@ from pathlib import Path
 from pan_core.edge.device import EMULATED_VARIABLE
 from pan_core.edge.manifest import Manifest
 from pan_core.edge.packages import packages_of
-from pan_core.edge.targets import Target
 from pan_core.errors import DataError, PanError
+from pan_core.export.targets import Target
 from pan_core.files import atomic_path
 
 QEMU = "qemu-aarch64-static"

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from pan_core.edge.targets import Target
 from pan_core.errors import DataError
+from pan_core.export.targets import Target
 from pan_core.files import read_json, sha256_of, write_json
 
 GATES = "gates.json"

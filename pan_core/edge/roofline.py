@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from pan_core.edge.targets import Peaks
+from pan_core.export.targets import Peaks
 from pan_core.runtimes.onnx_session import OnnxSession
 
 

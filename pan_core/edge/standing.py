@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pan_core.edge.result import DEVICE, PREDICTED
-from pan_core.edge.targets import Target
 from pan_core.errors import DataError
+from pan_core.export.targets import Target
 
 LEAST_FRAMES, LEAST_SECONDS, LEAST_RUNS = 1024, 60.0, 5
 """Of a run, and of runs, below which figures pass no gate; MLPerf's bounds for a single stream."""

@@ -10,9 +10,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from pan_core.evaluation.outcome import Outcome
-from pan_core.evaluation.plots import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SHADES, VERMILLION, canvas, drawn
 from pan_core.skeletons import SkeletonLayout
 from pan_core.viewer.captions import JOINER, Caption, holding, spans
+from pan_core.viewer.plots import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SHADES, VERMILLION, canvas, drawn
 
 # Rows of captions are filled with these; black letters read on each of them, on a light and on a dark page.
 FILLS = (ORANGE, "#56b4e9", GREEN, PURPLE, "#f0e442", VERMILLION, BLUE, "#999999")

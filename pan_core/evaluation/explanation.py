@@ -7,8 +7,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
 from pan_core.evaluation.attention import draw_skeletons
-from pan_core.evaluation.plots import BLUE, FAINT, SHADES, VERMILLION, canvas, drawn
 from pan_core.evaluation.relevance import Explanation
+from pan_core.viewer.plots import BLUE, FAINT, SHADES, VERMILLION, canvas, drawn
 
 SIGNED = LinearSegmentedColormap.from_list("signed", [BLUE, "#f4f4f4", VERMILLION])
 """Against the class, neither, for the class."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from pan_core.evaluation.report_data import Card, PoseAccuracy, Provenance, Relabelling, ReportData
 from pan_core.evaluation.sections import Section, build_sections, headline
 from pan_core.files import atomic_path
-from pan_core.pages import templates
+from pan_core.viewer.templates import templates
 
 __all__ = ["Card", "PoseAccuracy", "Provenance", "Relabelling", "ReportData", "write_report"]
 

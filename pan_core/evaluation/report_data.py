@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from pan_core.evaluation.outcome import Outcome
-from pan_core.evaluation.plots import History
 from pan_core.evaluation.relevance import Explanation
+from pan_core.viewer.plots import History
 
 
 @dataclass(frozen=True)

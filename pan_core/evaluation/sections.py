@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pan_core.evaluation import attention, metrics, plots
+from pan_core.evaluation import attention, metrics
 from pan_core.evaluation.explanation import explanation_picture
 from pan_core.evaluation.outcome import WAYS, Outcome
-from pan_core.evaluation.plots import Picture
 from pan_core.evaluation.report_data import Card, ReportData
 from pan_core.evaluation.table1 import MODE_TITLES, Table1, build_table1
+from pan_core.viewer import plots
+from pan_core.viewer.plots import Picture
 
 # A quarantine of thousands would bury the report; the table file has them all.
 QUARANTINE_ROWS = 200

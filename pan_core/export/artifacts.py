@@ -9,9 +9,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from pan_core.edge.targets import Target
 from pan_core.export.ncnn_file import write_ncnn
 from pan_core.export.onnx_file import check_operators, save_checked, write_onnx
+from pan_core.export.targets import Target
 from pan_core.files import read_json, write_json
 from pan_core.model.streaming import STATE_NAMES, STEP_INPUTS, STEP_OUTPUTS, StepModel
 from pan_core.pose.maps import INPUT_NAME, stage_output

@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 
 from pan_core.datasets.actors import Performer, render_scene
-from pan_core.edge.check import recognised
 from pan_core.errors import VideoError
+from pan_core.export.check import recognised
 from pan_core.model.features import PoseFeatures
 from pan_core.pose.crops import cut_square, square_around
 from pan_core.pose.network import PoseNetwork

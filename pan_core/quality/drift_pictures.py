@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pan_core.evaluation.plots import BLUE, FAINT, INK, VERMILLION, Picture, canvas, drawn, percent_axis
 from pan_core.quality.profiles import FEATURES, Feature
+from pan_core.viewer.plots import BLUE, FAINT, INK, VERMILLION, Picture, canvas, drawn, percent_axis
 
 BINS = 24
 COLUMNS = 3

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pan_core.quality.context import quiet
 
 if TYPE_CHECKING:
-    from pan_core.evaluation.plots import Picture
+    from pan_core.viewer.plots import Picture
 
 SHOWN = 10
 

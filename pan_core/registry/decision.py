@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pan_core.benchmark.statistics import compare
 from pan_core.errors import DataError
+from pan_core.evaluation.statistics import compare
 from pan_core.registry.lineage import Lineage
 
 

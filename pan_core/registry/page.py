@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pan_core.files import atomic_path
-from pan_core.pages import templates
 from pan_core.registry.decision import Decision
+from pan_core.viewer.templates import templates
 
 
 def write_page(path: Path, decision: Decision, notes: Sequence[str] = ()) -> None:

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from pan_core.edge.check import Found, check
 from pan_core.edge.gates import write_gates
-from pan_core.edge.targets import Target, target_by_name
 from pan_core.export.artifacts import Artifacts, step_description, structure, write_artifacts
+from pan_core.export.check import Found, check
 from pan_core.export.onnx_file import check_operators, write_onnx
 from pan_core.export.parity import clip_difference, require_parity, step_difference
 from pan_core.export.pck import require_pck, scene_pck
 from pan_core.export.reference import keep_crops, real_crops, write_clips, write_crops, write_steps
+from pan_core.export.targets import Target, target_by_name
 from pan_core.files import read_json, sha256_of, write_json
 from pan_core.model.features import PoseFeatures
 from pan_core.model.store import LoadedModel, load_model

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from pan_core.datasets.actors import Performer, render_scene
-from pan_core.edge.latency import Latency, measure, measure_against
 from pan_core.edge.result import HERE
 from pan_core.edge.standing import Standing
+from pan_core.evaluation.latency import Latency, measure, measure_against
 from pan_core.model.online import OnlineFeatures
 from pan_core.params.load import Params
 from pan_core.pose.extraction import ExtractionSettings, PoseExtractor

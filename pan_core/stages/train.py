@@ -15,7 +15,6 @@ from tqdm import tqdm
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.surveillance import Surveillance
 from pan_core.errors import PanError
-from pan_core.evaluation.plots import training_curves
 from pan_core.files import write_json
 from pan_core.model.store import LoadedModel, load_model, save_model
 from pan_core.params.load import Params
@@ -27,6 +26,7 @@ from pan_core.segments.table import whole_clips
 from pan_core.stages.runner import replace_folder
 from pan_core.tracking.tracker import Run
 from pan_core.training.fit import FitResult, Weights, body, fit
+from pan_core.viewer.plots import training_curves
 from pan_core.workspace import paths
 from pan_core.workspace.training_data import Material, network_settings, read_material, train_settings, tuned
 

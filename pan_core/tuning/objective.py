@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pan_core.edge.latency import measure
+from pan_core.evaluation.latency import measure
 from pan_core.export.onnx_file import write_onnx
 from pan_core.model.online import OnlineFeatures
 from pan_core.model.pan import PAN, PanSettings

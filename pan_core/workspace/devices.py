@@ -10,8 +10,8 @@ from pan_core.edge.gates import GATES, read_gates
 from pan_core.edge.result import read_result, write_result
 from pan_core.edge.roofline import Fit, count_layers, fit, predict_ms
 from pan_core.edge.standing import Standing, measured, predicted, require_result, unknown
-from pan_core.edge.targets import HOST, Target, read_targets, target_by_name
 from pan_core.errors import ConfigError, DataError
+from pan_core.export.targets import HOST, Target, read_targets, target_by_name
 from pan_core.files import read_json
 from pan_core.params.load import PARAMS_FILE, Params, load_params
 from pan_core.pose.extraction import ExtractionSettings

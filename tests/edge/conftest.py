@@ -10,9 +10,9 @@ import torch
 
 from pan_core.edge.bundle import write_bundle
 from pan_core.edge.gates import write_gates
-from pan_core.edge.targets import Target, target_by_name
 from pan_core.export.artifacts import structure, write_artifacts
 from pan_core.export.reference import drawn_scenes, write_clips, write_crops, write_steps
+from pan_core.export.targets import Target, target_by_name
 from pan_core.files import read_json
 from pan_core.model.features import feature_count
 from pan_core.model.pan import PAN, PanSettings

@@ -12,11 +12,11 @@ import pytest
 
 from pan_core.edge.bundle import MOST_BYTES
 from pan_core.edge.bundled import open_bundle
-from pan_core.edge.check import pose_difference
 from pan_core.edge.gates import read_gates
 from pan_core.edge.manifest import Manifest, is_device
 from pan_core.edge.result import content_hash
 from pan_core.errors import DataError, GateError
+from pan_core.export.check import pose_difference
 from pan_core.files import read_json, sha256_of, write_json
 from pan_core.pose.inference import pose_sessions
 from pan_core.recognition.recognizer import Recognizer

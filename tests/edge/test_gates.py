@@ -7,9 +7,9 @@ import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from torch.nn import functional
 
-from pan_core.edge.check import Found, check, pose_difference, step_difference
 from pan_core.errors import GateError
 from pan_core.export.artifacts import PoseStages, structure
+from pan_core.export.check import Found, check, pose_difference, step_difference
 from pan_core.export.ncnn_file import check_layers, write_ncnn
 from pan_core.export.pck import require_pck
 from pan_core.model.streaming import STEP_INPUTS, STEP_OUTPUTS, StepModel

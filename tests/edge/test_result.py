@@ -6,8 +6,8 @@ import pytest
 
 from pan_core.edge.result import DEVICE, EMULATED, HERE, OTHER, describe, read_result, write_result
 from pan_core.edge.standing import measured, predicted, require_result, unknown
-from pan_core.edge.targets import target_by_name
 from pan_core.errors import DataError
+from pan_core.export.targets import target_by_name
 
 LABELS = ["Running", "Waving"]
 HERE_NOW = {"structure": "abc", "labels": LABELS, "settings": {"stages": 4, "glance_size": (256, 224)}}

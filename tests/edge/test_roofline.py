@@ -8,8 +8,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pan_core.edge.roofline import Anchor, Layer, count_layers, fit, predict_ms
-from pan_core.edge.targets import Peaks
 from pan_core.export.artifacts import PoseStages
+from pan_core.export.targets import Peaks
 
 PEAKS = Peaks(gflops=100, gbytes_s=10)
 

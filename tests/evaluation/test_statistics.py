@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pan_core.benchmark.statistics import compare, mean_interval
+from pan_core.evaluation.statistics import compare, mean_interval
 
 
 def split(values, first=0):

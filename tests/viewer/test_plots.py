@@ -7,8 +7,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from pan_core.evaluation import metrics, plots
-from pan_core.evaluation.plots import DARK, GRID, INK, Picture
+from pan_core.evaluation import metrics
+from pan_core.viewer import plots
+from pan_core.viewer.plots import DARK, GRID, INK, Picture
 
 
 @functools.cache

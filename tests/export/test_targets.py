@@ -2,8 +2,8 @@
 
 import pytest
 
-from pan_core.edge.targets import read_targets, target_by_name
 from pan_core.errors import ConfigError, DataError
+from pan_core.export.targets import read_targets, target_by_name
 
 
 def test_the_projects_own_targets():

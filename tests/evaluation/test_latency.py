@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pan_core.edge.latency import Latency, measure, measure_against, summarise
+from pan_core.evaluation.latency import Latency, measure, measure_against, summarise
 
 
 def test_percentiles_are_numpys():
