@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pan_core.datasets.manifests import read_any, write_manifest
 from pan_core.datasets.manifests.manifest import MANIFEST_NAME, video_files
-from pan_core.deliveries.inbox import MARKER, WITHDRAWN
+from pan_core.retraining.inbox import MARKER, WITHDRAWN
 
 ROOT = Path(__file__).parents[1]
 # Chosen before anything was run: with some fifteen clips that decide, one clip more or less is 7 points.

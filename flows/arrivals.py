@@ -13,7 +13,7 @@ from prefect.exceptions import ObjectNotFound
 
 from flows.pan import GAVE_WAY
 from flows.retrain import LOCK
-from pan_core.deliveries.inbox import MARKER, WITHDRAWN, folders
+from pan_core.retraining.inbox import MARKER, WITHDRAWN, folders
 
 LOOK_EVERY_S = 15.0
 Delivered = dict[str, int]

@@ -28,7 +28,11 @@ from flows.settings import add_settings, read_settings
 from flows.workspace import WORKSPACES, workspace
 from pan_core.datasets.holdout import BRING_BACK, HOLDOUT, Holdout
 from pan_core.datasets.manifests import unlabelled_videos
-from pan_core.deliveries.footage import (
+from pan_core.errors import ConfigError, DataError, PanError
+from pan_core.files import read_json
+from pan_core.params.load import PARAMS_FILE, Params, load_params
+from pan_core.registry.models import BEGAN_WITH, Registry, Version, registry_of
+from pan_core.retraining.footage import (
     KNOWN,
     LEDGER,
     REFUSED,
@@ -39,11 +43,7 @@ from pan_core.deliveries.footage import (
     Receipt,
     require_taken,
 )
-from pan_core.errors import ConfigError, DataError, PanError
-from pan_core.files import read_json
-from pan_core.params.load import PARAMS_FILE, Params, load_params
-from pan_core.registry.lineage import Lineage
-from pan_core.registry.models import BEGAN_WITH, Registry, Version, registry_of
+from pan_core.retraining.lineage import Lineage
 from pan_core.secrets import guard_output
 from pan_core.stages.runner import dataset_context
 from pan_core.workspace import paths
@@ -87,7 +87,7 @@ NOTHING_NEW, PROMOTED, NOT_PROMOTED = "NothingNew", "Promoted", "Refused"
 )
 def fetch_deliveries(source: str, incoming: Path) -> list[Receipt]:
     """Bring whole deliveries from S3 into the inbox; returns a receipt for each that was left there."""
-    from pan_core.deliveries.remote import fetch_deliveries as fetch
+    from pan_core.retraining.remote import fetch_deliveries as fetch
 
     left: list[Receipt] = []
     names = [

@@ -17,7 +17,6 @@ import numpy as np
 from pan_core.datasets.holdout import HOLDOUT
 from pan_core.datasets.manifests.manifest import video_files
 from pan_core.datasets.surveillance import VIDEOS, Surveillance, place
-from pan_core.deliveries.footage import LEDGER
 from pan_core.errors import DataError, VideoError
 from pan_core.files import digest_of, sha256_of
 from pan_core.params.load import Params
@@ -26,6 +25,7 @@ from pan_core.pose.extraction import ExtractionSettings, extractor_identity
 from pan_core.pose.records import SUFFIX, VideoRecord, read_record, record_of, write_record
 from pan_core.pose.store import ClipPoses, PoseSet
 from pan_core.progress import progress_bar
+from pan_core.retraining.footage import LEDGER
 from pan_core.stages.pose import clip_of
 from pan_core.stages.runner import dataset_context
 from pan_core.tables import read_table

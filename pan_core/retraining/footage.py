@@ -23,9 +23,9 @@ from pan_core.datasets.manifests import is_labelled, read_any, write_manifest
 from pan_core.datasets.manifests.manifest import MANIFEST_NAME, video_files
 from pan_core.datasets.splits import group_splits, groups_of, with_validation
 from pan_core.datasets.surveillance import AUTO, VIDEOS, Surveillance, best_grouping, groupings, place
-from pan_core.deliveries.inbox import WITHDRAWN, Delivery, Refused, Rules, folders, is_whole, open_delivery, stamp
 from pan_core.errors import DataError, PanError
 from pan_core.files import atomic_path, read_json, require_space, scratch_folder, write_json
+from pan_core.retraining.inbox import WITHDRAWN, Delivery, Refused, Rules, folders, is_whole, open_delivery, stamp
 from pan_core.tables import splits_of
 
 _log = logging.getLogger(__name__)

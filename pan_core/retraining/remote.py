@@ -25,9 +25,9 @@ from botocore import exceptions as aws
 from botocore.config import Config
 
 from pan_core.datasets.manifests.manifest import unwritable
-from pan_core.deliveries.inbox import MARKER
 from pan_core.errors import DataError, PanError
 from pan_core.files import atomic_path, require_space
+from pan_core.retraining.inbox import MARKER
 
 _log = logging.getLogger(__name__)
 

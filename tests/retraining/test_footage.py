@@ -9,9 +9,9 @@ import pytest
 
 from pan_core.datasets.base import Context
 from pan_core.datasets.surveillance import Surveillance
-from pan_core.deliveries.footage import Footage, require_taken
 from pan_core.errors import DataError
 from pan_core.files import sha256_of
+from pan_core.retraining.footage import Footage, require_taken
 
 HEADER = "video,start_s,end_s,label,camera,recorded_at,subject"
 
@@ -599,7 +599,7 @@ def test_a_delivery_that_was_taken_is_hashed_again_only_where_a_file_was_touched
     folder = deliver(incoming, "2026-11-02")
     receive(footage, incoming, context)
     hashed = []
-    monkeypatch.setattr("pan_core.deliveries.inbox.sha256_of", lambda path: hashed.append(path.name) or sha256_of(path))
+    monkeypatch.setattr("pan_core.retraining.inbox.sha256_of", lambda path: hashed.append(path.name) or sha256_of(path))
     assert receive(footage, incoming, context)["2026-11-02"].state == "known"
     assert hashed == []
     (folder / "manifest.csv").touch()
@@ -645,7 +645,7 @@ def test_a_delivery_that_changes_while_it_is_taken_is_left_for_the_next_run(foot
         copy(source, target)
         (folder / "late.avi").touch()
 
-    monkeypatch.setattr("pan_core.deliveries.footage.shutil.copy2", meanwhile)
+    monkeypatch.setattr("pan_core.retraining.footage.shutil.copy2", meanwhile)
     receipt = receive(footage, incoming, context)["2026-11-02"]
     assert "was changed while it was taken" in receipt.reason
     assert not footage.taken
