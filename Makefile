@@ -28,7 +28,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -c "import torch" 2>/dev/null || $(UV_INSTALL) --requirement requirements.lock
 	$(UV_INSTALL) --quiet --no-deps --no-build-isolation --editable .
 	@# With it a run of the embedded dataset needs no network any more.
-	@test ! -f pan_core/cli.py || $(BIN)/pan pose weights >/dev/null || echo "the run will try to fetch the pose weights again" >&2
+	@test ! -f pan_core/cli/main.py || $(BIN)/pan pose weights >/dev/null || echo "the run will try to fetch the pose weights again" >&2
 	@touch $@
 
 run: $(READY) ## dvc repro with a summary at the end; DATA=penn_action chooses another dataset

@@ -137,7 +137,7 @@ def test_a_stage_with_a_store_that_cannot_be_reached_writes_no_password(tmp_path
     address = "http://pan:hunter22x@127.0.0.1:1"
     (tmp_path / "params.yaml").write_text("dataset: actors\n")
     done = subprocess.run(
-        [sys.executable, "-c", "from pan_core.cli import app; app()", "stage", "fetch"],
+        [sys.executable, "-c", "from pan_core.cli.main import app; app()", "stage", "fetch"],
         cwd=tmp_path,
         env=os.environ | {"MLFLOW_TRACKING_URI": address, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
         capture_output=True,

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pan_core.benchmark.request import parse_request, project_recipe
-from pan_core.cli import app
+from pan_core.cli.main import app
 from pan_core.errors import ConfigError
 
 PLAIN = {

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pan_core import datasets
-from pan_core.cli import app
+from pan_core.cli.main import app
 from pan_core.datasets.base import Context
 from pan_core.datasets.splits import group_splits, leakage
 

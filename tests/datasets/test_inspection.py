@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pan_core import datasets
-from pan_core.cli import app
+from pan_core.cli.main import app
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, RemoteFile
 from pan_core.datasets.inspection import inspect, list_datasets
 from pan_core.errors import DataError

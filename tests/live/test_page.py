@@ -19,6 +19,7 @@ import uvicorn
 from cameras import free_port, jpeg, mjpeg
 from scripted_people import ScriptedExtractor, make_video, person, waving_network
 
+from pan_core.cli.live import serve
 from pan_core.errors import PanError
 from pan_core.live.access import is_loopback, require_token
 from pan_core.live.camera import Camera
@@ -27,7 +28,6 @@ from pan_core.live.picture import Scene
 from pan_core.live.server import application, configuration, listen
 from pan_core.live.source import Source
 from pan_core.live.uploads import Uploads
-from pan_core.live_commands import serve
 from pan_core.recognition.recognizer import Recognizer
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ from pathlib import Path
 from pan_core.live.picture import Scene
 from pan_core.live.server import application, listen, run
 from pan_core.live.uploads import Uploads
-from pan_core.live_commands import _ended_by_sigterm
+from pan_core.cli.live import _ended_by_sigterm
 with _ended_by_sigterm(), Uploads(None, scene=Scene.FULL) as uploads:
     door = listen("127.0.0.1", 0)
     print(door.getsockname()[1], flush=True)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from pan_core import doctor
-from pan_core.doctor import Finding, examine
+from pan_core.cli.doctor import Finding, examine
+from pan_core.cli.main import doctor
 from pan_core.errors import DataError, PanError
 from pan_core.model.features import feature_count
 from pan_core.model.pan import PAN, PanSettings

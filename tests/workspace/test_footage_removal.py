@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from dvc.repo import Repo
 
-from pan_core import pipeline
+from pan_core.cli.main import pipeline
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.actors.scenes import Performer, render_scene
 from pan_core.errors import DataError

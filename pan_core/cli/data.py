@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
+from pan_core.cli.registry import ChampionOf, Recogniser
 from pan_core.errors import DataError, PanError
 from pan_core.files import SCRATCH_SUFFIX, scratch_folder
-from pan_core.registry_commands import ChampionOf, Recogniser
 
 app = typer.Typer(help="Datasets: what there is, what is at hand, whether it is whole.", no_args_is_help=True)
 
@@ -107,8 +107,8 @@ def check(
 @app.command("remove-videos")
 def remove_videos() -> None:
     """Remove footage of your own whose skeletons are stored, as runs do where `pose.keep_video` is false."""
+    from pan_core.cli.pipeline import remove_videos as remove
     from pan_core.params.load import load_params
-    from pan_core.pipeline import remove_videos as remove
     from pan_core.workspace.lock import one_run
 
     with one_run(Path.cwd()):
@@ -152,7 +152,7 @@ def label(
     dataset: ChampionOf = None,
 ) -> None:
     """Suggest labels for footage that has none: tasks for Label Studio, the least certain first."""
-    from pan_core.pipeline import label as label_footage
+    from pan_core.cli.pipeline import label as label_footage
 
     with _disk_faults(out, "name a file with --out on a disk that can be written and has space"):
         typer.echo(label_footage(folder, out=out, model=model, dataset=dataset))

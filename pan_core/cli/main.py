@@ -13,14 +13,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from pan_core import PARENT
-from pan_core.benchmark_commands import app as benchmark_commands
-from pan_core.data_commands import app as data_commands
-from pan_core.edge_commands import app as edge_commands
+from pan_core.cli.benchmark import app as benchmark_commands
+from pan_core.cli.data import app as data_commands
+from pan_core.cli.edge import app as edge_commands
+from pan_core.cli.live import Blur, SkeletonOnly, doctor, scene_of, serve, watch
+from pan_core.cli.pose import app as pose_commands
+from pan_core.cli.registry import ChampionOf, Recogniser
+from pan_core.cli.registry import app as registry_commands
 from pan_core.errors import PanError
-from pan_core.live_commands import Blur, SkeletonOnly, doctor, scene_of, serve, watch
-from pan_core.pose_commands import app as pose_commands
-from pan_core.registry_commands import ChampionOf, Recogniser
-from pan_core.registry_commands import app as registry_commands
 from pan_core.secrets import guard_output
 
 guard_output()
@@ -76,7 +76,7 @@ def run(
     dataset: Annotated[str | None, typer.Option(help="Choose this dataset in params.yaml first.")] = None,
 ) -> None:
     """Run what is out of date (`dvc repro`) and show the summary."""
-    from pan_core.pipeline import repro
+    from pan_core.cli.pipeline import repro
 
     repro(dataset=dataset)
     summary()
@@ -92,7 +92,7 @@ def tune(
     ] = False,
 ) -> None:
     """Search hyperparameters (`dvc repro tune`); `tune` in params.yaml says how many trials, and of what."""
-    from pan_core.pipeline import tune_here
+    from pan_core.cli.pipeline import tune_here
 
     typer.echo(tune_here(worker=worker, show=show))
 
@@ -100,7 +100,7 @@ def tune(
 @app.command()
 def summary() -> None:
     """Show the figures of the last finished run."""
-    from pan_core.pipeline import summary_table
+    from pan_core.cli.pipeline import summary_table
 
     typer.echo(summary_table())
 
@@ -125,7 +125,7 @@ def explain(
     out: Annotated[Path, typer.Option(help="Folder for the picture.")] = Path("predictions"),
 ) -> None:
     """Draw which joints and frames decided what was recognised in a clip."""
-    from pan_core.pipeline import explain as explain_clip
+    from pan_core.cli.pipeline import explain as explain_clip
 
     typer.echo(explain_clip(clip, out=out, model=model))
 
@@ -140,6 +140,6 @@ def predict(
     skeleton_only: SkeletonOnly = False,
 ) -> None:
     """Recognise the actions in a video: writes an annotated video and a JSON timeline."""
-    from pan_core.pipeline import predict as predict_video
+    from pan_core.cli.pipeline import predict as predict_video
 
     typer.echo(predict_video(video, out=out, model=model, dataset=dataset, scene=scene_of(blur, skeleton_only)))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pan_core.cli.registry import ChampionOf, Recogniser
 from pan_core.errors import PanError
-from pan_core.registry_commands import ChampionOf, Recogniser
 
 if TYPE_CHECKING:
     from pan_core.live.events import Event, Rule
@@ -152,7 +152,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 def doctor() -> None:
     """Print versions, devices, stores, and what is missing; ends with status 1 where something needed is."""
-    from pan_core.doctor import examine
+    from pan_core.cli.doctor import examine
 
     findings = examine()
     for finding in findings:
@@ -218,9 +218,9 @@ def _in_use(
     stack: ExitStack, model: Path | None, dataset: str | None, quality: str | None, people: int | None
 ) -> "Callable[[], Recognizer]":
     """The recogniser of a folder, or the champion, which may change."""
+    from pan_core.cli.pipeline import recogniser_in_use, version_in_use
     from pan_core.live.switching import Champion
     from pan_core.params.load import load_params
-    from pan_core.pipeline import recogniser_in_use, version_in_use
 
     # Fixed now: params.yaml may be about another dataset tomorrow.
     dataset = dataset or load_params().dataset

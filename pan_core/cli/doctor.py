@@ -138,7 +138,7 @@ def _workspace() -> Iterator[Finding]:
 
 
 def _stores() -> Iterator[Finding]:
-    from pan_core.pipeline import version_in_use
+    from pan_core.cli.pipeline import version_in_use
     from pan_core.tracking.tracker import STORE, store_uri
 
     uri = store_uri()
