@@ -14,7 +14,8 @@ from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
 from pan_core.files import write_json
-from pan_core.tracking.tracker import Tracker, outbox
+from pan_core.tracking import outbox
+from pan_core.tracking.tracker import Tracker
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "stages"))
 from conftest import make_mirror

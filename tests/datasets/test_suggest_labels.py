@@ -7,7 +7,8 @@ import pytest
 from scripted_people import ScriptedExtractor, make_video, person, waving_network
 from typer.testing import CliRunner
 
-from pan_core.cli.main import app, pipeline
+from pan_core.cli import pipeline
+from pan_core.cli.main import app
 from pan_core.datasets.manifests.label_studio_tasks import Suggestion
 from pan_core.datasets.manifests.suggest_labels import label_videos, suggestions
 from pan_core.errors import DataError

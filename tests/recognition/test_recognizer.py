@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from pan_core.cli import doctor
 from pan_core.cli.doctor import Finding, examine
-from pan_core.cli.main import doctor
 from pan_core.errors import DataError, PanError
 from pan_core.model.features import feature_count
 from pan_core.model.pan import PAN, PanSettings
@@ -23,7 +23,7 @@ from pan_core.skeletons import OPENPOSE18
 from pan_core.tracking.tracker import Tracker
 from pan_core.viewer.annotate import write_video
 
-GUIDE = Path(__file__).parents[1] / "docs" / "live.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "live.md"
 
 
 def save_certain(folder: Path, **preprocessing: object) -> None:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from pan_core.tracking import outbox
 from pan_core.tracking.outbox import AwayError, Message, Outbox
-from pan_core.tracking.tracker import outbox
 
 
 class Server:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from dvc.repo import Repo
 
-from pan_core.cli.main import pipeline
+from pan_core.cli import pipeline
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.actors.scenes import Performer, render_scene
 from pan_core.errors import DataError
@@ -206,7 +206,7 @@ def test_a_video_stays_until_all_is_safe(footage, monkeypatch, fault):
 
     with monkeypatch.context() as patch:
         if fault == "record":
-            patch.setattr(removal, "read_record", lambda video: (_ for _ in ()).throw(DataError("damaged")))
+            patch.setattr(footage_removal, "read_record", lambda video: (_ for _ in ()).throw(DataError("damaged")))
         if fault == "unlink":
             patch.setattr(type(footage), "unlink", unlink)
         found = footage_removal.remove_videos(load_params())
