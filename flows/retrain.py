@@ -31,6 +31,7 @@ from pan_core.datasets.manifests import unlabelled_videos
 from pan_core.errors import ConfigError, DataError, PanError
 from pan_core.files import read_json
 from pan_core.params.load import PARAMS_FILE, Params, load_params
+from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import BEGAN_WITH, Registry, Version, registry_of
 from pan_core.retraining.footage import (
     KNOWN,
@@ -43,7 +44,6 @@ from pan_core.retraining.footage import (
     Receipt,
     require_taken,
 )
-from pan_core.retraining.lineage import Lineage
 from pan_core.secrets import guard_output
 from pan_core.stages.runner import dataset_context
 from pan_core.workspace import paths

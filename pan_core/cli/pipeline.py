@@ -164,8 +164,8 @@ def label(folder: Path, *, out: Path, model: Path | None = None, dataset: str | 
     """
     from pan_core.datasets.manifests import unlabelled_videos
     from pan_core.datasets.manifests.label_studio_tasks import ROOT_VARIABLE, local_address, write_tasks
-    from pan_core.datasets.manifests.suggest_labels import label_videos
     from pan_core.progress import progress_bar
+    from pan_core.retraining.suggest_labels import label_videos
 
     if out.suffix.lower() != ".json":
         raise DataError(f"{out}: expected the name of a JSON file, such as {out.with_suffix('.json')}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from pan_core.errors import DataError
 from pan_core.evaluation.statistics import compare
-from pan_core.retraining.lineage import Lineage
+from pan_core.registry.lineage import Lineage
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pan_core.params.load import Params
 from pan_core.pose.store import PoseSet
 from pan_core.quality.profiles import profile
 from pan_core.registry.decision import Check, Decision, Holdout, Judged, Margins, decide
+from pan_core.registry.lineage import LINEAGE, Lineage
 from pan_core.registry.models import (
     BEGAN_WITH,
     CHAMPION,
@@ -28,7 +29,6 @@ from pan_core.registry.models import (
     registry_of,
 )
 from pan_core.registry.page import write_page
-from pan_core.retraining.lineage import LINEAGE, Lineage
 from pan_core.stages.runner import result_of
 from pan_core.tables import write_table
 from pan_core.tracking.tracker import Run, Tracker, git_commit

@@ -20,8 +20,8 @@ from pan_core.model.store import LoadedModel, load_model, save_model
 from pan_core.params.load import Params
 from pan_core.params.schema import ModelParams, TrainParams
 from pan_core.pose.provenance import network_hash
+from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import registry_of
-from pan_core.retraining.lineage import Lineage
 from pan_core.segments.table import whole_clips
 from pan_core.stages.runner import replace_folder
 from pan_core.tracking.tracker import Run

@@ -6,7 +6,7 @@ from scipy import stats
 
 from pan_core.errors import DataError
 from pan_core.registry.decision import Check, Holdout, Judged, Margins, decide
-from pan_core.retraining.lineage import Lineage
+from pan_core.registry.lineage import Lineage
 
 CLASSES = ("fall", "walk")
 MARGINS = Margins(accuracy=0.05, class_accuracy=0.1)

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from pan_core.cli import pipeline
 from pan_core.cli.main import app
 from pan_core.datasets.manifests.label_studio_tasks import Suggestion
-from pan_core.datasets.manifests.suggest_labels import label_videos, suggestions
 from pan_core.errors import DataError
 from pan_core.recognition.predict_video import Person, Segment, Timeline
+from pan_core.retraining.suggest_labels import label_videos, suggestions
 
 SURE = pytest.approx(np.exp(3) / (np.exp(3) + 1), abs=1e-3)
 
@@ -163,7 +163,7 @@ def test_what_cannot_be_labelled_is_one_message(footage, words, message):
 
 def test_an_interrupted_run_leaves_nothing(footage, monkeypatch):
     monkeypatch.setattr(
-        "pan_core.datasets.manifests.suggest_labels.predict_video",
+        "pan_core.retraining.suggest_labels.predict_video",
         lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt),
     )
     run("foot")

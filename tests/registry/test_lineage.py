@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from pan_core.retraining.lineage import Lineage
+from pan_core.registry.lineage import Lineage
 
 
 def lineage(groups, *, grouping="subject", hashes=None):
