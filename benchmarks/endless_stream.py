@@ -25,7 +25,7 @@ from pan_core.live.events import EventDetector
 from pan_core.live.recent import Recent
 from pan_core.live.source import Frame
 from pan_core.live.watching import Watcher
-from pan_core.pose.extraction import ExtractionSettings
+from pan_core.pose.settings import ExtractionSettings
 from pan_core.pose.store import PoseSet
 from pan_core.recognition.network import StepNetwork
 from pan_core.recognition.recognizer import Recognizer

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import pandas as pd
 
+from pan_core.live.camera import stream
 from pan_core.live.events import EventDetector, Rule
 from pan_core.model.missing import between
 from pan_core.pose.store import PoseSet
@@ -183,7 +184,7 @@ def video_streams(model: Path, groups: Sequence[str]) -> tuple[list[Recording], 
         said, truth, offset, seconds = [], [], 0.0, 0.0
         for path, spans in own.groupby("path"):
             position = 0.0
-            for moment in recognizer.stream(str(Path("data/raw") / path), every_frame=True):
+            for moment in stream(recognizer, str(Path("data/raw") / path), every_frame=True):
                 if moment.watched and moment.watched.looked:
                     position = moment.watched.frame.position
                     people = {one.person: one.actions for one in moment.watched.people}

@@ -29,13 +29,13 @@ from pan_core.benchmark.material import Material, prepare
 from pan_core.benchmark.protocol import Recipe
 from pan_core.benchmark.request import project_recipe
 from pan_core.benchmark.runs import pretrain
+from pan_core.files import cache_folder
 from pan_core.model.features import MODES
 from pan_core.params.load import Params
-from pan_core.stages.runner import dataset_context
 from pan_core.training.fit import body, fit
 from pan_core.training.predict import predict
 from pan_core.training.samples import Samples
-from pan_core.workspace import paths
+from pan_core.workspace.context import dataset_context
 
 
 def never_test(material: Material, recipe: Recipe, mode: str) -> Samples:
@@ -120,7 +120,7 @@ def main() -> None:
     recipe = changed(project_recipe(arguments.dataset), values)
     context = dataset_context(Params(dataset=arguments.dataset))
     material, *sources = (
-        prepare(name, paths.cache() / "benchmark" / name, context)
+        prepare(name, cache_folder() / "benchmark" / name, context)
         for name in (arguments.dataset, recipe.pretrained_on)
         if name
     )

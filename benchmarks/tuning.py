@@ -29,11 +29,10 @@ from optuna.trial import TrialState
 from pan_core.benchmark.material import Material, prepare
 from pan_core.datasets.splits import with_validation
 from pan_core.evaluation.table1 import DATASET_TITLES
-from pan_core.files import atomic_path, read_json, write_json
+from pan_core.files import atomic_path, cache_folder, read_json, write_json
 from pan_core.params.load import Params
 from pan_core.params.schema import TuneParams
 from pan_core.params.space import Values
-from pan_core.stages.runner import dataset_context
 from pan_core.stages.tune import make_plan, trial_settings
 from pan_core.training.fit import fit
 from pan_core.training.predict import predict
@@ -44,7 +43,7 @@ from pan_core.tuning.storage import open_storage
 from pan_core.tuning.study import Study
 from pan_core.tuning.workers import Worker
 from pan_core.workers.pool import run_jobs
-from pan_core.workspace import paths
+from pan_core.workspace.context import dataset_context
 from pan_core.workspace.training_data import network_settings, train_settings
 
 WAYS = {"defaults": "values of params.yaml", "random": "random draws", "tpe": "TPE"}
@@ -78,12 +77,12 @@ def parts(dataset: str, params: Params, seed: int) -> dict[str, Samples]:
 
 def folder_of(dataset: str) -> Path:
     """Where the benchmark's prepared data lie."""
-    return paths.cache() / "benchmark" / dataset
+    return cache_folder() / "benchmark" / dataset
 
 
 def result_of(dataset: str, way: str, seed: int) -> Path:
     """File of what one way reached in one repeat."""
-    return paths.cache() / "tuning" / f"{dataset}-{way}-{seed}.json"
+    return cache_folder() / "tuning" / f"{dataset}-{way}-{seed}.json"
 
 
 def run(dataset: str, way: str, seed: int) -> None:
@@ -110,7 +109,7 @@ def tuned(params: Params, way: str, samples: dict[str, Samples]) -> dict:
     params = params.model_copy(update={"tune": asked})
     rests_on = {"epochs": str(asked.epochs)}
     plan = make_plan(params, name=f"{params.dataset}-{way}-{params.seed}", rests_on=rests_on)
-    folder = paths.cache() / "tuning"
+    folder = cache_folder() / "tuning"
     study = Study(plan, open_storage(folder / f"{plan.name}.log"))
     # Counted over interruptions: what a trial took stands in its own times. One that was killed has no end of its own.
     with tempfile.TemporaryDirectory() as scratch, Worker(folder / "workers") as worker:

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pan_core.errors import DataError, GateError, PanError
+from pan_core.files import CACHE_VARIABLE
 from pan_core.secrets import masked
 from pan_core.workers.pool import die_with_parent
-from pan_core.workspace.paths import CACHE_VARIABLE, MIRROR_VARIABLE
+from pan_core.workspace.paths import MIRROR_VARIABLE
 
 PIPELINE = "dvc.yaml"
 TAIL_LINES = 20

@@ -45,8 +45,7 @@ from pan_core.retraining.footage import (
     require_taken,
 )
 from pan_core.secrets import guard_output
-from pan_core.stages.runner import dataset_context
-from pan_core.workspace import paths
+from pan_core.workspace.context import dataset_context
 from pan_core.workspace.lock import BusyError, sole
 from pan_core.workspace.paths import FOOTAGE
 
@@ -388,7 +387,7 @@ def _learnt_and_withdrawn(registry: Registry, champion: Version | None, there: C
     if not champion:
         return ""
     try:
-        learnt = Lineage.read(registry.fetch(champion, paths.registered()))
+        learnt = Lineage.read(registry.fetch(champion))
     except PanError as error:
         get_run_logger().warning("%s", error)
         return ""

@@ -4,15 +4,28 @@ Everything else that reaches the command line is a defect and keeps its tracebac
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from pan_core.secrets import masked
 
 
 class PanError(Exception):
-    """Something a user can put right: says what was wrong, where, what was expected and what to do."""
+    """Something a user can put right: says what was wrong, where, what was expected and what to do.
+
+    Args:
+        message: For people; its words may change.
+        code: For programs and tests; stays the same when the words change. Form: `area.fault`, such as "holdout.empty".
+    """
 
     exit_status = 1
     """Of the stage that it ends, so that whoever runs stages knows what kind of fault it was."""
+
+    code = ""
+
+    def __init__(self, message: str = "", *, code: str = "") -> None:
+        super().__init__(message)
+        if code:
+            self.code = code
 
     def __str__(self) -> str:
         """The message, without passwords: addresses of cameras and databases are named in many."""
@@ -24,17 +37,30 @@ class PanError(Exception):
 
 
 class ConfigError(PanError):
-    """Parameters that cannot be used; carries every fault that was found, not only the first."""
+    """Parameters that cannot be used; carries every fault that was found, not only the first.
 
-    def __init__(self, source: str, faults: Sequence[str]) -> None:
+    Args:
+        source: File, command or argument that holds the parameters.
+        faults: One line each, in the form `name: what is wrong`.
+        code: See `PanError`.
+    """
+
+    code = "config"
+
+    def __init__(self, source: str, faults: Sequence[str], *, code: str = "") -> None:
         self.source, self.faults = source, tuple(faults)
         count = f"{len(faults)} fault{'s' if len(faults) != 1 else ''}"
         lines = "\n".join(f"  - {fault}" for fault in faults)
-        super().__init__(f"{source}: {count} in the parameters:\n{lines}")
+        super().__init__(f"{source}: {count} in the parameters:\n{lines}", code=code)
 
-    def __reduce__(self) -> tuple[type["ConfigError"], tuple[str, tuple[str, ...]]]:
-        """Both arguments, so that a worker process can hand it to the one that started it."""
-        return type(self), (self.source, self.faults)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters that are wrong, one a fault, in order: the part of each fault before its colon."""
+        return tuple(fault.partition(":")[0] for fault in self.faults)
+
+    def __reduce__(self) -> tuple[type["ConfigError"], tuple[str, tuple[str, ...]], dict[str, Any]]:
+        """Arguments and state, so that a worker process can hand it to the one that started it."""
+        return type(self), (self.source, self.faults), self.__dict__
 
 
 class DataError(PanError):

@@ -13,8 +13,14 @@ from pathlib import Path
 import pan_core
 from pan_core.errors import PanError
 
+CACHE_VARIABLE = "PAN_CACHE"
 SCRATCH_SUFFIX = ".partial"
 _swept: set[Path] = set()
+
+
+def cache_folder() -> Path:
+    """Folder that outlives stage outputs: downloads, extracted poses, checkpoints, copies of registered versions."""
+    return Path(os.environ.get(CACHE_VARIABLE, ".cache"))
 
 
 @contextmanager
@@ -76,6 +82,13 @@ def _sweep(parent: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)
+
+
+def replace_folder(path: Path) -> Path:
+    """An empty folder in the place of whatever was there."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path
 
 
 def digest_of(path: Path, algorithm: str) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
+from pan_core.pose.extraction import PoseExtractor
+from pan_core.pose.settings import ExtractionSettings
 from pan_core.video import FrameReader
 from pan_core.viewer.drawing import draw_skeleton, person_colour
 

@@ -1,8 +1,7 @@
 """The networks that a benchmark trains, and the recipe of each."""
 
-import importlib.util
-import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +13,6 @@ from pan_core.files import code_hash
 from pan_core.training.fit import Build, build_network
 
 PROJECT = Path(pan_core.__file__).parents[1]
-COMPARATORS_FOLDER = PROJECT / "benchmarks" / "comparators"
 
 JOINTS_LOSS = "joints_loss"
 SWITCHES = {
@@ -49,37 +47,19 @@ def build_of(variant: Variant) -> Build:
 
 
 def comparator(name: str) -> ModuleType:
-    """The module of a comparator, out of the project's `benchmarks/comparators`.
+    """The module of a comparator.
 
     Raises:
-        PanError: Where the package was installed without the project around it.
+        PanError: If there is none of that name.
     """
-    path = _comparator_file(name)
-    key = f"benchmarks.comparators.{name}"
-    if key not in sys.modules:
-        spec = importlib.util.spec_from_file_location(key, path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        sys.modules[key] = module
-    return sys.modules[key]
-
-
-def comparators_at_hand() -> bool:
-    """Whether the package lies in a checkout of the project, which has the comparators."""
-    return COMPARATORS_FOLDER.is_dir()
+    if name not in COMPARATORS:
+        raise PanError(f"{name}: no such comparator; known: {', '.join(COMPARATORS)}")
+    return import_module(f"pan_core.benchmark.comparators.{name}")
 
 
 def code_of(variant: Variant) -> str:
     """Hash of the code that a variant's figures rest on: network, training and scoring."""
     return code_hash(
         "model", "training", "skeletons.py", "benchmark/runs.py", "evaluation/metrics.py", "evaluation/behaviour.py",
-        others=[_comparator_file(variant.name)] if variant.kind == "comparator" else [],
+        *([f"benchmark/comparators/{variant.name}.py"] if variant.kind == "comparator" else []),
     )  # fmt: skip
-
-
-def _comparator_file(name: str) -> Path:
-    path = COMPARATORS_FOLDER / f"{name}.py"
-    if name not in COMPARATORS or not path.is_file():
-        raise PanError(f"{path}: no such comparator; comparators come with a checkout of the project, not the package")
-    return path

@@ -12,8 +12,9 @@ from pan_core.errors import DataError
 from pan_core.evaluation.hits import hits
 from pan_core.model.store import LoadedModel
 from pan_core.pose.accuracy import accuracy_of
-from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
+from pan_core.pose.extraction import PoseExtractor
 from pan_core.pose.oks import Scene, average_precision, box_areas
+from pan_core.pose.settings import ExtractionSettings
 from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pan_core.benchmark.material import Material, prepare
-from pan_core.benchmark.methods import PROJECT, code_of, comparators_at_hand
+from pan_core.benchmark.methods import PROJECT, code_of
 from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, MODEL, PARTS_OF_THE_PAPER, Job, Recipe, Variant, plan
 from pan_core.benchmark.results import build_results, stored_runs
 from pan_core.benchmark.runs import Record, Setting, execute
@@ -84,11 +84,7 @@ def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, cont
     """
     material = prepare(name, folder, context)
     splits = _checked_splits(name, material, request)
-    # A comparator that was asked for but is not there is refused by `code_of`.
-    known = [
-        other for other in OTHERS if other.kind != "comparator" or other in request.others or comparators_at_hand()
-    ]
-    code = {variant.name: code_of(variant) for variant in (MODEL, *known)}
+    code = {variant.name: code_of(variant) for variant in (MODEL, *OTHERS)}
     setting = Setting(
         name, folder, material.data_hash, recipe, _commit(), code, *_source(name, recipe, folder, context)
     )
@@ -193,7 +189,7 @@ def _complete(done: _Done, seeds: int, splits: Sequence[int]) -> list[Record]:
 def _commit() -> str:
     """The commit, for the record; marked where the work tree is not it."""
     changed = subprocess.run(
-        ["git", "status", "--porcelain", "--untracked-files=no", "pan_core", "benchmarks"],
+        ["git", "status", "--porcelain", "--untracked-files=no", "pan_core"],
         cwd=PROJECT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return git_commit(PROJECT) + ("-dirty" if changed.stdout.strip() else "")

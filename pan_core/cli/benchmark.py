@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pan_core.files import cache_folder
+
 
 class _RunByDefault(typer.core.TyperGroup):
     """`pan benchmark penn_action` means `pan benchmark run penn_action`."""
@@ -52,8 +54,7 @@ def run(
     from pan_core.benchmark.session import benchmark
     from pan_core.benchmark.table import write_table_of_results
     from pan_core.params.load import Params
-    from pan_core.stages.runner import dataset_context
-    from pan_core.workspace import paths
+    from pan_core.workspace.context import dataset_context
 
     request = parse_request(
         seeds=seeds, modes=modes, splits=splits, comparators=comparators, without=without or [],
@@ -65,7 +66,7 @@ def run(
     out = out or Path("docs/results" if request.whole else "reports/benchmark")
     chosen = [(name, dataset_context(Params(dataset=name))) for name in names]
     for name, context in chosen:
-        folder = paths.cache() / "benchmark" / name
+        folder = cache_folder() / "benchmark" / name
         result = benchmark(name, request, project_recipe(name, epochs), folder=folder, context=context, out=out)
         typer.echo(_summary(result))
     typer.echo(f"written: {write_table_of_results(out)}")

@@ -12,7 +12,7 @@ import typer
 
 from pan_core.cli.registry import ChampionOf, Recogniser
 from pan_core.errors import DataError, PanError
-from pan_core.files import SCRATCH_SUFFIX, scratch_folder
+from pan_core.files import SCRATCH_SUFFIX, cache_folder, scratch_folder
 
 app = typer.Typer(help="Datasets: what there is, what is at hand, whether it is whole.", no_args_is_help=True)
 
@@ -44,14 +44,13 @@ def list_() -> None:
 
     from pan_core.datasets.inspection import list_datasets
     from pan_core.params.load import load_params
-    from pan_core.stages.runner import dataset_context
-    from pan_core.workspace import paths
+    from pan_core.workspace.context import dataset_context
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("name", "dataset", "classes", "clips", "gives", "at hand", "how to get it"):
         table.add_column(column, justify="right" if column in ("classes", "clips") else "left", overflow="fold")
     params = load_params()
-    with _cache_faults(paths.cache()):
+    with _cache_faults(cache_folder()):
         rows = list_datasets(lambda name: dataset_context(params, name))
     for row in rows:
         counts = (f"{count:,}" if count else "-" for count in (row.classes, row.clips))
@@ -76,7 +75,7 @@ def check(
     from pan_core.datasets.inspection import inspect
     from pan_core.params.load import load_params
     from pan_core.progress import progress_bar
-    from pan_core.stages.runner import dataset_context
+    from pan_core.workspace.context import dataset_context
 
     dataset = dataset_by_name(name)
     params = load_params()

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pan_core import __version__
 from pan_core.errors import PanError
+from pan_core.files import cache_folder
 from pan_core.secrets import masked
 
 PACKAGES = (
@@ -118,7 +119,7 @@ def _video() -> Iterator[Finding]:
 
 
 def _workspace() -> Iterator[Finding]:
-    from pan_core.params.load import PARAMS_FILE, load_params
+    from pan_core.params.load import PARAMS_FILE, load_params, pose_network
     from pan_core.workspace import paths
 
     try:
@@ -130,11 +131,11 @@ def _workspace() -> Iterator[Finding]:
         yield Finding("recogniser", str(model) if trained else "none", advice, needed=True)
     except PanError as error:
         yield Finding(str(PARAMS_FILE), str(error), "correct it, or go to the project's folder", needed=True)
-    finder = paths.pose_network()
+    finder = pose_network()
     there = finder.is_file()
     advice = "" if there else "`dvc repro pose_model` makes it"
     yield Finding("pose network", str(finder) if there else "none", advice, needed=True)
-    yield Finding("cache", str(paths.cache().absolute()))
+    yield Finding("cache", str(cache_folder().absolute()))
 
 
 def _stores() -> Iterator[Finding]:

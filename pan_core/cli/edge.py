@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pan_core.files import cache_folder
+
 app = typer.Typer(help="Devices: bundles for them, and their latency.", no_args_is_help=True)
 
 TargetName = Annotated[str, typer.Option("--target", help="A target of edge/targets.yaml.")]
@@ -86,13 +88,12 @@ def emulate(
     """Let a bundle check itself on ARM code, by QEMU: whether its answers are right, nothing about speed."""
     from pan_core.edge.emulation import check_emulated
     from pan_core.export.targets import read_targets, target_by_name
-    from pan_core.workspace import paths
     from pan_core.workspace.devices import bundle_target, exported_targets
 
     able = [name for name in exported_targets() if read_targets()[name].emulate]
     for name in [target] if target else able:
         bundle_target(name, out / name)
-        typer.echo(check_emulated(out / name, target_by_name(name), paths.cache() / "emulation", say=typer.echo))
+        typer.echo(check_emulated(out / name, target_by_name(name), cache_folder() / "emulation", say=typer.echo))
 
 
 @app.command()

@@ -260,7 +260,7 @@ def _in_use(params: Params, dataset: str) -> tuple[Path, str]:
     if champion is None:
         folder = paths.model_folder("online", params.split.splits[0])
         return folder, str(folder)
-    return registry.fetch(champion, paths.registered()), f"{registry.name} version {champion.number} (champion)"
+    return registry.fetch(champion), f"{registry.name} version {champion.number} (champion)"
 
 
 def explain(clip_id: str, *, out: Path, model: Path | None = None) -> str:

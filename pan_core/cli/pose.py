@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from pan_core.files import cache_folder
+
 app = typer.Typer(help="Pose extraction: speed against accuracy.", no_args_is_help=True)
 
 RESULT = Path("docs/results/pose.json")
@@ -39,8 +41,8 @@ def benchmark(
     from pan_core.files import scratch_folder, write_json
     from pan_core.model.store import load_model
     from pan_core.params.load import load_params
-    from pan_core.pose.extraction import ExtractionSettings
     from pan_core.pose.qualities import QUALITIES, REFERENCE
+    from pan_core.pose.settings import ExtractionSettings
     from pan_core.progress import progress_bar
     from pan_core.tables import read_table
     from pan_core.tracking.tracker import git_commit
@@ -59,7 +61,7 @@ def benchmark(
     }
     candidates = {name: (paths.own_pose_network(), each) for name, each in settings.items()}
     candidates |= {str(path): (path, settings["balanced"]) for path in model or []}
-    with scratch_folder(paths.cache(), "pose-benchmark") as scratch, progress_bar("pose benchmark", "clip") as update:
+    with scratch_folder(cache_folder(), "pose-benchmark") as scratch, progress_bar("pose benchmark", "clip") as update:
         recogniser = load_model(paths.model_folder("online", split))
         reference, *points = run_benchmark(table, paths.RAW, truth.poses, recogniser, candidates, scratch, update)
     found = {

@@ -24,8 +24,8 @@ from pan_core.viewer.annotate import write_video
 ENTRIES = ("pan_core.edge.app", "pan_core.runtimes.tensorrt_worker")
 """Modules that are run; the second one by another interpreter."""
 HOST_ONLY = (
-    "pan_core.model.store", "pan_core.pose.onnx_cut", "pan_core.recognition.torch_network", "pan_core.registry",
-    "pan_core.stages",
+    "pan_core.model.store", "pan_core.params", "pan_core.pose.onnx_cut", "pan_core.recognition.torch_network",
+    "pan_core.registry",
 )  # fmt: skip
 """Loaded by the runtime's modules on a workstation only."""
 

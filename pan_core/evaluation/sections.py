@@ -242,7 +242,12 @@ def _confidence(data: ReportData) -> Section:
         f"{_caption(outcome)} Dots above the diagonal: more often right than stated. "
         f"Expected calibration error {percent(result.error)}."
     )
-    return Section("confidence", "Confidence", intro, [plots.calibration_plot(result)])
+    return Section(
+        "confidence",
+        "Confidence",
+        intro,
+        [plots.calibration_plot(result.confidence, result.accuracy, result.count, error=result.error)],
+    )
 
 
 def _attention(data: ReportData) -> Section:

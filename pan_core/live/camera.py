@@ -101,6 +101,26 @@ def watch(
         yield Moment(watched, dated(events, frame), unknown)
 
 
+def stream(recognizer: Recognizer, source: str, *, rules: Rules = ALL, every_frame: bool = False) -> Iterator[Moment]:
+    """Watch a source by one recogniser: a file, a folder, a camera's number, an rtsp or http address.
+
+    Args:
+        recognizer: See `pan_core.recognition.recognizer`.
+        source: See `pan_core.live.address.read_address`.
+        rules: Which actions are events, and when.
+        every_frame: Of files: as fast as it goes, no frame dropped; otherwise a file plays like a camera.
+
+    Yields:
+        A moment for each frame; `moment.watched` is None while there is none. A camera goes on for ever, and is let
+        go when the iterator is closed.
+
+    Raises:
+        DataError: Where the address names nothing that can be opened, or a rule an unknown action.
+    """
+    with Source(source, every_frame=every_frame) as opened:
+        yield from watch(opened, lambda: recognizer, rules=rules)
+
+
 def _known_rules(rules: Rules, recogniser: Recognizer) -> tuple[Rules, tuple[str, ...]]:
     """The rules for actions that a recogniser knows, and the other actions."""
     if isinstance(rules, Rule):

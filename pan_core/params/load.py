@@ -118,6 +118,11 @@ class Params(Section):
         return _flat(self.model_dump(mode="json", by_alias=True))
 
 
+def pose_network(path: Path = PARAMS_FILE) -> Path:
+    """The pose network that params.yaml names; the default of its section if there is no such file."""
+    return Path((load_params(path).pose if path.is_file() else PoseParams()).network)
+
+
 def load_params(path: Path = PARAMS_FILE) -> Params:
     """Read and check params.yaml.
 
@@ -147,7 +152,7 @@ def parse_params(data: dict, source: str) -> Params:
         params = Params.model_validate(data)
     except ValidationError as error:
         raise ConfigError(source, [_fault(item) for item in error.errors()]) from error
-    if faults := list(space_faults(params)):
+    if faults := list(space_faults(params.tune, model=params.model, train=params.train, split=params.split)):
         raise ConfigError(source, faults)
     return params
 

@@ -5,15 +5,19 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from pan_core.params.schema import AugmentationParams, ModelParams, Searched, Section, TrainParams
+from pan_core.params.schema import (
+    AugmentationParams,
+    ModelParams,
+    Searched,
+    Section,
+    SplitParams,
+    TrainParams,
+    TuneParams,
+)
 from pan_core.params.space import Choice, Range, Space
-
-if TYPE_CHECKING:
-    from pan_core.params.load import Params
 
 _SEARCHED: dict[str, type[Section]] = {"model": ModelParams, "train": TrainParams, "augmentation": AugmentationParams}
 # They change what is compared, or where, and not how good it is.
@@ -42,9 +46,10 @@ def _entry(part: str, name: str, entry: Range | Choice) -> Range | Choice:
     return entry
 
 
-def space_faults(params: "Params") -> Iterator[str]:
+def space_faults(tune: TuneParams, *, model: ModelParams, train: TrainParams, split: SplitParams) -> Iterator[str]:
     """What is wrong with the space: unknown names, and values that params.yaml itself would refuse."""
-    for part, entries in params.tune.space.items():
+    sections: dict[str, Section] = {"model": model, "train": train, "augmentation": train.augmentation}
+    for part, entries in tune.space.items():
         known = sorted(set(_SEARCHED[part].model_fields) - _FIXED)
         for name in entries.keys() - set(known):
             near = difflib.get_close_matches(name, known, n=1)
@@ -55,25 +60,24 @@ def space_faults(params: "Params") -> Iterator[str]:
             if isinstance(entries[name], Range) and isinstance(_SEARCHED[part].model_fields[name].default, bool):
                 yield f"tune.space.{part}.{name}: expected a list of true and false"
                 continue
-            yield from _refused(params, part, name)
-    yield from _heads_that_do_not_fit(params)
-    if params.tune.trials and params.tune.mode not in params.train.modes:
-        yield f"tune.mode: {params.tune.mode} is not among train.modes {params.train.modes}"
-    if params.tune.trials and len(params.split.splits) > 1:
+            yield from _refused(sections[part], part, name, entries[name])
+    yield from _heads_that_do_not_fit(tune.space.get("model", {}), model)
+    if tune.trials and tune.mode not in train.modes:
+        yield f"tune.mode: {tune.mode} is not among train.modes {train.modes}"
+    if tune.trials and len(split.splits) > 1:
         yield (
-            f"tune.trials: with split.splits {params.split.splits} the values would be tuned on clips that another split tests; "
+            f"tune.trials: with split.splits {split.splits} the values would be tuned on clips that another split tests; "
             "tune on one split, write what it found into params.yaml, or set tune.trials to 0"
         )
-    if params.tune.trials and not any(params.tune.space.values()):
+    if tune.trials and not any(tune.space.values()):
         yield "tune.space: empty, nothing to search; name a parameter, or set tune.trials to 0"
 
 
-def _refused(params: "Params", part: str, name: str) -> Iterator[str]:
-    entry = _entry(part, name, params.tune.space[part][name])  # type: ignore[index]
+def _refused(base: Section, part: str, name: str, written: Range | Choice) -> Iterator[str]:
+    entry = _entry(part, name, written)
     if isinstance(entry, Range) and entry.whole and math.ceil(entry.low) >= math.floor(entry.high):
         yield f"tune.space.{part}.{name}: holds less than two whole numbers"
         return
-    base = {"model": params.model, "train": params.train, "augmentation": params.train.augmentation}[part]
     whole = isinstance(_SEARCHED[part].model_fields[name].default, int)
     for value in entry.ends:
         if isinstance(value, str) or (whole and not isinstance(value, int)):
@@ -88,11 +92,9 @@ def _refused(params: "Params", part: str, name: str) -> Iterator[str]:
             yield f"tune.space.{part}.{name}: {value!r} cannot be used: {error.errors()[0]['msg']}"
 
 
-def _heads_that_do_not_fit(params: "Params") -> Iterator[str]:
-    entries = params.tune.space.get("model", {})
+def _heads_that_do_not_fit(entries: Mapping[str, Range | Choice], model: ModelParams) -> Iterator[str]:
     hidden, heads = (
-        _numbers(entries[name]) if name in entries else [getattr(params.model, name)]
-        for name in ("hidden", "pose_heads")
+        _numbers(entries[name]) if name in entries else [getattr(model, name)] for name in ("hidden", "pose_heads")
     )
     for units, number in product(hidden, heads):
         if number >= 1 and units % number:

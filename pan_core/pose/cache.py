@@ -11,15 +11,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from pan_core.errors import PanError, VideoError
+from pan_core.errors import DataError, PanError, VideoError
 from pan_core.files import sha256_of
 from pan_core.pose.clusters import scheduler_address, work_on_cluster
-from pan_core.pose.extraction import ExtractedPoses, ExtractionSettings, PoseExtractor, extractor_identity
+from pan_core.pose.extraction import ExtractedPoses, PoseExtractor, extractor_identity
 from pan_core.pose.joints_file import Damaged, read_joints, write_joints
 from pan_core.pose.records import is_removed, read_record
+from pan_core.pose.settings import ExtractionSettings
+from pan_core.pose.spans import slice_clip
 from pan_core.pose.store import ClipPoses
 from pan_core.video import DECODE_SECONDS
 from pan_core.workers.supervised import Lost, Pulse, work_through
@@ -295,3 +298,15 @@ def _results(videos: Mapping[str, Path], outcomes: Mapping[str, _Outcome], job: 
             "%d videos were removed after another network or other settings had found their skeletons: they keep those",
             others,
         )
+
+
+def clip_of(video: ClipPoses | Failure, clip: Any) -> ClipPoses | Failure:
+    """A clip's poses out of those of its video, or why it has none."""
+    if isinstance(video, Failure):
+        return Failure(clip.clip_id, video.reason)
+    start_s, end_s = clip.start_frame / clip.fps, (clip.start_frame + clip.n_frames) / clip.fps
+    try:
+        poses = slice_clip(video, clip.clip_id, start_s=start_s, end_s=end_s)
+    except DataError as error:
+        return Failure(clip.clip_id, str(error))
+    return poses if len(poses.joints) else Failure(clip.clip_id, NO_PERSON)

@@ -10,7 +10,7 @@ from pan_core.pose.maps import INPUT_NAME, require_size, require_stages, stage_o
 from pan_core.runtimes.base import Session, open_model
 
 if TYPE_CHECKING:
-    from pan_core.pose.extraction import ExtractionSettings
+    from pan_core.pose.settings import ExtractionSettings
 
 
 class PoseSession:

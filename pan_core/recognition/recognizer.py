@@ -7,20 +7,19 @@ timeline = recognizer.predict("clip.mp4")
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pan_core.errors import DataError, PanError
-from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
+from pan_core.pose.extraction import PoseExtractor
 from pan_core.pose.provenance import network_hash
 from pan_core.pose.qualities import QUALITIES
+from pan_core.pose.settings import ExtractionSettings
 from pan_core.recognition.network import StepNetwork
 
 if TYPE_CHECKING:
-    from pan_core.live.camera import Moment
-    from pan_core.live.events import Rules
     from pan_core.recognition.predict_video import Timeline
 
 SCHEME = "models:/"
@@ -97,8 +96,8 @@ class Recognizer:
             PanError: As there.
         """
         from pan_core.model.store import load_model
+        from pan_core.params.load import pose_network
         from pan_core.recognition.torch_network import TorchNetwork
-        from pan_core.workspace import paths
 
         if quality is not None and quality not in QUALITIES:
             raise PanError(f"quality: expected one of {', '.join(QUALITIES)}, but got {quality!r}")
@@ -107,7 +106,7 @@ class Recognizer:
         learnt: Any = recogniser.preprocessing.get("pose", pose or {})
         settings = dict(learnt)
         settings |= QUALITIES.get(quality or "", {}) | ({"max_people": people} if people else {})
-        finder = pose_model or paths.pose_network()
+        finder = pose_model or pose_network()
         if not finder.is_file():
             raise DataError(f"{finder}: no network that finds people; run `dvc repro pose_model` to make it")
         known = recogniser.preprocessing.get("network")
@@ -139,33 +138,10 @@ class Recognizer:
             model_name=self.name,
         )
 
-    def stream(self, source: str, *, rules: "Rules | None" = None, every_frame: bool = False) -> "Iterator[Moment]":
-        """Watch a source: a file, a folder, a camera's number, an rtsp or http address.
-
-        Args:
-            source: See `pan_core.live.address.read_address`.
-            rules: Which actions are events, and when; all by the default rule where None.
-            every_frame: Of files: as fast as it goes, no frame dropped; otherwise a file plays like a camera.
-
-        Yields:
-            A moment for each frame; `moment.watched` is None while there is none. A camera goes on for ever, and is let
-            go when the iterator is closed.
-
-        Raises:
-            DataError: Where the address names nothing that can be opened, or a rule an unknown action.
-        """
-        from pan_core.live.camera import watch
-        from pan_core.live.events import ALL
-        from pan_core.live.source import Source
-
-        with Source(source, every_frame=every_frame) as opened:
-            yield from watch(opened, lambda: self, rules=rules or ALL)
-
 
 def _registered(address: str) -> tuple[Path, str]:
     """Folder with the files of a registered version, and what to call it."""
     from pan_core.registry.models import Registry
-    from pan_core.workspace import paths
 
     match = _REGISTERED.fullmatch(address)
     if match is None:
@@ -180,4 +156,4 @@ def _registered(address: str) -> tuple[Path, str]:
         if not found:
             raise PanError(f"{address}: no version has the alias {match['alias']}; see `pan registry list`")
         version = found[0]
-    return registry.fetch(version, paths.registered()), f"{registry.name} version {version.number}"
+    return registry.fetch(version), f"{registry.name} version {version.number}"

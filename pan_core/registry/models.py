@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pan_core.errors import PanError
-from pan_core.files import atomic_path
+from pan_core.files import atomic_path, cache_folder
 from pan_core.tracking.tracker import open_client, store_uri
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -143,15 +143,19 @@ class Registry:
         """Write something on a version."""
         self._client.set_model_version_tag(self.name, str(number), name, value[:5000])
 
-    def fetch(self, version: Version, cache: Path) -> Path:
+    def fetch(self, version: Version, cache: Path | None = None) -> Path:
         """Folder with the files of a version, copied into the cache once.
+
+        Args:
+            version: One of `versions`.
+            cache: Folder of such copies; `registry` in the project's cache where None.
 
         Raises:
             PanError: Where they are gone.
         """
         import mlflow
 
-        folder = cache / self.name / f"{version.number}-{version.run_id[:8]}"
+        folder = (cache or cache_folder() / "registry") / self.name / f"{version.number}-{version.run_id[:8]}"
         if not folder.is_dir():
             try:
                 with atomic_path(folder) as partial:

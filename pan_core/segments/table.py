@@ -8,6 +8,9 @@ import pandas as pd
 
 from pan_core.datasets.taxonomy import Composition
 
+BOUNDARY_METHODS = {"refined": "", "change points": "_change_points", "equal parts": "_equal_split"}
+"""Ways to find boundaries, and the ending of their figures' names; the first is the one that is used."""
+
 
 def segment_rows(
     clip_id: str, label: str, composition: Composition, n_frames: int, boundaries: Sequence[int]

@@ -4,13 +4,13 @@ It decides nothing: a challenger is judged by what it recognises. It says what a
 """
 
 from pan_core.errors import PanError
+from pan_core.files import replace_folder
 from pan_core.model.store import load_model
 from pan_core.params.load import Params
 from pan_core.quality.comparison import DriftSettings
 from pan_core.quality.drift import write_drift
 from pan_core.quality.profiles import profile
 from pan_core.registry.models import PROFILE, registry_of
-from pan_core.stages.runner import replace_folder
 from pan_core.tables import read_table
 from pan_core.tracking.tracker import Run
 from pan_core.workspace import paths
@@ -35,7 +35,7 @@ def _compared(params: Params, tracked: Run) -> dict:
     registry = registry_of(params.dataset)
     version = registry.version(params.retrain.champion)
     try:
-        folder = registry.fetch(version, paths.registered())
+        folder = registry.fetch(version)
     except PanError as error:
         print(error)
         return {"verdict": f"the files of version {version.number} cannot be had"}

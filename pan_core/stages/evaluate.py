@@ -17,19 +17,19 @@ from pan_core.evaluation.relevance import Explanation, explain_clip
 from pan_core.evaluation.report import write_report
 from pan_core.evaluation.report_data import PoseAccuracy, Provenance, Relabelling, ReportData
 from pan_core.evaluation.table1 import build_table1
-from pan_core.files import read_json, write_json
+from pan_core.files import read_json, replace_folder, write_json
 from pan_core.model.store import load_model
 from pan_core.params.load import Params
 from pan_core.progress import progress_bar
 from pan_core.segments.explanation import explain
+from pan_core.segments.table import BOUNDARY_METHODS
 from pan_core.stages import STAGES
-from pan_core.stages.relabel import WAYS
-from pan_core.stages.runner import replace_folder, result_of
 from pan_core.tables import read_table, splits_of
 from pan_core.tracking.tracker import Run
 from pan_core.training.predict import Predictions, predict
 from pan_core.training.samples import Samples, build_samples
 from pan_core.workspace import paths
+from pan_core.workspace.paths import result_of
 from pan_core.workspace.training_data import Material, read_material
 
 # What the figures of the other ways to read a clip's class end with.
@@ -240,8 +240,10 @@ def _relabelling() -> Relabelling | None:
     if "frame_accuracy" not in found:
         return None
     return Relabelling(
-        frame_accuracy={way: found[f"frame_accuracy{ending}"] for way, ending in WAYS.items()},
-        boundary_errors={way: np.array(found[f"boundary_errors_frames{ending}"]) for way, ending in WAYS.items()},
+        frame_accuracy={way: found[f"frame_accuracy{ending}"] for way, ending in BOUNDARY_METHODS.items()},
+        boundary_errors={
+            way: np.array(found[f"boundary_errors_frames{ending}"]) for way, ending in BOUNDARY_METHODS.items()
+        },
         clips=found["sequence_clips"],
     )
 

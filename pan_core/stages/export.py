@@ -14,19 +14,18 @@ from pan_core.export.parity import clip_difference, require_parity, step_differe
 from pan_core.export.pck import require_pck, scene_pck
 from pan_core.export.reference import keep_crops, real_crops, write_clips, write_crops, write_steps
 from pan_core.export.targets import Target, target_by_name
-from pan_core.files import read_json, sha256_of, write_json
+from pan_core.files import read_json, replace_folder, sha256_of, write_json
 from pan_core.model.features import PoseFeatures
 from pan_core.model.store import LoadedModel, load_model
 from pan_core.model.streaming import CLIP_INPUTS, CLIP_OUTPUTS, STEP_INPUTS, STEP_OUTPUTS, ClipModel, StepModel
 from pan_core.params.load import Params
 from pan_core.pose.archive import fetch_archive
-from pan_core.pose.extraction import ExtractionSettings
 from pan_core.pose.inference import pose_sessions
+from pan_core.pose.settings import ExtractionSettings
 from pan_core.pose.weights import load_network
 from pan_core.progress import progress_bar
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.torch_network import TorchNetwork
-from pan_core.stages.runner import replace_folder
 from pan_core.tracking.tracker import Run
 from pan_core.training.samples import Samples
 from pan_core.workspace import paths

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pan_core.datasets import dataset_by_name
 from pan_core.params.load import Params
 from pan_core.progress import progress_bar
-from pan_core.stages.runner import dataset_context
 from pan_core.tracking.tracker import Run
 from pan_core.workspace import paths
+from pan_core.workspace.context import dataset_context
 
 
 def run(params: Params, tracked: Run) -> dict:

@@ -12,7 +12,8 @@ from pan_core.edge.standing import Standing
 from pan_core.evaluation.latency import Latency, measure, measure_against
 from pan_core.model.online import OnlineFeatures
 from pan_core.params.load import Params
-from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
+from pan_core.pose.extraction import PoseExtractor
+from pan_core.pose.settings import ExtractionSettings
 from pan_core.progress import progress_bar
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.network import StepNetwork

@@ -8,20 +8,19 @@ import pandas as pd
 
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Dataset
-from pan_core.errors import DataError
+from pan_core.files import cache_folder
 from pan_core.params.load import Params
 from pan_core.pose.accuracy import accuracy_of
-from pan_core.pose.cache import NO_PERSON, Failure, extract_clips
-from pan_core.pose.extraction import ExtractionSettings
+from pan_core.pose.cache import Failure, clip_of, extract_clips
 from pan_core.pose.provenance import require_pinned
-from pan_core.pose.spans import slice_clip
+from pan_core.pose.settings import ExtractionSettings
 from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
 from pan_core.progress import progress_bar
 from pan_core.skeletons import OPENPOSE18
-from pan_core.stages.runner import workers
 from pan_core.tables import quarantine_table, read_table, write_table
 from pan_core.tracking.tracker import Run
 from pan_core.workspace import paths
+from pan_core.workspace.context import workers
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -59,7 +58,7 @@ def _extracted(params: Params, clips: pd.DataFrame, failures: list[Failure]) -> 
             {path: paths.RAW / path for path in parts},
             model_path=network,
             settings=ExtractionSettings(**params.pose.extraction()),
-            cache=paths.cache() / "poses",
+            cache=cache_folder() / "poses",
             workers=workers(params),
             progress=update,
         )
@@ -70,18 +69,6 @@ def _extracted(params: Params, clips: pd.DataFrame, failures: list[Failure]) -> 
                 failures.append(poses)
             else:
                 yield poses
-
-
-def clip_of(video: ClipPoses | Failure, clip: Any) -> ClipPoses | Failure:
-    """A clip's poses out of those of its video, or why it has none."""
-    if isinstance(video, Failure):
-        return Failure(clip.clip_id, video.reason)
-    start_s, end_s = clip.start_frame / clip.fps, (clip.start_frame + clip.n_frames) / clip.fps
-    try:
-        poses = slice_clip(video, clip.clip_id, start_s=start_s, end_s=end_s)
-    except DataError as error:
-        return Failure(clip.clip_id, str(error))
-    return poses if len(poses.joints) else Failure(clip.clip_id, NO_PERSON)
 
 
 def _accuracy(dataset: Dataset, poses: PoseSet) -> dict:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pan_core.errors import PanError
 from pan_core.evaluation.hits import hits
-from pan_core.files import scratch_folder, sha256_of, write_json
+from pan_core.files import cache_folder, scratch_folder, sha256_of, write_json
 from pan_core.model.store import load_model
 from pan_core.params.load import Params
 from pan_core.pose.store import PoseSet
@@ -29,10 +29,10 @@ from pan_core.registry.models import (
     registry_of,
 )
 from pan_core.registry.page import write_page
-from pan_core.stages.runner import result_of
 from pan_core.tables import write_table
 from pan_core.tracking.tracker import Run, Tracker, git_commit
 from pan_core.workspace import paths
+from pan_core.workspace.paths import result_of
 from pan_core.workspace.training_data import read_material
 
 
@@ -126,7 +126,7 @@ def _registered(params: Params, workspace: _Workspace, registry: Registry, track
     folder = f"model-{digest[:12]}"
     tracked.artifact(workspace.model, folder)
     tracked.text(json.dumps(_learnt(params, workspace).as_dict(), indent=0), f"{folder}/{LINEAGE}")
-    with scratch_folder(paths.cache(), PROFILE) as scratch:
+    with scratch_folder(cache_folder(), PROFILE) as scratch:
         write_table(profile(workspace.learnt, workspace.poses), "profile", scratch / PROFILE)
         tracked.artifact(scratch / PROFILE, folder)
     evaluate, latency = result_of("evaluate"), result_of("latency")
@@ -160,7 +160,7 @@ def _decision(
     if champion:
         name = f"version {champion.number} (champion)"
         try:
-            folder = registry.fetch(champion, paths.registered())
+            folder = registry.fetch(champion)
             present = workspace.judged(name, folder, Lineage.read(folder))
         except PanError as error:
             others.append(Check(f"{name} can be judged", False, str(error), by_hand))
@@ -186,7 +186,7 @@ def _learnt(params: Params, workspace: _Workspace) -> Lineage:
         return own
     registry = registry_of(params.dataset)
     version = registry.version(params.retrain.champion)
-    before = Lineage.read(registry.fetch(version, paths.registered()))
+    before = Lineage.read(registry.fetch(version))
     return own | before if before else own
 
 

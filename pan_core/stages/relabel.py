@@ -9,19 +9,18 @@ import torch
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Dataset
 from pan_core.datasets.taxonomy import Composition, whole
+from pan_core.files import cache_folder
 from pan_core.params.load import Params
 from pan_core.pose.store import PoseSet
 from pan_core.progress import progress_bar
 from pan_core.segments.motion import equal_split, find_boundaries
 from pan_core.segments.refinement import Boundaries, RefinementSettings, Refiner, is_sequence, learning_pools
-from pan_core.segments.table import boundary_errors, cut_clips, frame_accuracy
+from pan_core.segments.table import BOUNDARY_METHODS, boundary_errors, cut_clips, frame_accuracy
 from pan_core.tables import read_table, write_table
 from pan_core.tracking.tracker import Run
 from pan_core.workspace import paths
 
 Compositions = Mapping[str, Composition]
-# Ways to find boundaries, and what their figures end with; the first is the one that is used.
-WAYS = {"refined": "", "change points": "_change_points", "equal parts": "_equal_split"}
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -50,7 +49,7 @@ def _written(table: pd.DataFrame, source: str) -> dict:
 def _boundaries(
     clips: pd.DataFrame, sequences: pd.DataFrame, poses: PoseSet, made: Compositions, params: Params
 ) -> dict[str, Boundaries]:
-    """Boundaries of every clip of a sequence, in each of `WAYS`."""
+    """Boundaries of every clip of a sequence, in each of `BOUNDARY_METHODS`."""
     equal, changes = {}, {}
     with progress_bar("find change points", "clip") as update:
         for done, clip in enumerate(sequences.itertuples(index=False), start=1):
@@ -71,7 +70,7 @@ def _boundaries(
             poses,
             made,
             settings=RefinementSettings(min_segment_s=params.relabel.min_segment_s, seed=params.seed),
-            folder=paths.cache() / "checkpoints" / params.dataset / "relabel",
+            folder=cache_folder() / "checkpoints" / params.dataset / "relabel",
             progress=update,
         )
         refined = refiner.refine(changes, learning_pools(clips, params.split.splits))
@@ -89,7 +88,7 @@ def _accuracy(
     true = truth.segments[truth.segments["clip_id"].isin(lengths)]
     fps = float(sequences["fps"].median())
     figures: dict[str, object] = {}
-    for way, ending in WAYS.items():
+    for way, ending in BOUNDARY_METHODS.items():
         table = cut_clips(sequences, made, found[way])
         errors = boundary_errors(table, true)
         figures[f"frame_accuracy{ending}"] = frame_accuracy(table, true, lengths)

@@ -1,16 +1,13 @@
 """Runs one stage: parameters in, MLflow run around it, JSON result out."""
 
 import errno
-import os
 import shutil
 import time
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 
-from pan_core.datasets.base import Context
 from pan_core.errors import PanError
-from pan_core.files import read_json, write_json
+from pan_core.files import write_json
 from pan_core.params.load import Params, load_params
 from pan_core.stages import STAGES
 from pan_core.tracking.tracker import Run, Tracker
@@ -55,29 +52,3 @@ def _tracked(name: str, params: Params) -> dict:
         write_json(paths.result(name), value | {"seconds": round(time.perf_counter() - started, 1)} | figures)
         tracked.artifact(paths.result(name))
     return figures
-
-
-def workers(params: Params) -> int:
-    """Processes to use: `workers` from params.yaml, or every core that this process may run on."""
-    return params.workers or len(os.sched_getaffinity(0))
-
-
-def dataset_context(params: Params, name: str | None = None) -> Context:
-    """Where a dataset's files come from, and the section of params.yaml that has its name."""
-    section = getattr(params, name or params.dataset, None)
-    options = section.model_dump() if section is not None else {}
-    return Context(
-        cache=paths.cache(), mirror=paths.mirror(), workers=workers(params), options={**options, "seed": params.seed}
-    )
-
-
-def result_of(stage: str) -> dict:
-    """Figures of a stage that has run."""
-    return read_json(paths.result(stage))
-
-
-def replace_folder(path: Path) -> Path:
-    """An empty folder in the place of whatever was there."""
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    return path

@@ -10,10 +10,10 @@ from pan_core.datasets.splits import check_counts, group_splits, leakage, with_v
 from pan_core.errors import DataError
 from pan_core.params.load import Params
 from pan_core.progress import progress_bar
-from pan_core.stages.runner import dataset_context
 from pan_core.tables import splits_of, write_table
 from pan_core.tracking.tracker import Run
 from pan_core.workspace import paths
+from pan_core.workspace.context import dataset_context
 
 SHOWN = 5
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.surveillance import Surveillance
 from pan_core.errors import PanError
-from pan_core.files import write_json
+from pan_core.files import cache_folder, replace_folder, write_json
 from pan_core.model.store import LoadedModel, load_model, save_model
 from pan_core.params.load import Params
 from pan_core.params.schema import ModelParams, TrainParams
@@ -23,7 +23,6 @@ from pan_core.pose.provenance import network_hash
 from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import registry_of
 from pan_core.segments.table import whole_clips
-from pan_core.stages.runner import replace_folder
 from pan_core.tracking.tracker import Run
 from pan_core.training.fit import FitResult, Weights, body, fit
 from pan_core.viewer.plots import training_curves
@@ -52,7 +51,7 @@ def run(params: Params, tracked: Run) -> dict:
         results = {}
         for start, weights in starts.items():
             name = target.name if start == SCRATCH else f"{target.name}-from-{start}"
-            checkpoints.append(paths.cache() / "checkpoints" / params.dataset / f"{name}.pt")
+            checkpoints.append(cache_folder() / "checkpoints" / params.dataset / f"{name}.pt")
             results[start] = _train(params, material, model, train, mode, split, tracked, checkpoints[-1], weights)
             histories[name] = results[start].history
             figures[f"{name}_val_accuracy"] = results[start].val_accuracy
@@ -147,7 +146,7 @@ def _champion(params: Params, model: ModelParams, material: Material) -> Weights
     registry = registry_of(params.dataset)
     version = registry.version(params.retrain.champion)
     try:
-        folder = registry.fetch(version, paths.registered())
+        folder = registry.fetch(version)
         loaded, learnt = load_model(folder), Lineage.read(folder)
     except PanError as error:
         print(f"training does not start from version {version.number}: {error}")

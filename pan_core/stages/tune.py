@@ -16,10 +16,9 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from pan_core.errors import PanError
-from pan_core.files import code_hash, write_json
+from pan_core.files import cache_folder, code_hash, write_json
 from pan_core.params.load import Params
 from pan_core.params.space import Values
-from pan_core.stages.runner import workers
 from pan_core.tracking.tracker import Run, Tracker
 from pan_core.training.checkpoint import fingerprint
 from pan_core.training.samples import Samples
@@ -31,6 +30,7 @@ from pan_core.tuning.study import CURVE, Leader, Plan, Study, step_of
 from pan_core.tuning.workers import Worker
 from pan_core.workers.pool import run_jobs
 from pan_core.workspace import paths
+from pan_core.workspace.context import workers
 from pan_core.workspace.training_data import Material, network_settings, read_material, train_settings
 
 ROW = "mlflow_run_id"
@@ -94,7 +94,7 @@ def join(params: Params) -> str:
 
 def journal() -> Path:
     """The file of studies, where PAN_OPTUNA_STORAGE names no database."""
-    return paths.cache() / "tune" / "journal.log"
+    return cache_folder() / "tune" / "journal.log"
 
 
 def open_study(params: Params) -> Study:

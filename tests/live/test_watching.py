@@ -13,7 +13,7 @@ from scripted_people import ScriptedExtractor, make_video, person, small_network
 from pan_core.errors import VideoError
 from pan_core.live import camera as live_camera
 from pan_core.live import watching
-from pan_core.live.camera import Camera, watch
+from pan_core.live.camera import Camera, stream, watch
 from pan_core.live.events import Event, Rule
 from pan_core.live.picture import Scene, as_jpeg, draw
 from pan_core.live.recent import Recent
@@ -167,7 +167,7 @@ def test_a_camera_keeps_skeletons_of_its_events_and_says_why_it_fails(tmp_path: 
         camera._thread.join(timeout=60)
     assert "no video stream" in camera.fault
     with pytest.raises(VideoError):
-        list(recognizer.stream(str(tmp_path / "x.mp4")))
+        list(stream(recognizer, str(tmp_path / "x.mp4")))
 
 
 def test_another_champion_takes_over_between_two_frames(wandering: TorchNetwork) -> None:

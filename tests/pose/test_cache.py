@@ -14,7 +14,8 @@ import pytest
 from pan_core.errors import PanError
 from pan_core.pose import cache as cache_module
 from pan_core.pose.cache import NO_PERSON, Failure, PoseCache, extract_clips
-from pan_core.pose.extraction import ExtractedPoses, ExtractionSettings, PoseExtractor
+from pan_core.pose.extraction import ExtractedPoses, PoseExtractor
+from pan_core.pose.settings import ExtractionSettings
 from pan_core.pose.store import ClipPoses
 from pan_core.workers.supervised import Lost
 

@@ -201,7 +201,8 @@ def test_missing_joints_do_not_let_the_crop_close_in() -> None:
 def test_drawn_people_who_cross_keep_their_numbers(pose_model: Path) -> None:
     """Two people walk past each other at different depths; each track stays on one of them."""
     from pan_core.datasets.actors import Performer, render_scene
-    from pan_core.pose.extraction import ExtractionSettings, PoseExtractor
+    from pan_core.pose.extraction import PoseExtractor
+    from pan_core.pose.settings import ExtractionSettings
 
     walkers = [
         Performer("Walking", group=1, start=(-1.4, -0.6), heading=0.0),

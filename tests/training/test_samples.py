@@ -3,9 +3,10 @@ import pandas as pd
 import pytest
 
 from pan_core.errors import DataError
+from pan_core.pose.main_person import main_person
 from pan_core.pose.store import ClipPoses
 from pan_core.skeletons import SkeletonLayout
-from pan_core.training.samples import build_samples, main_person, resample
+from pan_core.training.samples import build_samples, resample
 
 LAYOUT = SkeletonLayout("two", ("hip", "head"), ((0, 1),), (), (0,), ((1,), (0,)))
 

@@ -15,15 +15,16 @@ from pan_core.datasets import dataset_by_name
 from pan_core.datasets.actors.scenes import Performer, render_scene
 from pan_core.errors import DataError
 from pan_core.export.reference import real_crops
+from pan_core.files import cache_folder
 from pan_core.params.load import load_params
 from pan_core.pose.records import record_of
 from pan_core.pose.store import PoseSet
 from pan_core.stages import fetch, pose
-from pan_core.stages.runner import dataset_context
 from pan_core.tables import read_table, write_table
 from pan_core.tracking.run import UntoldRun
 from pan_core.viewer.annotate import write_video
 from pan_core.workspace import footage_removal, paths
+from pan_core.workspace.context import dataset_context
 
 PARAMS = "dataset: surveillance\nworkers: 1\npose: {quality: fast, keep_video: false}\n"
 MANIFEST = """video,start_s,end_s,label
@@ -266,7 +267,7 @@ def test_what_is_not_as_it_was_extracted_stays(footage):
     found = footage_removal.remove_videos(load_params())
     assert (footage / "door" / "a.mp4").is_file()
     assert "door/a.mp4: the stored skeletons of door-a_0-800-Waving are not those of this file" in found.kept[0]
-    for entry in (paths.cache() / "poses").rglob("*.npz"):
+    for entry in (cache_folder() / "poses").rglob("*.npz"):
         entry.unlink()
     kept = footage_removal.remove_videos(load_params()).kept
     assert "door/a.mp4: its skeletons are not in the cache of poses; run the stage pose" in kept[0]

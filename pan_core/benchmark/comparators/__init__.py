@@ -1,0 +1,1 @@
+"""Networks that a benchmark trains beside the Pose-Attention Network."""
