@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Context
-from pan_core.pose.store import PoseSet, write_pose_set
+from pan_core.pose.pose_set import PoseSet, write_pose_set
 from pan_core.quality import DriftSettings, profile
 from pan_core.quality.partition import Partition
 from pan_core.quality.profiles import FEATURES

@@ -24,11 +24,11 @@ import psutil
 from pan_core.live.events import EventDetector
 from pan_core.live.recent import Recent
 from pan_core.live.source import Frame
-from pan_core.live.watching import Watcher
-from pan_core.pose.settings import ExtractionSettings
-from pan_core.pose.store import PoseSet
-from pan_core.recognition.network import StepNetwork
+from pan_core.live.watcher import Watcher
+from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.pose_set import PoseSet
 from pan_core.recognition.recognizer import Recognizer
+from pan_core.recognition.step_network import StepNetwork
 from pan_core.skeletons import OPENPOSE18
 
 FPS = 25.0

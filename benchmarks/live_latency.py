@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from pan_core.live.source import Source
-from pan_core.live.watching import Watcher
+from pan_core.live.watcher import Watcher
 from pan_core.recognition.recognizer import Recognizer
 
 

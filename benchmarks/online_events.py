@@ -29,7 +29,7 @@ import pandas as pd
 from pan_core.live.camera import stream
 from pan_core.live.events import EventDetector, Rule
 from pan_core.model.missing import between
-from pan_core.pose.store import PoseSet
+from pan_core.pose.pose_set import PoseSet
 from pan_core.recognition.stream import Recognised, StreamRecogniser
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.viewer.captions import Caption

@@ -18,8 +18,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from pan_core.export.reference import real_crops
 from pan_core.pose.inference import PoseSession
 from pan_core.pose.maps import INPUT_NAME
-from pan_core.pose.store import PoseSet
-from pan_core.runtimes.base import open_model
+from pan_core.pose.pose_set import PoseSet
+from pan_core.runtimes.session import open_model
 from pan_core.tables import read_table
 from pan_core.workspace import paths
 

@@ -32,7 +32,7 @@ from pan_core.datasets.ucf101 import CLASSES
 from pan_core.datasets.ucf101_pose import Ucf101Pose
 from pan_core.files import require_space
 from pan_core.model.features import MODES
-from pan_core.pose.store import PoseSet
+from pan_core.pose.pose_set import PoseSet
 from pan_core.skeletons import COCO17
 from pan_core.training.samples import Samples, build_samples
 

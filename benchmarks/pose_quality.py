@@ -21,10 +21,10 @@ from pan_core.pose.accuracy import pck, track_accuracy, visible
 from pan_core.pose.crops import Square
 from pan_core.pose.estimation import Estimator
 from pan_core.pose.extraction import PoseExtractor, collect_tracks, frame_step
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.oks import Scene, average_precision
+from pan_core.pose.person_tracker import PersonTracker
 from pan_core.pose.qualities import QUALITIES, REFERENCE
-from pan_core.pose.settings import ExtractionSettings
-from pan_core.pose.tracking import PersonTracker
 from pan_core.skeletons import COCO17, OPENPOSE18, convert
 from pan_core.video import FrameReader
 

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import psutil
 
 from pan_core.pose.cache import Failure, extract_clips
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.qualities import QUALITIES
-from pan_core.pose.settings import ExtractionSettings
 from pan_core.video import read_frames
 from pan_core.viewer.annotate import write_video
 

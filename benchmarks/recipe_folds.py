@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from pan_core.benchmark.material import Material, prepare
+from pan_core.benchmark.prepared_data import Material, prepare
 from pan_core.benchmark.protocol import Recipe
 from pan_core.benchmark.request import project_recipe
 from pan_core.benchmark.runs import pretrain

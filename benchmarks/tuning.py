@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from optuna.trial import TrialState
 
-from pan_core.benchmark.material import Material, prepare
+from pan_core.benchmark.prepared_data import Material, prepare
 from pan_core.datasets.splits import with_validation
 from pan_core.evaluation.table1 import DATASET_TITLES
 from pan_core.files import atomic_path, cache_folder, read_json, write_json

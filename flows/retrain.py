@@ -86,7 +86,7 @@ NOTHING_NEW, PROMOTED, NOT_PROMOTED = "NothingNew", "Promoted", "Refused"
 )
 def fetch_deliveries(source: str, incoming: Path) -> list[Receipt]:
     """Bring whole deliveries from S3 into the inbox; returns a receipt for each that was left there."""
-    from pan_core.retraining.remote import fetch_deliveries as fetch
+    from pan_core.retraining.s3_source import fetch_deliveries as fetch
 
     left: list[Receipt] = []
     names = [

@@ -10,7 +10,7 @@ import torch
 from pan_core.model.features import feature_count
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import LoadedModel
-from pan_core.pose.settings import ExtractionSettings
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.skeletons import OPENPOSE18, SkeletonLayout
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from pan_core.pose.extraction import PoseExtractor
-from pan_core.pose.settings import ExtractionSettings
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.video import FrameReader
 from pan_core.viewer.drawing import draw_skeleton, person_colour
 

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from pan_core.errors import DataError
-from pan_core.evaluation.hits import hits
+from pan_core.evaluation.clip_scores import hits
 from pan_core.model.store import LoadedModel
 from pan_core.pose.accuracy import accuracy_of
 from pan_core.pose.extraction import PoseExtractor
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.oks import Scene, average_precision, box_areas
-from pan_core.pose.settings import ExtractionSettings
-from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
+from pan_core.pose.pose_set import ClipPoses, PoseSet, write_pose_set
 
 
 @dataclass(frozen=True)

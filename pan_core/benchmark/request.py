@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from pan_core.benchmark.coordinator import Request
 from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, PARTS_OF_THE_PAPER, Recipe, Variant
-from pan_core.benchmark.session import Request
 from pan_core.errors import ConfigError
 from pan_core.model.features import MODES
 from pan_core.params.schema import ModelParams, TrainParams

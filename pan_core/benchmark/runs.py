@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from pan_core.benchmark.material import Material
 from pan_core.benchmark.methods import build_of, code_of, recipe_of
+from pan_core.benchmark.prepared_data import Material
 from pan_core.benchmark.protocol import LEAKAGE, MODEL, Job, Recipe, identity
 from pan_core.errors import PanError
 from pan_core.evaluation.behaviour import reactions, standard_changes, without_joint

@@ -49,10 +49,10 @@ def run(
     other_modes: Annotated[str, typer.Option(help="Input modes of what runs beside PAN; PAN's if left out.")] = "",
 ) -> None:
     """Train and score the recogniser over seeds, splits and modes; goes on where it was ended."""
-    from pan_core.benchmark.material import posed_dataset
+    from pan_core.benchmark.coordinator import benchmark
+    from pan_core.benchmark.prepared_data import posed_dataset
     from pan_core.benchmark.request import parse_request, project_recipe
-    from pan_core.benchmark.session import benchmark
-    from pan_core.benchmark.table import write_table_of_results
+    from pan_core.benchmark.results_page import write_table_of_results
     from pan_core.params.load import Params
     from pan_core.workspace.context import dataset_context
 

@@ -55,7 +55,7 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder of the bundle and of the result.")] = Path("dist"),
 ) -> None:
     """Copy a bundle to a device, measure there, bring the result back, and keep it where it counts."""
-    from pan_core.edge.remote import Device, bench_on
+    from pan_core.edge.ssh import Device, bench_on
     from pan_core.errors import DataError
     from pan_core.files import atomic_path, sha256_of
     from pan_core.workspace.devices import bundle_target

@@ -219,7 +219,7 @@ def _in_use(
 ) -> "Callable[[], Recognizer]":
     """The recogniser of a folder, or the champion, which may change."""
     from pan_core.cli.pipeline import recogniser_in_use, version_in_use
-    from pan_core.live.switching import Champion
+    from pan_core.live.model_reloader import Champion
     from pan_core.params.load import load_params
 
     # Fixed now: params.yaml may be about another dataset tomorrow.

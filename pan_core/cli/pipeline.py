@@ -18,8 +18,8 @@ from pan_core.workspace.lock import one_run
 if TYPE_CHECKING:
     from pan_core.live.picture import Scene
     from pan_core.pose.extraction import PoseExtractor
-    from pan_core.recognition.network import StepNetwork
     from pan_core.recognition.recognizer import Recognizer
+    from pan_core.recognition.step_network import StepNetwork
 
 
 def repro(dataset: str | None = None, *, target: str | None = None) -> None:
@@ -98,7 +98,7 @@ def tune_here(*, worker: bool, show: bool) -> str:
     if not worker and not show:
         repro(target="tune")
     from pan_core.stages import tune
-    from pan_core.tuning.terminal import describe
+    from pan_core.tuning.study_report import describe
 
     return tune.join(params) if worker else describe(tune.open_study(params))
 

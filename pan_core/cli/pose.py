@@ -41,8 +41,8 @@ def benchmark(
     from pan_core.files import scratch_folder, write_json
     from pan_core.model.store import load_model
     from pan_core.params.load import load_params
+    from pan_core.pose.extraction_settings import ExtractionSettings
     from pan_core.pose.qualities import QUALITIES, REFERENCE
-    from pan_core.pose.settings import ExtractionSettings
     from pan_core.progress import progress_bar
     from pan_core.tables import read_table
     from pan_core.tracking.tracker import git_commit
@@ -119,9 +119,9 @@ def train(
     from pan_core.params.load import load_params
     from pan_core.pose.archive import fetch_archive
     from pan_core.pose.weights import load_network
-    from pan_core.pose_training.fit import TrainingSettings
-    from pan_core.pose_training.material import pictures_of
-    from pan_core.pose_training.session import train_pose
+    from pan_core.pose_training.sources import pictures_of
+    from pan_core.pose_training.train_loop import TrainingSettings
+    from pan_core.pose_training.trainer import train_pose
     from pan_core.progress import progress_bar
     from pan_core.workspace import paths
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from pan_core.datasets.taxonomy import Composition, Taxonomy, packaged_taxonomy
-from pan_core.pose.store import ClipPoses, PoseSet
+from pan_core.pose.pose_set import ClipPoses, PoseSet
 from pan_core.skeletons import OPENPOSE18, SkeletonLayout
 
 Progress = Callable[[int, int], None]

@@ -1,7 +1,7 @@
 """GMDCSA24: 160 indoor videos of falls and daily activities by four people (Alam et al., 2024).
 
 The four subjects' folders as they are published, or a part of them: videos that the lists name and that are not there
-are named in the catalogue. A fall is one class; see `pan_core.datasets.manifests.gmdcsa24` for why, and for how
+are named in the catalogue. A fall is one class; see `pan_core.datasets.manifests.gmdcsa24_lists` for why, and for how
 malformed cells are read.
 """
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pan_core.datasets.base import Context, Facts, RemoteFile
-from pan_core.datasets.manifests.gmdcsa24 import CLASSES, is_gmdcsa24
+from pan_core.datasets.manifests.gmdcsa24_lists import CLASSES, is_gmdcsa24
 from pan_core.datasets.surveillance import Surveillance
 from pan_core.errors import DataError
 

@@ -15,7 +15,7 @@ from pan_core.datasets.splits import SHARED, check_counts, group_splits, leakage
 from pan_core.datasets.transfer import announced_size
 from pan_core.errors import DataError, PanError, VideoError
 from pan_core.files import SCRATCH_SUFFIX
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.tables import check_table, splits_of
 
 SHOWN = 5

@@ -22,7 +22,7 @@ from pan_core.datasets.download import obtain, reading
 from pan_core.datasets.hmdb51 import clip_name
 from pan_core.errors import DataError
 from pan_core.files import atomic_path
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.skeletons import JHMDB15
 from pan_core.tables import quarantine_table
 

@@ -23,7 +23,7 @@ from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, Progress,
 from pan_core.datasets.download import link_tree, obtain, reading
 from pan_core.errors import DataError
 from pan_core.files import atomic_path
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.skeletons import PENN13
 from pan_core.tables import quarantine_table
 

@@ -19,7 +19,7 @@ from pan_core.datasets.manifests.manifest import printable
 from pan_core.datasets.pyskl_format import PysklFile, annotation_faults, joints_of, read_pyskl, require_pixels
 from pan_core.errors import DataError
 from pan_core.files import atomic_path, read_json, require_space, write_json
-from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
+from pan_core.pose.pose_set import ClipPoses, PoseSet, write_pose_set
 from pan_core.skeletons import COCO17, SkeletonLayout, layout_by_name
 from pan_core.tables import quarantine_table, read_table, write_table
 

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from pan_core.datasets import spans
+from pan_core.datasets import labelled_spans
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts
 from pan_core.datasets.holdout import GROUPINGS, HOLDOUT, SPLIT, Holdout, plain_name
 from pan_core.datasets.manifests import Manifest, read_any, read_manifest, write_manifest
@@ -97,7 +97,9 @@ class Surveillance(Dataset):
             workers=context.workers,
             progress=context.progress,
         )
-        clips, failed = spans.clip_table(rows, {name: probed[path] for name, path in paths.items()}, source=self.name)
+        clips, failed = labelled_spans.clip_table(
+            rows, {name: probed[path] for name, path in paths.items()}, source=self.name
+        )
         if clips.empty:
             reason = f", such as {failed['reason'].iloc[0]}" if len(failed) else ""
             raise DataError(f"{folder}: none of {len(rows)} labelled spans can be used{reason}")
@@ -125,7 +127,7 @@ class Surveillance(Dataset):
             _log.warning("no segment of %s: %s", row.clip_id, row.reason)
         rows = manifest.rows
         rows["path"] = VIDEOS + "/" + rows["video"]
-        return spans.segment_table(rows, clips)
+        return labelled_spans.segment_table(rows, clips)
 
 
 def group_of(clips: pd.DataFrame, rows: pd.DataFrame, grouping: str) -> pd.Series:
@@ -151,7 +153,7 @@ def group_of(clips: pd.DataFrame, rows: pd.DataFrame, grouping: str) -> pd.Serie
             f"group: {grouping!r} was asked for, but {lacking} of {len(values)} rows have no {column}; fill the column "
             f"or set surveillance.group to {AUTO}"
         )
-    return spans.joined_by_video(values[grouping], clips["path"])
+    return labelled_spans.joined_by_video(values[grouping], clips["path"])
 
 
 def best_grouping(rows: pd.DataFrame) -> str:

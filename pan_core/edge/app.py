@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from pan_core.edge.manifest import Manifest
+from pan_core.edge.bundle_manifest import Manifest
 from pan_core.errors import PanError
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from pan_core.edge.bundle_manifest import device_model, is_device
 from pan_core.edge.bundled import Bundled
 from pan_core.edge.device import Condition, emulated, identity, peak_memory_mb, slowed
-from pan_core.edge.manifest import device_model, is_device
 from pan_core.edge.result import DEVICE, EMULATED, FORMAT, HERE, OTHER
 from pan_core.errors import VideoError
 from pan_core.evaluation.latency import Latency, summarise
 from pan_core.files import sha256_of
-from pan_core.recognition.network import Memory, StepNetwork, StepOutput
+from pan_core.recognition.step_network import Memory, StepNetwork, StepOutput
 from pan_core.recognition.stream import StreamRecogniser
 from pan_core.skeletons import convert
 from pan_core.timing import measured, part

@@ -10,15 +10,15 @@ from pathlib import Path
 import pan_core
 from pan_core.datasets.actors import Performer, render_scene
 from pan_core.edge.bench import CLIP
-from pan_core.edge.closure import import_closure
+from pan_core.edge.bundle_manifest import FORMAT, MANIFEST
 from pan_core.edge.gates import GATES, read_gates
-from pan_core.edge.manifest import FORMAT, MANIFEST
 from pan_core.edge.packages import packages_of
 from pan_core.edge.result import content_hash
 from pan_core.errors import GateError
 from pan_core.export.targets import Target
 from pan_core.files import atomic_path, read_json, sha256_of, write_json
-from pan_core.runtimes.base import SUFFIXES
+from pan_core.import_graph import import_closure
+from pan_core.runtimes.session import SUFFIXES
 from pan_core.viewer.annotate import write_video
 
 ENTRIES = ("pan_core.edge.app", "pan_core.runtimes.tensorrt_worker")

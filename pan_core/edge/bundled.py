@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pan_core.edge.manifest import Manifest
+from pan_core.edge.bundle_manifest import Manifest
 from pan_core.export.check import Found, check
 from pan_core.pose.extraction import PoseExtractor
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.inference import pose_sessions
-from pan_core.pose.settings import ExtractionSettings
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.recognizer import Recognizer
 

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pan_core.edge.manifest import device_model
+from pan_core.edge.bundle_manifest import device_model
 
 THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
 CLOCK = Path("/sys/devices/system/cpu/cpu0/cpufreq")

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pan_core.edge.bundle_manifest import Manifest
 from pan_core.edge.device import EMULATED_VARIABLE
-from pan_core.edge.manifest import Manifest
 from pan_core.edge.packages import packages_of
 from pan_core.errors import DataError, PanError
 from pan_core.export.targets import Target

@@ -6,7 +6,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from pan_core.evaluation.attention import draw_skeletons
+from pan_core.evaluation.attention_figures import draw_skeletons
 from pan_core.evaluation.relevance import Explanation
 from pan_core.viewer.plots import BLUE, FAINT, SHADES, VERMILLION, canvas, drawn
 

@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 
 from pan_core.evaluation.report_data import Card, PoseAccuracy, Provenance, Relabelling, ReportData
-from pan_core.evaluation.sections import Section, build_sections, headline
+from pan_core.evaluation.report_sections import Section, build_sections, headline
 from pan_core.files import atomic_path
 from pan_core.viewer.templates import templates
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from pan_core.evaluation.outcome import Outcome
 from pan_core.evaluation.relevance import Explanation
+from pan_core.evaluation.split_predictions import Outcome
 from pan_core.viewer.plots import History
 
 

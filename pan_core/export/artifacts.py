@@ -18,7 +18,7 @@ from pan_core.pose.maps import INPUT_NAME, stage_output
 from pan_core.pose.network import PoseNetwork
 from pan_core.pose.onnx_cut import cut_after
 from pan_core.pose.onnx_export import OPSET, DeployedNetwork
-from pan_core.runtimes.base import SUFFIXES
+from pan_core.runtimes.session import SUFFIXES
 
 SEARCH_SIZE = (368, 432)
 """Height and width of a whole frame, an example of a size other than a crop's."""

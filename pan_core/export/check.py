@@ -13,7 +13,7 @@ import numpy as np
 from pan_core.errors import GateError
 from pan_core.model.online import OnlineFeatures
 from pan_core.pose.inference import PoseSession
-from pan_core.recognition.network import StepNetwork
+from pan_core.recognition.step_network import StepNetwork
 from pan_core.runtimes.max_error import largest_difference
 
 LEAST_ACCURACY = 0.98

@@ -7,7 +7,7 @@ from pan_core.export.reference import drawn_scenes
 from pan_core.pose.accuracy import found_in_crops, pck
 from pan_core.pose.crops import square_around
 from pan_core.pose.estimation import PoseEstimator
-from pan_core.pose.settings import ExtractionSettings
+from pan_core.pose.extraction_settings import ExtractionSettings
 
 MOST_LOST = 0.01
 """By so much PCK@0.1 may be lower than that of the network it was made from."""

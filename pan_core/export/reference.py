@@ -13,9 +13,9 @@ from pan_core.export.check import recognised
 from pan_core.model.features import PoseFeatures
 from pan_core.pose.crops import cut_square, square_around
 from pan_core.pose.network import PoseNetwork
+from pan_core.pose.pose_set import PoseSet
 from pan_core.pose.records import is_removed
-from pan_core.pose.store import PoseSet
-from pan_core.recognition.network import StepNetwork
+from pan_core.recognition.step_network import StepNetwork
 from pan_core.skeletons import OPENPOSE18
 from pan_core.training.samples import Samples
 from pan_core.video import read_frames

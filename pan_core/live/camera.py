@@ -12,7 +12,7 @@ from pan_core.errors import VideoError
 from pan_core.live.events import ALL, Event, EventDetector, Rule, Rules
 from pan_core.live.recent import Recent
 from pan_core.live.source import Frame, Source, State
-from pan_core.live.watching import Watched, Watcher
+from pan_core.live.watcher import Watched, Watcher
 from pan_core.recognition.recognizer import Recognizer
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from enum import Enum
 import cv2
 import numpy as np
 
-from pan_core.live.watching import Watched
+from pan_core.live.watcher import Watched
 from pan_core.recognition.predict_video import draw_people
 
 # A blurred scene has so many pixels on its longer side: a room can be told, a face or a text cannot.

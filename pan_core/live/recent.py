@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pan_core.live.events import Event
-from pan_core.live.watching import Watched
+from pan_core.live.watcher import Watched
 
 # What an event's replay shows before its start, and at most in all.
 REPLAY_BEFORE_S, REPLAY_LONGEST_S = 0.5, 15.0

@@ -21,7 +21,7 @@ from pan_core.live.access import Access
 from pan_core.live.camera import Camera
 from pan_core.live.picture import Scene, as_jpeg, draw
 from pan_core.live.uploads import Uploads, timeline_of
-from pan_core.live.watching import Watched
+from pan_core.live.watcher import Watched
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.viewer.drawing import person_colour
 

@@ -15,7 +15,7 @@ from pan_core.live.camera import Moment, watch
 from pan_core.live.events import ALL, Event, Rules
 from pan_core.live.picture import Scene, draw
 from pan_core.live.source import Source, State
-from pan_core.live.watching import Watched
+from pan_core.live.watcher import Watched
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.viewer.annotate import write_video
 

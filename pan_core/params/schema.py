@@ -70,7 +70,7 @@ class SplitParams(Section):
 
 
 class PoseParams(Section):
-    """Skeleton extraction; see `pan_core.pose.settings.ExtractionSettings`.
+    """Skeleton extraction; see `pan_core.pose.extraction_settings.ExtractionSettings`.
 
     `quality` gives the values of `QUALITIES` to those that are left out.
     """

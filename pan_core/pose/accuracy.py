@@ -11,7 +11,7 @@ from pan_core.pose.association import match, pose_distances
 from pan_core.pose.crops import Square
 from pan_core.pose.estimation import Estimator
 from pan_core.pose.main_person import main_person
-from pan_core.pose.store import PoseSet
+from pan_core.pose.pose_set import PoseSet
 
 # In body sizes: a track whose joints are on average further from a person's is not on them.
 TRACK_GATE = 0.3

@@ -17,13 +17,13 @@ import numpy as np
 
 from pan_core.errors import DataError, PanError, VideoError
 from pan_core.files import sha256_of
+from pan_core.pose.clip_slices import slice_clip
 from pan_core.pose.clusters import scheduler_address, work_on_cluster
 from pan_core.pose.extraction import ExtractedPoses, PoseExtractor, extractor_identity
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.joints_file import Damaged, read_joints, write_joints
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.pose.records import is_removed, read_record
-from pan_core.pose.settings import ExtractionSettings
-from pan_core.pose.spans import slice_clip
-from pan_core.pose.store import ClipPoses
 from pan_core.video import DECODE_SECONDS
 from pan_core.workers.supervised import Lost, Pulse, work_through
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from pan_core.pose.association import person_scores
 from pan_core.pose.declared import model_content, open_estimator
-from pan_core.pose.settings import ExtractionSettings
-from pan_core.pose.tracking import PersonTracker
+from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.person_tracker import PersonTracker
 from pan_core.skeletons import OPENPOSE18
 from pan_core.video import DECODE_SECONDS, FrameReader, require_all_frames
 

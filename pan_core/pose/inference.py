@@ -7,10 +7,10 @@ import numpy as np
 
 from pan_core.errors import DataError
 from pan_core.pose.maps import INPUT_NAME, require_size, require_stages, stage_output
-from pan_core.runtimes.base import Session, open_model
+from pan_core.runtimes.session import Session, open_model
 
 if TYPE_CHECKING:
-    from pan_core.pose.settings import ExtractionSettings
+    from pan_core.pose.extraction_settings import ExtractionSettings
 
 
 class PoseSession:

@@ -18,4 +18,4 @@ QUALITIES: dict[str, dict[str, Any]] = {
         "glance_size": (256, 224), "keep_missed": True,
     },
 }  # fmt: skip
-"""Values of `pan_core.pose.settings.ExtractionSettings`."""
+"""Values of `pan_core.pose.extraction_settings.ExtractionSettings`."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from pan_core.errors import DataError
 from pan_core.pose.joints_file import Damaged, read_joints, write_joints
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.video import VideoInfo, probe
 
 SUFFIX = ".skeletons.npz"

@@ -13,7 +13,7 @@ import numpy as np
 from pan_core.errors import DataError
 from pan_core.pose.crops import CROP_MARGIN, Square, square_around
 from pan_core.pose.estimation import Estimator
-from pan_core.pose.store import PoseSet
+from pan_core.pose.pose_set import PoseSet
 from pan_core.skeletons import COCO17, OPENPOSE18, convert
 from pan_core.video import FrameReader
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from pan_core.errors import DataError
 from pan_core.quality.comparison import ENOUGH, MEASURED, Comparison, DriftSettings
-from pan_core.quality.context import ephemeral_context, quiet
 from pan_core.quality.findings import Finding, Front, QualityResult
+from pan_core.quality.gx_context import ephemeral_context, quiet
 from pan_core.quality.suite import validate_table
 from pan_core.tables import check_table
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pan_core.quality.context import quiet
+from pan_core.quality.gx_context import quiet
 
 if TYPE_CHECKING:
     from pan_core.viewer.plots import Picture

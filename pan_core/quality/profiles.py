@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pan_core.pose.store import ClipPoses, PoseSet
+from pan_core.pose.pose_set import ClipPoses, PoseSet
 from pan_core.quality.summary import summarise
 from pan_core.tables import check_table
 

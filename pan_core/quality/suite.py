@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from pan_core.errors import DataError
-from pan_core.quality.context import ephemeral_context, quiet
 from pan_core.quality.expectations import KINDS, Kind, QualityLimits, on_classes, on_clips, on_videos
 from pan_core.quality.findings import Finding, QualityResult
-from pan_core.quality.spans import summarise_videos
+from pan_core.quality.gx_context import ephemeral_context, quiet
+from pan_core.quality.overlaps import summarise_videos
 from pan_core.quality.summary import COLUMNS
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pan_core.errors import DataError
-from pan_core.pose.store import PoseSet
+from pan_core.pose.pose_set import PoseSet
 
 COLUMNS = (
     "clip_id", "label", "part", "n_frames", "fps", "people", "visible_joint_share", "mean_score", "motion",

@@ -7,8 +7,8 @@ import numpy as np
 from pan_core.errors import DataError
 from pan_core.files import read_json
 from pan_core.model.features import feature_count
-from pan_core.recognition.network import SCORES, Memory, StepOutput
-from pan_core.runtimes.base import open_model
+from pan_core.recognition.step_network import SCORES, Memory, StepOutput
+from pan_core.runtimes.session import open_model
 from pan_core.skeletons import SkeletonLayout
 
 FEATURES, NEXT = "features", "next_"

@@ -9,7 +9,7 @@ import numpy as np
 
 from pan_core.files import sha256_of, write_json
 from pan_core.pose.extraction import PoseExtractor, believable_tracks, collect_tracks, frame_step
-from pan_core.recognition.network import StepNetwork
+from pan_core.recognition.step_network import StepNetwork
 from pan_core.recognition.stream import Recognised, StreamRecogniser
 from pan_core.skeletons import SkeletonLayout, convert
 from pan_core.video import VideoInfo, probe, read_frames

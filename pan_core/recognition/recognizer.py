@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pan_core.errors import DataError, PanError
 from pan_core.pose.extraction import PoseExtractor
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.provenance import network_hash
 from pan_core.pose.qualities import QUALITIES
-from pan_core.pose.settings import ExtractionSettings
-from pan_core.recognition.network import StepNetwork
+from pan_core.recognition.step_network import StepNetwork
 
 if TYPE_CHECKING:
     from pan_core.recognition.predict_video import Timeline

@@ -9,7 +9,7 @@ import numpy as np
 from pan_core.errors import DataError
 from pan_core.model.missing import between, seen_joints
 from pan_core.model.online import OnlineFeatures
-from pan_core.recognition.network import StepNetwork, frame_share, probabilities
+from pan_core.recognition.step_network import StepNetwork, frame_share, probabilities
 from pan_core.viewer.captions import Caption, holding
 
 # A person who is out of sight for so long starts anew when seen again: what was before says little by then.

@@ -6,7 +6,7 @@ import torch
 from pan_core.errors import DataError
 from pan_core.model.pan import PanState
 from pan_core.model.store import LoadedModel
-from pan_core.recognition.network import Memory, StepOutput
+from pan_core.recognition.step_network import Memory, StepOutput
 from pan_core.skeletons import SkeletonLayout
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from pan_core.datasets import spans
+from pan_core.datasets import labelled_spans
 from pan_core.datasets.base import Context
 from pan_core.datasets.manifests import Manifest, read_any
 from pan_core.datasets.manifests.manifest import video_files
@@ -168,7 +168,7 @@ def _unusable(manifest: Manifest, videos: dict[str, Path], rules: Rules, context
         videos.values(), cache=context.cache / "probes" / "surveillance.jsonl", workers=context.workers,
         remember=context.remember, progress=context.progress,
     )  # fmt: skip
-    good, failed = spans.clip_table(
+    good, failed = labelled_spans.clip_table(
         manifest.rows, {name: probed[path] for name, path in videos.items()}, source="delivery"
     )
     lost = len(manifest.quarantine) + len(failed)

@@ -8,8 +8,8 @@ from typing import Any
 from pan_core.datasets.manifests.label_studio_tasks import Suggestion, make_task
 from pan_core.errors import DataError, VideoError
 from pan_core.pose.extraction import PoseExtractor
-from pan_core.recognition.network import StepNetwork
 from pan_core.recognition.predict_video import Timeline, predict_video
+from pan_core.recognition.step_network import StepNetwork
 from pan_core.video import probe
 from pan_core.viewer.captions import names_of
 

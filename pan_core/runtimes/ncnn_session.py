@@ -11,7 +11,7 @@ from pan_core.files import read_json
 
 
 class NcnnSession:
-    """`pan_core.runtimes.base.Session` of an ncnn model.
+    """`pan_core.runtimes.session.Session` of an ncnn model.
 
     ncnn knows no batch: pictures run one after another. An output that is not asked for costs nothing.
 

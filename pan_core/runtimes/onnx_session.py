@@ -27,7 +27,7 @@ def open_session(model: Path | bytes, *, threads: int = 1) -> onnxruntime.Infere
 
 
 class OnnxSession:
-    """`pan_core.runtimes.base.Session` of an ONNX model.
+    """`pan_core.runtimes.session.Session` of an ONNX model.
 
     Args:
         model: File, or its content.

@@ -21,7 +21,7 @@ PYTHON_VARIABLE = "PAN_TENSORRT_PYTHON"
 
 
 class TensorRtSession:
-    """`pan_core.runtimes.base.Session` of an engine.
+    """`pan_core.runtimes.session.Session` of an engine.
 
     Args:
         engine: File that build_engines.sh made on this device.

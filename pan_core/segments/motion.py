@@ -5,7 +5,7 @@ import numpy as np
 from pan_core.datasets.taxonomy import Composition
 from pan_core.model.missing import UnseenPlacer, bridge_gaps, seen_joints
 from pan_core.pose.main_person import main_person
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.skeletons import SkeletonLayout
 
 SMOOTHING_S = 0.2

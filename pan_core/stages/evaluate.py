@@ -11,17 +11,17 @@ from pan_core.datasets import dataset_by_name
 from pan_core.datasets.taxonomy import whole
 from pan_core.errors import GateError
 from pan_core.evaluation import metrics
-from pan_core.evaluation.attention import example_clips
-from pan_core.evaluation.outcome import Outcome
+from pan_core.evaluation.attention_figures import example_clips
 from pan_core.evaluation.relevance import Explanation, explain_clip
 from pan_core.evaluation.report import write_report
 from pan_core.evaluation.report_data import PoseAccuracy, Provenance, Relabelling, ReportData
+from pan_core.evaluation.split_predictions import Outcome
 from pan_core.evaluation.table1 import build_table1
 from pan_core.files import read_json, replace_folder, write_json
 from pan_core.model.store import load_model
 from pan_core.params.load import Params
 from pan_core.progress import progress_bar
-from pan_core.segments.explanation import explain
+from pan_core.segments.clip_class import explain
 from pan_core.segments.table import BOUNDARY_METHODS
 from pan_core.stages import STAGES
 from pan_core.tables import read_table, splits_of

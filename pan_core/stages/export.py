@@ -20,8 +20,8 @@ from pan_core.model.store import LoadedModel, load_model
 from pan_core.model.streaming import CLIP_INPUTS, CLIP_OUTPUTS, STEP_INPUTS, STEP_OUTPUTS, ClipModel, StepModel
 from pan_core.params.load import Params
 from pan_core.pose.archive import fetch_archive
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.inference import pose_sessions
-from pan_core.pose.settings import ExtractionSettings
 from pan_core.pose.weights import load_network
 from pan_core.progress import progress_bar
 from pan_core.recognition.exported_network import ExportedNetwork

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from pan_core.datasets.actors import Performer, render_scene
+from pan_core.edge.budget_check import Standing
 from pan_core.edge.result import HERE
-from pan_core.edge.standing import Standing
 from pan_core.evaluation.latency import Latency, measure, measure_against
 from pan_core.model.online import OnlineFeatures
 from pan_core.params.load import Params
 from pan_core.pose.extraction import PoseExtractor
-from pan_core.pose.settings import ExtractionSettings
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.progress import progress_bar
 from pan_core.recognition.exported_network import ExportedNetwork
-from pan_core.recognition.network import StepNetwork
+from pan_core.recognition.step_network import StepNetwork
 from pan_core.recognition.stream import PersonStream, StreamRecogniser
 from pan_core.skeletons import convert
 from pan_core.tracking.tracker import Run

@@ -12,9 +12,9 @@ from pan_core.files import cache_folder
 from pan_core.params.load import Params
 from pan_core.pose.accuracy import accuracy_of
 from pan_core.pose.cache import Failure, clip_of, extract_clips
+from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.pose_set import ClipPoses, PoseSet, write_pose_set
 from pan_core.pose.provenance import require_pinned
-from pan_core.pose.settings import ExtractionSettings
-from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
 from pan_core.progress import progress_bar
 from pan_core.skeletons import OPENPOSE18
 from pan_core.tables import quarantine_table, read_table, write_table

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from pan_core.errors import PanError
-from pan_core.evaluation.hits import hits
+from pan_core.evaluation.clip_scores import hits
 from pan_core.files import cache_folder, scratch_folder, sha256_of, write_json
 from pan_core.model.store import load_model
 from pan_core.params.load import Params
-from pan_core.pose.store import PoseSet
+from pan_core.pose.pose_set import PoseSet
 from pan_core.quality.profiles import profile
 from pan_core.registry.decision import Check, Decision, Holdout, Judged, Margins, decide
 from pan_core.registry.lineage import LINEAGE, Lineage

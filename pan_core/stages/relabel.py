@@ -11,7 +11,7 @@ from pan_core.datasets.base import Dataset
 from pan_core.datasets.taxonomy import Composition, whole
 from pan_core.files import cache_folder
 from pan_core.params.load import Params
-from pan_core.pose.store import PoseSet
+from pan_core.pose.pose_set import PoseSet
 from pan_core.progress import progress_bar
 from pan_core.segments.motion import equal_split, find_boundaries
 from pan_core.segments.refinement import Boundaries, RefinementSettings, Refiner, is_sequence, learning_pools

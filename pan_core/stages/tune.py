@@ -23,10 +23,10 @@ from pan_core.tracking.tracker import Run, Tracker
 from pan_core.training.checkpoint import fingerprint
 from pan_core.training.samples import Samples
 from pan_core.tuning.objective import Settings, Trainer
-from pan_core.tuning.pictures import importance, study_pictures
 from pan_core.tuning.search import Tools, repeat, search, still_wanted
 from pan_core.tuning.storage import open_storage, place, readable_errors
 from pan_core.tuning.study import CURVE, Leader, Plan, Study, step_of
+from pan_core.tuning.study_plots import importance, study_pictures
 from pan_core.tuning.workers import Worker
 from pan_core.workers.pool import run_jobs
 from pan_core.workspace import paths

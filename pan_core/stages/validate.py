@@ -8,7 +8,7 @@ from pan_core.datasets.surveillance import Surveillance
 from pan_core.errors import GateError
 from pan_core.params.load import Params
 from pan_core.pose.main_person import main_person
-from pan_core.pose.store import PoseSet
+from pan_core.pose.pose_set import PoseSet
 from pan_core.progress import progress_bar
 from pan_core.quality import Kind, QualityResult, check_agreement, check_dataset, summarise
 from pan_core.tables import QUARANTINE_TABLE, read_table, splits_of, write_table

@@ -15,7 +15,7 @@ from pan_core.errors import DataError
 from pan_core.model.features import MODES
 from pan_core.model.missing import between, bridge_gaps, seen_joints
 from pan_core.pose.main_person import main_person
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.skeletons import SkeletonLayout, convert
 
 

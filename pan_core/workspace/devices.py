@@ -5,18 +5,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pan_core.edge.budget_check import Standing, measured, predicted, require_result, unknown
 from pan_core.edge.bundle import write_bundle
 from pan_core.edge.gates import GATES, read_gates
 from pan_core.edge.result import read_result, write_result
 from pan_core.edge.roofline import Fit, count_layers, fit, predict_ms
-from pan_core.edge.standing import Standing, measured, predicted, require_result, unknown
 from pan_core.errors import ConfigError, DataError
 from pan_core.export.targets import HOST, Target, read_targets, target_by_name
 from pan_core.files import read_json
 from pan_core.params.load import PARAMS_FILE, Params, load_params
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.maps import INPUT_NAME, STRIDE, stage_output
 from pan_core.pose.onnx_cut import cut_after
-from pan_core.pose.settings import ExtractionSettings
 from pan_core.workspace import paths
 from pan_core.workspace.own_network import require_own_network
 from pan_core.workspace.paths import result_of

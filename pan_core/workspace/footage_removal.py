@@ -22,9 +22,9 @@ from pan_core.files import cache_folder, digest_of, sha256_of
 from pan_core.params.load import Params
 from pan_core.pose.cache import PoseCache, clip_of
 from pan_core.pose.extraction import extractor_identity
+from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.pose_set import ClipPoses, PoseSet
 from pan_core.pose.records import SUFFIX, VideoRecord, read_record, record_of, write_record
-from pan_core.pose.settings import ExtractionSettings
-from pan_core.pose.store import ClipPoses, PoseSet
 from pan_core.progress import progress_bar
 from pan_core.retraining.footage import LEDGER
 from pan_core.tables import read_table

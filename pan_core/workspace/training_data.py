@@ -8,7 +8,7 @@ from pan_core.files import read_json
 from pan_core.model.pan import PanSettings
 from pan_core.params.load import Params
 from pan_core.params.schema import ModelParams, TrainParams
-from pan_core.pose.store import PoseSet
+from pan_core.pose.pose_set import PoseSet
 from pan_core.tables import read_table
 from pan_core.training.augmentation import AugmentationSettings
 from pan_core.training.samples import Samples, build_samples

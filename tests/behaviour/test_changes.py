@@ -8,7 +8,7 @@ import pytest
 
 from pan_core.evaluation import behaviour
 from pan_core.model.pan import PanSettings
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.skeletons import PENN13
 from pan_core.training.augmentation import AugmentationSettings
 from pan_core.training.fit import fit

@@ -6,7 +6,7 @@ from pan_core import datasets
 from pan_core.benchmark.protocol import Recipe
 from pan_core.datasets.base import Catalogue, Dataset, Facts
 from pan_core.model.pan import PanSettings
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.skeletons import PENN13
 from pan_core.tables import empty_table
 from pan_core.training.settings import TrainSettings

@@ -10,12 +10,12 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from pan_core.benchmark import methods, runs, session
-from pan_core.benchmark.material import prepare
+from pan_core.benchmark import coordinator, methods, runs
+from pan_core.benchmark.coordinator import Request, benchmark
+from pan_core.benchmark.prepared_data import prepare
 from pan_core.benchmark.protocol import Variant
 from pan_core.benchmark.results import compare_results
-from pan_core.benchmark.session import Request, benchmark
-from pan_core.benchmark.table import write_table_of_results
+from pan_core.benchmark.results_page import write_table_of_results
 from pan_core.datasets.base import Context
 from pan_core.errors import ConfigError, DataError, PanError
 from pan_core.tracking.tracker import store_uri
@@ -86,7 +86,7 @@ def test_workers_change_nothing(start):
 def test_a_killed_benchmark_goes_on(start, monkeypatch):
     request = Request(seeds=2, modes=("clip",), splits=(1,))
     done = []
-    original = session.execute
+    original = coordinator.execute
 
     def stopped(setting, jobs, **options):
         for item in original(setting, jobs, **options):
@@ -94,10 +94,10 @@ def test_a_killed_benchmark_goes_on(start, monkeypatch):
             yield item
             raise Killed
 
-    monkeypatch.setattr(session, "execute", stopped)
+    monkeypatch.setattr(coordinator, "execute", stopped)
     with pytest.raises(Killed):
         start(request)
-    monkeypatch.setattr(session, "execute", original)
+    monkeypatch.setattr(coordinator, "execute", original)
     result, _ = start(request)
     whole, _ = start(request, folder="other", out="elsewhere")
     assert len(done) == 1
@@ -117,13 +117,13 @@ def test_a_benchmark_goes_on_from_a_result_file_that_came_with_the_project(start
     first, _ = start(request, epochs=1)
     shutil.rmtree("cache/runs")
     run_again = []
-    original = session.execute
+    original = coordinator.execute
 
     def noted(setting, jobs, **options):
         run_again.extend(jobs)
         return original(setting, jobs, **options)
 
-    monkeypatch.setattr(session, "execute", noted)
+    monkeypatch.setattr(coordinator, "execute", noted)
     second, _ = start(replace(request, seeds=2), epochs=1)
     assert {(job.variant.name, job.mode, job.seed) for job in run_again} == {
         ("pan", "clip", 1), ("pan", "online", 1), ("pose_attention", "clip", 1)
@@ -215,7 +215,7 @@ def test_two_results_are_compared_clip_by_clip(start):
 def test_other_code_is_another_run(start, monkeypatch):
     request = Request(seeds=1, modes=("clip",), splits=(1,))
     one, _ = start(request, epochs=1)
-    monkeypatch.setattr(session, "code_of", lambda variant: "other code")
+    monkeypatch.setattr(coordinator, "code_of", lambda variant: "other code")
     monkeypatch.setattr(runs, "code_of", lambda variant: "other code")
     two, _ = start(request, epochs=1)
     assert one["identity"] != two["identity"]

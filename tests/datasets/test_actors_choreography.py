@@ -4,7 +4,7 @@ import pytest
 from pan_core.datasets.actors import ACTIONS, CLASSES, COMPOSITION
 from pan_core.datasets.actors.choreography import choreograph
 from pan_core.datasets.actors.kinematics import POINTS, draw_body, pose_body
-from pan_core.datasets.actors.manner import Span, draw_manner, ease
+from pan_core.datasets.actors.motion_style import Span, draw_manner, ease
 from pan_core.errors import DataError
 
 FRAMES = 36

@@ -8,7 +8,7 @@ import pytest
 from pan_core.datasets.actors import ActorsSettings, generate
 from pan_core.datasets.actors.listing import clip_keys, held_out_groups
 from pan_core.errors import DataError, PanError
-from pan_core.pose.store import PoseSet
+from pan_core.pose.pose_set import PoseSet
 from pan_core.tables import read_table
 
 SMALL = ActorsSettings(

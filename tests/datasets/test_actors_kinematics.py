@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from pan_core.datasets.actors.camera import look_at
 from pan_core.datasets.actors.choreography import CLASSES, choreograph
 from pan_core.datasets.actors.kinematics import POINTS, draw_body, pose_body, rotations, two_bones
-from pan_core.datasets.actors.manner import draw_manner, standing
+from pan_core.datasets.actors.motion_style import draw_manner, standing
+from pan_core.datasets.actors.viewpoint import look_at
 
 
 def test_rotations_agree_with_scipy():

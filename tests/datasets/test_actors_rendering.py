@@ -3,9 +3,9 @@ import pytest
 
 from pan_core.datasets.actors import Performer, render_scene
 from pan_core.datasets.actors.appearance import Part
-from pan_core.datasets.actors.camera import look_at
 from pan_core.datasets.actors.scenes import clip_scene
 from pan_core.datasets.actors.shapes import ProjectedPart, seen_joints
+from pan_core.datasets.actors.viewpoint import look_at
 from pan_core.errors import DataError
 from pan_core.skeletons import OPENPOSE18
 

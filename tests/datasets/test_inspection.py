@@ -14,7 +14,7 @@ from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, RemoteFil
 from pan_core.datasets.inspection import inspect, list_datasets
 from pan_core.errors import DataError
 from pan_core.files import atomic_path
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.skeletons import COCO17
 from pan_core.tables import empty_table
 

@@ -9,7 +9,7 @@ import pytest
 
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Context
-from pan_core.datasets.spans import clip_ids, joined_by_video
+from pan_core.datasets.labelled_spans import clip_ids, joined_by_video
 from pan_core.datasets.surveillance import group_of
 from pan_core.errors import DataError
 from pan_core.tables import check_table

@@ -19,8 +19,8 @@ from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import LoadedModel, load_model, save_model
 from pan_core.model.streaming import StepModel
 from pan_core.pose.crops import cut_square, square_around
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.network import PoseNetwork
-from pan_core.pose.settings import ExtractionSettings
 from pan_core.pose.weights import load_network
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.skeletons import OPENPOSE18

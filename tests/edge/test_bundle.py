@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from pan_core.edge.bundle import MOST_BYTES
+from pan_core.edge.bundle_manifest import Manifest, is_device
 from pan_core.edge.bundled import open_bundle
 from pan_core.edge.gates import read_gates
-from pan_core.edge.manifest import Manifest, is_device
 from pan_core.edge.result import content_hash
 from pan_core.errors import DataError, GateError
 from pan_core.export.check import pose_difference

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from pan_core.edge.budget_check import measured, predicted, require_result, unknown
 from pan_core.edge.result import DEVICE, EMULATED, HERE, OTHER, describe, read_result, write_result
-from pan_core.edge.standing import measured, predicted, require_result, unknown
 from pan_core.errors import DataError
 from pan_core.export.targets import target_by_name
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pan_core.evaluation.outcome import Outcome
 from pan_core.evaluation.relevance import Explanation
+from pan_core.evaluation.split_predictions import Outcome
 from pan_core.skeletons import PENN13
 
 CLASSES = ("Run", "Walk", "LongJump")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pan_core.evaluation.report import Card, PoseAccuracy, Provenance, Relabelling, ReportData, write_report
-from pan_core.evaluation.sections import data_section
+from pan_core.evaluation.report_sections import data_section
 
 
 class Page(HTMLParser):

@@ -9,7 +9,7 @@ from pan_core.datasets.actors import ActorsSettings
 from pan_core.errors import ConfigError
 from pan_core.model.pan import PanSettings
 from pan_core.params.load import load_params, parse_params, set_dataset
-from pan_core.pose.settings import ExtractionSettings
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.quality import DriftSettings
 from pan_core.training.augmentation import AugmentationSettings
 from pan_core.training.settings import TrainSettings

@@ -11,8 +11,8 @@ from bad_videos import CASES, HUGE, encode
 from pan_core.datasets.actors.scenes import Performer, render_scene
 from pan_core.pose.cache import NO_PERSON, Failure, extract_clips
 from pan_core.pose.extraction import PoseExtractor
-from pan_core.pose.settings import ExtractionSettings
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.pose_set import ClipPoses
 
 SETTINGS = ExtractionSettings(stages=2, search_stages=2)
 QUICK = ExtractionSettings(stages=1, search_stages=1, search_size=(128, 96))

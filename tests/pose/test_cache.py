@@ -15,8 +15,8 @@ from pan_core.errors import PanError
 from pan_core.pose import cache as cache_module
 from pan_core.pose.cache import NO_PERSON, Failure, PoseCache, extract_clips
 from pan_core.pose.extraction import ExtractedPoses, PoseExtractor
-from pan_core.pose.settings import ExtractionSettings
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.workers.supervised import Lost
 
 SETTINGS = ExtractionSettings(stages=1, search_stages=1, search_size=(128, 96))

@@ -16,7 +16,7 @@ from pan_core.errors import PanError
 from pan_core.pose.cache import NO_PERSON, PoseCache, _extract_there, _Job, extract_clips
 from pan_core.pose.clusters import SCHEDULER_VARIABLE, work_on_cluster
 from pan_core.pose.extraction import extractor_identity
-from pan_core.pose.settings import ExtractionSettings
+from pan_core.pose.extraction_settings import ExtractionSettings
 
 SETTINGS = ExtractionSettings(stages=1, search_stages=1, search_size=(128, 96), glance_size=(128, 96))
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ from pan_core.pose.crops import Square
 from pan_core.pose.declared import DeclaredEstimator, in_openpose18, open_estimator, read_declaration
 from pan_core.pose.decoding import decode_heatmaps, decode_keypoints, decode_simcc
 from pan_core.pose.extraction import PoseExtractor, extractor_identity
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.provenance import network_hash, require_pinned
-from pan_core.pose.settings import ExtractionSettings
 from pan_core.skeletons import COCO17, OPENPOSE18, convert
 
 # A standing person in shares of a picture of 192 x 256, COCO-17.

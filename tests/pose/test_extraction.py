@@ -8,7 +8,7 @@ import pytest
 
 from pan_core.errors import ConfigError, VideoError
 from pan_core.pose.extraction import PoseExtractor, believable_tracks, collect_tracks, extractor_identity, frame_step
-from pan_core.pose.settings import ExtractionSettings
+from pan_core.pose.extraction_settings import ExtractionSettings
 
 
 def pose(score: float, *, x: float = 0.0) -> np.ndarray:

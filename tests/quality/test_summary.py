@@ -4,7 +4,7 @@ import pytest
 
 import pan_core.quality.summary
 from pan_core.errors import DataError
-from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
+from pan_core.pose.pose_set import ClipPoses, PoseSet, write_pose_set
 from pan_core.quality import summarise
 from pan_core.skeletons import PENN13
 

@@ -8,7 +8,7 @@ from scripted_people import small_network
 from pan_core.errors import DataError
 from pan_core.model.features import PoseFeatures
 from pan_core.model.store import LoadedModel
-from pan_core.recognition.network import frame_share
+from pan_core.recognition.step_network import frame_share
 from pan_core.recognition.stream import StreamRecogniser
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.skeletons import PENN13

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pan_core.datasets.taxonomy import Composition
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.segments.motion import change_points, equal_split, find_boundaries
 from pan_core.skeletons import OPENPOSE18
 

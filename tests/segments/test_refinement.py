@@ -8,7 +8,7 @@ import pytest
 
 from pan_core.datasets.taxonomy import Composition, whole
 from pan_core.model.pan import PanSettings
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.segments.refinement import (
     MILD,
     RefinementSettings,

@@ -6,7 +6,7 @@ import pytest
 
 from pan_core.params.load import parse_params
 from pan_core.pose.cache import Failure
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.stages import pose
 
 

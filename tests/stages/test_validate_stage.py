@@ -8,7 +8,7 @@ import pytest
 
 from pan_core.errors import DataError, GateError
 from pan_core.params.load import Params
-from pan_core.pose.store import ClipPoses, write_pose_set
+from pan_core.pose.pose_set import ClipPoses, write_pose_set
 from pan_core.skeletons import PENN13
 from pan_core.stages import validate
 from pan_core.tables import empty_table, read_table, write_table

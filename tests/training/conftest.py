@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.skeletons import SkeletonLayout
 
 LAYOUT = SkeletonLayout(

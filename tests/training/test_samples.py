@@ -4,7 +4,7 @@ import pytest
 
 from pan_core.errors import DataError
 from pan_core.pose.main_person import main_person
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 from pan_core.skeletons import SkeletonLayout
 from pan_core.training.samples import build_samples, resample
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from pan_core.edge.result import DEVICE, write_result
-from pan_core.pose.settings import ExtractionSettings
+from pan_core.pose.extraction_settings import ExtractionSettings
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]  # the whole pipeline runs first
 

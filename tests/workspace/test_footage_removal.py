@@ -17,8 +17,8 @@ from pan_core.errors import DataError
 from pan_core.export.reference import real_crops
 from pan_core.files import cache_folder
 from pan_core.params.load import load_params
+from pan_core.pose.pose_set import PoseSet
 from pan_core.pose.records import record_of
-from pan_core.pose.store import PoseSet
 from pan_core.stages import fetch, pose
 from pan_core.tables import read_table, write_table
 from pan_core.tracking.run import UntoldRun

@@ -13,7 +13,7 @@ from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, Truth
 from pan_core.datasets.download import link_tree
 from pan_core.datasets.taxonomy import Composition, Taxonomy, whole
 from pan_core.datasets.ucf_layout import catalogue_of
-from pan_core.pose.store import PoseSet
+from pan_core.pose.pose_set import PoseSet
 from pan_core.tables import read_table
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from pan_core.datasets.actors.appearance import Part
-from pan_core.datasets.actors.camera import Camera
+from pan_core.datasets.actors.viewpoint import Camera
 
 TEXTURE = 384
 WALL_METRES = 9.0

@@ -8,7 +8,7 @@ import numpy as np
 from pan_core.datasets.actors.gestures import clapping, fidget, punching, throwing, wave, waving
 from pan_core.datasets.actors.kinematics import Body, Motion, rotations
 from pan_core.datasets.actors.locomotion import jumping, running, walking
-from pan_core.datasets.actors.manner import Manner, Span, ease
+from pan_core.datasets.actors.motion_style import Manner, Span, ease
 from pan_core.datasets.actors.postures import falling, kicking, sitting_down, squatting, standing_up
 from pan_core.errors import DataError
 

@@ -23,7 +23,7 @@ from pan_core.datasets.actors.listing import ActorsSettings, ClipKey, clip_keys,
 from pan_core.datasets.actors.scenes import clip_scene
 from pan_core.errors import DataError, VideoError
 from pan_core.files import atomic_path, read_json, require_space, sha256_of, write_json
-from pan_core.pose.store import ClipPoses, write_pose_set
+from pan_core.pose.pose_set import ClipPoses, write_pose_set
 from pan_core.skeletons import OPENPOSE18
 from pan_core.tables import write_table
 from pan_core.workers.pool import process_pool

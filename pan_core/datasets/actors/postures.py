@@ -3,7 +3,7 @@
 import numpy as np
 
 from pan_core.datasets.actors.kinematics import LEFT, RIGHT, Body, Motion
-from pan_core.datasets.actors.manner import Manner, Span, along, carried, ease, standing
+from pan_core.datasets.actors.motion_style import Manner, Span, along, carried, ease, standing
 
 
 def squatting(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:

@@ -7,9 +7,9 @@ import numpy as np
 
 from pan_core.datasets.actors.appearance import Colour, Look, Part
 from pan_core.datasets.actors.backdrop import Background, Setting
-from pan_core.datasets.actors.camera import Camera
 from pan_core.datasets.actors.kinematics import POINTS, SIDES
 from pan_core.datasets.actors.shapes import SHIFT, ProjectedPart, fill_disc, seen_joints
+from pan_core.datasets.actors.viewpoint import Camera
 from pan_core.skeletons import OPENPOSE18
 
 HIDDEN_SCORE = 0.5

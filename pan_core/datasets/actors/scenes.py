@@ -7,11 +7,11 @@ import numpy as np
 
 from pan_core.datasets.actors.appearance import Look, Part, body_parts, draw_look, stool_parts
 from pan_core.datasets.actors.backdrop import Setting, draw_occluder, draw_setting
-from pan_core.datasets.actors.camera import Camera, draw_camera, look_at
 from pan_core.datasets.actors.choreography import CLASSES, COMPOSITION, Segment, choreograph
 from pan_core.datasets.actors.kinematics import POINTS, Body, Motion, draw_body, pose_body
-from pan_core.datasets.actors.manner import Manner, draw_manner, varied
+from pan_core.datasets.actors.motion_style import Manner, draw_manner, varied
 from pan_core.datasets.actors.rendering import Person, film, true_joints
+from pan_core.datasets.actors.viewpoint import Camera, draw_camera, look_at
 from pan_core.errors import DataError
 
 PELVIS = POINTS.index("pelvis")

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from pan_core.datasets.actors.appearance import Part
-from pan_core.datasets.actors.camera import Camera
+from pan_core.datasets.actors.viewpoint import Camera
 
 CORNERS = 12
 CIRCLE = np.stack([f(np.arange(CORNERS) * 2 * np.pi / CORNERS) for f in (np.cos, np.sin)], axis=-1)

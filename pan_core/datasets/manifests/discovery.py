@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from pan_core.datasets.manifests.csv_file import read_manifest
-from pan_core.datasets.manifests.gmdcsa24 import is_gmdcsa24, read_gmdcsa24
+from pan_core.datasets.manifests.gmdcsa24_lists import is_gmdcsa24, read_gmdcsa24
 from pan_core.datasets.manifests.label_studio import is_label_studio, read_label_studio
 from pan_core.datasets.manifests.manifest import (
     MANIFEST_NAME,

@@ -12,15 +12,15 @@ from scripted_people import ScriptedExtractor, make_video, person, small_network
 
 from pan_core.errors import VideoError
 from pan_core.live import camera as live_camera
-from pan_core.live import watching
+from pan_core.live import watcher
 from pan_core.live.camera import Camera, stream, watch
 from pan_core.live.events import Event, Rule
+from pan_core.live.model_reloader import Champion
 from pan_core.live.picture import Scene, as_jpeg, draw
 from pan_core.live.recent import Recent
 from pan_core.live.source import Frame, Source, State
-from pan_core.live.switching import Champion
 from pan_core.live.terminal import _steady
-from pan_core.live.watching import Watcher, strip_of
+from pan_core.live.watcher import Watcher, strip_of
 from pan_core.model.store import LoadedModel
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.recognition.stream import StreamRecogniser
@@ -100,7 +100,7 @@ def test_the_strip_is_pose_attention() -> None:
 
 def test_what_is_remembered_does_not_grow(wandering: TorchNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody new at each of 50 frames; who is gone is forgotten after 2 s, which are 30 frames."""
-    monkeypatch.setattr(watching, "MOST_STRIPS", 10)
+    monkeypatch.setattr(watcher, "MOST_STRIPS", 10)
     here = watcher(wandering, lambda k: [(k, person(100))])
     for number in range(50):
         watched = here.update(frame(number, 15))

@@ -14,8 +14,8 @@ from pan_core.errors import DataError
 from pan_core.pose.crops import square_around
 from pan_core.pose.network import PoseNetwork
 from pan_core.pose.weights import load_network
-from pan_core.pose_training.fit import TrainingSettings, fit, stage_losses, student_of
 from pan_core.pose_training.pictures import TrainingPicture, fingerprint, from_coco
+from pan_core.pose_training.train_loop import TrainingSettings, fit, stage_losses, student_of
 
 SETTINGS = TrainingSettings(stages=2, epochs=2, batch=4, size=96)
 

@@ -14,7 +14,7 @@ from pan_core.files import atomic_path
 from pan_core.pose.maps import CONFIDENCE_MAPS, MAP_CHANNELS
 from pan_core.pose.network import LAST_CHANNELS, PoseNetwork
 from pan_core.pose_training.pictures import TrainingPicture, fingerprint
-from pan_core.pose_training.samples import draw_sample
+from pan_core.pose_training.training_crops import draw_sample
 
 Losses = dict[str, float]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pan_core.datasets.taxonomy import Composition, whole
-from pan_core.segments.explanation import explain
+from pan_core.segments.clip_class import explain
 
 ACTIONS = ("Jumping", "Running", "Walking", "Waving")
 CLASSES = {

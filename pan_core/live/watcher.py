@@ -11,7 +11,7 @@ import numpy as np
 from pan_core.live.source import Frame
 from pan_core.model.missing import between
 from pan_core.pose.extraction import frame_step
-from pan_core.pose.tracking import PersonTracker
+from pan_core.pose.person_tracker import PersonTracker
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.recognition.stream import FORGET_SECONDS, Recognised, StreamRecogniser
 from pan_core.skeletons import convert

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pan_core.errors import DataError
-from pan_core.evaluation.outcome import Outcome
+from pan_core.evaluation.split_predictions import Outcome
 from pan_core.skeletons import PENN13
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from pan_core.pose.crops import NetworkInput, cut_square
 from pan_core.pose.maps import STRIDE
 from pan_core.pose_training.pictures import TrainingPicture
-from pan_core.pose_training.targets import target_maps
+from pan_core.pose_training.target_maps import target_maps
 from pan_core.skeletons import OPENPOSE18
 
 SCALES = (0.75, 1.3)

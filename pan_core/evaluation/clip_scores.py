@@ -3,7 +3,7 @@
 import pandas as pd
 
 from pan_core.model.store import LoadedModel
-from pan_core.pose.store import PoseSet
+from pan_core.pose.pose_set import PoseSet
 from pan_core.training.predict import predict
 from pan_core.training.samples import build_samples
 

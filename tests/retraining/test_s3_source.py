@@ -12,7 +12,7 @@ from faulty_server import QuietServer
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from pan_core.errors import DataError, PanError
-from pan_core.retraining.remote import fetch_deliveries, parse_address
+from pan_core.retraining.s3_source import fetch_deliveries, parse_address
 
 SECRET = "wJalrXUtnFEMI-K7MDENG"
 VIDEO = bytes(range(256)) * 400

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pan_core.errors import DataError
+from pan_core.pose.clip_slices import slice_clip
 from pan_core.pose.extraction import frame_step
-from pan_core.pose.spans import slice_clip
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 
 
 def video(frames, fps=10.0, people=1):

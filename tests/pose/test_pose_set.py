@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pan_core.errors import DataError
-from pan_core.pose.store import ClipPoses, PoseSet, write_pose_set
+from pan_core.pose.pose_set import ClipPoses, PoseSet, write_pose_set
 from pan_core.skeletons import PENN13, SkeletonLayout
 
 LAYOUT = SkeletonLayout("two", ("hip", "head"), ((0, 1),), (), (0,), ((1,), (0,)))

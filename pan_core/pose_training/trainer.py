@@ -13,8 +13,8 @@ from pan_core.pose.accuracy import found_in_crops, pck
 from pan_core.pose.estimation import PoseEstimator
 from pan_core.pose.network import PoseNetwork
 from pan_core.pose.onnx_export import export_network
-from pan_core.pose_training.fit import TrainingSettings, fit, student_of, training_identity
 from pan_core.pose_training.pictures import TrainingPicture
+from pan_core.pose_training.train_loop import TrainingSettings, fit, student_of, training_identity
 from pan_core.tracking.tracker import Tracker
 
 EXPERIMENT = "pose network"

@@ -9,7 +9,7 @@ import pytest
 
 from pan_core.pose.accuracy import pck
 from pan_core.pose.crops import Square, upright_turn
-from pan_core.pose.tracking import PersonTracker
+from pan_core.pose.person_tracker import PersonTracker
 
 FRAME = np.zeros((240, 320, 3), np.uint8)
 # Eyes to ankles 100 pixels, the neck at 0, 0.
@@ -202,7 +202,7 @@ def test_drawn_people_who_cross_keep_their_numbers(pose_model: Path) -> None:
     """Two people walk past each other at different depths; each track stays on one of them."""
     from pan_core.datasets.actors import Performer, render_scene
     from pan_core.pose.extraction import PoseExtractor
-    from pan_core.pose.settings import ExtractionSettings
+    from pan_core.pose.extraction_settings import ExtractionSettings
 
     walkers = [
         Performer("Walking", group=1, start=(-1.4, -0.6), heading=0.0),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pan_core.edge.manifest import ENGINE, Manifest
+from pan_core.edge.bundle_manifest import ENGINE, Manifest
 from pan_core.errors import DataError, PanError
 
 FOLDER = ".pan-edge"

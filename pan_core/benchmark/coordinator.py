@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pan_core.benchmark.material import Material, prepare
 from pan_core.benchmark.methods import PROJECT, code_of
+from pan_core.benchmark.prepared_data import Material, prepare
 from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, MODEL, PARTS_OF_THE_PAPER, Job, Recipe, Variant, plan
 from pan_core.benchmark.results import build_results, stored_runs
 from pan_core.benchmark.runs import Record, Setting, execute

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pan_core.evaluation import attention, metrics
+from pan_core.evaluation import attention_figures, metrics
 from pan_core.evaluation.explanation import explanation_picture
-from pan_core.evaluation.outcome import WAYS, Outcome
 from pan_core.evaluation.report_data import Card, ReportData
+from pan_core.evaluation.split_predictions import WAYS, Outcome
 from pan_core.evaluation.table1 import MODE_TITLES, Table1, build_table1
 from pan_core.viewer import plots
 from pan_core.viewer.plots import Picture
@@ -252,13 +252,13 @@ def _confidence(data: ReportData) -> Section:
 
 def _attention(data: ReportData) -> Section:
     outcome = _shown(data)
-    clips = attention.example_clips(outcome, EXAMPLES)
-    pictures = [attention.filmstrip(outcome, clip) for clip in clips]
+    clips = attention_figures.example_clips(outcome, EXAMPLES)
+    pictures = [attention_figures.filmstrip(outcome, clip) for clip in clips]
     intro = (
         f"{_caption(outcome)} Recognised clips of median confidence, and the most confident mistake. "
         "Attention is given as a multiple of an even share: 1 means not preferred."
     )
-    return Section("attention", "Attention", intro, [*pictures, attention.joints_heatmap(outcome, clips[0])])
+    return Section("attention", "Attention", intro, [*pictures, attention_figures.joints_heatmap(outcome, clips[0])])
 
 
 def _decisions(data: ReportData) -> Section | None:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from optuna.trial import TrialState
 
-from pan_core.tuning.pictures import FEWEST, importance
 from pan_core.tuning.study import Study, step_of
+from pan_core.tuning.study_plots import FEWEST, importance
 
 BAR = 30
 

@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from pan_core.evaluation.outcome import Outcome
+from pan_core.evaluation.split_predictions import Outcome
 from pan_core.skeletons import SkeletonLayout
 from pan_core.viewer.captions import JOINER, Caption, holding, spans
 from pan_core.viewer.plots import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SHADES, VERMILLION, canvas, drawn

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pan_core.edge.remote import FOLDER, Device, bench_on
 from pan_core.edge.result import HERE, read_result
+from pan_core.edge.ssh import FOLDER, Device, bench_on
 from pan_core.errors import DataError, PanError
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"

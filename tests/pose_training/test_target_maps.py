@@ -8,8 +8,8 @@ import numpy as np
 from pan_core.pose.crops import Square, square_around
 from pan_core.pose.grouping import GroupingSettings, cells_to_pixels, group_people
 from pan_core.pose_training.pictures import TrainingPicture, from_coco
-from pan_core.pose_training.samples import draw_sample
-from pan_core.pose_training.targets import target_maps
+from pan_core.pose_training.target_maps import target_maps
+from pan_core.pose_training.training_crops import draw_sample
 from pan_core.skeletons import OPENPOSE18
 from tests.scripted_people import STANDING
 

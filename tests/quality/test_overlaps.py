@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from pan_core.quality.spans import summarise_videos
+from pan_core.quality.overlaps import summarise_videos
 
 
 def span(path: str, start: int, frames: int, label: str, camera: str = "hall", fps: float = 10.0) -> dict[str, object]:

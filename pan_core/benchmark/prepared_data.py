@@ -11,7 +11,7 @@ from pan_core import datasets
 from pan_core.datasets.base import Context, Dataset
 from pan_core.errors import DataError
 from pan_core.files import code_hash, read_json, write_json
-from pan_core.pose.store import PoseSet, write_pose_set
+from pan_core.pose.pose_set import PoseSet, write_pose_set
 from pan_core.segments.motion import find_boundaries
 from pan_core.segments.table import cut_clips
 from pan_core.tables import read_table, splits_of, write_table

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pan_core.evaluation.attention import example_clips, filmstrip, joints_heatmap
+from pan_core.evaluation.attention_figures import example_clips, filmstrip, joints_heatmap
 
 
 def test_examples_are_ordinary_successes_and_the_surest_mistake(outcome):

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from pan_core.errors import DataError
-from pan_core.pose.store import ClipPoses
+from pan_core.pose.pose_set import ClipPoses
 
 # A time that was divided by a frame rate and multiplied again may miss a whole number by rounding.
 ROUNDING = 1e-6
