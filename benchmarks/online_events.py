@@ -30,7 +30,7 @@ from pan_core.live.camera import stream
 from pan_core.live.events import EventDetector, Rule
 from pan_core.model.missing import between
 from pan_core.pose.pose_set import PoseSet
-from pan_core.recognition.stream import Recognised, StreamRecogniser
+from pan_core.recognition.stream import Recognition, StreamRecognizer
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.viewer.captions import Caption
 
@@ -119,9 +119,9 @@ def best_rule(recordings: Sequence[Recording], actions: Sequence[str], label: st
     return min(rules, key=faults)
 
 
-def _somebody(person: int, actions: np.ndarray) -> Recognised:
+def _somebody(person: int, actions: np.ndarray) -> Recognition:
     nothing = Caption("", 0.0)
-    return Recognised(person, np.zeros((1, 3)), nothing, nothing, actions, actions, actions, 0.0)
+    return Recognition(person, np.zeros((1, 3)), nothing, nothing, actions, actions, actions, 0.0)
 
 
 def actor_streams(
@@ -145,7 +145,7 @@ def _recorded(
     rng: np.random.Generator,
 ) -> Recording:
     fps = poses.clip(ids[0]).fps
-    stream, said, truth, number = StreamRecogniser(network, pose_fps=fps), [], [], 0
+    stream, said, truth, number = StreamRecognizer(network, pose_fps=fps), [], [], 0
     last: np.ndarray | None = None
     while number / fps < seconds:
         for clip_id in rng.permutation(ids):

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from pan_core.benchmark.prepared_data import Material, prepare
+from pan_core.benchmark.prepared_data import TrainingData, prepare
 from pan_core.benchmark.protocol import Recipe
 from pan_core.benchmark.request import project_recipe
 from pan_core.benchmark.runs import pretrain
@@ -38,7 +38,7 @@ from pan_core.training.samples import Samples
 from pan_core.workspace.context import dataset_context
 
 
-def never_test(material: Material, recipe: Recipe, mode: str) -> Samples:
+def never_test(material: TrainingData, recipe: Recipe, mode: str) -> Samples:
     """Samples of the clips that every split trains on."""
     parts = material.parts(material.splits[0]).copy()
     for split in material.splits:
@@ -77,7 +77,7 @@ def changed(recipe: Recipe, values: dict[str, Any]) -> Recipe:
     )  # fmt: skip
 
 
-def score(samples: Samples, recipe: Recipe, folds: int, seed: int, source: Material | None) -> dict[str, float]:
+def score(samples: Samples, recipe: Recipe, folds: int, seed: int, source: TrainingData | None) -> dict[str, float]:
     """Accuracy and log loss of clips by networks that did not see them."""
     start = None
     if source:

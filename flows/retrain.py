@@ -46,7 +46,7 @@ from pan_core.retraining.footage import (
 )
 from pan_core.secrets import guard_output
 from pan_core.workspace.context import dataset_context
-from pan_core.workspace.lock import BusyError, sole
+from pan_core.workspace.lock import BusyError, exclusive_lock
 from pan_core.workspace.paths import FOOTAGE
 
 DATASET = "surveillance"
@@ -229,7 +229,7 @@ def retrain(
     """
     guard_output()
     try:
-        with sole(LOCK, f"{BUSY}; wait until it ends, then start this one again"):
+        with exclusive_lock(LOCK, f"{BUSY}; wait until it ends, then start this one again"):
             return _retrain(source, Path(incoming), overrides or {}, force)
     except BusyError as error:
         return turned_away(error)

@@ -21,7 +21,7 @@ from flows.reproduce import project_root
 from flows.server import any_server
 from pan_core.errors import PanError
 from pan_core.secrets import guard_output, without_login
-from pan_core.workspace.lock import sole
+from pan_core.workspace.lock import exclusive_lock
 
 PIPELINE, RETRAINING = "pan/full-pipeline", "pan-retrain/surveillance"
 EVERY_NIGHT = "0 3 * * *"
@@ -111,7 +111,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        with sole(project_root() / LOCK, _served(project_root())), any_server() as (api_url, embedded):
+        with exclusive_lock(project_root() / LOCK, _served(project_root())), any_server() as (api_url, embedded):
             if embedded and (closed := close_abandoned_runs()):
                 print(f"{closed} run(s) that a killed process left behind are marked as crashed")
             # No limit on processes: a surplus run must be taken up to end as cancelled.

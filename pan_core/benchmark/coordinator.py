@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pan_core.benchmark.methods import PROJECT, code_of
-from pan_core.benchmark.prepared_data import Material, prepare
+from pan_core.benchmark.prepared_data import BenchmarkData, prepare
 from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, MODEL, PARTS_OF_THE_PAPER, Job, Recipe, Variant, plan
 from pan_core.benchmark.results import build_results, stored_runs
 from pan_core.benchmark.runs import Record, Setting, execute
@@ -119,7 +119,7 @@ def _source(name: str, recipe: Recipe, folder: Path, context: Context) -> tuple[
     return source, prepare(recipe.pretrained_on, source, context).data_hash
 
 
-def _checked_splits(name: str, material: Material, request: Request) -> list[int]:
+def _checked_splits(name: str, material: BenchmarkData, request: Request) -> list[int]:
     faults = []
     if unknown := sorted(set(request.splits) - set(material.splits)):
         faults.append(f"--splits: {name} has splits {material.splits}, but got {unknown}")
@@ -204,7 +204,7 @@ def _command(name: str, request: Request) -> str:
     return " ".join(words)
 
 
-def _head(name: str, material: Material, setting: Setting, splits: Sequence[int], request: Request) -> dict:
+def _head(name: str, material: BenchmarkData, setting: Setting, splits: Sequence[int], request: Request) -> dict:
     return {
         "dataset": name,
         "command": _command(name, request),

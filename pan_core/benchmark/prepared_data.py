@@ -21,7 +21,7 @@ SHORTEST_ACTION_S = 0.6
 """No part of a composed action is shorter; the default of the pipeline's `relabel.min_segment_s`."""
 
 
-class Material:
+class BenchmarkData:
     """Prepared clips of a dataset.
 
     Args:
@@ -117,7 +117,7 @@ def posed_dataset(name: str) -> Dataset:
     return dataset
 
 
-def prepare(name: str, folder: Path, context: Context) -> Material:
+def prepare(name: str, folder: Path, context: Context) -> BenchmarkData:
     """Fetch a dataset and lay out its clips and poses, unless that is done.
 
     Clips in which nobody was found stay in the table: a published protocol scores every test clip.
@@ -137,7 +137,7 @@ def prepare(name: str, folder: Path, context: Context) -> Material:
     done = read_json(folder / "data.json") if (folder / "data.json").is_file() else {}
     if done.get("made_by") != made_by:
         _lay_out(dataset, folder, replace(context, progress=None), made_by)
-    return Material(folder)
+    return BenchmarkData(folder)
 
 
 def _lay_out(dataset: Dataset, folder: Path, context: Context, made_by: str) -> None:

@@ -12,7 +12,7 @@ import torch
 from filelock import FileLock
 
 from pan_core.benchmark.methods import build_of, code_of, recipe_of
-from pan_core.benchmark.prepared_data import Material
+from pan_core.benchmark.prepared_data import BenchmarkData
 from pan_core.benchmark.protocol import LEAKAGE, MODEL, Job, Recipe, identity
 from pan_core.errors import PanError
 from pan_core.evaluation.behaviour import reactions, standard_changes, without_joint
@@ -118,7 +118,7 @@ def run(setting: Setting, job: Job) -> Record:
             "the project's code has changed since this benchmark began; start it again, finished runs are kept"
         )
     torch.set_num_threads(1)
-    recipe, material = recipe_of(job.variant, setting.recipe), Material(setting.folder)
+    recipe, material = recipe_of(job.variant, setting.recipe), BenchmarkData(setting.folder)
     parts = material.parts(job.split, shuffled=job.seed if job.variant.name == LEAKAGE else None)
     train, test = (
         material.samples(parts, part, mode=job.mode, frames=recipe.frames, rate=recipe.rate)
@@ -174,7 +174,7 @@ def _pretrained(setting: Setting, job: Job, recipe: Recipe, layout: SkeletonLayo
         if not path.is_file():
             checkpoint = path.with_suffix(".checkpoint")
             found = pretrain(
-                Material(setting.source), recipe, layout=layout, mode=job.mode, seed=job.seed, checkpoint=checkpoint,
+                BenchmarkData(setting.source), recipe, layout=layout, mode=job.mode, seed=job.seed, checkpoint=checkpoint,
                 build=build_of(job.variant),
             )  # fmt: skip
             spent = round(sum(row["seconds"] for row in found.history), 1)
@@ -186,7 +186,7 @@ def _pretrained(setting: Setting, job: Job, recipe: Recipe, layout: SkeletonLayo
 
 
 def pretrain(
-    source: Material, recipe: Recipe, *, layout: SkeletonLayout, mode: str, seed: int, checkpoint: Path,
+    source: BenchmarkData, recipe: Recipe, *, layout: SkeletonLayout, mode: str, seed: int, checkpoint: Path,
     build: Build = build_network,
 ) -> FitResult:  # fmt: skip
     """Train on the training part of another dataset's first split, its joints brought into the layout."""

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pan_core.cli.registry import ChampionOf, Recogniser
+from pan_core.cli.registry import ChampionOf, RecognizerOption
 from pan_core.errors import DataError, PanError
 from pan_core.files import SCRATCH_SUFFIX, cache_folder, scratch_folder
 
@@ -147,7 +147,7 @@ def label(
         Path, typer.Argument(help="Folder with videos; those that a manifest in it lists are left alone.")
     ],
     out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("label_studio.json"),
-    model: Recogniser = None,
+    model: RecognizerOption = None,
     dataset: ChampionOf = None,
 ) -> None:
     """Suggest labels for footage that has none: tasks for Label Studio, the least certain first."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pan_core.cli.registry import ChampionOf, Recogniser
+from pan_core.cli.registry import ChampionOf, RecognizerOption
 from pan_core.errors import PanError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def watch(
     skeleton_only: SkeletonOnly = False,
     quality: Quality = None,
     people: People = None,
-    model: Recogniser = None,
+    model: RecognizerOption = None,
     dataset: ChampionOf = None,
 ) -> None:
     """Watch a source: captions and events as lines; Ctrl+C ends it."""
@@ -101,7 +101,7 @@ def serve(
     skeleton_only: SkeletonOnly = False,
     quality: Quality = None,
     people: People = None,
-    model: Recogniser = None,
+    model: RecognizerOption = None,
     dataset: ChampionOf = None,
 ) -> None:
     """Watch sources on a page: skeletons, captions, attention, events, and uploads of videos."""
@@ -219,7 +219,7 @@ def _in_use(
 ) -> "Callable[[], Recognizer]":
     """The recogniser of a folder, or the champion, which may change."""
     from pan_core.cli.pipeline import recogniser_in_use, version_in_use
-    from pan_core.live.model_reloader import Champion
+    from pan_core.live.model_reloader import ModelReloader
     from pan_core.params.load import load_params
 
     # Fixed now: params.yaml may be about another dataset tomorrow.
@@ -231,4 +231,4 @@ def _in_use(
     if model:
         fixed = load()
         return lambda: fixed
-    return stack.enter_context(Champion(lambda: version_in_use(dataset), load))
+    return stack.enter_context(ModelReloader(lambda: version_in_use(dataset), load))

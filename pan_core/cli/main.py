@@ -18,7 +18,7 @@ from pan_core.cli.data import app as data_commands
 from pan_core.cli.edge import app as edge_commands
 from pan_core.cli.live import Blur, SkeletonOnly, doctor, scene_of, serve, watch
 from pan_core.cli.pose import app as pose_commands
-from pan_core.cli.registry import ChampionOf, Recogniser
+from pan_core.cli.registry import ChampionOf, RecognizerOption
 from pan_core.cli.registry import app as registry_commands
 from pan_core.errors import PanError
 from pan_core.secrets import guard_output
@@ -134,7 +134,7 @@ def explain(
 def predict(
     video: Annotated[Path, typer.Argument(help="Video file.")],
     out: Annotated[Path, typer.Option(help="Folder for the annotated video and the timeline.")] = Path("predictions"),
-    model: Recogniser = None,
+    model: RecognizerOption = None,
     dataset: ChampionOf = None,
     blur: Blur = False,
     skeleton_only: SkeletonOnly = False,

@@ -14,7 +14,7 @@ Dataset = Annotated[
 ]
 
 # Of commands that recognise: which recogniser does it.
-Recogniser = Annotated[
+RecognizerOption = Annotated[
     Path | None, typer.Option(help="Folder of a trained online recogniser; the champion where left out.")
 ]
 ChampionOf = Annotated[

@@ -4,16 +4,16 @@ from pathlib import Path
 
 from pan_core.errors import VideoError
 from pan_core.video import VideoInfo, probe, read_frames
-from pan_core.workers.supervised import Pulse
+from pan_core.workers.supervised import Heartbeat
 
 
-def probe_watched(path: Path, pulse: Pulse) -> VideoInfo | VideoError:
+def probe_watched(path: Path, pulse: Heartbeat) -> VideoInfo | VideoError:
     """Outcome of `probe`, as one watched step."""
     pulse.beat()
     return probe_outcome(path)
 
 
-def decode_watched(path: Path, pulse: Pulse) -> VideoError | None:
+def decode_watched(path: Path, pulse: Heartbeat) -> VideoError | None:
     """Decode a video to its end; returns what is wrong with it."""
     pulse.beat()
     try:

@@ -18,7 +18,7 @@ from pan_core.datasets.probe_worker import probe_outcome, probe_watched
 from pan_core.errors import VideoError
 from pan_core.files import atomic_path
 from pan_core.video import DECODE_SECONDS, VideoInfo
-from pan_core.workers.supervised import Lost, work_through
+from pan_core.workers.supervised import TaskFailure, work_through
 
 _log = logging.getLogger(__name__)
 
@@ -91,13 +91,13 @@ def _outcomes(paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, Video
     sizes = [key[1] for path in paths if (key := _key(path))]
     stall = STALL_SECONDS + max(sizes, default=0) / SLOWEST_READ
     reasons = {
-        Lost.STUCK: f"decoding took longer than {stall:.0f} s, its process was ended",
-        Lost.DIED: "the process that reads this video dies each time",
+        TaskFailure.STUCK: f"decoding took longer than {stall:.0f} s, its process was ended",
+        TaskFailure.DIED: "the process that reads this video dies each time",
     }
     items = {str(number): path for number, path in enumerate(paths)}
     for number, outcome in work_through(items, probe_watched, workers=workers, stall_seconds=stall):
         path = items[number]
-        if isinstance(outcome, Lost):
+        if isinstance(outcome, TaskFailure):
             yield path, VideoError(f"{path}: {reasons[outcome]}; encode the video anew or remove it")
         else:
             yield path, outcome

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from pan_core.edge.bundle_manifest import Manifest
+from pan_core.edge.bundle_manifest import BundleManifest
 from pan_core.errors import PanError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     try:
         # Before anything else of the bundle is imported.
-        Manifest.read(asked.bundle)
+        BundleManifest.read(asked.bundle)
         return asked.command(asked)
     except PanError as error:
         print(f"error: {error}", file=sys.stderr)

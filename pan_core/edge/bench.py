@@ -21,7 +21,7 @@ from pan_core.errors import VideoError
 from pan_core.evaluation.latency import Latency, summarise
 from pan_core.files import sha256_of
 from pan_core.recognition.step_network import Memory, StepNetwork, StepOutput
-from pan_core.recognition.stream import StreamRecogniser
+from pan_core.recognition.stream import StreamRecognizer
 from pan_core.skeletons import convert
 from pan_core.timing import measured, part
 from pan_core.video import FrameReader
@@ -162,7 +162,7 @@ def _run(bundle: Bundled, profile: Profile, video: Path) -> list[dict[str, float
 def _pass(bundle: Bundled, video: Path) -> Iterator[dict[str, float]]:
     network, tracker = _Counted(bundle.network), bundle.extractor.tracker()
     with FrameReader(video) as reader:
-        stream, frames = StreamRecogniser(network, pose_fps=reader.fps), reader.frames()
+        stream, frames = StreamRecognizer(network, pose_fps=reader.fps), reader.frames()
         while True:
             with measured() as parts:
                 began, steps = time.perf_counter(), network.steps

@@ -17,7 +17,7 @@ MOST_SPREAD = 0.15
 
 
 @dataclass(frozen=True)
-class Standing:
+class BudgetVerdict:
     """Where a target stands.
 
     Attributes:
@@ -96,17 +96,17 @@ def require_result(
         )
 
 
-def measured(result: dict[str, Any], target: Target) -> Standing:
+def measured(result: dict[str, Any], target: Target) -> BudgetVerdict:
     """Where a target stands by a measurement that was let in by `require_result`."""
     step, frame, camera = result["parts"]["pan"], result["frame"], result["camera"]
     device = result["device"]["model"]
     keeps, what = _kept(target, result["fps"], step["p90_ms"])
     reason = f"{result['kind']} ({device}, {result['measured_at']}, {frame['count']} frames): {what}"
     dropped = camera["dropped"] / camera["frames"]
-    return Standing(DEVICE, result["fps"], step["p90_ms"], frame["p90_ms"], frame["count"], dropped, keeps, reason)
+    return BudgetVerdict(DEVICE, result["fps"], step["p90_ms"], frame["p90_ms"], frame["count"], dropped, keeps, reason)
 
 
-def predicted(fps: float, factor: float, target: Target, *, accepted: bool, why: str) -> Standing:
+def predicted(fps: float, factor: float, target: Target, *, accepted: bool, why: str) -> BudgetVerdict:
     """Where a target stands by the roofline alone.
 
     Args:
@@ -120,12 +120,12 @@ def predicted(fps: float, factor: float, target: Target, *, accepted: bool, why:
     reason = f"{why}; {PREDICTED}: {what}, right within a factor of {factor:.1f}"
     if not accepted:
         reason += "; a prediction passes no gate: measure with `pan edge run`"
-    return Standing(PREDICTED, fps, None, None, 0, None, keeps and accepted, reason)
+    return BudgetVerdict(PREDICTED, fps, None, None, 0, None, keeps and accepted, reason)
 
 
-def unknown(target: Target, why: str) -> Standing:
+def unknown(target: Target, why: str) -> BudgetVerdict:
     """Where nothing can be said."""
-    return Standing(
+    return BudgetVerdict(
         "not known", None, None, None, 0, None, False, f"{why}; measure with `pan edge run --target {target.name}`"
     )
 

@@ -25,7 +25,7 @@ KEYS = (
 
 
 @dataclass(frozen=True)
-class Manifest:
+class BundleManifest:
     """A bundle whose files are those that were packed.
 
     Attributes:
@@ -39,7 +39,7 @@ class Manifest:
     sha256: str
 
     @classmethod
-    def read(cls, folder: Path) -> "Manifest":
+    def read(cls, folder: Path) -> "BundleManifest":
         """Read and verify.
 
         Raises:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pan_core.edge.bundle_manifest import Manifest
-from pan_core.export.check import Found, check
+from pan_core.edge.bundle_manifest import BundleManifest
+from pan_core.export.check import ParityReport, check
 from pan_core.pose.extraction import PoseExtractor
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.inference import pose_sessions
@@ -24,7 +24,7 @@ class Bundled:
         network: Recognises what they do.
     """
 
-    manifest: Manifest
+    manifest: BundleManifest
     extractor: PoseExtractor
     network: ExportedNetwork
 
@@ -33,7 +33,7 @@ class Bundled:
         """Both networks, for videos and live sources."""
         return Recognizer(self.network, self.extractor, self.manifest.content["recogniser"])
 
-    def check(self) -> Found:
+    def check(self) -> ParityReport:
         """Compare both networks, as they run here, with what torch said.
 
         Raises:
@@ -58,7 +58,7 @@ def open_bundle(folder: Path, *, any_device: bool = False) -> Bundled:
     Raises:
         DataError: Where it is damaged, of another device, or its runtime is missing.
     """
-    manifest = Manifest.read(folder)
+    manifest = BundleManifest.read(folder)
     if not any_device:
         manifest.require_device()
     for name in manifest.content["models"]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pan_core.edge.bundle_manifest import Manifest
+from pan_core.edge.bundle_manifest import BundleManifest
 from pan_core.edge.device import EMULATED_VARIABLE
 from pan_core.edge.packages import packages_of
 from pan_core.errors import DataError, PanError
@@ -47,7 +47,7 @@ def check_emulated(bundle: Path, target: Target, cache: Path, *, say: Callable[[
         )
     if missing := [f"{name} (package {package})" for name, package in TOOLS.items() if not shutil.which(name)]:
         raise PanError(f"emulation needs {', '.join(missing)}; on Debian 12: apt-get install qemu-user-static")
-    Manifest.read(bundle)
+    BundleManifest.read(bundle)
     root, site = cache / "root", cache / "site"
     if not root.is_dir():
         say("unpacking Python for ARM from Debian's packages")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pan_core.edge.bundle_manifest import ENGINE, Manifest
+from pan_core.edge.bundle_manifest import ENGINE, BundleManifest
 from pan_core.errors import DataError, PanError
 
 FOLDER = ".pan-edge"
@@ -94,7 +94,7 @@ def bench_on(
         DataError: Where the bundle is damaged.
         PanError: Where a step fails on the device.
     """
-    manifest = Manifest.read(bundle)
+    manifest = BundleManifest.read(bundle)
     place = f"{FOLDER}/{manifest.target['name']}"
     say(f"{device.host}: copying {bundle}")
     with tempfile.TemporaryDirectory() as scratch:

@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from pan_core.evaluation.split_predictions import Outcome
+from pan_core.evaluation.split_predictions import SplitPredictions
 from pan_core.skeletons import SkeletonLayout
 from pan_core.viewer.captions import JOINER, Caption, holding, spans
 from pan_core.viewer.plots import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SHADES, VERMILLION, canvas, drawn
@@ -18,7 +18,7 @@ from pan_core.viewer.plots import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SHADE
 FILLS = (ORANGE, "#56b4e9", GREEN, PURPLE, "#f0e442", VERMILLION, BLUE, "#999999")
 
 
-def example_clips(outcome: Outcome, count: int = 4) -> list[int]:
+def example_clips(outcome: SplitPredictions, count: int = 4) -> list[int]:
     """Clips worth showing, by a rule that cannot flatter: ordinary successes and the most confident mistake.
 
     The first ones are recognised, each of another class, classes with most simultaneous or successive actions first
@@ -39,7 +39,7 @@ def example_clips(outcome: Outcome, count: int = 4) -> list[int]:
     return chosen[: count - len(mistake)] + mistake
 
 
-def _variety(outcome: Outcome, label: int) -> int:
+def _variety(outcome: SplitPredictions, label: int) -> int:
     """Largest number of atomic actions in a clip of the class; 1 where nobody knows."""
     if outcome.frame_targets is None:
         return 1
@@ -47,7 +47,7 @@ def _variety(outcome: Outcome, label: int) -> int:
 
 
 @drawn
-def filmstrip(outcome: Outcome, clip: int, *, instants: int = 8) -> tuple[Figure, str]:
+def filmstrip(outcome: SplitPredictions, clip: int, *, instants: int = 8) -> tuple[Figure, str]:
     """Skeletons at evenly spaced instants with their joints' attention, above the attention over frames.
 
     A joint's colour and size are its attention as a multiple of an even share, so that 1 means "not preferred".
@@ -86,7 +86,7 @@ def filmstrip(outcome: Outcome, clip: int, *, instants: int = 8) -> tuple[Figure
     )
 
 
-def _most_attended(outcome: Outcome, clip: int) -> str:
+def _most_attended(outcome: SplitPredictions, clip: int) -> str:
     mean = outcome.joints_attention[clip, : outcome.lengths[clip]].mean(axis=0)
     return outcome.layout.joints[int(mean.argmax())].replace("_", " ")
 
@@ -141,7 +141,7 @@ def _draw_pose_attention(axes: Axes, attention: np.ndarray, times: np.ndarray) -
     axes.tick_params(labelbottom=False)
 
 
-def _true_captions(outcome: Outcome, clip: int) -> list[Caption]:
+def _true_captions(outcome: SplitPredictions, clip: int) -> list[Caption]:
     length = int(outcome.lengths[clip])
     if outcome.frame_targets is None:
         return [Caption(outcome.classes[outcome.labels[clip]], 1.0)] * length
@@ -168,7 +168,7 @@ def _draw_captions(axes: Axes, title: str, captions: Sequence[Caption], names: S
 
 
 @drawn
-def joints_heatmap(outcome: Outcome, clip: int) -> tuple[Figure, str]:
+def joints_heatmap(outcome: SplitPredictions, clip: int) -> tuple[Figure, str]:
     """Attention of every joint (row) at every frame (column), as a multiple of an even share."""
     length, size = int(outcome.lengths[clip]), outcome.layout.size
     weights = outcome.joints_attention[clip, :length].T * size

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pan_core.evaluation.relevance import Explanation
-from pan_core.evaluation.split_predictions import Outcome
+from pan_core.evaluation.split_predictions import SplitPredictions
 from pan_core.viewer.plots import History
 
 
@@ -102,7 +102,7 @@ class ReportData:
 
     title: str
     dataset: str
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[SplitPredictions]
     parameters: int
     created: str = ""
     histories: Mapping[str, History] = field(default_factory=dict)

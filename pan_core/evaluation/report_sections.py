@@ -8,7 +8,7 @@ import numpy as np
 from pan_core.evaluation import attention_figures, metrics
 from pan_core.evaluation.explanation import explanation_picture
 from pan_core.evaluation.report_data import Card, ReportData
-from pan_core.evaluation.split_predictions import WAYS, Outcome
+from pan_core.evaluation.split_predictions import WAYS, SplitPredictions
 from pan_core.evaluation.table1 import MODE_TITLES, Table1, build_table1
 from pan_core.viewer import plots
 from pan_core.viewer.plots import Picture
@@ -89,19 +89,19 @@ def headline(data: ReportData) -> list[Card]:
     return cards
 
 
-def _first_split(data: ReportData) -> dict[str, Outcome]:
+def _first_split(data: ReportData) -> dict[str, SplitPredictions]:
     """Outcomes of the first split, by mode."""
     split = min(outcome.split for outcome in data.outcomes)
     return {outcome.mode: outcome for outcome in data.outcomes if outcome.split == split}
 
 
-def _shown(data: ReportData) -> Outcome:
+def _shown(data: ReportData) -> SplitPredictions:
     """The outcome whose pictures are drawn: online mode is what runs on a device."""
     first = _first_split(data)
     return first.get("online") or first["clip"]
 
 
-def _caption(outcome: Outcome) -> str:
+def _caption(outcome: SplitPredictions) -> str:
     return f"{MODE_TITLES[outcome.mode].capitalize()}, split {outcome.split}, {len(outcome)} test clips."
 
 
@@ -141,7 +141,7 @@ def _results(data: ReportData) -> Section:
     return Section("results", "Results", intro, tables=[Table(columns, rows)])
 
 
-def clip_class_accuracies(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
+def clip_class_accuracies(outcomes: Sequence[SplitPredictions]) -> dict[str, dict[str, float]]:
     """Clip-level accuracy by way of reading the class, mean over splits, of each mode by its title."""
     found = {}
     for mode in sorted({outcome.mode for outcome in outcomes}):

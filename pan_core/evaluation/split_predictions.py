@@ -19,7 +19,7 @@ WAYS = ("class head", "by segments", "without relabelling")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SplitPredictions:
     """Predictions of one model for the clips of one split, in one input mode.
 
     Frames past a clip's length are padding; nothing here reads them.
@@ -130,7 +130,7 @@ class Outcome:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
     @classmethod
-    def load(cls, path: Path) -> "Outcome":
+    def load(cls, path: Path) -> "SplitPredictions":
         """Read what `save` wrote.
 
         Raises:

@@ -21,7 +21,7 @@ LEAST_ACCURACY = 0.98
 
 
 @dataclass(frozen=True)
-class Found:
+class ParityReport:
     """How an exported pair of networks compares.
 
     Attributes:
@@ -66,7 +66,9 @@ class Found:
             raise GateError("the exported networks are not those that were trained: " + "; ".join(faults))
 
 
-def check(network: StepNetwork, pose: PoseSession, reference: Path, *, search: PoseSession | None = None) -> Found:
+def check(
+    network: StepNetwork, pose: PoseSession, reference: Path, *, search: PoseSession | None = None
+) -> ParityReport:
     """Compare an exported recogniser and an exported pose network with what torch said.
 
     Args:
@@ -81,7 +83,7 @@ def check(network: StepNetwork, pose: PoseSession, reference: Path, *, search: P
         maps = max(maps, pose_difference(search, reference / "crops.npz", maps="search_maps")[0])
     clips = np.load(reference / "clips.npz")
     right = recognised(network, clips["joints"], clips["lengths"], clips["labels"])
-    return Found(
+    return ParityReport(
         step_difference=difference, steps=sum(lengths), streams=tuple(lengths), pose_difference=maps, crops=crops,
         accuracy=float(right.mean()), torch_accuracy=float(clips["right"].mean()), clips=len(right),
     )  # fmt: skip

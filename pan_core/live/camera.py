@@ -12,7 +12,7 @@ from pan_core.errors import VideoError
 from pan_core.live.events import ALL, Event, EventDetector, Rule, Rules
 from pan_core.live.recent import Recent
 from pan_core.live.source import Frame, Source, State
-from pan_core.live.watcher import Watched, Watcher
+from pan_core.live.watcher import FrameResult, Watcher
 from pan_core.recognition.recognizer import Recognizer
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ PARTS = 2
 
 
 @dataclass(frozen=True)
-class Moment:
+class StreamUpdate:
     """What came of one frame.
 
     Attributes:
@@ -35,7 +35,7 @@ class Moment:
         fault: Why the frame could not be looked at; empty otherwise.
     """
 
-    watched: Watched | None
+    watched: FrameResult | None
     events: tuple[Event, ...]
     unknown: tuple[str, ...] = ()
     fault: str = ""
@@ -43,7 +43,7 @@ class Moment:
 
 def watch(
     source: Source, in_use: Callable[[], Recognizer], *, rules: Rules = ALL, go_on: bool = False
-) -> Iterator[Moment]:
+) -> Iterator[StreamUpdate]:
     """Watch an open source until it ends or is closed.
 
     Args:
@@ -70,7 +70,7 @@ def watch(
         if frame is None:
             over = source.state is State.ENDED or source.closed
             ended = detector.finish() if over or source.state is State.LOST else []
-            yield Moment(None, dated(ended), unknown)
+            yield StreamUpdate(None, dated(ended), unknown)
             if source.state is State.ENDED and source.reason and not source.frames_seen:
                 raise VideoError(source.reason)
             if over:
@@ -95,13 +95,15 @@ def watch(
             watcher.begin_anew()
             fault = f"{type(error).__name__}: {error}"
             logger.warning("%s: a frame could not be looked at, trying again in %g s: %s", source.name, pause, fault)
-            yield Moment(None, dated(events + detector.finish(), frame), unknown, fault)
+            yield StreamUpdate(None, dated(events + detector.finish(), frame), unknown, fault)
             continue
         pause = 0.0
-        yield Moment(watched, dated(events, frame), unknown)
+        yield StreamUpdate(watched, dated(events, frame), unknown)
 
 
-def stream(recognizer: Recognizer, source: str, *, rules: Rules = ALL, every_frame: bool = False) -> Iterator[Moment]:
+def stream(
+    recognizer: Recognizer, source: str, *, rules: Rules = ALL, every_frame: bool = False
+) -> Iterator[StreamUpdate]:
     """Watch a source by one recogniser: a file, a folder, a camera's number, an rtsp or http address.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pan_core.errors import ConfigError, DataError
-from pan_core.recognition.stream import Recognised
+from pan_core.recognition.stream import Recognition
 
 # Frames further apart than this say nothing of the time between them: what went on is over.
 LONGEST_GAP_S = 2.0
@@ -126,7 +126,7 @@ class EventDetector:
         self._time_s = self._before_s = -np.inf
         self._part = ""
 
-    def update(self, time_s: float, people: Sequence[Recognised], *, part: str = "") -> list[Event]:
+    def update(self, time_s: float, people: Sequence[Recognition], *, part: str = "") -> list[Event]:
         """Take in what is known at one moment.
 
         Args:

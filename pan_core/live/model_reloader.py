@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 CHECK_S = 10.0
 
 
-class Champion:
+class ModelReloader:
     """Gives the newest recogniser that is in use; a context manager that looks for another in the background.
 
     Whoever asks never waits: another one is loaded beside the one that works, and handed out when it is whole. One that
@@ -41,7 +41,7 @@ class Champion:
         """The recogniser in use."""
         return self._current
 
-    def __enter__(self) -> "Champion":
+    def __enter__(self) -> "ModelReloader":
         self._thread.start()
         return self
 

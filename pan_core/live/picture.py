@@ -5,7 +5,7 @@ from enum import Enum
 import cv2
 import numpy as np
 
-from pan_core.live.watcher import Watched
+from pan_core.live.watcher import FrameResult
 from pan_core.recognition.predict_video import draw_people
 
 # A blurred scene has so many pixels on its longer side: a room can be told, a face or a text cannot.
@@ -23,7 +23,7 @@ class Scene(Enum):
     NONE = "none"
 
 
-def draw(watched: Watched, scene: Scene) -> np.ndarray:
+def draw(watched: FrameResult, scene: Scene) -> np.ndarray:
     """A picture of its own, (H, W, 3) uint8, BGR; but for `FULL` it holds no pixel of the scene."""
     picture = background(watched.frame.picture, scene)
     draw_people(picture, watched.people, watched.by.network.layout)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pan_core.live.events import Event
-from pan_core.live.watcher import Watched
+from pan_core.live.watcher import FrameResult
 
 # What an event's replay shows before its start, and at most in all.
 REPLAY_BEFORE_S, REPLAY_LONGEST_S = 0.5, 15.0
@@ -43,11 +43,11 @@ class Recent:
     """
 
     def __init__(self) -> None:
-        self.moment: Watched | None = None
+        self.moment: FrameResult | None = None
         self.events: dict[str, Event] = {}
         self._latencies: deque[float] = deque(maxlen=KEPT_LATENCIES)
         self._replays: dict[str, Replay] = {}
-        self._past: deque[Watched] = deque()
+        self._past: deque[FrameResult] = deque()
 
     @property
     def latency_p90_s(self) -> float | None:
@@ -58,7 +58,7 @@ class Recent:
         """Skeletons of an event that is over, None where it is not known or goes on."""
         return self._replays.get(event)
 
-    def take(self, watched: Watched) -> None:
+    def take(self, watched: FrameResult) -> None:
         """A frame that was looked at."""
         self._latencies.append(watched.latency_s)
         # Without the picture: seconds of those would fill the memory.
@@ -77,7 +77,7 @@ class Recent:
             del self.events[oldest]
             self._replays.pop(oldest, None)
 
-    def _record(self, event: Event, end_s: float, newest: Watched) -> Replay:
+    def _record(self, event: Event, end_s: float, newest: FrameResult) -> Replay:
         shown = [
             (watched.frame.position - event.start_s, one.joints)
             for watched in self._past

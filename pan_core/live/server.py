@@ -21,7 +21,7 @@ from pan_core.live.access import Access
 from pan_core.live.camera import Camera
 from pan_core.live.picture import Scene, as_jpeg, draw
 from pan_core.live.uploads import Uploads, timeline_of
-from pan_core.live.watcher import Watched
+from pan_core.live.watcher import FrameResult
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.viewer.drawing import person_colour
 
@@ -121,7 +121,7 @@ async def _send_news(
 ) -> None:
     """Send what is new of each camera; while a browser is slow, older pictures are skipped."""
     sent, idle = [-1] * len(cameras), 0.0
-    pictured: list[Watched | None] = [None] * len(cameras)
+    pictured: list[FrameResult | None] = [None] * len(cameras)
     await channel.send_text(json.dumps({"kind": "hello", "scene": scene.value, "cameras": len(cameras)}))
     gone = asyncio.ensure_future(_gone(channel))
     try:
@@ -150,7 +150,7 @@ async def _gone(channel: WebSocket) -> None:
             await channel.receive_text()
 
 
-def _picture(moment: Watched, scene: Scene) -> bytes:
+def _picture(moment: FrameResult, scene: Scene) -> bytes:
     return as_jpeg(draw(moment, scene))
 
 
@@ -172,7 +172,7 @@ def described(number: int, camera: Camera) -> dict[str, Any]:
     }
 
 
-def _person(one: Any, moment: Watched) -> dict[str, Any]:
+def _person(one: Any, moment: FrameResult) -> dict[str, Any]:
     blue, green, red = person_colour(one.person)
     best = np.argsort(one.probabilities)[::-1][:TOP]
     labels = moment.by.network.labels

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 
 from pan_core.errors import PanError
-from pan_core.live.camera import Moment, watch
+from pan_core.live.camera import StreamUpdate, watch
 from pan_core.live.events import ALL, Event, Rules
 from pan_core.live.picture import Scene, draw
 from pan_core.live.source import Source, State
-from pan_core.live.watcher import Watched
+from pan_core.live.watcher import FrameResult
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.viewer.annotate import write_video
 
@@ -61,7 +61,7 @@ def watch_here(
 
     source = Source(address, every_frame=not window, on_state=said)
 
-    def watched() -> Iterator[Watched]:
+    def watched() -> Iterator[FrameResult]:
         line, unknown = _Line(say), tuple[str, ...]()
         for moment in watch(source, in_use, rules=rules, go_on=source.lasting):
             if moment.fault:
@@ -114,7 +114,7 @@ class _Line:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say, self._last, self._next_s = say, "", 0.0
 
-    def show(self, moment: Moment) -> None:
+    def show(self, moment: StreamUpdate) -> None:
         assert moment.watched
         watched = moment.watched
         labels = ", ".join(f"person {one.person}: {one.caption.label}" for one in watched.people)

@@ -20,7 +20,7 @@ from pan_core.live.picture import Scene, background
 from pan_core.recognition.predict_video import predict_video
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.viewer.annotate import BROWSER_ENCODERS
-from pan_core.workers.supervised import Lost, work_through
+from pan_core.workers.supervised import TaskFailure, work_through
 
 MOST_BYTES = 2_000_000_000
 MOST_KEPT = 20
@@ -186,7 +186,7 @@ def _require_harmless(video: Path) -> None:
         VideoError: Where it cannot be decoded, or not without that.
     """
     ((_, outcome),) = work_through({"": video}, decode_watched, workers=1, stall_seconds=STALL_S)
-    if isinstance(outcome, Lost):
+    if isinstance(outcome, TaskFailure):
         raise VideoError(f"{video.name}: crashes or hangs the decoder; encode it anew")
     if outcome is not None:
         raise outcome

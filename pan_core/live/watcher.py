@@ -13,7 +13,7 @@ from pan_core.model.missing import between
 from pan_core.pose.extraction import frame_step
 from pan_core.pose.person_tracker import PersonTracker
 from pan_core.recognition.recognizer import Recognizer
-from pan_core.recognition.stream import FORGET_SECONDS, Recognised, StreamRecogniser
+from pan_core.recognition.stream import FORGET_SECONDS, Recognition, StreamRecognizer
 from pan_core.skeletons import convert
 
 # The strip shows the pose attention of so many seconds.
@@ -22,7 +22,7 @@ MOST_STRIPS = 100
 
 
 @dataclass(frozen=True)
-class Watched:
+class FrameResult:
     """One frame, and what is known of the people in it.
 
     Attributes:
@@ -36,7 +36,7 @@ class Watched:
     """
 
     frame: Frame
-    people: tuple[Recognised, ...]
+    people: tuple[Recognition, ...]
     looked: bool
     strips: Mapping[int, np.ndarray]
     latency_s: float
@@ -66,13 +66,13 @@ class Watcher:
         self._scene: tuple[str, float] | None = None
         self._slot, self._pose_fps = 0, 1.0
         self._before: dict[int, np.ndarray] = {}
-        self._people: tuple[Recognised, ...] = ()
+        self._people: tuple[Recognition, ...] = ()
 
     def begin_anew(self) -> None:
         """Forget the people in sight: after a fault nobody knows what holds of them."""
         self._scene = None
 
-    def update(self, frame: Frame) -> Watched:
+    def update(self, frame: Frame) -> FrameResult:
         """Take in the next frame."""
         self._begin_where_new(frame)
         slot = math.floor(frame.position * self._pose_fps + 1e-6)
@@ -80,7 +80,7 @@ class Watcher:
         if looked:
             self._look(frame.picture, slot - self._slot)
             self._slot = slot
-        return Watched(
+        return FrameResult(
             frame,
             self._people,
             looked,
@@ -98,7 +98,7 @@ class Watcher:
         elif by is self._by:
             return
         self._by, self._scene = by, scene
-        self._stream = StreamRecogniser(by.network, pose_fps=self._pose_fps)
+        self._stream = StreamRecognizer(by.network, pose_fps=self._pose_fps)
         self._numbers.renew()
         self._slot, self._before = math.floor(frame.position * self._pose_fps + 1e-6) - 1, {}
         self._people = ()
@@ -122,7 +122,7 @@ class Watcher:
         self._before = now
         self._people = tuple(self._numbers.given(one) for one in seen)
 
-    def _remember(self, people: list[Recognised]) -> None:
+    def _remember(self, people: list[Recognition]) -> None:
         longest = round(STRIP_SECONDS * self._pose_fps)
         for one in (self._numbers.given(one) for one in people):
             shares = self._shares.pop(one.person, None) or deque(maxlen=longest)
@@ -149,7 +149,7 @@ class _Numbers:
     def renew(self) -> None:
         self._base = self._next
 
-    def given(self, one: Recognised) -> Recognised:
+    def given(self, one: Recognition) -> Recognition:
         number = self._base + one.person
         self._next = max(self._next, number + 1)
-        return Recognised(**{**vars(one), "person": number})
+        return Recognition(**{**vars(one), "person": number})

@@ -25,7 +25,7 @@ from pan_core.pose.joints_file import Damaged, read_joints, write_joints
 from pan_core.pose.pose_set import ClipPoses
 from pan_core.pose.records import is_removed, read_record
 from pan_core.video import DECODE_SECONDS
-from pan_core.workers.supervised import Lost, Pulse, work_through
+from pan_core.workers.supervised import Heartbeat, TaskFailure, work_through
 
 _log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ def _extractor_of(job: _Job) -> PoseExtractor:
     return _extractor[1]
 
 
-def _extract_one(video: Path, pulse: Pulse | None, *, job: _Job) -> _Outcome:
+def _extract_one(video: Path, pulse: Heartbeat | None, *, job: _Job) -> _Outcome:
     """Make sure that a video's entry is in the cache."""
     cache = PoseCache(job.cache, identity=job.identity)
     if is_removed(video):  # meanwhile
@@ -213,7 +213,7 @@ def _extract_there(video: Path, *, job: _Job) -> _Outcome:
     return _extract_one(video, None, job=job)
 
 
-def _prove(job: _Job, pulse: Pulse) -> bool:
+def _prove(job: _Job, pulse: Heartbeat) -> bool:
     """Extract from a picture without anything, to see whether a process lives through it."""
     _extractor_of(job).tracker().update(np.zeros((240, 320, 3), np.uint8))
     return True
@@ -247,19 +247,19 @@ def _outcomes_here(
     videos: Mapping[str, Path], job: _Job, workers: int, stall_seconds: float
 ) -> Iterator[tuple[str, _Outcome]]:
     reasons = {
-        Lost.STUCK: f"decoding took longer than {stall_seconds:.0f} s for a frame, its process was ended; "
+        TaskFailure.STUCK: f"decoding took longer than {stall_seconds:.0f} s for a frame, its process was ended; "
         "encode the video anew or remove it",
-        Lost.DIED: "the process that reads this video dies each time; encode the video anew or remove it",
+        TaskFailure.DIED: "the process that reads this video dies each time; encode the video anew or remove it",
     }
     healthy: bool | None = None
     extract = partial(_extract_one, job=job)
     for clip_id, result in work_through(videos, extract, workers=workers, stall_seconds=stall_seconds):
-        if not isinstance(result, Lost):
+        if not isinstance(result, TaskFailure):
             yield clip_id, result
             continue
-        if result is Lost.DIED and healthy is None:
+        if result is TaskFailure.DIED and healthy is None:
             healthy = dict(work_through({"": job}, _prove, workers=1, stall_seconds=stall_seconds))[""] is True
-        if result is Lost.DIED and not healthy:
+        if result is TaskFailure.DIED and not healthy:
             fault = f"{videos[clip_id]}: processes die here whatever they extract; see whether memory is free"
             yield clip_id, _Outcome(fault=fault)
             continue

@@ -10,7 +10,7 @@ import numpy as np
 from pan_core.files import sha256_of, write_json
 from pan_core.pose.extraction import PoseExtractor, believable_tracks, collect_tracks, frame_step
 from pan_core.recognition.step_network import StepNetwork
-from pan_core.recognition.stream import Recognised, StreamRecogniser
+from pan_core.recognition.stream import Recognition, StreamRecognizer
 from pan_core.skeletons import SkeletonLayout, convert
 from pan_core.video import VideoInfo, probe, read_frames
 from pan_core.viewer.annotate import ENCODERS, write_video
@@ -110,14 +110,14 @@ def predict_video(
     """
     info = probe(video)
     step = frame_step(info.fps, extractor.settings.max_fps)
-    stream = StreamRecogniser(recogniser, pose_fps=info.fps / step)
+    stream = StreamRecognizer(recogniser, pose_fps=info.fps / step)
     tracker = extractor.tracker()
     layout = recogniser.layout
     # Nobody's joints, so that layouts that do not fit are refused before the first frame.
     convert(np.zeros((0, extractor.layout.size, 3)), extractor.layout, layout)
-    history: list[list[Recognised]] = []
+    history: list[list[Recognition]] = []
 
-    def watched() -> Iterator[tuple[np.ndarray, list[Recognised]]]:
+    def watched() -> Iterator[tuple[np.ndarray, list[Recognition]]]:
         for number, frame in enumerate(read_frames(video)):
             if number % step == 0:
                 seen = [(track, convert(pose, extractor.layout, layout)) for track, pose in tracker.update(frame)]
@@ -157,7 +157,7 @@ def predict_video(
     return timeline
 
 
-def draw_people(frame: np.ndarray, people: Sequence[Recognised], layout: SkeletonLayout) -> None:
+def draw_people(frame: np.ndarray, people: Sequence[Recognition], layout: SkeletonLayout) -> None:
     """Draw skeletons, then captions over the heads, in place."""
     for one in people:
         colour = person_colour(one.person)
@@ -172,7 +172,7 @@ def draw_people(frame: np.ndarray, people: Sequence[Recognised], layout: Skeleto
 
 
 def _people(
-    history: list[list[Recognised]], layout: SkeletonLayout, *, min_person_score: float, step: int, info: VideoInfo
+    history: list[list[Recognition]], layout: SkeletonLayout, *, min_person_score: float, step: int, info: VideoInfo
 ) -> tuple[Person, ...]:
     """Believable people; the rule is the one by which poses are extracted for training."""
     tracks = collect_tracks([[(one.person, one.joints) for one in frame] for frame in history], joints=layout.size)
@@ -188,7 +188,7 @@ def _people(
 
 
 def _together(
-    people: Sequence[int], history: list[list[Recognised]], labels: Sequence[str]
+    people: Sequence[int], history: list[list[Recognition]], labels: Sequence[str]
 ) -> tuple[str | None, float]:
     """Class and probability of a video by all of its people, as each was known when last seen."""
     if not people:
@@ -226,7 +226,7 @@ def combine_people(probabilities: np.ndarray, quality: np.ndarray) -> np.ndarray
     return weights @ probabilities / weights.sum()
 
 
-def _person(person: int, history: list[list[Recognised]], *, seconds: float, end_s: float) -> Person:
+def _person(person: int, history: list[list[Recognition]], *, seconds: float, end_s: float) -> Person:
     """One person's part of the history; while out of sight the last caption goes on.
 
     Args:

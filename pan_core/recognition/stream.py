@@ -17,7 +17,7 @@ FORGET_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Recognised:
+class Recognition:
     """What is known of one person at one frame.
 
     Attributes:
@@ -106,7 +106,7 @@ class PersonStream:
         self.attention = output.joints_attention
 
 
-class StreamRecogniser:
+class StreamRecognizer:
     """Recognises everybody whom a tracker follows.
 
     Args:
@@ -125,7 +125,7 @@ class StreamRecogniser:
         self._pose_fps = pose_fps
         self._people: dict[int, PersonStream] = {}
 
-    def update(self, people: Sequence[tuple[int, np.ndarray]]) -> list[Recognised]:
+    def update(self, people: Sequence[tuple[int, np.ndarray]]) -> list[Recognition]:
         """Recognise the people of the next frame.
 
         Args:
@@ -145,9 +145,9 @@ class StreamRecogniser:
                 del self._people[person]
         return [self._now(person, joints) for person, joints in people]
 
-    def _now(self, person: int, joints: np.ndarray) -> Recognised:
+    def _now(self, person: int, joints: np.ndarray) -> Recognition:
         stream = self._people[person]
-        return Recognised(
+        return Recognition(
             person,
             joints,
             stream.caption,

@@ -15,7 +15,7 @@ from pan_core.evaluation.attention_figures import example_clips
 from pan_core.evaluation.relevance import Explanation, explain_clip
 from pan_core.evaluation.report import write_report
 from pan_core.evaluation.report_data import PoseAccuracy, Provenance, Relabelling, ReportData
-from pan_core.evaluation.split_predictions import Outcome
+from pan_core.evaluation.split_predictions import SplitPredictions
 from pan_core.evaluation.table1 import build_table1
 from pan_core.files import read_json, replace_folder, write_json
 from pan_core.model.store import load_model
@@ -30,7 +30,7 @@ from pan_core.training.predict import Predictions, predict
 from pan_core.training.samples import Samples, build_samples
 from pan_core.workspace import paths
 from pan_core.workspace.paths import result_of
-from pan_core.workspace.training_data import Material, read_material
+from pan_core.workspace.training_data import TrainingData, read_material
 
 # What the figures of the other ways to read a clip's class end with.
 ENDINGS = {"by segments": "by_segments", "without relabelling": "without_relabelling"}
@@ -67,7 +67,9 @@ def run(params: Params, tracked: Run) -> dict:
     return figures
 
 
-def _outcome(params: Params, material: Material, known: pd.DataFrame | None, mode: str, split: int) -> Outcome:
+def _outcome(
+    params: Params, material: TrainingData, known: pd.DataFrame | None, mode: str, split: int
+) -> SplitPredictions:
     """What the trained model says about the test clips; frame targets only where the true segments are known."""
     loaded = load_model(paths.model_folder(mode, split))
     samples = build_samples(
@@ -83,7 +85,7 @@ def _outcome(params: Params, material: Material, known: pd.DataFrame | None, mod
     said = predict(loaded.model, samples)
     without = paths.model_folder(mode, split, whole=True)
     everything = samples.batch(np.arange(len(samples)))
-    return Outcome(
+    return SplitPredictions(
         mode=mode,
         split=split,
         clip_ids=said.clip_ids,
@@ -120,7 +122,7 @@ def _explanations(params: Params, samples: Samples, said: Predictions) -> np.nda
     )
 
 
-def _figures(outcomes: Sequence[Outcome]) -> dict:
+def _figures(outcomes: Sequence[SplitPredictions]) -> dict:
     """Figures of each mode, mean over the splits in use."""
     figures: dict[str, object] = {}
     for mode in sorted({outcome.mode for outcome in outcomes}):
@@ -172,7 +174,7 @@ def _table1(params: Params, figures: dict) -> list[dict[str, str]]:
     return build_table1(params.dataset, measured).as_records()
 
 
-def _report(params: Params, material: Material, outcomes: Sequence[Outcome], figures: dict) -> ReportData:
+def _report(params: Params, material: TrainingData, outcomes: Sequence[SplitPredictions], figures: dict) -> ReportData:
     split = f"split{params.split.splits[0]}"
     ready = [stage for stage in STAGES[: STAGES.index("evaluate")] if paths.result(stage).is_file()]
     return ReportData(
@@ -194,7 +196,7 @@ def _report(params: Params, material: Material, outcomes: Sequence[Outcome], fig
     )
 
 
-def _decided(material: Material, outcomes: Sequence[Outcome]) -> list[Explanation]:
+def _decided(material: TrainingData, outcomes: Sequence[SplitPredictions]) -> list[Explanation]:
     """What decided an ordinary success and the surest mistake, in the mode that runs on a device."""
     shown = next((outcome for outcome in outcomes if outcome.mode == "online"), outcomes[0])
     recogniser = load_model(paths.model_folder(shown.mode, shown.split))

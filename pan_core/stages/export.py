@@ -8,7 +8,7 @@ import numpy as np
 
 from pan_core.edge.gates import write_gates
 from pan_core.export.artifacts import Artifacts, step_description, structure, write_artifacts
-from pan_core.export.check import Found, check
+from pan_core.export.check import ParityReport, check
 from pan_core.export.onnx_file import check_operators, write_onnx
 from pan_core.export.parity import clip_difference, require_parity, step_difference
 from pan_core.export.pck import require_pck, scene_pck
@@ -105,7 +105,7 @@ class _Workshop:
 
     def _judged(self, target: Target, made: Artifacts) -> dict:
         pose, search = pose_sessions(made.pose, self._settings)
-        found: Found = check(ExportedNetwork(made.step), pose, paths.REFERENCE, search=search)
+        found: ParityReport = check(ExportedNetwork(made.step), pose, paths.REFERENCE, search=search)
         found.require(step_tolerance=self._params.export.tolerance, pose_tolerance=target.file_tolerance)
         accurate = scene_pck(made.pose, self._settings, scenes=self._params.export.scenes)
         require_pck(made.pose, accurate, self._pck)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pan_core.datasets.actors import Performer, render_scene
-from pan_core.edge.budget_check import Standing
+from pan_core.edge.budget_check import BudgetVerdict
 from pan_core.edge.result import HERE
 from pan_core.evaluation.latency import Latency, measure, measure_against
 from pan_core.model.online import OnlineFeatures
@@ -17,7 +17,7 @@ from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.progress import progress_bar
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.step_network import StepNetwork
-from pan_core.recognition.stream import PersonStream, StreamRecogniser
+from pan_core.recognition.stream import PersonStream, StreamRecognizer
 from pan_core.skeletons import convert
 from pan_core.tracking.tracker import Run
 from pan_core.workspace import paths
@@ -68,7 +68,7 @@ def run(params: Params, tracked: Run) -> dict:
     return {"kind": HERE, **figures, **_flat(devices), "devices": {n: each.as_dict() for n, each in devices.items()}}
 
 
-def _flat(devices: dict[str, Standing]) -> dict[str, float]:
+def _flat(devices: dict[str, BudgetVerdict]) -> dict[str, float]:
     """Numbers of the devices for MLflow; each name says its kind, so that none is taken for another."""
     return {
         f"{name}_{'measured' if standing.count else 'predicted'}_{figure}": value
@@ -103,7 +103,7 @@ def _real_poses(total: int) -> Iterator[np.ndarray]:
 def _frame_latency(params: Params, network: StepNetwork, count: Count) -> Latency:
     """Search and crops, pose network, grouping, features and recogniser, one person, one thread."""
     extractor = PoseExtractor(Path(params.pose.network), settings=ExtractionSettings(**params.pose.extraction()))
-    tracker, stream = extractor.tracker(), StreamRecogniser(network, pose_fps=network.rate)
+    tracker, stream = extractor.tracker(), StreamRecognizer(network, pose_fps=network.rate)
 
     def call(frame: np.ndarray) -> None:
         stream.update([(one, convert(pose, extractor.layout, network.layout)) for one, pose in tracker.update(frame)])

@@ -27,7 +27,7 @@ from pan_core.tracking.tracker import Run
 from pan_core.training.fit import FitResult, Weights, body, fit
 from pan_core.viewer.plots import training_curves
 from pan_core.workspace import paths
-from pan_core.workspace.training_data import Material, network_settings, read_material, train_settings, tuned
+from pan_core.workspace.training_data import TrainingData, network_settings, read_material, train_settings, tuned
 
 Figures = dict[str, object]
 SCRATCH, CHAMPION = "scratch", "champion"
@@ -71,7 +71,7 @@ def run(params: Params, tracked: Run) -> dict:
     return figures
 
 
-def _materials(params: Params) -> dict[bool, Material]:
+def _materials(params: Params) -> dict[bool, TrainingData]:
     """What networks learn from; under True whole clips, where that makes a difference and is wanted."""
     material = read_material()
     composed = (material.segments["label"] != material.segments["parent_label"]).any()
@@ -82,7 +82,7 @@ def _materials(params: Params) -> dict[bool, Material]:
 
 def _train(
     params: Params,
-    material: Material,
+    material: TrainingData,
     model: ModelParams,
     train: TrainParams,
     mode: str,
@@ -106,7 +106,7 @@ def _train(
 
 
 def _save(
-    params: Params, material: Material, model: ModelParams, mode: str, result: FitResult, target: Path, start: str
+    params: Params, material: TrainingData, model: ModelParams, mode: str, result: FitResult, target: Path, start: str
 ) -> None:
     save_model(
         target,
@@ -132,7 +132,7 @@ def _pose_network(params: Params) -> str | None:
     return network_hash(network) if dataset_by_name(params.dataset).has_video and network.is_file() else None
 
 
-def _champion(params: Params, model: ModelParams, material: Material) -> Weights | None:
+def _champion(params: Params, model: ModelParams, material: TrainingData) -> Weights | None:
     """Weights of the registered version that training starts from.
 
     None where it is not asked for, where its files are lost, where it does not fit, and where it may have learnt what is now
@@ -170,7 +170,7 @@ def _champion(params: Params, model: ModelParams, material: Material) -> Weights
     return dict(loaded.model.state_dict()) if same_heads else body(loaded.model)
 
 
-def _differences(loaded: LoadedModel, model: ModelParams, material: Material) -> Iterator[str]:
+def _differences(loaded: LoadedModel, model: ModelParams, material: TrainingData) -> Iterator[str]:
     if replace(loaded.model.settings, dropout=0.0) != replace(network_settings(model), dropout=0.0):
         yield "widths"
     if loaded.layout != material.poses.layout:

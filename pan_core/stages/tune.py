@@ -31,7 +31,7 @@ from pan_core.tuning.workers import Worker
 from pan_core.workers.pool import run_jobs
 from pan_core.workspace import paths
 from pan_core.workspace.context import workers
-from pan_core.workspace.training_data import Material, network_settings, read_material, train_settings
+from pan_core.workspace.training_data import TrainingData, network_settings, read_material, train_settings
 
 ROW = "mlflow_run_id"
 # Settings of a full training, or of how it is run; a trial does not depend on them.
@@ -125,7 +125,7 @@ def _bench(params: Params, *, create: bool = True) -> _Bench:
     return _Bench(Study(_plan(params, train, val), open_storage(journal()), create=create), train, val)
 
 
-def without_test(material: Material, split: int) -> Material:
+def without_test(material: TrainingData, split: int) -> TrainingData:
     """The clips that a split trains and validates on, with their segments."""
     clips = material.clips[material.clips[f"split{split}"].isin(["train", "val"])]
     return replace(

@@ -135,7 +135,7 @@ class Run:
         self._outbox.post(Message(kind, values, attached))
 
     def _deliver(self, message: Message) -> None:
-        with impatient():
+        with single_attempt():
             self._say(message.kind, message.values, message.attached)
 
     def _say(self, kind: str, values: dict, attached: Path | None) -> None:
@@ -156,7 +156,7 @@ class Run:
                 self._client.set_terminated(self.run_id, values["status"])
 
 
-class UntoldRun(Run):
+class NullRun(Run):
     """A run that the store could not open: nothing is written of it."""
 
     def __init__(self) -> None:
@@ -178,7 +178,7 @@ def outboxes() -> Path:
 
 
 @contextmanager
-def impatient() -> Iterator[None]:
+def single_attempt() -> Iterator[None]:
     """One quick try instead of MLflow's own minutes: what is not taken waits, the work does not.
 
     Raises:

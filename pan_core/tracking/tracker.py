@@ -22,7 +22,7 @@ from filelock import FileLock
 from pan_core.errors import PanError
 from pan_core.secrets import masked, without_login
 from pan_core.tracking.outbox import REFUSED, AwayError
-from pan_core.tracking.run import STORE, Run, UntoldRun, impatient, outboxes, store_uri
+from pan_core.tracking.run import STORE, NullRun, Run, outboxes, single_attempt, store_uri
 
 _log = logging.getLogger(__name__)
 
@@ -147,9 +147,9 @@ class Tracker:
     @contextmanager
     def nested(self, parent: str, name: str, *, params: Mapping[str, object]) -> Iterator[Run]:
         """A run nested in the run with the id `parent`; the work goes on, untold, where the store is away at its beginning."""
-        run: Run = UntoldRun()
+        run: Run = NullRun()
         try:
-            with impatient():
+            with single_attempt():
                 run = self._create(name, {"mlflow.parentRunId": parent})
                 run.params(params)
         except AwayError as error:

@@ -28,14 +28,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Lost(Enum):
+class TaskFailure(Enum):
     """Why an item has no result."""
 
     STUCK = "no step for too long"
     DIED = "its process died twice"
 
 
-class Pulse:
+class Heartbeat:
     """Tells the parent that work goes on.
 
     Args:
@@ -58,11 +58,11 @@ class Pulse:
 
 def work_through(
     items: Mapping[str, Item],
-    function: Callable[[Item, Pulse], Result],
+    function: Callable[[Item, Heartbeat], Result],
     *,
     workers: int,
     stall_seconds: float,
-) -> Iterator[tuple[str, Result | Lost]]:
+) -> Iterator[tuple[str, Result | TaskFailure]]:
     """Results of a function for many items, as they come.
 
     Args:
@@ -81,7 +81,7 @@ def work_through(
     """
     died = []
     for key, result in _pass(items, function, workers, stall_seconds):
-        if result is Lost.DIED:
+        if result is TaskFailure.DIED:
             died.append(key)
         else:
             yield key, result
@@ -89,8 +89,8 @@ def work_through(
 
 
 def _pass(
-    items: Mapping[str, Item], function: Callable[[Item, Pulse], Result], workers: int, stall_seconds: float
-) -> Iterator[tuple[str, Result | Lost]]:
+    items: Mapping[str, Item], function: Callable[[Item, Heartbeat], Result], workers: int, stall_seconds: float
+) -> Iterator[tuple[str, Result | TaskFailure]]:
     queue = iter(items.items())
     with tempfile.TemporaryDirectory(prefix="pan-pulses-") as folder:
         path = Path(folder) / "pulses"
@@ -126,7 +126,7 @@ class _Worker:
         self.key = ""
         self.busy = False
 
-    def start(self, function: Callable[[Item, Pulse], Result], key: str, item: Item) -> "Future[Result]":
+    def start(self, function: Callable[[Item, Heartbeat], Result], key: str, item: Item) -> "Future[Result]":
         self._steps, self._checked, self._still, self._stuck = 0, time.monotonic(), 0.0, False
         self.key, self.busy = key, True
         self._cells[:] = 0
@@ -138,7 +138,7 @@ class _Worker:
             self._pool = process_pool(1)
             return self._pool.submit(_call, function, item, self._path, self._row)
 
-    def finish(self, future: "Future[Result]") -> "Result | Lost":
+    def finish(self, future: "Future[Result]") -> "Result | TaskFailure":
         self.busy = False
         try:
             result = future.result()
@@ -152,7 +152,7 @@ class _Worker:
                 raise PanError(
                     "worker processes end before they begin; see the messages above and whether memory is free"
                 ) from None
-            return Lost.STUCK if self._stuck else Lost.DIED
+            return TaskFailure.STUCK if self._stuck else TaskFailure.DIED
 
     def watch(self, stall_seconds: float) -> None:
         process, steps = (int(value) for value in self._cells)
@@ -179,8 +179,8 @@ def _kill(process: int) -> None:
         os.kill(process, signal.SIGKILL)
 
 
-def _call(function: Callable[[Item, Pulse], Result], item: Item, path: Path, row: int) -> Result:
-    pulse = Pulse(path, row)
+def _call(function: Callable[[Item, Heartbeat], Result], item: Item, path: Path, row: int) -> Result:
+    pulse = Heartbeat(path, row)
     try:
         return function(item, pulse)
     finally:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pan_core.edge.budget_check import Standing, measured, predicted, require_result, unknown
+from pan_core.edge.budget_check import BudgetVerdict, measured, predicted, require_result, unknown
 from pan_core.edge.bundle import write_bundle
 from pan_core.edge.gates import GATES, read_gates
 from pan_core.edge.result import read_result, write_result
@@ -59,7 +59,7 @@ def bundle_target(name: str, folder: Path) -> dict:
     )  # fmt: skip
 
 
-def take_result(result: dict[str, Any]) -> tuple[Standing, Path]:
+def take_result(result: dict[str, Any]) -> tuple[BudgetVerdict, Path]:
     """Keep a measurement that a device wrote, where it counts for the networks of this workspace.
 
     Args:
@@ -78,7 +78,7 @@ def take_result(result: dict[str, Any]) -> tuple[Standing, Path]:
     return measured(result, target), kept
 
 
-def standings(params: Params) -> dict[str, Standing]:
+def standings(params: Params) -> dict[str, BudgetVerdict]:
     """Where each exported target but the host stands, by what was measured there or else by a prediction.
 
     Raises:
@@ -99,7 +99,7 @@ def predictions(params: Params) -> dict[str, dict[str, float]]:
     return {name: _predicted(params, target, fit()) for name, target in read_targets().items() if target.peaks}
 
 
-def _standing(params: Params, target: Target) -> Standing:
+def _standing(params: Params, target: Target) -> BudgetVerdict:
     path, why = paths.measured_on(target.name), "not measured"
     if path.is_file():
         try:

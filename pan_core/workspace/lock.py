@@ -18,7 +18,7 @@ class BusyError(PanError):
 
 
 @contextmanager
-def sole(lock: Path, refusal: str) -> Iterator[None]:
+def exclusive_lock(lock: Path, refusal: str) -> Iterator[None]:
     """Hold a lock for the block.
 
     Args:
@@ -51,6 +51,6 @@ def one_run(folder: Path) -> Iterator[None]:
         BusyError: Where another run is at work there.
     """
     refusal = f"another run is going on in {folder.resolve()}; wait for it, or stop it, then run again: finished stages are kept"
-    with sole(folder / LOCK, refusal):
+    with exclusive_lock(folder / LOCK, refusal):
         mend(folder)
         yield

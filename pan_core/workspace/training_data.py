@@ -17,7 +17,7 @@ from pan_core.workspace import paths
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """Valid clips with their poses and segments."""
 
     clips: pd.DataFrame
@@ -48,9 +48,9 @@ class Material:
         )
 
 
-def read_material() -> Material:
+def read_material() -> TrainingData:
     """The valid clips of the workspace."""
-    return Material(
+    return TrainingData(
         clips=read_table("clips", paths.VALID / "clips.parquet"),
         segments=read_table("segments", paths.VALID / "segments.parquet"),
         poses=PoseSet(paths.POSES),

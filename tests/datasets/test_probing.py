@@ -12,7 +12,7 @@ from pan_core.datasets import probe_worker, probing
 from pan_core.datasets.probing import probe_all
 from pan_core.errors import VideoError
 from pan_core.video import probe
-from pan_core.workers.supervised import Lost
+from pan_core.workers.supervised import TaskFailure
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,9 @@ def test_what_another_version_counted_is_counted_again(videos, tmp_path, probed,
     assert not caplog.text
 
 
-@pytest.mark.parametrize(("lost", "reason"), [(Lost.STUCK, "longer than 660 s"), (Lost.DIED, "dies each time")])
+@pytest.mark.parametrize(
+    ("lost", "reason"), [(TaskFailure.STUCK, "longer than 660 s"), (TaskFailure.DIED, "dies each time")]
+)
 def test_a_video_that_takes_its_process_along_is_an_error_of_its_own(videos, monkeypatch, lost, reason):
     def work_through(items, function, **_):
         for number, path in items.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pan_core.edge.bundle import MOST_BYTES
-from pan_core.edge.bundle_manifest import Manifest, is_device
+from pan_core.edge.bundle_manifest import BundleManifest, is_device
 from pan_core.edge.bundled import open_bundle
 from pan_core.edge.gates import read_gates
 from pan_core.edge.result import content_hash
@@ -152,7 +152,7 @@ def test_one_byte_changed_is_told_by_name(host_bundle, tmp_path):
     model.write_bytes(content)
     (bundle / "reference" / "clips.npz").unlink()
     with pytest.raises(DataError) as raised:
-        Manifest.read(bundle)
+        BundleManifest.read(bundle)
     assert "models/pose.onnx: changed" in str(raised.value)
     assert "reference/clips.npz: missing" in str(raised.value)
 
@@ -171,7 +171,7 @@ def test_a_manifest_changed_by_hand_is_refused(host_bundle, tmp_path):
     manifest["tolerances"]["pose"] = 1.0
     write_json(bundle / "manifest.json", manifest)
     with pytest.raises(DataError, match="its hash does not fit"):
-        Manifest.read(bundle)
+        BundleManifest.read(bundle)
 
 
 def test_files_of_another_bundle_are_refused_and_those_made_there_are_not(host_bundle, tmp_path):
@@ -179,11 +179,11 @@ def test_files_of_another_bundle_are_refused_and_those_made_there_are_not(host_b
     for made_there in ("result.json", "events.jsonl", "models/pose.engine", ".venv/a.py", "pan_core/__pycache__/a.pyc"):
         (bundle / made_there).parent.mkdir(exist_ok=True)
         (bundle / made_there).touch()
-    Manifest.read(bundle)
+    BundleManifest.read(bundle)
     for stranger in ("pan_core/old.py", "numpy.py"):
         (bundle / stranger).touch()
     with pytest.raises(DataError) as raised:
-        Manifest.read(bundle)
+        BundleManifest.read(bundle)
     assert "pan_core/old.py: is not of this bundle" in str(raised.value)
     assert "numpy.py: Python would import it" in str(raised.value)
 
@@ -197,7 +197,7 @@ def test_an_engine_of_another_file_is_refused(made, tmp_path):
     subprocess.run(
         [str(bundle / "build_engines.sh")], env=os.environ | {"TRTEXEC": str(trtexec)}, check=True, capture_output=True
     )
-    manifest = Manifest.read(bundle)
+    manifest = BundleManifest.read(bundle)
     assert [manifest.model(name).name for name in ("step", "pose")] == ["step.engine", "pose.engine"]
     note = bundle / "models" / "pose.engine.source"
     note.write_text("0" * 64)
@@ -220,19 +220,19 @@ def test_another_label_set_is_refused(host_bundle, tmp_path):
     bundle = copied(host_bundle, tmp_path)
     repacked(bundle, lambda manifest: manifest.update(labels=["Sitting", "Running", "Waving"]))
     with pytest.raises(DataError, match="name different labels"):
-        Manifest.read(bundle)
+        BundleManifest.read(bundle)
 
 
 def test_a_bundle_of_another_version_is_refused(host_bundle, tmp_path):
     bundle = copied(host_bundle, tmp_path)
     repacked(bundle, lambda manifest: manifest.update(format="pan-edge-0"))
     with pytest.raises(DataError, match="expected 'pan-edge-1'"):
-        Manifest.read(bundle)
+        BundleManifest.read(bundle)
 
 
 def test_no_bundle(tmp_path):
     with pytest.raises(DataError, match=r"manifest\.json is missing"):
-        Manifest.read(tmp_path)
+        BundleManifest.read(tmp_path)
 
 
 def test_a_bundle_for_another_device_is_refused(made, tmp_path):

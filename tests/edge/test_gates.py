@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from pan_core.errors import GateError
 from pan_core.export.artifacts import PoseStages, structure
-from pan_core.export.check import Found, check, pose_difference, step_difference
+from pan_core.export.check import ParityReport, check, pose_difference, step_difference
 from pan_core.export.ncnn_file import check_layers, write_ncnn
 from pan_core.export.pck import require_pck
 from pan_core.model.streaming import STEP_INPUTS, STEP_OUTPUTS, StepModel
@@ -129,9 +129,9 @@ def test_not_a_number_is_no_small_difference(made, host, tmp_path):
 
 def test_accuracy_below_98_percent_of_torchs_is_refused():
     good = {"step_difference": 0.0, "steps": 200, "streams": (200,), "pose_difference": 0.0, "crops": 200, "clips": 100}
-    Found(**good, accuracy=0.88, torch_accuracy=0.89).require(**TOLERANCES)
+    ParityReport(**good, accuracy=0.88, torch_accuracy=0.89).require(**TOLERANCES)
     with pytest.raises(GateError, match=r"recognises of 100 test clips 0\.87, expected at least 0\.8722"):
-        Found(**good, accuracy=0.87, torch_accuracy=0.89).require(**TOLERANCES)
+        ParityReport(**good, accuracy=0.87, torch_accuracy=0.89).require(**TOLERANCES)
 
 
 def test_joints_may_be_lost_by_one_point(tmp_path):

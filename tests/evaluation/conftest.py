@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pan_core.evaluation.relevance import Explanation
-from pan_core.evaluation.split_predictions import Outcome
+from pan_core.evaluation.split_predictions import SplitPredictions
 from pan_core.skeletons import PENN13
 
 CLASSES = ("Run", "Walk", "LongJump")
@@ -12,7 +12,7 @@ ACTIONS = ("Run", "Walk", "Jump")
 
 
 @pytest.fixture(scope="session")
-def outcome() -> Outcome:
+def outcome() -> SplitPredictions:
     """Six clips of 6 frames (the last of 4), two of each class; online mode.
 
     Predictions: Run, Run | Walk, LongJump | LongJump, LongJump: 5 of 6 right, the mistake stated with 0.8.
@@ -32,7 +32,7 @@ def outcome() -> Outcome:
     joints[0, 2] = np.nan, np.nan, 0
     attention = np.full((6, 6, 13), 0.5 / 12)
     attention[:, :, PENN13.index("left_wrist")] = 0.5
-    return Outcome(
+    return SplitPredictions(
         mode="online",
         split=1,
         clip_ids=np.array([f"clip{n}" for n in range(6)]),

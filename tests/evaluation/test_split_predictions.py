@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from pan_core.errors import DataError
-from pan_core.evaluation.split_predictions import Outcome
+from pan_core.evaluation.split_predictions import SplitPredictions
 from pan_core.skeletons import PENN13
 
 
 @pytest.fixture
-def stored() -> Outcome:
+def stored() -> SplitPredictions:
     """Two clips of 3 and 5 frames, three classes, two actions; the first clip's first joint was not found."""
     rng = np.random.default_rng(1)
     joints = rng.uniform(0, 100, (2, 5, 13, 3)).astype(np.float32)
     joints[0, 0, 0] = np.nan, np.nan, 0
-    return Outcome(
+    return SplitPredictions(
         mode="online",
         split=2,
         clip_ids=np.array(["a", "clip-b"]),
@@ -34,8 +34,8 @@ def stored() -> Outcome:
     )
 
 
-def assert_same(one: Outcome, other: Outcome) -> None:
-    for field in fields(Outcome):
+def assert_same(one: SplitPredictions, other: SplitPredictions) -> None:
+    for field in fields(SplitPredictions):
         first, second = getattr(one, field.name), getattr(other, field.name)
         if isinstance(first, np.ndarray):
             np.testing.assert_array_equal(first, second)
@@ -48,7 +48,7 @@ def test_round_trip(stored, tmp_path, with_targets):
     targets = np.full((2, 5, 2), 0.5) if with_targets else None
     stored = replace(stored, frame_targets=targets, explanations=-np.ones((2, 3)) if with_targets else None)
     stored.save(tmp_path / "deep" / "outcome.npz")
-    assert_same(Outcome.load(tmp_path / "deep" / "outcome.npz"), stored)
+    assert_same(SplitPredictions.load(tmp_path / "deep" / "outcome.npz"), stored)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["outcome.npz"]
 
 
@@ -84,11 +84,11 @@ def test_length_beyond_the_frames_is_refused(stored):
 def test_damaged_missing_and_foreign_files_are_explained(stored, tmp_path):
     path = tmp_path / "outcome.npz"
     with pytest.raises(DataError, match="no such outcome"):
-        Outcome.load(path)
+        SplitPredictions.load(path)
     stored.save(path)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match="delete it and run"):
-        Outcome.load(path)
+        SplitPredictions.load(path)
     np.savez(path, mode="clip")
     with pytest.raises(DataError, match="delete it and run"):
-        Outcome.load(path)
+        SplitPredictions.load(path)

@@ -5,16 +5,16 @@ import pytest
 
 from pan_core.errors import ConfigError, DataError
 from pan_core.live.events import Event, EventDetector, Rule
-from pan_core.recognition.stream import Recognised
+from pan_core.recognition.stream import Recognition
 from pan_core.viewer.captions import Caption
 
 ACTIONS = ("Walking", "Waving")
 RULE = Rule(threshold=0.5, release=0.3, minimum_s=0.3, gap_s=0.5)
 
 
-def somebody(waving: float, person: int = 0) -> Recognised:
+def somebody(waving: float, person: int = 0) -> Recognition:
     nothing = Caption("", 0.0)
-    return Recognised(person, np.zeros((2, 3)), nothing, nothing, np.ones(1), np.array([0.0, waving]), np.ones(2), 1.0)
+    return Recognition(person, np.zeros((2, 3)), nothing, nothing, np.ones(1), np.array([0.0, waving]), np.ones(2), 1.0)
 
 
 def events_of(course: list[float | None], *, rule: Rule = RULE) -> list[Event]:

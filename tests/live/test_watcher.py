@@ -12,10 +12,10 @@ from scripted_people import ScriptedExtractor, make_video, person, small_network
 
 from pan_core.errors import VideoError
 from pan_core.live import camera as live_camera
-from pan_core.live import watcher
+from pan_core.live import watcher as watcher_module
 from pan_core.live.camera import Camera, stream, watch
 from pan_core.live.events import Event, Rule
-from pan_core.live.model_reloader import Champion
+from pan_core.live.model_reloader import ModelReloader
 from pan_core.live.picture import Scene, as_jpeg, draw
 from pan_core.live.recent import Recent
 from pan_core.live.source import Frame, Source, State
@@ -23,7 +23,7 @@ from pan_core.live.terminal import _steady
 from pan_core.live.watcher import Watcher, strip_of
 from pan_core.model.store import LoadedModel
 from pan_core.recognition.recognizer import Recognizer
-from pan_core.recognition.stream import StreamRecogniser
+from pan_core.recognition.stream import StreamRecognizer
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.skeletons import OPENPOSE18
 
@@ -53,7 +53,7 @@ def watcher(network: TorchNetwork, script) -> Watcher:  # type: ignore[no-untype
 def test_every_frame_gives_what_the_stream_recogniser_gives(wandering: TorchNetwork) -> None:
     """At 30 frames a second every second one is looked at."""
     poses = [person(100 + 3 * k) for k in range(20)]
-    here, stream = watcher(wandering, lambda k: [(0, poses[k])]), StreamRecogniser(wandering, pose_fps=15)
+    here, stream = watcher(wandering, lambda k: [(0, poses[k])]), StreamRecognizer(wandering, pose_fps=15)
     for number in range(40):
         watched = here.update(frame(number, 30))
         assert watched.looked == (number % 2 == 0)
@@ -68,14 +68,14 @@ def test_dropped_frames_are_bridged_by_poses_between(wandering: TorchNetwork) ->
     here = watcher(wandering, lambda k: [(0, person(100 + 3 * next(looks)))])
     for number in (0, 1, 2, 6, 7, 12, 13):
         watched = here.update(frame(number, 15))
-    stream = StreamRecogniser(wandering, pose_fps=15)
+    stream = StreamRecognizer(wandering, pose_fps=15)
     for number in range(14):
         (expected,) = stream.update([(0, person(100 + 3 * number))])
     np.testing.assert_allclose(watched.people[0].probabilities, expected.probabilities, atol=1e-4)
 
 
 def test_a_long_gap_and_another_connection_begin_anew(wandering: TorchNetwork) -> None:
-    (fresh,) = StreamRecogniser(wandering, pose_fps=15).update([(0, person(100))])
+    (fresh,) = StreamRecognizer(wandering, pose_fps=15).update([(0, person(100))])
     for later in (frame(600, 15), frame(0, 15, part="2")):
         here = watcher(wandering, lambda k: [(0, person(100))])
         for number in range(8):
@@ -100,7 +100,7 @@ def test_the_strip_is_pose_attention() -> None:
 
 def test_what_is_remembered_does_not_grow(wandering: TorchNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody new at each of 50 frames; who is gone is forgotten after 2 s, which are 30 frames."""
-    monkeypatch.setattr(watcher, "MOST_STRIPS", 10)
+    monkeypatch.setattr(watcher_module, "MOST_STRIPS", 10)
     here = watcher(wandering, lambda k: [(k, person(100))])
     for number in range(50):
         watched = here.update(frame(number, 15))
@@ -180,7 +180,7 @@ def test_another_champion_takes_over_between_two_frames(wandering: TorchNetwork)
             raise OSError("registry away")
         return state["version"]
 
-    with Champion(version, lambda: state["load"], every_s=0.02) as champion:  # type: ignore[arg-type, return-value]
+    with ModelReloader(version, lambda: state["load"], every_s=0.02) as champion:  # type: ignore[arg-type, return-value]
         here = Watcher(champion)
         assert here.update(frame(0, 15)).by.name == "1"
         state["broken"] = True

@@ -17,7 +17,7 @@ from pan_core.pose.cache import NO_PERSON, Failure, PoseCache, extract_clips
 from pan_core.pose.extraction import ExtractedPoses, PoseExtractor
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.pose_set import ClipPoses
-from pan_core.workers.supervised import Lost
+from pan_core.workers.supervised import TaskFailure
 
 SETTINGS = ExtractionSettings(stages=1, search_stages=1, search_size=(128, 96))
 POSES = ExtractedPoses(np.random.default_rng(0).random((2, 5, 18, 3), np.float32), 12.5, 320, 240, 10)
@@ -194,7 +194,7 @@ def test_processes_that_die_whatever_they_do_are_no_bad_video(
     def work_through(items: dict, function: Callable, **_: object) -> Iterator[tuple[str, object]]:
         for key, item in items.items():
             died = key == "b" or (key == "" and not healthy)
-            yield key, Lost.DIED if died else True if key == "" else function(item, None)
+            yield key, TaskFailure.DIED if died else True if key == "" else function(item, None)
 
     monkeypatch.setattr(cache_module, "work_through", work_through)
     if healthy:

@@ -12,7 +12,7 @@ from scripted_people import ScriptedExtractor, make_video, person, waving_networ
 from pan_core.errors import DataError, VideoError
 from pan_core.files import sha256_of
 from pan_core.recognition.predict_video import _together, combine_people, predict_video
-from pan_core.recognition.stream import Recognised
+from pan_core.recognition.stream import Recognition
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.skeletons import PENN13
 from pan_core.viewer.captions import Caption
@@ -133,9 +133,9 @@ def test_poses_that_lack_joints_of_the_recogniser_are_refused(recogniser, tmp_pa
 def test_a_video_has_the_class_of_its_people_together():
     """The first says 0.6 Walk with a track of quality 3, the second 0.9 Wave with quality 1 and earlier something else."""
 
-    def seen(number: int, score: float, *probabilities: float) -> Recognised:
+    def seen(number: int, score: float, *probabilities: float) -> Recognition:
         joints = np.array([[0, 0, score]])
-        return Recognised(
+        return Recognition(
             number, joints, Caption("", 0), Caption("", 0), np.array(probabilities), np.ones(1), np.ones(1), 1.0
         )
 

@@ -9,7 +9,7 @@ from pan_core.errors import DataError
 from pan_core.model.features import PoseFeatures
 from pan_core.model.store import LoadedModel
 from pan_core.recognition.step_network import frame_share
-from pan_core.recognition.stream import StreamRecogniser
+from pan_core.recognition.stream import StreamRecognizer
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.skeletons import PENN13
 from pan_core.training.samples import resample
@@ -62,7 +62,7 @@ def with_gaps(poses: np.ndarray, share: float) -> np.ndarray:
 @pytest.mark.parametrize("fps", [15.0, 30.0, 22.0, 14.985, 12.5, 8.0])
 def test_stream_agrees_with_the_whole_clip_at_every_frame(recogniser, fps, missing):
     poses = with_gaps(walk(31), missing)
-    stream = StreamRecogniser(TorchNetwork(recogniser), pose_fps=fps)
+    stream = StreamRecognizer(TorchNetwork(recogniser), pose_fps=fps)
     labels = set()
     for number in range(len(poses)):
         (now,) = stream.update([(0, poses[number])])
@@ -76,8 +76,8 @@ def test_stream_agrees_with_the_whole_clip_at_every_frame(recogniser, fps, missi
 
 def test_everybody_is_recognised_alone(recogniser):
     one, other = walk(20, seed=1), walk(20, seed=2)
-    together = StreamRecogniser(TorchNetwork(recogniser), pose_fps=15)
-    alone = StreamRecogniser(TorchNetwork(recogniser), pose_fps=15)
+    together = StreamRecognizer(TorchNetwork(recogniser), pose_fps=15)
+    alone = StreamRecognizer(TorchNetwork(recogniser), pose_fps=15)
     for number in range(20):
         both = together.update([(7, other[number]), (3, one[number])])
         (single,) = alone.update([(0, one[number])])
@@ -90,7 +90,7 @@ def test_a_gap_is_read_as_missing_joints_and_a_long_one_starts_anew(recogniser):
     poses = walk(30)
     gap = poses.copy()
     gap[10:20] = np.nan, np.nan, 0
-    stream = StreamRecogniser(TorchNetwork(recogniser), pose_fps=15)
+    stream = StreamRecognizer(TorchNetwork(recogniser), pose_fps=15)
     for number in range(30):
         result = stream.update([] if 10 <= number < 20 else [(0, poses[number])])
     classes, _ = whole_clip(recogniser, gap, 15.0)
@@ -98,7 +98,7 @@ def test_a_gap_is_read_as_missing_joints_and_a_long_one_starts_anew(recogniser):
     for _ in range(31):
         assert stream.update([]) == []
     (again,) = stream.update([(0, poses[0])])
-    (fresh,) = StreamRecogniser(TorchNetwork(recogniser), pose_fps=15).update([(0, poses[0])])
+    (fresh,) = StreamRecognizer(TorchNetwork(recogniser), pose_fps=15).update([(0, poses[0])])
     assert again.clip == fresh.clip
 
 
@@ -126,4 +126,4 @@ def test_a_recogniser_of_clip_mode_is_refused(recogniser):
 @pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_rate_that_is_none_is_refused(recogniser, fps):
     with pytest.raises(DataError, match="poses a second"):
-        StreamRecogniser(TorchNetwork(recogniser), pose_fps=fps)
+        StreamRecognizer(TorchNetwork(recogniser), pose_fps=fps)

@@ -14,7 +14,7 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
 from pan_core.errors import PanError
 from pan_core.tracking.outbox import REFUSED, AwayError
-from pan_core.tracking.run import Run, impatient, outboxes
+from pan_core.tracking.run import Run, outboxes, single_attempt
 from pan_core.tracking.tracker import Tracker, deliver_waiting, run_address
 
 TAKEN = (200, "{}")
@@ -161,7 +161,7 @@ def test_figures_that_a_proxy_finds_too_large_hold_up_nothing(server, run):
 def test_what_s3_says_decides_however_boto_wraps_it(server, status, code, later):
     """`upload_file` turns each error into one of its own."""
     answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    with pytest.raises(AwayError if later else MlflowException), impatient():
+    with pytest.raises(AwayError if later else MlflowException), single_attempt():
         try:
             raise ClientError(answer, "PutObject")
         except ClientError as error:

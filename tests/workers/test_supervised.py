@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from pan_core.errors import PanError
-from pan_core.workers.supervised import Lost, work_through
+from pan_core.workers.supervised import TaskFailure, work_through
 
 # Worker processes cannot import a test, so the work is a module of its own.
 WORK = """\
@@ -83,7 +83,7 @@ def test_an_error_reaches_the_caller_and_no_process_stays(work: ModuleType) -> N
 def test_a_process_that_dies_costs_its_item_only(work: ModuleType, tmp_path: Path) -> None:
     items = {name: name for name in ("first", "dies", "last")}
     results = dict(work_through(items, work.die, workers=2, stall_seconds=60))
-    assert results == {"first": "first", "dies": Lost.DIED, "last": "last"}
+    assert results == {"first": "first", "dies": TaskFailure.DIED, "last": "last"}
     once = {"a": str(tmp_path / "a")}
     assert dict(work_through(once, work.die_once, workers=2, stall_seconds=60)) == {"a": "done"}
 
@@ -91,7 +91,7 @@ def test_a_process_that_dies_costs_its_item_only(work: ModuleType, tmp_path: Pat
 def test_one_that_hangs_is_ended_and_one_that_is_slow_is_not(work: ModuleType) -> None:
     items = {name: name for name in ("hangs", "first", "last")}
     results = dict(work_through(items, work.hang, workers=1, stall_seconds=1))
-    assert results == {"hangs": Lost.STUCK, "first": "first", "last": "last"}
+    assert results == {"hangs": TaskFailure.STUCK, "first": "first", "last": "last"}
     # Three seconds of steps and three of rest, with two allowed for a step.
     assert dict(work_through({"slow": "slow"}, work.be_slow, workers=1, stall_seconds=2)) == {"slow": "slow"}
 

@@ -21,7 +21,7 @@ from pan_core.pose.pose_set import PoseSet
 from pan_core.pose.records import record_of
 from pan_core.stages import fetch, pose
 from pan_core.tables import read_table, write_table
-from pan_core.tracking.run import UntoldRun
+from pan_core.tracking.run import NullRun
 from pan_core.viewer.annotate import write_video
 from pan_core.workspace import footage_removal, paths
 from pan_core.workspace.context import dataset_context
@@ -42,10 +42,10 @@ def digest(path):
 def run_stages():
     """Fetch, the clip table, and poses."""
     params = load_params()
-    fetch.run(params, UntoldRun())
+    fetch.run(params, NullRun())
     clips = dataset_by_name("surveillance").catalogue(paths.RAW, dataset_context(params)).clips
     write_table(clips, "clips", paths.CLIPS)
-    pose.run(params, UntoldRun())
+    pose.run(params, NullRun())
 
 
 def outputs():
