@@ -3,7 +3,7 @@
     python benchmarks/online_events.py actors WORKSPACE [--hours 0.5]
     python benchmarks/online_events.py videos WORKSPACE --event Fall
 
-WORKSPACE is a folder in which `pan run` has trained an online recogniser. `actors`: one stream a person, of that person's
+WORKSPACE is a folder in which `pan run` has trained an online recognizer. `actors`: one stream a person, of that person's
 clips in random order again and again, each moved to where the last one ended, with 0.4 s between two of them. `videos`: the
 videos of the dataset as they are, one after another, through the whole chain from decoding to events. Training streams
 have the people of the training and validation parts, test streams those of the test part.
@@ -42,7 +42,7 @@ Truth = tuple[str, float, float]
 
 @dataclass(frozen=True)
 class Recording:
-    """What the recogniser said of a stream: (time, person -> action probabilities); true actions; length."""
+    """What the recognizer said of a stream: (time, person -> action probabilities); true actions; length."""
 
     said: list[tuple[float, dict[int, np.ndarray]]]
     truth: list[Truth]

@@ -1,4 +1,4 @@
-"""How fast the recogniser is, on one thread and in one run, so that ratios mean something on any machine.
+"""How fast the recognizer is, on one thread and in one run, so that ratios mean something on any machine.
 
     python benchmarks/recogniser_speed.py [--json FILE] [--quick]
 

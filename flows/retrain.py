@@ -273,7 +273,7 @@ def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: b
     ]
     known = registry.trained(version, params.recipe())
     if not force and known and (not withdrawn or known.number > start):
-        return _nothing(receipts, away, f"version {known.number} of the recogniser was trained on this footage", notes)
+        return _nothing(receipts, away, f"version {known.number} of the recognizer was trained on this footage", notes)
     key = f"{version} {params.recipe()} {start}"
     if not force and (shut := footage.memory.read("shut").get(key)):
         return _nothing(receipts, away, shut, notes)

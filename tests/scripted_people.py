@@ -1,4 +1,4 @@
-"""A tracker that follows a script in the place of the pose network, and a recogniser that always says the same."""
+"""A tracker that follows a script in the place of the pose network, and a recognizer that always says the same."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -39,12 +39,12 @@ class Request:
     """What was asked for.
 
     Attributes:
-        seeds: Seeds 0 to seeds - 1 of the recogniser are run.
+        seeds: Seeds 0 to seeds - 1 of the recognizer are run.
         modes: Input modes.
         splits: Official splits; empty for all.
-        others: What to run beside the recogniser itself.
-        other_seeds: Seeds of the others; those of the recogniser where None.
-        other_modes: Their input modes; those of the recogniser where empty.
+        others: What to run beside the recognizer itself.
+        other_seeds: Seeds of the others; those of the recognizer where None.
+        other_modes: Their input modes; those of the recognizer where empty.
         epochs: Instead of the recipe's, to try things out; for the record.
         workers: Processes.
     """
@@ -133,7 +133,7 @@ def _checked_splits(name: str, material: BenchmarkData, request: Request) -> lis
 def _run(
     setting: Setting, pending: Sequence[Job], finished: dict[Job, Record], tracker: "_Rows | None", workers: int
 ) -> None:
-    """Run the pending jobs; the bar shows the recogniser's mean so far in each mode."""
+    """Run the pending jobs; the bar shows the recognizer's mean so far in each mode."""
     total = len(pending) + len(finished)
     with tqdm(total=total, initial=len(finished), desc=setting.dataset, unit="run", dynamic_ncols=True) as bar:
         bar.set_postfix_str(_running_mean(finished))
@@ -177,7 +177,7 @@ class _Done:
 
 
 def _complete(done: _Done, seeds: int, splits: Sequence[int]) -> list[Record]:
-    """Runs of everything beside the recogniser, asked for now or before: of each mode the seeds that have every split."""
+    """Runs of everything beside the recognizer, asked for now or before: of each mode the seeds that have every split."""
     records: list[Record] = []
     for variant in (other for other in OTHERS if other.name in done.setting.code):
         for seed, mode in product(range(seeds), variant.modes):
@@ -196,7 +196,7 @@ def _commit() -> str:
 
 
 def _command(name: str, request: Request) -> str:
-    """The command line that gives the recogniser's figures again."""
+    """The command line that gives the recognizer's figures again."""
     words = [f"pan benchmark {name} --seeds {request.seeds}"]
     words += [f"--modes {','.join(request.modes)}"] if request.modes != MODES else []
     words += [f"--splits {','.join(map(str, request.splits))}"] if request.splits else []

@@ -31,7 +31,7 @@ class Point:
             box around the joints.
         pck_by_joint: `pck_0_1` of each joint; None where it is never visible.
         coverage: Share of the frames in which the actor was found.
-        action_accuracy: Share of the clips that the recogniser recognises by these skeletons.
+        action_accuracy: Share of the clips that the recognizer recognises by these skeletons.
         frames: Frames looked at.
     """
 
@@ -54,7 +54,7 @@ def run_benchmark(
     clips: pd.DataFrame,
     videos: Path,
     truth: PoseSet,
-    recogniser: LoadedModel,
+    recognizer: LoadedModel,
     candidates: Mapping[str, tuple[Path, ExtractionSettings]],
     scratch: Path,
     progress: Callable[[int, int], None] | None = None,
@@ -65,7 +65,7 @@ def run_benchmark(
         clips: Clip table; each clip is a whole video.
         videos: Folder of the videos.
         truth: True joints of the clips, visibility in the place of the score.
-        recogniser: What says by the skeletons which action a clip is.
+        recognizer: What says by the skeletons which action a clip is.
         candidates: Pose model and settings, by name of the quality.
         scratch: Folder for the skeletons.
         progress: Called with the clips done and the clips in all.
@@ -101,7 +101,7 @@ def run_benchmark(
             Point(
                 quality=name, ms_per_frame=1000 * spent[name] / frames, frames=frames,
                 oks_ap=average_precision(scenes, poses.layout), coverage=coverage_of(poses_of_all, truth),
-                action_accuracy=sum(hits(recogniser, clips, poses).values()) / len(clips), **accuracy,
+                action_accuracy=sum(hits(recognizer, clips, poses).values()) / len(clips), **accuracy,
             )
         )  # fmt: skip
     return points

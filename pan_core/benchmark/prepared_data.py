@@ -111,7 +111,7 @@ def posed_dataset(name: str) -> Dataset:
     if dataset.has_video:
         known = [other for other in datasets.REGISTRY if other.startswith(f"{name}_")]
         raise DataError(
-            f"{name}: gives videos, and the benchmark compares recognisers on poses that everybody has; "
+            f"{name}: gives videos, and the benchmark compares recognizers on poses that everybody has; "
             f"{f'use {known[0]}, or ' if known else ''}run the pipeline on it: pan run --dataset {name}"
         )
     return dataset

@@ -1,4 +1,4 @@
-"""What a benchmark runs: every variant of the recogniser in every input mode, on every official split, per seed.
+"""What a benchmark runs: every variant of the recognizer in every input mode, on every official split, per seed.
 
 A run trains on the whole official training part. No choice is made in it: the averaged weights of the last epoch are
 scored, and the recipe was chosen before (docs/decisions.md). So validation clips would measure what nobody asks for, and
@@ -43,8 +43,8 @@ class Variant:
     """What is trained and how it is split.
 
     Attributes:
-        kind: "model" for the recogniser itself, "ablation" for it with a part of the paper switched,
-            "comparator" for another network, "control" for the recogniser on a split that ignores groups.
+        kind: "model" for the recognizer itself, "ablation" for it with a part of the paper switched,
+            "comparator" for another network, "control" for the recognizer on a split that ignores groups.
         name: The part that is switched, the other network, or the control.
     """
 
@@ -77,7 +77,7 @@ class Job:
 
 
 def plan(variants: Sequence[Variant], *, modes: Sequence[str], splits: Sequence[int], seeds: int) -> list[Job]:
-    """The runs of a benchmark, the recogniser's first, so that its figures are known early."""
+    """The runs of a benchmark, the recognizer's first, so that its figures are known early."""
     return [
         Job(variant, mode, split, seed)
         for variant in variants

@@ -95,7 +95,7 @@ def build_results(head: Mapping[str, object], records: Sequence[Record]) -> dict
 
     Args:
         head: What stands before the figures: dataset, title, hashes, settings.
-        records: Runs of every variant; those of the recogniser itself are among them.
+        records: Runs of every variant; those of the recognizer itself are among them.
     """
     own = [record for record in records if record["kind"] == "model"]
     result = dict(head) | summarise(own)
@@ -139,7 +139,7 @@ def _tested(run: Record, result: Mapping) -> list[str]:
 
 
 def compare_results(first: Path, second: Path, *, mode: str = "clip") -> Comparison:
-    """Paired test between the recognisers of two result files, on the runs that both have.
+    """Paired test between the recognizers of two result files, on the runs that both have.
 
     Raises:
         ConfigError: Where the mode is unknown.

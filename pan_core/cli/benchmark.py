@@ -48,7 +48,7 @@ def run(
     ] = None,
     other_modes: Annotated[str, typer.Option(help="Input modes of what runs beside PAN; PAN's if left out.")] = "",
 ) -> None:
-    """Train and score the recogniser over seeds, splits and modes; goes on where it was ended."""
+    """Train and score the recognizer over seeds, splits and modes; goes on where it was ended."""
     from pan_core.benchmark.coordinator import benchmark
     from pan_core.benchmark.prepared_data import posed_dataset
     from pan_core.benchmark.request import parse_request, project_recipe

@@ -128,7 +128,7 @@ def _workspace() -> Iterator[Finding]:
         model = paths.model_folder("online", params.split.splits[0])
         trained = (model / "model.json").is_file()
         advice = "" if trained else "`make run` trains one"
-        yield Finding("recogniser", str(model) if trained else "none", advice, needed=True)
+        yield Finding("recognizer", str(model) if trained else "none", advice, needed=True)
     except PanError as error:
         yield Finding(str(PARAMS_FILE), str(error), "correct it, or go to the project's folder", needed=True)
     finder = pose_network()

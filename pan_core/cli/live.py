@@ -41,7 +41,7 @@ Blur = Annotated[bool, typer.Option("--blur", help="Show the scene too blurred t
 SkeletonOnly = Annotated[bool, typer.Option("--skeleton-only", help="Show skeletons alone, no pixel of the scene.")]
 Quality = Annotated[
     str | None,
-    typer.Option(help="best, balanced or fast, for finding people; as the recogniser learnt them where left out."),
+    typer.Option(help="best, balanced or fast, for finding people; as the recognizer learnt them where left out."),
 ]
 People = Annotated[int | None, typer.Option(min=1, help="Most people followed at a time.")]
 
@@ -74,7 +74,7 @@ def watch(
     with _ended_by_sigterm(), ExitStack() as stack:
         put = _writer(stack, events, webhook, spool)
         in_use = _in_use(stack, model, dataset, quality, people)
-        typer.echo(f"recogniser: {in_use().name}")
+        typer.echo(f"recognizer: {in_use().name}")
         typer.echo(
             watch_here(source, in_use, say=typer.echo, put_event=put, rules=rules, scene=scene, window=window, out=out)
         )
@@ -129,7 +129,7 @@ def serve(
         for camera in cameras:
             stack.enter_context(camera)
         uploads = stack.enter_context(Uploads(in_use, scene=scene))
-        typer.echo(f"recogniser: {in_use().name}")
+        typer.echo(f"recognizer: {in_use().name}")
         shown = f"[{host}]" if ":" in host else host
         typer.echo(f"page: http://{shown}:{door.getsockname()[1]}/{f'?token={made_up}' if made_up else ''}")
         run(application(cameras, in_use, uploads, scene=scene, token=token), door)
@@ -163,11 +163,11 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _require_actions(rules: "Mapping[str, Rule] | Rule", recogniser: "Recognizer") -> None:
+def _require_actions(rules: "Mapping[str, Rule] | Rule", recognizer: "Recognizer") -> None:
     """Refuse rules for actions that it does not know, before anything is served."""
     from pan_core.live.events import EventDetector
 
-    EventDetector(recogniser.network.actions, rules=rules)
+    EventDetector(recognizer.network.actions, rules=rules)
 
 
 def scene_of(blur: bool, skeleton_only: bool) -> "Scene":
@@ -217,8 +217,8 @@ def _writer(
 def _in_use(
     stack: ExitStack, model: Path | None, dataset: str | None, quality: str | None, people: int | None
 ) -> "Callable[[], Recognizer]":
-    """The recogniser of a folder, or the champion, which may change."""
-    from pan_core.cli.pipeline import recogniser_in_use, version_in_use
+    """The recognizer of a folder, or the champion, which may change."""
+    from pan_core.cli.pipeline import recognizer_in_use, version_in_use
     from pan_core.live.model_reloader import ModelReloader
     from pan_core.params.load import load_params
 
@@ -226,7 +226,7 @@ def _in_use(
     dataset = dataset or load_params().dataset
 
     def load() -> "Recognizer":
-        return recogniser_in_use(model, dataset, quality=quality, people=people)
+        return recognizer_in_use(model, dataset, quality=quality, people=people)
 
     if model:
         fixed = load()

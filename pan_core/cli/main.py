@@ -26,7 +26,7 @@ from pan_core.secrets import guard_output
 guard_output()
 
 app = typer.Typer(
-    help="From videos to a validated skeleton action recogniser.",
+    help="From videos to a validated skeleton action recognizer.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -121,7 +121,7 @@ def ui(port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000) 
 @app.command()
 def explain(
     clip: Annotated[str, typer.Argument(help="Id of a clip of the dataset in use, such as one in the report.")],
-    model: Annotated[Path | None, typer.Option(help="Folder of a trained recogniser, of either mode.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Folder of a trained recognizer, of either mode.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the picture.")] = Path("predictions"),
 ) -> None:
     """Draw which joints and frames decided what was recognised in a clip."""

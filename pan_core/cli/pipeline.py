@@ -111,7 +111,7 @@ def predict(
     Args:
         video: Video file.
         out: Folder to write to.
-        model: Folder of an online recogniser. Where None the champion, or what the last run trained while there is none.
+        model: Folder of an online recognizer. Where None the champion, or what the last run trained while there is none.
         dataset: Whose champion; that of params.yaml where None.
         scene: What the annotated video shows behind the skeletons; all of it where None.
 
@@ -128,10 +128,10 @@ def predict(
     from pan_core.live.picture import Scene, background
     from pan_core.recognition.predict_video import predict_video
 
-    recogniser, name, extractor = _recogniser(model, dataset)
+    recognizer, name, extractor = _recognizer(model, dataset)
     with progress_bar("predict", "frame") as update:
         found = predict_video(
-            video, extractor=extractor, recogniser=recogniser, out=out, model_name=name, progress=update,
+            video, extractor=extractor, recognizer=recognizer, out=out, model_name=name, progress=update,
             background=lambda frame: background(frame, scene or Scene.FULL),
         )  # fmt: skip
     lines = [
@@ -139,7 +139,7 @@ def predict(
     ]
     return "\n".join(
         [
-            f"recogniser: {name}",
+            f"recognizer: {name}",
             *(lines or [str(found.reason)]),
             f"written: {out / str(found.annotated)}",
             f"written: {out / (video.stem + '_timeline.json')}",
@@ -172,19 +172,19 @@ def label(folder: Path, *, out: Path, model: Path | None = None, dataset: str | 
     videos = unlabelled_videos(folder)
     if not videos:
         return f"{folder}: every video has labels; nothing is written"
-    recogniser, name, extractor = _recogniser(model, dataset)
+    recognizer, name, extractor = _recognizer(model, dataset)
     root = Path(os.environ.get(ROOT_VARIABLE) or folder.resolve().parent)
     with progress_bar("label", "frame") as update:
         found = label_videos(
             videos,
             extractor=extractor,
-            recogniser=recogniser,
+            recognizer=recognizer,
             model_name=name,
             address=lambda video: local_address(folder, video, root),
             progress=update,
         )
-    config = write_tasks(found.tasks, list(dict.fromkeys([*recogniser.actions, *recogniser.labels])), out)
-    lines = [f"recogniser: {name}", *(f"left out: {video}: {reason}" for video, reason in found.left_out.items())]
+    config = write_tasks(found.tasks, list(dict.fromkeys([*recognizer.actions, *recognizer.labels])), out)
+    lines = [f"recognizer: {name}", *(f"left out: {video}: {reason}" for video, reason in found.left_out.items())]
     if found.empty:
         lines.append(f"nobody found in {len(found.empty)} videos: {', '.join(found.empty)}")
     return "\n".join(
@@ -198,16 +198,16 @@ def label(folder: Path, *, out: Path, model: Path | None = None, dataset: str | 
     )
 
 
-def _recogniser(model: Path | None, dataset: str | None) -> tuple["StepNetwork", str, "PoseExtractor"]:
-    """The recogniser of a folder, or the one that is in use; its name; and what finds people for it."""
-    found = recogniser_in_use(model, dataset)
+def _recognizer(model: Path | None, dataset: str | None) -> tuple["StepNetwork", str, "PoseExtractor"]:
+    """The recognizer of a folder, or the one that is in use; its name; and what finds people for it."""
+    found = recognizer_in_use(model, dataset)
     return found.network, found.name, found.extractor
 
 
-def recogniser_in_use(
+def recognizer_in_use(
     model: Path | None, dataset: str | None, *, quality: str | None = None, people: int | None = None
 ) -> "Recognizer":
-    """The recogniser of a folder, or the one that is in use.
+    """The recognizer of a folder, or the one that is in use.
 
     Args:
         model: As for `predict`.
@@ -249,7 +249,7 @@ def version_in_use(dataset: str | None) -> tuple[str, int] | None:
 
 
 def _in_use(params: Params, dataset: str) -> tuple[Path, str]:
-    """Folder and name of the recogniser that is in use."""
+    """Folder and name of the recognizer that is in use."""
     from pan_core.registry.models import registry_of
 
     check_name(dataset)
@@ -269,7 +269,7 @@ def explain(clip_id: str, *, out: Path, model: Path | None = None) -> str:
     Args:
         clip_id: A valid clip.
         out: Folder to write to.
-        model: Folder of a recogniser; the clip-mode one that the last run trained where None, else the online one.
+        model: Folder of a recognizer; the clip-mode one that the last run trained where None, else the online one.
 
     Returns:
         What the picture shows, and where it was written.
@@ -290,8 +290,8 @@ def explain(clip_id: str, *, out: Path, model: Path | None = None) -> str:
             f"{clip_id}: no such clip in {paths.VALID / 'clips.parquet'}; near: {', '.join(near) or known[0]}"
         )
     mode = "clip" if "clip" in params.train.modes else "online"
-    recogniser = load_model(model or paths.model_folder(mode, params.split.splits[0]))
-    picture = explanation_picture(explain_clip(recogniser, material.clips, material.poses, clip_id))
+    recognizer = load_model(model or paths.model_folder(mode, params.split.splits[0]))
+    picture = explanation_picture(explain_clip(recognizer, material.clips, material.poses, clip_id))
     with atomic_path(out / f"explained_{clip_id}.svg") as partial:
         partial.write_text(picture.svg)
     return f"{picture.alt}\nwritten: {out / f'explained_{clip_id}.svg'}"

@@ -33,7 +33,7 @@ def benchmark(
 ) -> None:
     """Measure six stages on every crop, then best, balanced, fast and other models, on test clips of the workspace.
 
-    The workspace's recogniser says what the skeletons are worth.
+    The workspace's recognizer says what the skeletons are worth.
     """
     from pan_core.benchmark.poses import run_benchmark
     from pan_core.datasets import dataset_by_name
@@ -62,11 +62,11 @@ def benchmark(
     candidates = {name: (paths.own_pose_network(), each) for name, each in settings.items()}
     candidates |= {str(path): (path, settings["balanced"]) for path in model or []}
     with scratch_folder(cache_folder(), "pose-benchmark") as scratch, progress_bar("pose benchmark", "clip") as update:
-        recogniser = load_model(paths.model_folder("online", split))
-        reference, *points = run_benchmark(table, paths.RAW, truth.poses, recogniser, candidates, scratch, update)
+        recognizer = load_model(paths.model_folder("online", split))
+        reference, *points = run_benchmark(table, paths.RAW, truth.poses, recognizer, candidates, scratch, update)
     found = {
         "command": " ".join(["pan pose benchmark", f"--clips {clips}", *(f"--model {path}" for path in model or [])]), "dataset": params.dataset, "clips": len(table),
-        "git_commit": git_commit(), "kind": "measured", "recogniser_learnt_from": params.pose.quality,
+        "git_commit": git_commit(), "kind": "measured", "recognizer_learnt_from": params.pose.quality,
         "reference": reference.as_dict(), "points": [point.as_dict() for point in points],
     }  # fmt: skip
     write_json(out, found)

@@ -1,4 +1,4 @@
-"""`pan registry`: the versions of the recogniser, and which of them is in use."""
+"""`pan registry`: the versions of the recognizer, and which of them is in use."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,16 +13,16 @@ Dataset = Annotated[
     str | None, typer.Option("--dataset", help="Whose versions; the dataset in params.yaml where left out.")
 ]
 
-# Of commands that recognise: which recogniser does it.
+# Of commands that recognise: which recognizer does it.
 RecognizerOption = Annotated[
-    Path | None, typer.Option(help="Folder of a trained online recogniser; the champion where left out.")
+    Path | None, typer.Option(help="Folder of a trained online recognizer; the champion where left out.")
 ]
 ChampionOf = Annotated[
     str | None,
     typer.Option(help="Whose champion, such as surveillance; that of the dataset in params.yaml where left out."),
 ]
 
-app = typer.Typer(help="Versions of the recogniser: which is the champion, and why.", no_args_is_help=True)
+app = typer.Typer(help="Versions of the recognizer: which is the champion, and why.", no_args_is_help=True)
 
 
 @app.command("list")

@@ -90,7 +90,7 @@ def _live(asked: argparse.Namespace, recognizer: "Recognizer") -> int:
     sinks = [JsonLines(asked.events)] if asked.events else []
     with EventWriter(sinks) as writer:
         say = functools.partial(print, flush=True)
-        say(f"recogniser: {recognizer.name}")
+        say(f"recognizer: {recognizer.name}")
         say(watch_here(asked.source, lambda: recognizer, say=say, put_event=writer.put))
     return 0
 

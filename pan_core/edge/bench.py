@@ -182,7 +182,7 @@ def _pass(bundle: Bundled, video: Path) -> Iterator[dict[str, float]]:
 
 
 class _Counted:
-    """The recogniser, which counts its steps."""
+    """The recognizer, which counts its steps."""
 
     def __init__(self, network: StepNetwork) -> None:
         self._network, self.steps = network, 0

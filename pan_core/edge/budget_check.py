@@ -54,7 +54,7 @@ def require_result(
         result: As `pan_core.edge.result.read_result` gives it.
         target: The device.
         structure: Of the networks that were exported for it.
-        labels: Classes of the recogniser.
+        labels: Classes of the recognizer.
         settings: Of pose extraction.
 
     Raises:
@@ -65,7 +65,7 @@ def require_result(
     rules = {
         f"it is of target {result['target']}": result["target"] == target.name,
         f"it is {result['kind']}, which says nothing of the speed of {target.name}": result["kind"] == DEVICE,
-        f"its recogniser knows other classes ({', '.join(result['labels'][:4])}, ...)": list(result["labels"])
+        f"its recognizer knows other classes ({', '.join(result['labels'][:4])}, ...)": list(result["labels"])
         == list(labels),
         "its networks are built otherwise than those exported now": result["structure"] == structure,
         f"people were found by other settings ({_changed(result['preprocessing'], settings)})": not _changed(

@@ -41,7 +41,7 @@ def write_bundle(
     reference: Path,
     settings: Mapping[str, object],
     step_tolerance: float,
-    recogniser: str,
+    recognizer: str,
     mlflow_run_id: str,
 ) -> dict:
     """Write a bundle; the folder appears whole or not at all.
@@ -51,9 +51,9 @@ def write_bundle(
         target: The device.
         exported: Its networks with their gates, as the stage export leaves them.
         reference: What torch says of real inputs.
-        settings: Of pose extraction, as the recogniser learnt.
-        step_tolerance: Largest difference of the recogniser from torch.
-        recogniser: Its name.
+        settings: Of pose extraction, as the recognizer learnt.
+        step_tolerance: Largest difference of the recognizer from torch.
+        recognizer: Its name.
         mlflow_run_id: Run that exported it.
 
     Returns:
@@ -72,7 +72,7 @@ def write_bundle(
             shutil.copy2(file, partial / name)
         _write_scripts(partial, target, settings)
         manifest = _manifest(partial, target) | {
-            "recogniser": recogniser, "preprocessing": dict(settings), "tolerances": {"step": step_tolerance, "pose": target.pose_tolerance},
+            "recogniser": recognizer, "preprocessing": dict(settings), "tolerances": {"step": step_tolerance, "pose": target.pose_tolerance},
             "gates": gates, "mlflow_run_id": mlflow_run_id,
         }  # fmt: skip
         manifest |= {"sha256": content_hash(manifest)}

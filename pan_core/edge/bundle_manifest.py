@@ -156,14 +156,14 @@ def _strangers(folder: Path, files: dict[str, str]) -> Iterable[str]:
 
 
 def _require_labels(folder: Path, content: dict[str, Any]) -> None:
-    """The recogniser's own description must name the classes that the manifest names."""
+    """The recognizer's own description must name the classes that the manifest names."""
     description = (folder / content["models"]["step"]).with_suffix(".json")
     own = read_json(description)
     for name in ("labels", "actions", "layout", "rate"):
         if own[name] != content[name]:
             raise DataError(
                 f"{folder}: {MANIFEST} and {description.name} name different {name} ({_short(content[name])} and {_short(own[name])}); "
-                "the recogniser is of another bundle, make it anew with `pan edge bundle`"
+                "the recognizer is of another bundle, make it anew with `pan edge bundle`"
             )
 
 

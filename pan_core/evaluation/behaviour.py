@@ -1,4 +1,4 @@
-"""What changes in a recogniser's answers when clips change in ways that should not matter.
+"""What changes in a recognizer's answers when clips change in ways that should not matter.
 
 Metamorphic tests: nobody needs to know the right answer to see that a person who stands elsewhere in the picture still
 does the same. A mirror changes the class only where it names a side; a shift and a scale change nothing that the
@@ -93,10 +93,10 @@ def standard_changes(samples: Samples, *, lost: str = "") -> dict[str, Change]:
 
 
 def reactions(model: PAN, samples: Samples, changes: Mapping[str, Change] | None = None) -> dict[str, Reaction]:
-    """How a recogniser reacts to each change.
+    """How a recognizer reacts to each change.
 
     Args:
-        model: The recogniser.
+        model: The recognizer.
         samples: Clips, of its mode and layout.
         changes: By name; `standard_changes` where None.
     """

@@ -1,4 +1,4 @@
-"""Which clips a stored recogniser recognises by their skeletons."""
+"""Which clips a stored recognizer recognises by their skeletons."""
 
 import pandas as pd
 
@@ -8,17 +8,17 @@ from pan_core.training.predict import predict
 from pan_core.training.samples import build_samples
 
 
-def hits(recogniser: LoadedModel, clips: pd.DataFrame, poses: PoseSet) -> dict[str, bool]:
-    """Whether each clip is recognised, by clip id; a class that the recogniser does not know is a mistake.
+def hits(recognizer: LoadedModel, clips: pd.DataFrame, poses: PoseSet) -> dict[str, bool]:
+    """Whether each clip is recognised, by clip id; a class that the recognizer does not know is a mistake.
 
-    A clip in which nobody was found is left out. Joints are brought into the recogniser's layout.
+    A clip in which nobody was found is left out. Joints are brought into the recognizer's layout.
     """
     samples = build_samples(
-        clips, poses, None, classes=recogniser.labels, actions=recogniser.actions, mode=recogniser.mode,
-        frames=recogniser.frames, rate=recogniser.rate,
+        clips, poses, None, classes=recognizer.labels, actions=recognizer.actions, mode=recognizer.mode,
+        frames=recognizer.frames, rate=recognizer.rate,
     )  # fmt: skip
-    if samples.layout != recogniser.layout:
-        samples = samples.in_layout(recogniser.layout)
-    said = predict(recogniser.model, samples)
+    if samples.layout != recognizer.layout:
+        samples = samples.in_layout(recognizer.layout)
+    said = predict(recognizer.model, samples)
     right = said.probabilities.argmax(axis=1) == samples.labels
     return dict(zip(said.clip_ids.tolist(), right.tolist(), strict=True))

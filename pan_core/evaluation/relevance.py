@@ -49,11 +49,11 @@ class Explanation:
     relevance: np.ndarray
 
 
-def explain_clip(recogniser: LoadedModel, clips: pd.DataFrame, poses: Poses, clip_id: str) -> Explanation:
-    """Explain the class that a recogniser gives to a clip.
+def explain_clip(recognizer: LoadedModel, clips: pd.DataFrame, poses: Poses, clip_id: str) -> Explanation:
+    """Explain the class that a recognizer gives to a clip.
 
     Args:
-        recogniser: Of either mode.
+        recognizer: Of either mode.
         clips: Clip table with the clip.
         poses: Its poses.
         clip_id: The clip.
@@ -62,18 +62,18 @@ def explain_clip(recogniser: LoadedModel, clips: pd.DataFrame, poses: Poses, cli
         DataError: Where nobody was found in the clip.
     """
     samples = build_samples(
-        clips[clips["clip_id"] == clip_id], poses, None, classes=recogniser.labels, mode=recogniser.mode,
-        frames=recogniser.frames, rate=recogniser.rate,
+        clips[clips["clip_id"] == clip_id], poses, None, classes=recognizer.labels, mode=recognizer.mode,
+        frames=recognizer.frames, rate=recognizer.rate,
     )  # fmt: skip
     joints = samples.batch(np.array([0])).joints
     features = torch.from_numpy(PoseFeatures(samples.layout, mode=samples.mode)(joints))
-    logits, attention, frames, relevance = relevance_of(recogniser.model, features)
+    logits, attention, frames, relevance = relevance_of(recognizer.model, features)
     probabilities = np.exp(logits - logits.max())
     probabilities /= probabilities.sum()
     return Explanation(
         clip_id=clip_id,
         true=str(clips.loc[clips["clip_id"] == clip_id, "label"].iloc[0]),
-        predicted=recogniser.labels[int(logits.argmax())],
+        predicted=recognizer.labels[int(logits.argmax())],
         confidence=float(probabilities.max()),
         joints=joints[0],
         layout=samples.layout,
@@ -98,7 +98,7 @@ def relevance_of(network: PAN, features: torch.Tensor) -> tuple[np.ndarray, np.n
     """
     if not network.settings.joints_attention:
         raise DataError(
-            "this recogniser was made without joints attention (model.joints_attention), so it says nothing about joints"
+            "this recognizer was made without joints attention (model.joints_attention), so it says nothing about joints"
         )
     seen: list[torch.Tensor] = []
 

@@ -90,7 +90,7 @@ class ReportData:
         histories: Training curves by name of the training; see `plots.training_curves`.
         clips: Clips of each class (index) by part (columns).
         quarantine: Table of quarantined clips: clip_id, stage, reason.
-        pose_accuracy: Accuracy of the poses that the recogniser was given.
+        pose_accuracy: Accuracy of the poses that the recognizer was given.
         relabelling: Quality of the segments.
         explanations: What decided the class of some clips.
         settings: Parameters of the run, nested as in params.yaml.

@@ -54,7 +54,7 @@ def mean_interval(hits: Hits) -> tuple[float, float]:
 
 
 def compare(first: Hits, second: Hits) -> Comparison:
-    """Paired comparison of two recognisers on the same splits.
+    """Paired comparison of two recognizers on the same splits.
 
     With one run each on one split, a clip is right or wrong, and the test is McNemar's, exact. Otherwise a clip is
     right in a share of the runs, and the test is a permutation test that swaps the two at random, clip by clip.

@@ -1,1 +1,1 @@
-"""ONNX files of the recogniser, and the proof that they compute what torch computes."""
+"""ONNX files of the recognizer, and the proof that they compute what torch computes."""

@@ -1,4 +1,4 @@
-"""The two networks of a device, written for its runtime: the recogniser's step, and the pose network up to the stages in use."""
+"""The two networks of a device, written for its runtime: the recognizer's step, and the pose network up to the stages in use."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class Artifacts:
     """Files of one runtime and precision.
 
     Attributes:
-        step: The recogniser.
+        step: The recognizer.
         pose: The pose network.
         operators: Operators or layers of both.
     """
@@ -75,7 +75,7 @@ def write_artifacts(
     Args:
         folder: Where to.
         target: The device.
-        step: The trained recogniser of online mode.
+        step: The trained recognizer of online mode.
         description: How to feed it, for `step.json`.
         pose: The trained pose network.
         pose_onnx: The same, exported with all of its stages.

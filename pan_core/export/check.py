@@ -17,7 +17,7 @@ from pan_core.recognition.step_network import StepNetwork
 from pan_core.runtimes.max_error import largest_difference
 
 LEAST_ACCURACY = 0.98
-"""Share of torch's accuracy that an exported recogniser must keep."""
+"""Share of torch's accuracy that an exported recognizer must keep."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class ParityReport:
     """How an exported pair of networks compares.
 
     Attributes:
-        step_difference: Largest difference of any output of the recogniser, relative where the value is above 1.
+        step_difference: Largest difference of any output of the recognizer, relative where the value is above 1.
         steps: Inputs compared, each with the memory that the network itself left before it.
         streams: Lengths of the streams that they form.
         pose_difference: Largest difference of any map.
         crops: Pictures compared.
-        accuracy: Share of the test clips recognised by the exported recogniser.
+        accuracy: Share of the test clips recognised by the exported recognizer.
         torch_accuracy: The same by torch.
         clips: Test clips.
     """
@@ -69,10 +69,10 @@ class ParityReport:
 def check(
     network: StepNetwork, pose: PoseSession, reference: Path, *, search: PoseSession | None = None
 ) -> ParityReport:
-    """Compare an exported recogniser and an exported pose network with what torch said.
+    """Compare an exported recognizer and an exported pose network with what torch said.
 
     Args:
-        network: The recogniser.
+        network: The recognizer.
         pose: The pose network as it looks at people.
         reference: Folder of what torch said.
         search: The pose network as it searches frames, where that is by another stage.
@@ -122,7 +122,7 @@ def recognised(network: StepNetwork, joints: np.ndarray, lengths: np.ndarray, la
     """Whether each clip's class is the most likely one after its last frame, bool (N,).
 
     Args:
-        network: Runs the recogniser.
+        network: Runs the recognizer.
         joints: Frames of all clips at the network's rate, one after another, (R, V, 3).
         lengths: Frames of each clip, (N,).
         labels: Index of each clip's class, (N,).

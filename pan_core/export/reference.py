@@ -35,7 +35,7 @@ def write_steps(path: Path, network: StepNetwork, samples: Samples, *, inputs: i
 
     Args:
         path: The `.npz` to write.
-        network: The trained recogniser.
+        network: The trained recognizer.
         samples: Clips in online mode.
         inputs: How many frames at least.
     """
@@ -62,7 +62,7 @@ def write_steps(path: Path, network: StepNetwork, samples: Samples, *, inputs: i
 
 
 def write_clips(path: Path, network: StepNetwork, samples: Samples) -> None:
-    """Skeletons of test clips in online mode, their classes, and whether the trained recogniser knows them."""
+    """Skeletons of test clips in online mode, their classes, and whether the trained recognizer knows them."""
     right = recognised(network, samples.joints, samples.lengths, samples.labels)
     np.savez_compressed(path, joints=samples.joints, lengths=samples.lengths, labels=samples.labels, right=right)
 

@@ -31,7 +31,7 @@ class StreamUpdate:
     Attributes:
         watched: None where there is no frame, as the source is lost or over, or where it could not be looked at.
         events: Those that began or ended.
-        unknown: Actions of the rules that the recogniser in use does not know, so that there are no events of them.
+        unknown: Actions of the rules that the recognizer in use does not know, so that there are no events of them.
         fault: Why the frame could not be looked at; empty otherwise.
     """
 
@@ -49,14 +49,14 @@ def watch(
     Args:
         source: Gives frames.
         in_use: As for `Watcher`.
-        rules: As for `EventDetector`; a recogniser that takes over later and does not know an action has no events of it.
+        rules: As for `EventDetector`; a recognizer that takes over later and does not know an action has no events of it.
         go_on: A frame that cannot be looked at is told by a moment; otherwise its exception is raised.
 
     Yields:
         A moment for each frame, and one for each half second without any.
 
     Raises:
-        DataError: Where the recogniser does not fit, or does not know an action of the rules.
+        DataError: Where the recognizer does not fit, or does not know an action of the rules.
         VideoError: Where files end without one frame.
     """
     watcher = Watcher(in_use)
@@ -104,7 +104,7 @@ def watch(
 def stream(
     recognizer: Recognizer, source: str, *, rules: Rules = ALL, every_frame: bool = False
 ) -> Iterator[StreamUpdate]:
-    """Watch a source by one recogniser: a file, a folder, a camera's number, an rtsp or http address.
+    """Watch a source by one recognizer: a file, a folder, a camera's number, an rtsp or http address.
 
     Args:
         recognizer: See `pan_core.recognition.recognizer`.
@@ -123,13 +123,13 @@ def stream(
         yield from watch(opened, lambda: recognizer, rules=rules)
 
 
-def _known_rules(rules: Rules, recogniser: Recognizer) -> tuple[Rules, tuple[str, ...]]:
-    """The rules for actions that a recogniser knows, and the other actions."""
+def _known_rules(rules: Rules, recognizer: Recognizer) -> tuple[Rules, tuple[str, ...]]:
+    """The rules for actions that a recognizer knows, and the other actions."""
     if isinstance(rules, Rule):
         return rules, ()
-    unknown = tuple(name for name in rules if name not in recogniser.network.actions)
+    unknown = tuple(name for name in rules if name not in recognizer.network.actions)
     if unknown:
-        logger.warning("%s knows no action %s: there are no such events", recogniser.name, ", ".join(unknown))
+        logger.warning("%s knows no action %s: there are no such events", recognizer.name, ", ".join(unknown))
     return {name: rule for name, rule in rules.items() if name not in unknown}, unknown
 
 
@@ -219,7 +219,7 @@ class Camera:
                 if moment.watched or moment.fault:
                     self.fault = moment.fault
                 unknown = ", ".join(moment.unknown)
-                self.notice = f"no events of {unknown}: the recogniser in use does not know it" if unknown else ""
+                self.notice = f"no events of {unknown}: the recognizer in use does not know it" if unknown else ""
                 state = self.source.state
                 if moment.events or before != (state, self.fault, self.notice):
                     self.count += 1

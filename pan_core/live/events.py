@@ -105,12 +105,12 @@ class EventDetector:
     """Events of one source; what it remembers is bounded by the people in sight.
 
     Args:
-        actions: The A names of the recogniser's atomic actions.
+        actions: The A names of the recognizer's atomic actions.
         rules: Action -> rule, other actions are no events; or one rule for all actions.
         camera: Name of the source.
 
     Raises:
-        DataError: Where a rule is for an action that the recogniser does not know.
+        DataError: Where a rule is for an action that the recognizer does not know.
     """
 
     def __init__(self, actions: Sequence[str], *, rules: Rules = ALL, camera: str = "") -> None:
@@ -118,7 +118,7 @@ class EventDetector:
         unknown = sorted(set(chosen) - set(actions))
         if unknown:
             raise DataError(
-                f"events: the recogniser knows no action {', '.join(unknown)}; it knows {', '.join(actions)}"
+                f"events: the recognizer knows no action {', '.join(unknown)}; it knows {', '.join(actions)}"
             )
         self._rules = {number: chosen[action] for number, action in enumerate(actions) if action in chosen}
         self._actions, self._camera = tuple(actions), camera

@@ -1,4 +1,4 @@
-"""The recogniser in use, taken over from the registry while cameras are watched."""
+"""The recognizer in use, taken over from the registry while cameras are watched."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ CHECK_S = 10.0
 
 
 class ModelReloader:
-    """Gives the newest recogniser that is in use; a context manager that looks for another in the background.
+    """Gives the newest recognizer that is in use; a context manager that looks for another in the background.
 
     Whoever asks never waits: another one is loaded beside the one that works, and handed out when it is whole. One that
     cannot be loaded leaves the old one in its place, and so does a registry that has none any more.
@@ -38,7 +38,7 @@ class ModelReloader:
         self.fault = ""
 
     def __call__(self) -> Recognizer:
-        """The recogniser in use."""
+        """The recognizer in use."""
         return self._current
 
     def __enter__(self) -> "ModelReloader":
@@ -68,4 +68,4 @@ class ModelReloader:
         loaded = self._load()
         if self._version_now() == version:
             self._current, self._version = loaded, version
-            logger.info("recogniser: %s", loaded.name)
+            logger.info("recognizer: %s", loaded.name)

@@ -40,7 +40,7 @@ def application(
 
     Args:
         cameras: Those that are watched.
-        in_use: Gives the recogniser, for its name.
+        in_use: Gives the recognizer, for its name.
         uploads: Recognises videos.
         scene: What pictures show behind the skeletons.
         token: As for `Access`.

@@ -59,7 +59,7 @@ class Uploads:
     """Recognises uploaded videos in a thread of its own; a context manager, which removes them all in the end.
 
     Args:
-        in_use: Gives the recogniser.
+        in_use: Gives the recognizer.
         scene: What annotated videos show behind the skeletons.
         most_bytes: Larger ones are refused.
     """
@@ -159,7 +159,7 @@ class Uploads:
             found = predict_video(
                 video,
                 extractor=by.extractor,
-                recogniser=by.network,
+                recognizer=by.network,
                 out=upload.folder,
                 model_name=by.name,
                 progress=tell,

@@ -50,7 +50,7 @@ class Watcher:
     that it learnt. A gap longer than people are remembered for, or another video, begins anew.
 
     Args:
-        in_use: Gives the recogniser; asked before every frame, so that another recogniser takes over between two.
+        in_use: Gives the recognizer; asked before every frame, so that another recognizer takes over between two.
 
     Raises:
         DataError: Where network and extractor do not fit.

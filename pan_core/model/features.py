@@ -83,7 +83,7 @@ class PoseFeatures:
 
     def __init__(self, layout: SkeletonLayout, *, mode: str) -> None:
         if mode not in MODES:
-            raise DataError(f"unknown input mode {mode!r} of the recogniser; expected one of {', '.join(MODES)}")
+            raise DataError(f"unknown input mode {mode!r} of the recognizer; expected one of {', '.join(MODES)}")
         self.layout = layout
         self.mode = mode
         self.body = BodyFrame(layout)

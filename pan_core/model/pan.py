@@ -68,7 +68,7 @@ class PanSettings:
         if not 0 <= self.dropout < 1:
             faults.append(f"dropout: expected 0 <= dropout < 1, but got {self.dropout}")
         if faults:
-            raise ConfigError("recogniser", faults)
+            raise ConfigError("recognizer", faults)
 
 
 class PanState(NamedTuple):

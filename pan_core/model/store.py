@@ -1,4 +1,4 @@
-"""A trained recogniser as a folder: weights in `model.safetensors`, everything needed to feed it in `model.json`."""
+"""A trained recognizer as a folder: weights in `model.safetensors`, everything needed to feed it in `model.json`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,13 +13,13 @@ from pan_core.model.features import BOUND, EXTENT_SHARE, FORGETTING, LAGS, MODES
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.skeletons import SkeletonLayout
 
-FORMAT = "pan-recogniser-3"
+FORMAT = "pan-recognizer-3"
 """Changes when older code could no longer feed the network correctly."""
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A recogniser and how to feed it.
+    """A recognizer and how to feed it.
 
     Attributes:
         model: On the CPU, in evaluation mode.
@@ -54,7 +54,7 @@ def save_model(
     rate: float,
     preprocessing: Mapping[str, object],
 ) -> None:
-    """Write a recogniser; the folder appears whole or not at all.
+    """Write a recognizer; the folder appears whole or not at all.
 
     Args:
         folder: Replaced where it exists.
@@ -91,19 +91,19 @@ def save_model(
 
 
 def load_model(folder: Path) -> LoadedModel:
-    """Read a recogniser.
+    """Read a recognizer.
 
     Raises:
-        DataError: Where the folder is not a whole recogniser, or this code would feed it differently.
+        DataError: Where the folder is not a whole recognizer, or this code would feed it differently.
     """
     for name in ("model.json", "model.safetensors"):
         if not (folder / name).is_file():
-            raise DataError(f"{folder}: not a recogniser, {name} is missing; run `dvc repro` to train one")
+            raise DataError(f"{folder}: not a recognizer, {name} is missing; run `dvc repro` to train one")
     description = read_json(folder / "model.json")
     found = description.get("format")
     if found != FORMAT or description.get("features") != _feature_constants():
         raise DataError(
-            f"{folder}: made by another version of the recogniser's features (format {found!r}); expected {FORMAT!r} "
+            f"{folder}: made by another version of the recognizer's features (format {found!r}); expected {FORMAT!r} "
             f"with {_feature_constants()}; train it again"
         )
     try:
@@ -113,7 +113,7 @@ def load_model(folder: Path) -> LoadedModel:
 
 
 def _read(folder: Path, description: dict) -> LoadedModel:
-    """A recogniser out of its checked description."""
+    """A recognizer out of its checked description."""
     layout = SkeletonLayout.from_dict(description["layout"])
     labels, actions = tuple(description["labels"]), tuple(description["actions"])
     settings = dict(description["settings"])
@@ -160,4 +160,4 @@ def _check(model: PAN, labels: Sequence[str], actions: Sequence[str], layout: Sk
     if mode not in MODES:
         faults.append(f"mode: expected one of {', '.join(MODES)}, but got {mode!r}")
     if faults:
-        raise DataError("cannot store the recogniser:\n" + "\n".join(f"  - {fault}" for fault in faults))
+        raise DataError("cannot store the recognizer:\n" + "\n".join(f"  - {fault}" for fault in faults))

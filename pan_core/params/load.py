@@ -107,7 +107,7 @@ class Params(Section):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def recipe(self) -> str:
-        """Hash of every value that can change a recogniser: not those that only say what may arrive, or who works."""
+        """Hash of every value that can change a recognizer: not those that only say what may arrive, or who works."""
         surveillance = self.surveillance.model_copy(update={"group": "auto"})
         pose = self.pose.model_copy(update={"keep_video": True})
         update = {"retrain": RetrainParams(), "surveillance": surveillance, "pose": pose, "workers": 0}

@@ -27,7 +27,7 @@ class ExportedNetwork:
 
     def __init__(self, model: Path, *, threads: int = 1) -> None:
         if not model.is_file():
-            raise DataError(f"{model}: no such exported recogniser; run `dvc repro export`")
+            raise DataError(f"{model}: no such exported recognizer; run `dvc repro export`")
         description = read_json(model.with_suffix(".json"))
         self.labels: tuple[str, ...] = tuple(description["labels"])
         self.actions: tuple[str, ...] = tuple(description["actions"])

@@ -53,7 +53,7 @@ class Timeline:
         fps: Frames a second of the video.
         frames: Frames of the video.
         pose_fps: Frames a second that were looked at; drawings hold between them.
-        model: The recogniser.
+        model: The recognizer.
         annotated: File name of the annotated video; None where none was asked for.
         label: Class of the video as a whole: the classes of its people, each weighted by the quality of the track
             (`combine_people`); None where there is nobody.
@@ -79,7 +79,7 @@ def predict_video(
     video: Path,
     *,
     extractor: PoseExtractor,
-    recogniser: StepNetwork,
+    recognizer: StepNetwork,
     out: Path | None,
     model_name: str,
     progress: Callable[[int, int], None] | None = None,
@@ -88,15 +88,15 @@ def predict_video(
 ) -> Timeline:
     """What happens in a video, also as `<stem>_annotated.mp4` and `<stem>_timeline.json`.
 
-    Frames pass one by one through tracker, recogniser and drawing, so a caption never knows what comes later and
+    Frames pass one by one through tracker, recognizer and drawing, so a caption never knows what comes later and
     the length of the video does not matter.
 
     Args:
         video: Video file.
         extractor: Finds people.
-        recogniser: Runs the recogniser; joints are converted to its layout.
+        recognizer: Runs the recognizer; joints are converted to its layout.
         out: Folder to write to; nothing is written where None.
-        model_name: Recogniser's name for the timeline.
+        model_name: Recognizer's name for the timeline.
         progress: Called with the frames done and the frames in all.
         encoders: Of the annotated video; see `write_video`.
         background: Gives the picture to draw on for a frame, of the same size.
@@ -106,13 +106,13 @@ def predict_video(
 
     Raises:
         VideoError: Where the video cannot be decoded.
-        DataError: Where the recogniser does not fit.
+        DataError: Where the recognizer does not fit.
     """
     info = probe(video)
     step = frame_step(info.fps, extractor.settings.max_fps)
-    stream = StreamRecognizer(recogniser, pose_fps=info.fps / step)
+    stream = StreamRecognizer(recognizer, pose_fps=info.fps / step)
     tracker = extractor.tracker()
-    layout = recogniser.layout
+    layout = recognizer.layout
     # Nobody's joints, so that layouts that do not fit are refused before the first frame.
     convert(np.zeros((0, extractor.layout.size, 3)), extractor.layout, layout)
     history: list[list[Recognition]] = []
@@ -138,7 +138,7 @@ def predict_video(
     else:
         deque(watched(), maxlen=0)
     people = _people(history, layout, min_person_score=extractor.settings.min_person_score, step=step, info=info)
-    label, confidence = _together([person.id for person in people], history, recogniser.labels)
+    label, confidence = _together([person.id for person in people], history, recognizer.labels)
     timeline = Timeline(
         video=video.name,
         sha256=sha256_of(video),

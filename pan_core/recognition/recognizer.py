@@ -1,4 +1,4 @@
-"""The recogniser as a library: load one, then give it a video or a live source.
+"""The recognizer as a library: load one, then give it a video or a live source.
 
 from pan_core.recognition.recognizer import Recognizer
 
@@ -33,7 +33,7 @@ class Recognizer:
     Attributes:
         network: The Pose-Attention Network in online mode.
         extractor: Finds people for it, as it learnt them.
-        name: Says which recogniser it is.
+        name: Says which recognizer it is.
     """
 
     network: StepNetwork
@@ -50,15 +50,15 @@ class Recognizer:
         people: int | None = None,
         threads: int = 2,
     ) -> Self:
-        """Load a recogniser.
+        """Load a recognizer.
 
         Args:
-            where: Folder of a trained online recogniser, or its address in the MLflow Model Registry, such as
+            where: Folder of a trained online recognizer, or its address in the MLflow Model Registry, such as
                 `models:/pan-actors@champion` or `models:/pan-actors/3`.
             pose_model: Exported pose network, or the declaration of another; `pose.network` of params.yaml where None,
                 and `models/pose/pose.onnx` where there is no params.yaml.
-            quality: One of `QUALITIES` in place of how the recogniser learnt people: "fast" on a slow machine.
-            people: Most people followed at a time, in place of what the recogniser learnt with.
+            quality: One of `QUALITIES` in place of how the recognizer learnt people: "fast" on a slow machine.
+            people: Most people followed at a time, in place of what the recognizer learnt with.
             threads: Processor cores for finding people.
 
         Raises:
@@ -81,12 +81,12 @@ class Recognizer:
         people: int | None = None,
         threads: int = 2,
     ) -> Self:
-        """Load a recogniser's files; see `from_pretrained`.
+        """Load a recognizer's files; see `from_pretrained`.
 
         Args:
             folder: Where `model.json` and `model.safetensors` lie.
             name: What to call it.
-            pose: Extraction settings, where the recogniser does not say how it learnt people.
+            pose: Extraction settings, where the recognizer does not say how it learnt people.
             pose_model: As there.
             quality: As there.
             people: As there.
@@ -101,22 +101,22 @@ class Recognizer:
 
         if quality is not None and quality not in QUALITIES:
             raise PanError(f"quality: expected one of {', '.join(QUALITIES)}, but got {quality!r}")
-        recogniser = load_model(folder)
-        # Skeletons as the recogniser learnt them, whatever params.yaml says now.
-        learnt: Any = recogniser.preprocessing.get("pose", pose or {})
+        recognizer = load_model(folder)
+        # Skeletons as the recognizer learnt them, whatever params.yaml says now.
+        learnt: Any = recognizer.preprocessing.get("pose", pose or {})
         settings = dict(learnt)
         settings |= QUALITIES.get(quality or "", {}) | ({"max_people": people} if people else {})
         finder = pose_model or pose_network()
         if not finder.is_file():
             raise DataError(f"{finder}: no network that finds people; run `dvc repro pose_model` to make it")
-        known = recogniser.preprocessing.get("network")
+        known = recognizer.preprocessing.get("network")
         if known is not None and (found := network_hash(finder)) != known:
             raise DataError(
                 f"{name}: learnt from skeletons of another pose network, {str(known)[:12]}, not of {finder}, {found[:12]}; "
                 "name that one as pose.network in params.yaml, or train again with this one"
             )
         extractor = PoseExtractor(finder, settings=ExtractionSettings(**settings), threads=threads)
-        return cls(TorchNetwork(recogniser), extractor, name)
+        return cls(TorchNetwork(recognizer), extractor, name)
 
     def predict(self, video: str | Path, *, out: str | Path | None = None) -> "Timeline":
         """What everybody does in a video file.
@@ -133,7 +133,7 @@ class Recognizer:
         return predict_video(
             Path(video),
             extractor=self.extractor,
-            recogniser=self.network,
+            recognizer=self.network,
             out=None if out is None else Path(out),
             model_name=self.name,
         )

@@ -1,4 +1,4 @@
-"""What a stream needs of a recogniser, whatever runs its network: torch on a workstation, an exported file on a device."""
+"""What a stream needs of a recognizer, whatever runs its network: torch on a workstation, an exported file on a device."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -48,7 +48,7 @@ class PersonStream:
     waits for a later frame.
 
     Args:
-        network: Runs the recogniser.
+        network: Runs the recognizer.
         features: Features of its layout.
         pose_fps: Poses a second.
     """
@@ -110,7 +110,7 @@ class StreamRecognizer:
     """Recognises everybody whom a tracker follows.
 
     Args:
-        network: Runs the recogniser.
+        network: Runs the recognizer.
         pose_fps: Poses a second.
 
     Raises:

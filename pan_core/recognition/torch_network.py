@@ -1,4 +1,4 @@
-"""A stored recogniser run by torch."""
+"""A stored recognizer run by torch."""
 
 import numpy as np
 import torch
@@ -11,26 +11,26 @@ from pan_core.skeletons import SkeletonLayout
 
 
 class TorchNetwork:
-    """The step of a stored recogniser.
+    """The step of a stored recognizer.
 
     Args:
-        recogniser: A recogniser of online mode.
+        recognizer: A recognizer of online mode.
 
     Raises:
         DataError: Where it is of clip mode.
     """
 
-    def __init__(self, recogniser: LoadedModel) -> None:
-        if recogniser.mode != "online":
+    def __init__(self, recognizer: LoadedModel) -> None:
+        if recognizer.mode != "online":
             raise DataError(
-                f"Expected a recogniser of online mode, but got one of {recogniser.mode} mode, which must know the "
+                f"Expected a recognizer of online mode, but got one of {recognizer.mode} mode, which must know the "
                 "whole clip; give the folder of the online one"
             )
-        self._model = recogniser.model
-        self.labels: tuple[str, ...] = recogniser.labels
-        self.actions: tuple[str, ...] = recogniser.actions
-        self.layout: SkeletonLayout = recogniser.layout
-        self.rate: float = recogniser.rate
+        self._model = recognizer.model
+        self.labels: tuple[str, ...] = recognizer.labels
+        self.actions: tuple[str, ...] = recognizer.actions
+        self.layout: SkeletonLayout = recognizer.layout
+        self.rate: float = recognizer.rate
 
     @torch.inference_mode()
     def start(self) -> Memory:

@@ -1,4 +1,4 @@
-"""What a recogniser learnt from, and what other clips share with that."""
+"""What a recognizer learnt from, and what other clips share with that."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

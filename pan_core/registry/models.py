@@ -1,4 +1,4 @@
-"""Versions of a recogniser in the MLflow Model Registry, with the aliases champion and challenger."""
+"""Versions of a recognizer in the MLflow Model Registry, with the aliases champion and challenger."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _CHAMPIONS = "pan.champions"
 
 @dataclass(frozen=True)
 class Version:
-    """A registered recogniser.
+    """A registered recognizer.
 
     Attributes:
         number: Its version.
@@ -47,7 +47,7 @@ class Version:
 
 
 class Registry:
-    """Versions of one recogniser.
+    """Versions of one recognizer.
 
     Args:
         name: Of the registered model, such as "pan-actors".
@@ -200,7 +200,7 @@ class Registry:
 
 
 def registry_of(dataset: str) -> Registry:
-    """The registry of a dataset's recognisers."""
+    """The registry of a dataset's recognizers."""
     return Registry(f"pan-{dataset}")
 
 

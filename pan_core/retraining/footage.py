@@ -319,7 +319,7 @@ class Footage:
         missing = least - int((clips[SPLIT] == "test").sum())
         groups = clips["group"].map(plain_name)
         fresh = clips["path"].str.partition("/")[0].isin(new)
-        # Somebody who was there before may have been learnt from, also by a recogniser that outlives a withdrawal.
+        # Somebody who was there before may have been learnt from, also by a recognizer that outlives a withdrawal.
         entries, withdrawn = self._ledger()
         before = {name for entry in (*entries, *withdrawn) for name in entry.get("groups", {}).get(holdout.group, ())}
         fresh &= ~groups.isin(before | set(groups[~fresh]))

@@ -1,4 +1,4 @@
-"""Unlabelled footage for people to label: what the recogniser believes of every video that has no label yet."""
+"""Unlabelled footage for people to label: what the recognizer believes of every video that has no label yet."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def label_videos(
     videos: Mapping[str, Path],
     *,
     extractor: PoseExtractor,
-    recogniser: StepNetwork,
+    recognizer: StepNetwork,
     model_name: str,
     address: Callable[[str], str],
     progress: Callable[[int, int], None] | None = None,
@@ -45,13 +45,13 @@ def label_videos(
     Args:
         videos: Path relative to the folder of the footage -> video, as `unlabelled_videos` gives them.
         extractor: Finds people.
-        recogniser: Runs the recogniser.
+        recognizer: Runs the recognizer.
         model_name: Its name in the tasks.
         address: Where Label Studio finds a video, by its relative path.
         progress: Called with the frames done and the frames in all.
 
     Raises:
-        DataError: Where none can be read, or the recogniser does not fit.
+        DataError: Where none can be read, or the recognizer does not fit.
     """
     addresses = {name: address(name) for name in videos}
     frames, left_out = _lengths(videos)
@@ -67,7 +67,7 @@ def label_videos(
             timeline = predict_video(
                 videos[name],
                 extractor=extractor,
-                recogniser=recogniser,
+                recognizer=recognizer,
                 out=None,
                 model_name=model_name,
                 progress=report,
@@ -75,7 +75,7 @@ def label_videos(
         except VideoError as error:
             left_out[name] = str(error)
         else:
-            found = suggestions(timeline, recogniser.actions)
+            found = suggestions(timeline, recognizer.actions)
             task = make_task(
                 name, found, address=addresses[name], fps=timeline.fps, frames=timeline.frames, model=model_name
             )
@@ -107,7 +107,7 @@ def suggestions(timeline: Timeline, actions: Sequence[str]) -> list[Suggestion]:
 
     Args:
         timeline: Of the video.
-        actions: Those of the recogniser, in its order.
+        actions: Those of the recognizer, in its order.
     """
     parts = [
         Suggestion(action, segment.start_s, segment.end_s, segment.confidence)

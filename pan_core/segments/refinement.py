@@ -1,4 +1,4 @@
-"""Refinement of boundaries: forced alignment against the recogniser's own posteriors.
+"""Refinement of boundaries: forced alignment against the recognizer's own posteriors.
 
 A small network of online mode learns the parts of sequences from the boundaries at hand, those of change points in the
 first round. Its posteriors then say, together with the motion, where each part begins, and in a further round the
@@ -7,7 +7,7 @@ network learns from that. Two things keep it honest and centred:
 - The posteriors of a clip come from a network that did not see the clip's group (cross-fitting): one that did gives
   back much of the boundaries that it was taught.
 - The network is causal, so its answer lags behind a change. A second one reads the clips backwards, where it lags
-  the other way; their mean has no preferred side. A labelling tool may look ahead, a recogniser on a device may not.
+  the other way; their mean has no preferred side. A labelling tool may look ahead, a recognizer on a device may not.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -183,7 +183,7 @@ def _report(params: Params, material: TrainingData, outcomes: Sequence[SplitPred
         outcomes=outcomes,
         parameters=result_of("train")["params"],
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        histories=read_json(paths.RECOGNISER / "histories.json"),
+        histories=read_json(paths.RECOGNIZER / "histories.json"),
         clips=pd.crosstab(material.clips["label"], material.clips[split]),
         quarantine=read_table("quarantine", paths.QUARANTINE / "validate.parquet"),
         pose_accuracy=_pose_accuracy(),
@@ -199,11 +199,11 @@ def _report(params: Params, material: TrainingData, outcomes: Sequence[SplitPred
 def _decided(material: TrainingData, outcomes: Sequence[SplitPredictions]) -> list[Explanation]:
     """What decided an ordinary success and the surest mistake, in the mode that runs on a device."""
     shown = next((outcome for outcome in outcomes if outcome.mode == "online"), outcomes[0])
-    recogniser = load_model(paths.model_folder(shown.mode, shown.split))
-    if not recogniser.model.settings.joints_attention:
+    recognizer = load_model(paths.model_folder(shown.mode, shown.split))
+    if not recognizer.model.settings.joints_attention:
         return []
     clips = [shown.clip_ids[clip] for clip in example_clips(shown, 2)]
-    return [explain_clip(recogniser, material.clips, material.poses, clip) for clip in clips]
+    return [explain_clip(recognizer, material.clips, material.poses, clip) for clip in clips]
 
 
 def _provenance() -> list[Provenance]:

@@ -38,7 +38,7 @@ BUNDLED_CROPS = 6
 
 
 def run(params: Params, tracked: Run) -> dict:
-    """Export the recognisers of the first split in use, then what each target runs.
+    """Export the recognizers of the first split in use, then what each target runs.
 
     Raises:
         ConfigError: Where a target would run another pose network than the one that people were found by.
@@ -72,7 +72,7 @@ class _Workshop:
         self._params = params
         self._source = paths.model_folder("online", params.split.splits[0])
         self._loaded = load_model(self._source)
-        # Skeletons as the recogniser learnt them.
+        # Skeletons as the recognizer learnt them.
         settings: Any = self._loaded.preprocessing.get("pose", params.pose.extraction())
         self._settings = ExtractionSettings(**settings)
         archive = fetch_archive(paths.downloaded_weights(), mirror=paths.mirror())

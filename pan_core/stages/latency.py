@@ -101,7 +101,7 @@ def _real_poses(total: int) -> Iterator[np.ndarray]:
 
 
 def _frame_latency(params: Params, network: StepNetwork, count: Count) -> Latency:
-    """Search and crops, pose network, grouping, features and recogniser, one person, one thread."""
+    """Search and crops, pose network, grouping, features and recognizer, one person, one thread."""
     extractor = PoseExtractor(Path(params.pose.network), settings=ExtractionSettings(**params.pose.extraction()))
     tracker, stream = extractor.tracker(), StreamRecognizer(network, pose_fps=network.rate)
 

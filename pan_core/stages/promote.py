@@ -1,4 +1,4 @@
-"""Stage promote: the trained recogniser becomes the challenger, and takes the champion's place if it may; the summary."""
+"""Stage promote: the trained recognizer becomes the challenger, and takes the champion's place if it may; the summary."""
 
 import json
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ from pan_core.workspace.training_data import read_material
 
 
 def run(params: Params, tracked: Run) -> dict:
-    """Register the online recogniser of the first split, decide on its test part, and write the summary.
+    """Register the online recognizer of the first split, decide on its test part, and write the summary.
 
     A refusal is a result, not an error: the champion stays.
     """
@@ -71,7 +71,7 @@ def run(params: Params, tracked: Run) -> dict:
 
 @dataclass(frozen=True)
 class _Workspace:
-    """The recogniser of the workspace and the clips of its split.
+    """The recognizer of the workspace and the clips of its split.
 
     Attributes:
         model: Its folder.
@@ -180,7 +180,7 @@ def _other_start(workspace: _Workspace) -> dict[str, float]:
 
 
 def _learnt(params: Params, workspace: _Workspace) -> Lineage:
-    """What the recogniser learnt from, itself and by the weights that it began with."""
+    """What the recognizer learnt from, itself and by the weights that it began with."""
     own = workspace.lineage(workspace.learnt)
     if load_model(workspace.model).preprocessing.get("start") != CHAMPION:
         return own

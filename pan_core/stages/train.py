@@ -39,7 +39,7 @@ def run(params: Params, tracked: Run) -> dict:
     model, train = tuned(params)
     torch.set_num_threads(train.threads)
     materials = _materials(params)
-    folder, checkpoints = replace_folder(paths.RECOGNISER), []
+    folder, checkpoints = replace_folder(paths.RECOGNIZER), []
     histories: dict[str, list[dict[str, float]]] = {}
     figures: Figures = {}
     champion = _champion(params, model, materials[False])

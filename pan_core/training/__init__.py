@@ -1,1 +1,1 @@
-"""Training of the recogniser: samples, augmentation, schedule, checkpoints, and the loop."""
+"""Training of the recognizer: samples, augmentation, schedule, checkpoints, and the loop."""

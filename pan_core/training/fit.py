@@ -1,4 +1,4 @@
-"""Training of the recogniser.
+"""Training of the recognizer.
 
 `fit` is deterministic: the same samples, settings and seed give the same weights on the same machine with the same
 number of threads, also when the training was interrupted and continued from its checkpoint.

@@ -159,7 +159,7 @@ def build_samples(
         DataError: Where a clip has nobody in it, there is no clip, or a segment's label is not among the actions.
     """
     if mode not in MODES:
-        raise DataError(f"unknown input mode {mode!r} of the recogniser; expected one of {', '.join(MODES)}")
+        raise DataError(f"unknown input mode {mode!r} of the recognizer; expected one of {', '.join(MODES)}")
     if clips.empty:
         raise DataError("no clips to make samples of; check the split and the quarantine table")
     spans = _spans(segments, set(clips["clip_id"]))

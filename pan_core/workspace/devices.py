@@ -54,7 +54,7 @@ def bundle_target(name: str, folder: Path) -> dict:
     return write_bundle(
         folder, target, exported=paths.exported_for(name), reference=paths.REFERENCE, settings=asdict(_settings(params)),
         step_tolerance=params.export.tolerance,
-        recogniser=f"pan-{params.dataset}, online, {result['online_sha256'][:12]}",
+        recognizer=f"pan-{params.dataset}, online, {result['online_sha256'][:12]}",
         mlflow_run_id=result["mlflow_run_id"],
     )  # fmt: skip
 
@@ -149,7 +149,7 @@ def _predicted(params: Params, target: Target, fitted: Fit) -> dict[str, float]:
 
 
 def _settings(params: Params) -> ExtractionSettings:
-    """How people are found, as the recogniser learnt them."""
+    """How people are found, as the recognizer learnt them."""
     return ExtractionSettings(**_description().get("preprocessing", {}).get("pose", params.pose.extraction()))
 
 

@@ -22,7 +22,7 @@ def require_own_network(params: Params) -> None:
     raise ConfigError(
         str(PARAMS_FILE),
         [
-            f"pose.network: devices run {own} only, but people are found by {network}; what the recogniser learnt from it "
+            f"pose.network: devices run {own} only, but people are found by {network}; what the recognizer learnt from it "
             "would meet other skeletons there: use the project's network, or set export.targets: [] to do without devices"
         ],
     )

@@ -14,7 +14,7 @@ VALID = Path("data/valid")
 QUARANTINE = Path("data/quarantine")
 POSE_MODEL = Path("models/pose")
 TUNED = Path("models/tuned.json")
-RECOGNISER = Path("models/pan")
+RECOGNIZER = Path("models/pan")
 EXPORTED = Path("models/exported")
 REFERENCE = EXPORTED / "reference"
 MEASURED = Path("edge/results")
@@ -63,8 +63,8 @@ def result_of(stage: str) -> dict:
 
 
 def model_folder(mode: str, split: int, *, whole: bool = False) -> Path:
-    """Trained recogniser of one mode and split; `whole` for the one that learnt without relabelling."""
-    return RECOGNISER / f"{mode}-split{split}{'-whole' if whole else ''}"
+    """Trained recognizer of one mode and split; `whole` for the one that learnt without relabelling."""
+    return RECOGNIZER / f"{mode}-split{split}{'-whole' if whole else ''}"
 
 
 def exported_for(target: str) -> Path:
@@ -78,7 +78,7 @@ def measured_on(target: str) -> Path:
 
 
 def other_folder(model: Path) -> Path:
-    """The recogniser that began otherwise and did worse on validation than the one in `model`."""
+    """The recognizer that began otherwise and did worse on validation than the one in `model`."""
     return model.with_name(f"{model.name}-other")
 
 

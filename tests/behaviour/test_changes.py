@@ -1,4 +1,4 @@
-"""The changes themselves, on poses small enough to follow, and bounds on how a trained recogniser reacts to them."""
+"""The changes themselves, on poses small enough to follow, and bounds on how a trained recognizer reacts to them."""
 
 import dataclasses
 
@@ -69,7 +69,7 @@ def drawn_samples(count, seed, mode):
 
 @pytest.fixture(scope="module", params=["clip", "online"])
 def trained(request, tmp_path_factory):
-    """A recogniser, and 90 clips of other people."""
+    """A recognizer, and 90 clips of other people."""
     mode = request.param
     plain = AugmentationSettings(mixup=0.0)
     settings = TrainSettings(epochs=25, batch=16, learning_rate=5e-3, device="cpu", augmentation=plain)
@@ -80,7 +80,7 @@ def trained(request, tmp_path_factory):
 
 # Largest share of changed predictions, and largest mean change of probabilities, by change. A shift and a scale leave
 # the features as they are, to rounding; the rest is what training with mirrors, lost joints and cropping has to earn. No class moves the elbow.
-# They are wide, as 180 clips teach little; docs/results has what a trained recogniser does on real test clips.
+# They are wide, as 180 clips teach little; docs/results has what a trained recognizer does on real test clips.
 BOUNDS = {
     "mirrored": (0.25, 0.2),
     "shifted": (0.0, 1e-3),

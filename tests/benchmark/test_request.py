@@ -18,7 +18,7 @@ def test_plain_request():
     assert (request.seeds, request.modes, request.splits, request.others) == (5, ("clip", "online"), (), ())
 
 
-def test_everything_beside_the_recogniser():
+def test_everything_beside_the_recognizer():
     request = parse_request(
         **PLAIN
         | {"without": ["all"], "comparators": True, "control": ["leakage"], "splits": "1,3"}

@@ -1,4 +1,4 @@
-"""A bundle of the trained pose network and of a small recogniser that has learnt nothing, made once for all tests of this root."""
+"""A bundle of the trained pose network and of a small recognizer that has learnt nothing, made once for all tests of this root."""
 
 import shutil
 from dataclasses import asdict, dataclass, replace
@@ -72,7 +72,7 @@ class Made:
         write_bundle(
             folder, self.target(name), exported=self.exported(name, search), reference=self.reference_for(search),
             settings=asdict(replace(SETTINGS, search_stages=search)),
-            step_tolerance=1e-4, recogniser="small", mlflow_run_id="none",
+            step_tolerance=1e-4, recognizer="small", mlflow_run_id="none",
         )  # fmt: skip
         return folder
 

@@ -104,7 +104,7 @@ def test_a_bundle_is_measured_part_by_part(host_bundle):
     assert result["fps"] == pytest.approx(16000 / whole, rel=1e-3)
     assert result["accuracy"]["accuracy"] == result["accuracy"]["torch_accuracy"]
     assert result["memory_mb"] > 50
-    # One person in a film at the recogniser's own rate: a step in each frame, at most one look in every second.
+    # One person in a film at the recognizer's own rate: a step in each frame, at most one look in every second.
     assert result["video"]["own"]
     assert result["people"] >= 14
     assert result["people"] <= result["steps"] <= 16

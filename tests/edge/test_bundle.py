@@ -264,5 +264,5 @@ def test_a_live_source_is_watched_on_the_device(host_bundle, person_video, tmp_p
         text=True, timeout=120, check=False, env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "recogniser: small" in done.stdout
+    assert "recognizer: small" in done.stdout
     assert "videos: ended" in done.stdout

@@ -89,7 +89,7 @@ def test_what_counts():
         ({"kind": EMULATED}, "it is emulated, which says nothing of the speed"),
         ({"kind": HERE}, "it is measured on this host"),
         ({"kind": OTHER}, "it is measured on another machine"),
-        ({"labels": ["Sitting", "Waving"]}, "its recogniser knows other classes"),
+        ({"labels": ["Sitting", "Waving"]}, "its recognizer knows other classes"),
         ({"structure": "xyz"}, "its networks are built otherwise"),
         ({"preprocessing": {"stages": 2, "glance_size": [256, 224]}}, "by other settings (stages 2 instead of 4)"),
         ({"threads": 8}, "it ran on 8 threads, 4 expected"),

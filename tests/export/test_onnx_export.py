@@ -1,4 +1,4 @@
-"""Exported recognisers compute what torch computes, and a wrong one is caught."""
+"""Exported recognizers compute what torch computes, and a wrong one is caught."""
 
 import numpy as np
 import onnx

@@ -137,7 +137,7 @@ def test_deliveries_one_after_another(project):
     deliver(project, "2026-11-02")
     assert run() == ("Promoted", "version 1: promoted; all 0 conditions hold")
     assert outcome(project)["began_with"] == "0"
-    assert run() == ("NothingNew", "version 1 of the recogniser was trained on this footage")
+    assert run() == ("NothingNew", "version 1 of the recognizer was trained on this footage")
     deliver(project, "2026-11-09", ("dan",))
     deliver(project, "2026-11-10", marker=False)
     assert run()[0] == "Promoted"

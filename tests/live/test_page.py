@@ -72,7 +72,7 @@ def served(*sources: Source, token: str | None = None, scene: Scene = Scene.FULL
     def script(k: int) -> list:
         return [(0, person(100 + k % 30))] if k % 60 < 30 else []
 
-    recognizer = Recognizer(waving_network(), ScriptedExtractor(script), "test recogniser")  # type: ignore[arg-type]
+    recognizer = Recognizer(waving_network(), ScriptedExtractor(script), "test recognizer")  # type: ignore[arg-type]
     with ExitStack() as stack:
         cameras = [
             stack.enter_context(Camera(source, lambda: recognizer, rules={"Wave": Rule(minimum_s=0.2)}))

@@ -48,10 +48,10 @@ def test_a_video_that_crashes_its_decoder_fails_and_the_next_one_is_taken(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     good = write_video(tmp_path / "good.mp4", [np.full((48, 64, 3), 90, np.uint8)] * 5, fps=15).read_bytes()
 
-    def recogniser() -> Any:
+    def recognizer() -> Any:
         raise RuntimeError("reached")
 
-    with Uploads(recogniser, scene=Scene.FULL) as uploads:
+    with Uploads(recognizer, scene=Scene.FULL) as uploads:
         crash = ended(asyncio.run(uploads.add("wave.mp4", chunks(good + b"crash"))))
         assert (crash.state, crash.reason) == ("failed", "wave.mp4: crashes or hangs the decoder; encode it anew")
         fine = ended(asyncio.run(uploads.add("next.mp4", chunks(good))))

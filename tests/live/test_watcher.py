@@ -50,7 +50,7 @@ def watcher(network: TorchNetwork, script) -> Watcher:  # type: ignore[no-untype
     return Watcher(lambda: recognizer)
 
 
-def test_every_frame_gives_what_the_stream_recogniser_gives(wandering: TorchNetwork) -> None:
+def test_every_frame_gives_what_the_stream_recognizer_gives(wandering: TorchNetwork) -> None:
     """At 30 frames a second every second one is looked at."""
     poses = [person(100 + 3 * k) for k in range(20)]
     here, stream = watcher(wandering, lambda k: [(0, poses[k])]), StreamRecognizer(wandering, pose_fps=15)

@@ -44,7 +44,7 @@ def test_names_that_do_not_fit_are_refused_together(tmp_path, model):
     assert not (tmp_path / "m").exists()
 
 
-def test_a_folder_that_is_no_recogniser_is_refused(tmp_path, model):
+def test_a_folder_that_is_no_recognizer_is_refused(tmp_path, model):
     with pytest.raises(DataError, match=r"model\.json is missing"):
         load_model(tmp_path)
     save(tmp_path / "m", model)
@@ -61,5 +61,5 @@ def test_a_description_changed_by_hand_is_refused(tmp_path, model):
     with pytest.raises(DataError, match="do not fit each other"):
         load_model(tmp_path / "m")
     path.write_text(json.dumps({**description, "features": {**description["features"], "lags": [1, 2]}}))
-    with pytest.raises(DataError, match="another version of the recogniser's features"):
+    with pytest.raises(DataError, match="another version of the recognizer's features"):
         load_model(tmp_path / "m")

@@ -19,7 +19,7 @@ from pan_core.viewer.captions import Caption
 
 
 @pytest.fixture(scope="module")
-def recogniser() -> TorchNetwork:
+def recognizer() -> TorchNetwork:
     return waving_network()
 
 
@@ -30,13 +30,13 @@ def frames_of(path: Path) -> list[np.ndarray]:
     return frames
 
 
-def test_one_person_from_the_second_second_on(recogniser, tmp_path):
+def test_one_person_from_the_second_second_on(recognizer, tmp_path):
     """Video of 4 s at 30 frames a second, looked at 15 times a second; somebody is there from second 1 to 3."""
     video = make_video(tmp_path / "walk.avi", frames=120, fps=30)
     extractor = ScriptedExtractor(lambda k: [(0, person(100 + k))] if 15 <= k < 45 else [])
     done: list[tuple[int, int]] = []
     timeline = predict_video(
-        video, extractor=extractor, recogniser=recogniser, out=tmp_path / "out", model_name="m",
+        video, extractor=extractor, recognizer=recognizer, out=tmp_path / "out", model_name="m",
         progress=lambda n, total: done.append((n, total)),
     )  # fmt: skip
     assert extractor.followed.calls == 60
@@ -52,12 +52,12 @@ def test_one_person_from_the_second_second_on(recogniser, tmp_path):
     assert segment.confidence == pytest.approx(np.exp(3) / (np.exp(3) + 1), abs=1e-3)
 
 
-def test_nothing_is_written_where_no_folder_is_given(recogniser, tmp_path):
+def test_nothing_is_written_where_no_folder_is_given(recognizer, tmp_path):
     """The timeline is the same as with one."""
     video = make_video(tmp_path / "walk.avi", frames=30, fps=15)
     timelines = [
         predict_video(
-            video, extractor=ScriptedExtractor(lambda k: [(0, person(160))]), recogniser=recogniser, out=out, model_name="m"
+            video, extractor=ScriptedExtractor(lambda k: [(0, person(160))]), recognizer=recognizer, out=out, model_name="m"
         )
         for out in (tmp_path / "out", None)
     ]  # fmt: skip
@@ -65,10 +65,10 @@ def test_nothing_is_written_where_no_folder_is_given(recogniser, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "walk.avi"]
 
 
-def test_files_that_are_written(recogniser, tmp_path):
+def test_files_that_are_written(recognizer, tmp_path):
     video = make_video(tmp_path / "walk.avi", frames=30, fps=15)
     extractor = ScriptedExtractor(lambda k: [(0, person(160))])
-    predict_video(video, extractor=extractor, recogniser=recogniser, out=tmp_path / "out", model_name="online 3f2a")
+    predict_video(video, extractor=extractor, recognizer=recognizer, out=tmp_path / "out", model_name="online 3f2a")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["walk_annotated.mp4", "walk_timeline.json"]
     written = json.loads((tmp_path / "out" / "walk_timeline.json").read_text())
     assert {"video", "sha256", "fps", "frames", "model", "people"} <= set(written)
@@ -83,7 +83,7 @@ def test_files_that_are_written(recogniser, tmp_path):
     assert all((np.abs(picture.astype(int) - 90) > 40).sum() > 500 for picture in pictures)
 
 
-def test_people_keep_their_own_times_and_a_glimpse_is_nobody(recogniser, tmp_path):
+def test_people_keep_their_own_times_and_a_glimpse_is_nobody(recognizer, tmp_path):
     video = make_video(tmp_path / "two.avi", frames=60, fps=15)
 
     def script(k: int) -> list[tuple[int, np.ndarray]]:
@@ -92,7 +92,7 @@ def test_people_keep_their_own_times_and_a_glimpse_is_nobody(recogniser, tmp_pat
         return here + ([(1, person(160))] if k in (5, 6) else [])
 
     timeline = predict_video(
-        video, extractor=ScriptedExtractor(script), recogniser=recogniser, out=tmp_path, model_name="m"
+        video, extractor=ScriptedExtractor(script), recognizer=recognizer, out=tmp_path, model_name="m"
     )
     assert [(one.id, one.start_s, one.end_s) for one in timeline.people] == [
         (0, 0, pytest.approx(40 / 15, abs=1e-3)),
@@ -100,10 +100,10 @@ def test_people_keep_their_own_times_and_a_glimpse_is_nobody(recogniser, tmp_pat
     ]
 
 
-def test_nobody_is_a_result_with_a_reason(recogniser, tmp_path):
+def test_nobody_is_a_result_with_a_reason(recognizer, tmp_path):
     video = make_video(tmp_path / "empty.avi", frames=20, fps=15)
     timeline = predict_video(
-        video, extractor=ScriptedExtractor(lambda k: []), recogniser=recogniser, out=tmp_path, model_name="m"
+        video, extractor=ScriptedExtractor(lambda k: []), recognizer=recognizer, out=tmp_path, model_name="m"
     )
     assert timeline.people == ()
     assert (timeline.label, timeline.confidence) == (None, 0.0)
@@ -112,22 +112,22 @@ def test_nobody_is_a_result_with_a_reason(recogniser, tmp_path):
     assert len(frames_of(tmp_path / "empty_annotated.mp4")) == 20
 
 
-def test_what_is_no_video_is_refused_and_leaves_nothing(recogniser, tmp_path):
+def test_what_is_no_video_is_refused_and_leaves_nothing(recognizer, tmp_path):
     text = tmp_path / "notes.mp4"
     text.write_text("not a video")
     with pytest.raises(VideoError, match=r"notes\.mp4"):
         predict_video(
-            text, extractor=ScriptedExtractor(lambda k: []), recogniser=recogniser, out=tmp_path / "out", model_name="m"
+            text, extractor=ScriptedExtractor(lambda k: []), recognizer=recognizer, out=tmp_path / "out", model_name="m"
         )
     assert not (tmp_path / "out").exists()
 
 
-def test_poses_that_lack_joints_of_the_recogniser_are_refused(recogniser, tmp_path):
+def test_poses_that_lack_joints_of_the_recognizer_are_refused(recognizer, tmp_path):
     video = make_video(tmp_path / "walk.avi", frames=5, fps=15)
     other = ScriptedExtractor(lambda k: [])
     other.layout = PENN13
     with pytest.raises(DataError, match="has no 'nose'"):
-        predict_video(video, extractor=other, recogniser=recogniser, out=tmp_path, model_name="m")
+        predict_video(video, extractor=other, recognizer=recognizer, out=tmp_path, model_name="m")
 
 
 def test_a_video_has_the_class_of_its_people_together():

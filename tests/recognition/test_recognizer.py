@@ -27,7 +27,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "live.md"
 
 
 def save_certain(folder: Path, **preprocessing: object) -> None:
-    """A recogniser that is sure of Waving, whatever it sees."""
+    """A recognizer that is sure of Waving, whatever it sees."""
     settings = PanSettings(
         graph_channels=(4,), pooled_channels=2, frame_channels=8, hidden=8, joint_units=4, pose_units=4
     )
@@ -85,7 +85,7 @@ def test_what_there_is_not_is_named(workspace: Path) -> None:
         ("models:/pan-actors@challenger", "no version has the alias challenger"),
         ("models:/pan-actors/7", "has no version 7"),
         ("models:/pan-actors@champion", "no network that finds people"),
-        ("nowhere", "not a recogniser"),
+        ("nowhere", "not a recognizer"),
     ):
         with pytest.raises(PanError, match=re.escape(told)):
             Recognizer.from_pretrained(address)
@@ -111,8 +111,8 @@ def test_the_doctor_finds_what_is_there_and_what_is_missing(workspace: Path) -> 
     found = {finding.name: finding for finding in examine()}
     (workspace / "params.yaml").unlink()
     assert not found["params.yaml"].advice
-    assert found["recogniser"].advice
-    assert found["recogniser"].needed
+    assert found["recognizer"].advice
+    assert found["recognizer"].needed
 
 
 def test_the_doctor_tells_a_server_that_is_away(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

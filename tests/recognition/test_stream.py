@@ -18,7 +18,7 @@ CLASSES, ACTIONS = ("Walk", "Wave", "Both"), ("Walk", "Wave")
 
 
 @pytest.fixture(scope="module")
-def recogniser() -> LoadedModel:
+def recognizer() -> LoadedModel:
     """An untrained network whose weights are large enough for its answers to differ from frame to frame."""
     torch.manual_seed(3)
     network = small_network(PENN13, width=4)
@@ -36,7 +36,7 @@ def walk(frames: int, *, seed: int = 0) -> np.ndarray:
     return np.concatenate([places, rng.uniform(0.3, 1, (frames, 13, 1))], axis=-1).astype(np.float32)
 
 
-def whole_clip(recogniser: LoadedModel, poses: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
+def whole_clip(recognizer: LoadedModel, poses: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
     """Class and action probabilities at the end, by the batch path of training.
 
     Times are those that a live stream has reached: a pose that is held serves until the next one comes.
@@ -48,7 +48,7 @@ def whole_clip(recogniser: LoadedModel, poses: np.ndarray, fps: float) -> tuple[
         PoseFeatures(PENN13, mode="online")(resample(poses, np.array(at), how="hold" if hold else "follow")[None])
     )
     with torch.no_grad():
-        output = recogniser.model(features)
+        output = recognizer.model(features)
     return tuple(torch.softmax(part[0, -1].double(), dim=-1).numpy() for part in (output.logits, output.action_logits))
 
 
@@ -60,13 +60,13 @@ def with_gaps(poses: np.ndarray, share: float) -> np.ndarray:
 
 @pytest.mark.parametrize("missing", [0.0, 0.15])
 @pytest.mark.parametrize("fps", [15.0, 30.0, 22.0, 14.985, 12.5, 8.0])
-def test_stream_agrees_with_the_whole_clip_at_every_frame(recogniser, fps, missing):
+def test_stream_agrees_with_the_whole_clip_at_every_frame(recognizer, fps, missing):
     poses = with_gaps(walk(31), missing)
-    stream = StreamRecognizer(TorchNetwork(recogniser), pose_fps=fps)
+    stream = StreamRecognizer(TorchNetwork(recognizer), pose_fps=fps)
     labels = set()
     for number in range(len(poses)):
         (now,) = stream.update([(0, poses[number])])
-        classes, actions = whole_clip(recogniser, poses[: number + 1], fps)
+        classes, actions = whole_clip(recognizer, poses[: number + 1], fps)
         assert now.clip.label == CLASSES[classes.argmax()]
         assert now.clip.confidence == pytest.approx(classes.max(), abs=1e-4)
         assert now.caption.confidence == pytest.approx(actions[actions >= 0.5 * actions.max()].sum(), abs=1e-4)
@@ -74,10 +74,10 @@ def test_stream_agrees_with_the_whole_clip_at_every_frame(recogniser, fps, missi
     assert len(labels) > 1, "the fixture's network should change its mind, or the comparison says little"
 
 
-def test_everybody_is_recognised_alone(recogniser):
+def test_everybody_is_recognised_alone(recognizer):
     one, other = walk(20, seed=1), walk(20, seed=2)
-    together = StreamRecognizer(TorchNetwork(recogniser), pose_fps=15)
-    alone = StreamRecognizer(TorchNetwork(recogniser), pose_fps=15)
+    together = StreamRecognizer(TorchNetwork(recognizer), pose_fps=15)
+    alone = StreamRecognizer(TorchNetwork(recognizer), pose_fps=15)
     for number in range(20):
         both = together.update([(7, other[number]), (3, one[number])])
         (single,) = alone.update([(0, one[number])])
@@ -86,28 +86,28 @@ def test_everybody_is_recognised_alone(recogniser):
         assert both[1].clip.confidence == pytest.approx(single.clip.confidence, abs=1e-5)
 
 
-def test_a_gap_is_read_as_missing_joints_and_a_long_one_starts_anew(recogniser):
+def test_a_gap_is_read_as_missing_joints_and_a_long_one_starts_anew(recognizer):
     poses = walk(30)
     gap = poses.copy()
     gap[10:20] = np.nan, np.nan, 0
-    stream = StreamRecognizer(TorchNetwork(recogniser), pose_fps=15)
+    stream = StreamRecognizer(TorchNetwork(recognizer), pose_fps=15)
     for number in range(30):
         result = stream.update([] if 10 <= number < 20 else [(0, poses[number])])
-    classes, _ = whole_clip(recogniser, gap, 15.0)
+    classes, _ = whole_clip(recognizer, gap, 15.0)
     assert result[0].clip.confidence == pytest.approx(classes.max(), abs=1e-4)
     for _ in range(31):
         assert stream.update([]) == []
     (again,) = stream.update([(0, poses[0])])
-    (fresh,) = StreamRecognizer(TorchNetwork(recogniser), pose_fps=15).update([(0, poses[0])])
+    (fresh,) = StreamRecognizer(TorchNetwork(recognizer), pose_fps=15).update([(0, poses[0])])
     assert again.clip == fresh.clip
 
 
-def test_shares_of_frames_make_up_the_pose_attention_of_the_clip(recogniser):
+def test_shares_of_frames_make_up_the_pose_attention_of_the_clip(recognizer):
     """Equation (11) by its definition: a softmax over the scores of all frames."""
     features = torch.from_numpy(PoseFeatures(PENN13, mode="online")(walk(12)[None]))
     with torch.no_grad():
-        scores = recogniser.model(features).pose_scores[0]
-    network = TorchNetwork(recogniser)
+        scores = recognizer.model(features).pose_scores[0]
+    network = TorchNetwork(recognizer)
     memory, shares = network.start(), []
     for frame in features.numpy()[0]:
         after = network.step(frame[None], memory).memory
@@ -117,13 +117,13 @@ def test_shares_of_frames_make_up_the_pose_attention_of_the_clip(recogniser):
     np.testing.assert_allclose(np.array(shares) * later, torch.softmax(scores, dim=0).numpy(), atol=1e-5)
 
 
-def test_a_recogniser_of_clip_mode_is_refused(recogniser):
-    clip = LoadedModel(recogniser.model, CLASSES, ACTIONS, PENN13, "clip", 32, 15.0, {})
+def test_a_recognizer_of_clip_mode_is_refused(recognizer):
+    clip = LoadedModel(recognizer.model, CLASSES, ACTIONS, PENN13, "clip", 32, 15.0, {})
     with pytest.raises(DataError, match="online"):
         TorchNetwork(clip)
 
 
 @pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_rate_that_is_none_is_refused(recogniser, fps):
+def test_a_rate_that_is_none_is_refused(recognizer, fps):
     with pytest.raises(DataError, match="poses a second"):
-        StreamRecognizer(TorchNetwork(recogniser), pose_fps=fps)
+        StreamRecognizer(TorchNetwork(recognizer), pose_fps=fps)

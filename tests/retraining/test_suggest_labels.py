@@ -26,11 +26,11 @@ class Rewinding(ScriptedExtractor):
 
 
 @pytest.fixture(scope="module")
-def recogniser():
+def recognizer():
     return waving_network()
 
 
-def test_every_readable_video_becomes_a_task(recogniser, tmp_path):
+def test_every_readable_video_becomes_a_task(recognizer, tmp_path):
     """At 15 frames a second somebody is there from frame 15 on; the short video is over by then."""
     videos = {
         "long.avi": make_video(tmp_path / "long.avi", frames=45, fps=15),
@@ -42,7 +42,7 @@ def test_every_readable_video_becomes_a_task(recogniser, tmp_path):
     found = label_videos(
         videos,
         extractor=Rewinding(lambda k: [(0, person(160))] if k >= 15 else []),
-        recogniser=recogniser,
+        recognizer=recognizer,
         model_name="m",
         address=lambda name: f"/videos/{name}",
         progress=lambda *now: seen.append(now),
@@ -58,11 +58,11 @@ def test_every_readable_video_becomes_a_task(recogniser, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.avi", "long.avi", "short.avi"]
 
 
-def test_no_video_can_be_read(recogniser, tmp_path):
+def test_no_video_can_be_read(recognizer, tmp_path):
     (tmp_path / "bad.avi").write_text("not a video")
     with pytest.raises(DataError, match=r"none of 1 videos can be read, such as .*bad\.avi"):
         label_videos(
-            {"bad.avi": tmp_path / "bad.avi"}, extractor=Rewinding(lambda k: []), recogniser=recogniser, model_name="m",
+            {"bad.avi": tmp_path / "bad.avi"}, extractor=Rewinding(lambda k: []), recognizer=recognizer, model_name="m",
             address=str,
         )  # fmt: skip
 
@@ -101,12 +101,12 @@ def test_an_action_with_the_joiner_in_its_name_stays_whole():
 
 
 @pytest.fixture
-def footage(recogniser, tmp_path, monkeypatch):
-    """A workspace with two videos of which one is labelled, and a recogniser in use."""
+def footage(recognizer, tmp_path, monkeypatch):
+    """A workspace with two videos of which one is labelled, and a recognizer in use."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT", raising=False)
     extractor = Rewinding(lambda k: [(0, person(160))])
-    monkeypatch.setattr(pipeline, "_recogniser", lambda *_: (recogniser, "pan-x version 3 (champion)", extractor))
+    monkeypatch.setattr(pipeline, "_recognizer", lambda *_: (recognizer, "pan-x version 3 (champion)", extractor))
     (tmp_path / "foot").mkdir()
     for name in ("known.avi", "new.avi"):
         make_video(tmp_path / "foot" / name, frames=15, fps=15)
@@ -121,7 +121,7 @@ def run(*words):
 def test_the_command_writes_tasks_and_configuration(footage):
     result = run("foot")
     assert result.exit_code == 0, result.output
-    assert "recogniser: pan-x version 3 (champion)" in result.output
+    assert "recognizer: pan-x version 3 (champion)" in result.output
     assert "1 segments in 1 videos, the least certain first" in result.output
     assert f"document root of Label Studio: {footage}" in result.output
     (task,) = json.loads((footage / "label_studio.json").read_text())
@@ -179,4 +179,4 @@ def test_nothing_has_been_trained(request, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "_in_use", lambda *_: (folder, str(folder)))
     result = run("foot")
     assert result.exit_code == 1
-    assert result.output == f"error: {folder}: not a recogniser, model.json is missing; run `dvc repro` to train one\n"
+    assert result.output == f"error: {folder}: not a recognizer, model.json is missing; run `dvc repro` to train one\n"

@@ -47,7 +47,7 @@ def test_from_prediction_to_measurement(finished):
     write_result(path, device_result(workspace.folder, labels=["Sitting"]))
     status, output = workspace.run("pan", "edge", "import", "result.json")
     assert status == 1
-    assert "its recogniser knows other classes (Sitting" in output
+    assert "its recognizer knows other classes (Sitting" in output
     kept = workspace.folder / "edge" / "results" / "raspberry-pi-5.json"
     assert not kept.exists()
 

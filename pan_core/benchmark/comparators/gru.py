@@ -1,4 +1,4 @@
-"""A plain GRU on joint places: the least that a skeleton recogniser can be.
+"""A plain GRU on joint places: the least that a skeleton recognizer can be.
 
 Shapes: B clips, T frames, V joints, D joint features, H hidden units, K classes, A atomic actions.
 """

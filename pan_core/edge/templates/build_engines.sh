@@ -20,6 +20,6 @@ for name in @POSE_NETWORKS@; do
   build "$name" @PRECISION@ --workspace=512 \
     --minShapes=images:1x3x64x64 --optShapes=images:1x3x${crop}x${crop} --maxShapes=images:8x3x432x432
 done
-# The recogniser stays in single precision: its sums grow with the stream.
+# The recognizer stays in single precision: its sums grow with the stream.
 build step --workspace=64 @STEP_SHAPES@
 echo "built; ./pan-edge check compares them with the reference"
