@@ -1,7 +1,8 @@
-"""Which modules of this package another one needs: what a device is given, and nothing else."""
+"""Import graph of this package: which modules and which of its data files a module needs."""
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import pan_core
@@ -10,40 +11,67 @@ PACKAGE = pan_core.__name__
 ROOT = Path(pan_core.__file__).parents[1]
 
 
-def import_closure(entries: Sequence[str], *, without: Sequence[str] = ()) -> dict[str, Path]:
-    """Files of some modules and all that they import of this package, wherever in the file the import stands.
+def import_closure(entries: Iterable[str], *, without: Sequence[str] = ()) -> dict[str, Path]:
+    """Files of some modules and of all modules that they import, wherever in a file the import stands.
+
+    A string that is the full name of a module counts as an import: registries and `python -m` name modules so.
 
     Args:
         entries: Names of modules.
-        without: Modules and packages that are left out, with what only they import: those that are loaded late, for
-            other uses.
+        without: Modules and packages that are left out, and with them what only they import.
 
     Returns:
-        Path below the root -> file, sorted.
+        Path below the root -> file, sorted by module.
     """
     todo, found = [*entries], {}
     while todo:
         name = todo.pop()
-        file = _file(name)
+        file = module_file(name)
         if file is None or name in found or any(f"{name}.".startswith(f"{left}.") for left in without):
             continue
         found[name] = file
-        todo += [name.rpartition(".")[0], *_imported(file)]
+        todo += [name.rpartition(".")[0], *imported_modules(name)]
     return {str(file.relative_to(ROOT)): file for _, file in sorted(found.items())}
 
 
-def _file(name: str) -> Path | None:
+def module_file(name: str) -> Path | None:
+    """File of a module of this package; None if there is no such module."""
     path = ROOT.joinpath(*name.split("."))
     for file in (path / "__init__.py", path.with_suffix(".py")):
-        if name and file.is_file():
+        if name.split(".")[0] == PACKAGE and file.is_file():
             return file
     return None
 
 
-def _imported(file: Path) -> Iterator[str]:
-    """Names of the package's modules in import statements; `from a import b` may mean the module a.b."""
-    for node in ast.walk(ast.parse(file.read_text())):
+@cache
+def imported_modules(name: str) -> tuple[str, ...]:
+    """Names of this package that a module imports; `from a import b` may mean the module a.b."""
+    file = module_file(name)
+    return () if file is None else tuple(sorted(set(_names_in(_tree(file))) - {name}))
+
+
+def data_files(file: Path) -> list[Path]:
+    """Files and folders beside a module, or in its package, that it names by a string: templates, pages, tables."""
+    names = {node.value for node in ast.walk(_tree(file)) if isinstance(node, ast.Constant) and _is_name(node.value)}
+    there = {path.name: path for path in file.parent.iterdir() if path.suffix != ".py" and path.name != "__pycache__"}
+    return sorted(path for name, path in there.items() if name in names and not (path / "__init__.py").is_file())
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) < 80
+
+
+def _names_in(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
-            yield from (node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names))
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(f"{PACKAGE}."):
+            yield node.value if node.value.replace(".", "").isidentifier() else ""
+
+
+@cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))

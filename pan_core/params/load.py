@@ -9,34 +9,20 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pan_core.datasets import check_name
-from pan_core.errors import ConfigError, DataError
+from pan_core.errors import ConfigError
 from pan_core.files import atomic_path
 from pan_core.params.schema import (
-    ActorsParams,
-    Count,
-    DriftParams,
-    EvaluateParams,
-    ExportParams,
-    LatencyParams,
+    AllParams,
     ModelParams,
     PoseParams,
-    PromoteParams,
-    PysklParams,
-    RelabelParams,
     RetrainParams,
-    Section,
-    SplitParams,
-    SurveillanceParams,
     TrainParams,
-    TuneParams,
-    ValidateParams,
 )
 from pan_core.params.search_space import build_space, space_faults
 from pan_core.params.space import Space
@@ -44,42 +30,8 @@ from pan_core.params.space import Space
 PARAMS_FILE = Path("params.yaml")
 
 
-class Params(Section):
-    """The whole of params.yaml."""
-
-    dataset: str
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    workers: Count = 0
-    actors: ActorsParams = ActorsParams()
-    surveillance: SurveillanceParams = SurveillanceParams()
-    pyskl: PysklParams = PysklParams()
-    split: SplitParams = SplitParams()
-    pose: PoseParams = PoseParams()
-    relabel: RelabelParams = RelabelParams()
-    validation: ValidateParams = Field(default=ValidateParams(), alias="validate")
-    tune: TuneParams = TuneParams()
-    model: ModelParams = ModelParams()
-    train: TrainParams = TrainParams()
-    evaluate: EvaluateParams = EvaluateParams()
-    export: ExportParams = ExportParams()
-    latency: LatencyParams = LatencyParams()
-    promote: PromoteParams = PromoteParams()
-    retrain: RetrainParams = RetrainParams()
-    drift: DriftParams = DriftParams()
-
-    @field_validator("dataset")
-    @classmethod
-    def _dataset_is_known(cls, name: str) -> str:
-        try:
-            check_name(name)
-        except DataError as error:
-            raise ValueError(str(error)) from error
-        return name
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_sections_are_defaults(cls, data: Any) -> Any:
-        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data
+class Params(AllParams):
+    """The whole of params.yaml, with what follows from its values."""
 
     @property
     def removes_videos(self) -> bool:

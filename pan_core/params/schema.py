@@ -1,4 +1,7 @@
-"""Sections of params.yaml: the names, types, bounds and defaults of every setting."""
+"""Sections of params.yaml: the names, types, bounds and defaults of every setting.
+
+DVC reads the defaults from this file's text (dvc.yaml names the classes), so they are literals: a number, a string, a list.
+"""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -12,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from pan_core.datasets import check_name
+from pan_core.errors import DataError
 from pan_core.params.space import Choice, Range, read_entry
 from pan_core.pose.qualities import QUALITIES
 
@@ -189,22 +194,26 @@ Entry = Annotated[Range | Choice, PlainValidator(read_entry), PlainSerializer(la
 Searched = Literal["model", "train", "augmentation"]
 
 
-def _space() -> dict[Searched, dict[str, Range | Choice]]:
-    return {
-        "model": {
-            "hidden": Choice((96, 128, 192)),
-            "joint_heads": Choice((4, 8)),
-            "joint_units": Choice((24, 48, 64)),
-            "pose_units": Choice((24, 48, 64)),
-            "dropout": Range(0.1, 0.5),
-        },
-        "train": {
-            "lambda_pose": Range(0.3, 3.0, log=True),
-            "lambda_joints": Range(0.05, 2.0, log=True),
-            "learning_rate": Range(5e-4, 8e-3, log=True),
-            "weight_decay": Range(1e-3, 0.1, log=True),
-        },
-    }
+SPACE: dict[Searched, dict[str, Any]] = {
+    "model": {
+        "hidden": [96, 128, 192],
+        "joint_heads": [4, 8],
+        "joint_units": [24, 48, 64],
+        "pose_units": [24, 48, 64],
+        "dropout": {"low": 0.1, "high": 0.5},
+    },
+    "train": {
+        "lambda_pose": {"low": 0.3, "high": 3.0, "log": True},
+        "lambda_joints": {"low": 0.05, "high": 2.0, "log": True},
+        "learning_rate": {"low": 5e-4, "high": 8e-3, "log": True},
+        "weight_decay": {"low": 1e-3, "high": 0.1, "log": True},
+    },
+}
+"""Default of `tune.space`, in the form that it has in params.yaml."""
+
+
+def _default_space() -> dict[Searched, dict[str, Range | Choice]]:
+    return {part: {name: read_entry(entry) for name, entry in entries.items()} for part, entries in SPACE.items()}
 
 
 class TuneParams(Section):
@@ -222,7 +231,7 @@ class TuneParams(Section):
     pruner: Literal["median", "quarter", "halving", "none"] = "quarter"
     leaders: Positive = 3
     repeats: Positive = 3
-    space: dict[Searched, dict[str, Entry]] = Field(default_factory=_space)
+    space: dict[Searched, dict[str, Entry]] = Field(default_factory=_default_space)
 
     @field_validator("objectives")
     @classmethod
@@ -293,3 +302,41 @@ class DriftParams(Section):
     class_divergence: NotNegative = 0.1
     false_alarms: Annotated[float, Field(gt=0, lt=1)] = 0.01
     bins: Annotated[int, Field(ge=2, le=100)] = 8
+
+
+class AllParams(Section):
+    """Every value of params.yaml."""
+
+    dataset: str
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    workers: Count = 0
+    actors: ActorsParams = ActorsParams()
+    surveillance: SurveillanceParams = SurveillanceParams()
+    pyskl: PysklParams = PysklParams()
+    split: SplitParams = SplitParams()
+    pose: PoseParams = PoseParams()
+    relabel: RelabelParams = RelabelParams()
+    validation: ValidateParams = Field(default=ValidateParams(), alias="validate")
+    tune: TuneParams = TuneParams()
+    model: ModelParams = ModelParams()
+    train: TrainParams = TrainParams()
+    evaluate: EvaluateParams = EvaluateParams()
+    export: ExportParams = ExportParams()
+    latency: LatencyParams = LatencyParams()
+    promote: PromoteParams = PromoteParams()
+    retrain: RetrainParams = RetrainParams()
+    drift: DriftParams = DriftParams()
+
+    @field_validator("dataset")
+    @classmethod
+    def _dataset_is_known(cls, name: str) -> str:
+        try:
+            check_name(name)
+        except DataError as error:
+            raise ValueError(str(error)) from error
+        return name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections_are_defaults(cls, data: Any) -> Any:
+        return {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else data

@@ -1,21 +1,27 @@
-"""Points between the speed of pose extraction and its accuracy; docs/pose.md says how they were chosen."""
+"""Points between the speed of pose extraction and its accuracy; docs/pose.md says how they were chosen.
+
+DVC reads them from this file's text, so they are literals.
+"""
 
 from typing import Any
 
 REFERENCE: dict[str, Any] = {
     "stages": 6, "search_stages": 6, "search_every": 30, "look_every": 1, "crop_size": 224, "narrowest_crop": 1.0,
-    "glance_size": (432, 368), "keep_missed": False,
+    "glance_size": [432, 368], "keep_missed": False,
 }  # fmt: skip
 """Six stages on a square crop of every frame: what the qualities are compared with."""
 QUALITIES: dict[str, dict[str, Any]] = {
-    "best": REFERENCE | {"narrowest_crop": 0.5, "keep_missed": True},
-    "balanced": REFERENCE | {
-        "stages": 4, "search_stages": 4, "look_every": 2, "narrowest_crop": 0.5, "glance_size": (256, 224),
-        "keep_missed": True,
+    "best": {
+        "stages": 6, "search_stages": 6, "search_every": 30, "look_every": 1, "crop_size": 224, "narrowest_crop": 0.5,
+        "glance_size": [432, 368], "keep_missed": True,
     },
-    "fast": REFERENCE | {
-        "stages": 4, "search_stages": 4, "look_every": 4, "crop_size": 176, "narrowest_crop": 0.4,
-        "glance_size": (256, 224), "keep_missed": True,
+    "balanced": {
+        "stages": 4, "search_stages": 4, "search_every": 30, "look_every": 2, "crop_size": 224, "narrowest_crop": 0.5,
+        "glance_size": [256, 224], "keep_missed": True,
+    },
+    "fast": {
+        "stages": 4, "search_stages": 4, "search_every": 30, "look_every": 4, "crop_size": 176, "narrowest_crop": 0.4,
+        "glance_size": [256, 224], "keep_missed": True,
     },
 }  # fmt: skip
 """Values of `pan_core.pose.extraction_settings.ExtractionSettings`."""
