@@ -66,7 +66,7 @@ def benchmark(
         reference, *points = run_benchmark(table, paths.RAW, truth.poses, recognizer, candidates, scratch, update)
     found = {
         "command": " ".join(["pan pose benchmark", f"--clips {clips}", *(f"--model {path}" for path in model or [])]), "dataset": params.dataset, "clips": len(table),
-        "git_commit": git_commit(), "kind": "measured", "recognizer_learnt_from": params.pose.quality,
+        "git_commit": git_commit(), "kind": "measured", "recogniser_learnt_from": params.pose.quality,
         "reference": reference.as_dict(), "points": [point.as_dict() for point in points],
     }  # fmt: skip
     write_json(out, found)

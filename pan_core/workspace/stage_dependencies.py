@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from textwrap import TextWrapper
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -89,7 +90,7 @@ def default_parameters(names: Iterable[str]) -> dict[str, list[str]]:
     return {file: sorted(set(places)) for file, places in found.items() if places}
 
 
-def _section(name: str) -> type | None:
+def _section(name: str) -> Any:
     """Class of a section, None if a parameter is a plain value."""
     for key, field in AllParams.model_fields.items():
         if name in (key, field.alias):

@@ -27,7 +27,7 @@ def make(kind: str) -> Picture:
         "classes": lambda: plots.class_bars(np.array([1, np.nan, 0.25]), np.array([4, 0, 4]), ("a", "b", "c")),
         "observed": lambda: plots.observed_curve((0.1, 0.5, 1.0), {"online": np.array([0.2, 0.6, 0.9])}, 0.25),
         "calibration": lambda: plots.calibration_plot(
-            np.array([np.nan, 0.85]), np.array([np.nan, 0.5]), np.array([0, 2]), error=0.35
+            np.array([0.8, 0.9]), np.array([0.0, 1.0]), np.array([1, 1]), error=0.45
         ),
         "joints": lambda: plots.joint_bars(("nose", "left_hip"), {"actors": np.array([0.9, np.nan])}, 0.1),
         "clip class": lambda: plots.clip_class_bars({"clip mode": {"a": 0.9, "b": 0.25}, "online mode": {"a": 0.8}}),
