@@ -6,11 +6,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pan_core
 from pan_core.errors import PanError
 
 CACHE_VARIABLE = "PAN_CACHE"
@@ -100,23 +99,6 @@ def digest_of(path: Path, algorithm: str) -> str:
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, as hex."""
     return digest_of(path, "sha256")
-
-
-def code_hash(*names: str, others: Iterable[Path] = ()) -> str:
-    """Hash of source files and their names: figures that were kept are of the code that made them.
-
-    Args:
-        names: Files and folders of this package; of a folder all modules and YAML files below it count.
-        others: Files elsewhere.
-    """
-    package, files = Path(pan_core.__file__).parent, list(others)
-    for name in names:
-        place = package / name
-        files += [place] if place.is_file() else [p for p in place.rglob("*.*") if p.suffix in (".py", ".yaml")]
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def write_json(path: Path, value: object) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pan_core
 from pan_core.benchmark.protocol import COMPARATORS, Recipe, Variant
+from pan_core.code_identity import code_hash
 from pan_core.errors import PanError
-from pan_core.files import code_hash
 from pan_core.training.fit import Build, build_network
 
 PROJECT = Path(pan_core.__file__).parents[1]

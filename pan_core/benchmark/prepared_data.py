@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from pan_core import datasets
+from pan_core.code_identity import code_hash
 from pan_core.datasets.base import Context, Dataset
 from pan_core.errors import DataError
-from pan_core.files import code_hash, read_json, write_json
+from pan_core.files import read_json, write_json
 from pan_core.pose.pose_set import PoseSet, write_pose_set
 from pan_core.segments.motion import find_boundaries
 from pan_core.segments.table import cut_clips
@@ -133,7 +134,7 @@ def prepare(name: str, folder: Path, context: Context) -> BenchmarkData:
     dataset = posed_dataset(name)
     if not (folder / "raw").is_dir():
         dataset.fetch(folder / "raw", context)
-    made_by = code_hash("datasets", "segments", "skeletons.py", "files.py", "benchmark/material.py")
+    made_by = code_hash("datasets", "segments", "skeletons.py", "files.py", "benchmark/prepared_data.py")
     done = read_json(folder / "data.json") if (folder / "data.json").is_file() else {}
     if done.get("made_by") != made_by:
         _lay_out(dataset, folder, replace(context, progress=None), made_by)

@@ -15,8 +15,9 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
+from pan_core.code_identity import code_hash
 from pan_core.errors import PanError
-from pan_core.files import cache_folder, code_hash, write_json
+from pan_core.files import cache_folder, write_json
 from pan_core.params.load import Params
 from pan_core.params.space import Values
 from pan_core.tracking.tracker import Run, Tracker
