@@ -25,6 +25,7 @@ from pan_core.tracking.tracker import STORE
 from pan_core.workspace.dvc_repair import LOCKFILE, cut_off
 from pan_core.workspace.lock import one_run
 from pan_core.workspace.paths import WORKSPACES
+from pan_core.workspace.watched_source import WATCHED, watch_source
 
 CODE = Path("pan_core")
 MADE = Path("models")
@@ -60,6 +61,7 @@ def workspace(root: Path, overrides: Mapping[str, Any], name: str = "") -> Path:
         _write(folder / PARAMS_FILE, text)
         _bring_up_to_date(folder, root)
         _link_sources(folder, root, given)
+        watch_source(load_params(folder / PARAMS_FILE), folder)
     return folder
 
 
@@ -186,7 +188,8 @@ def _sources(folder: Path) -> Iterator[Path]:
     except DvcException as error:
         raise PanError(f"{folder / PIPELINE}: DVC cannot read the pipeline: {error}; see `dvc dag` there") from error
     made = {path for path in deps if any(out in (path, *path.parents) or path in out.parents for out in outs)}
-    yield from (path.relative_to(folder) for path in deps - made if path.is_relative_to(folder))
+    below = (path.relative_to(folder) for path in deps - made if path.is_relative_to(folder))
+    yield from (path for path in below if WATCHED not in path.parents)
 
 
 def _mirror(source: Path, target: Path) -> None:
