@@ -14,7 +14,8 @@ ROOT = Path(pan_core.__file__).parents[1]
 def import_closure(entries: Iterable[str], *, without: Sequence[str] = ()) -> dict[str, Path]:
     """Files of some modules and of all modules that they import, wherever in a file the import stands.
 
-    A string that is the full name of a module counts as an import: registries and `python -m` name modules so.
+    In a module that uses `import_module`, a string that is the full name of a module counts as an import: registries
+    name modules so.
 
     Args:
         entries: Names of modules.
@@ -62,14 +63,15 @@ def _is_name(value: object) -> bool:
 
 
 def _names_in(tree: ast.Module) -> Iterator[str]:
+    by_name = any(isinstance(node, ast.Name) and node.id == "import_module" for node in ast.walk(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.module or ""
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(f"{PACKAGE}."):
-            yield node.value if node.value.replace(".", "").isidentifier() else ""
+        elif by_name and isinstance(node, ast.Constant) and str(node.value).startswith(f"{PACKAGE}."):
+            yield str(node.value)
 
 
 @cache
