@@ -21,9 +21,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from pan_core.errors import PanError
-from pan_core.import_graph import PACKAGE, ROOT, data_files, import_closure
+from pan_core.import_graph import PACKAGE, ROOT, data_files, import_closure, module_file
 from pan_core.params.schema import AllParams
-from pan_core.stages import STAGES
 
 PIPELINE = Path("dvc.yaml")
 SCHEMA, QUALITIES = "pan_core/params/schema.py", "pan_core/pose/qualities.py"
@@ -40,10 +39,14 @@ def code_dependencies(stage: str) -> list[str]:
     Raises:
         PanError: If there is no such stage.
     """
-    if stage not in STAGES:
-        raise PanError(f"{stage}: no such stage; the stages are {', '.join(STAGES)}", code="stage.unknown")
+    module = f"{PACKAGE}.stages.{stage}"
+    if module_file(module) is None:
+        raise PanError(
+            f"{PIPELINE}: stage {stage} has no module {module}; a stage has the name of its module",
+            code="stage.unknown",
+        )
     needed = set()
-    for file in import_closure([f"{PACKAGE}.stages.{stage}"], without=BY_VALUE).values():
+    for file in import_closure([module], without=BY_VALUE).values():
         needed |= {file, *data_files(file)}
     return [str(path.relative_to(ROOT)) for path in sorted(_collapsed(ROOT / PACKAGE, needed))]
 
