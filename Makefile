@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long chaos lint serve ui edge-emulate lock clean
+.PHONY: help setup run test test-long chaos lint deps serve ui edge-emulate lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 15
@@ -43,10 +43,15 @@ test-long: $(READY) ## the tests that take minutes each: faults, several machine
 chaos: $(READY) ## do every fault to running pipelines, write docs/results/chaos.md
 	python tests/chaos $(ARGS)
 
-lint: $(READY) ## ruff and mypy
+lint: $(READY) ## ruff, mypy, the layers, and the stages' dependencies
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
+	python -m pan_core.workspace.stage_dependencies --check
+
+deps: $(READY) ## write what the stages import into dvc.yaml
+	python -m pan_core.workspace.stage_dependencies
 
 serve: $(READY) ## serve the Prefect deployments; SOURCE=s3://bucket/prefix brings footage from there
 	python -m flows.serve $(if $(SOURCE),--source $(SOURCE))

@@ -1,0 +1,106 @@
+"""Rules of CONTRIBUTING.md that no linter knows."""
+
+import ast
+from collections import defaultdict
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from pan_core.import_graph import data_files
+from pan_core.stages import STAGES
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "pan_core"
+MODULES = sorted(chain(PACKAGE.rglob("*.py"), (ROOT / "flows").rglob("*.py")))
+LINES = 40
+AT_ROOT = 12
+
+SAME_NAME = {
+    "drift", "export", "latency", "pose",  # a stage has the name that it has in dvc.yaml
+    "benchmark", "data", "edge", "live", "registry",  # a command group has the name of what it is about
+    "pan",  # the flow `pan`, and the network
+    "gmdcsa24",
+}  # fmt: skip
+"""Module names that stand twice on purpose."""
+
+
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def test_few_modules_lie_loose():
+    loose = [path.name for path in PACKAGE.glob("*.py")]
+    assert len(loose) <= AT_ROOT, loose
+
+
+def test_the_stages_folder_holds_the_stages_and_their_runner():
+    assert {path.stem for path in (PACKAGE / "stages").glob("*.py")} == {*STAGES, "runner", "__init__"}
+
+
+def test_a_module_name_is_given_once():
+    places = defaultdict(list)
+    for path in MODULES:
+        if path.stem != "__init__" and path.stem not in SAME_NAME:
+            places[path.stem].append(name_of(path))
+    assert [found for found in places.values() if len(found) > 1] == []
+
+
+def test_a_class_name_is_given_once():
+    places = defaultdict(list)
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(name_of(path))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def length(function):
+    """Lines of a function without its signature and docstring."""
+    body = function.body[1:] if ast.get_docstring(function) and len(function.body) > 1 else function.body
+    return function.end_lineno - body[0].lineno + 1
+
+
+def test_functions_are_short():
+    long = [
+        f"{name_of(path)}: {node.name} has {length(node)} lines"
+        for path in (*MODULES, *sorted((ROOT / "benchmarks").glob("*.py")))
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and length(node) > LINES
+    ]
+    assert long == []
+
+
+def late_imports(path):
+    """Imports inside functions, by line."""
+    found = {}
+    for function in ast.walk(tree(path)):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    found[node.lineno] = node
+    return list(found.values())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_an_import_inside_a_function_says_why(path):
+    source = path.read_text(encoding="utf-8")
+    if "Imports are late: start-up" in (ast.get_docstring(ast.parse(source)) or ""):
+        return
+    lines = source.splitlines()
+    silent = [
+        node.lineno
+        for node in late_imports(path)
+        if "# late: " not in "\n".join(lines[node.lineno - 1 : node.end_lineno])
+    ]
+    assert silent == [], f"{name_of(path)}: lines {silent}: end them with `# late: start-up` or `# late: optional`"
+
+
+def test_every_data_file_of_the_package_is_named_by_a_module():
+    named = set(chain.from_iterable(data_files(path) for path in PACKAGE.rglob("*.py")))
+    files = [path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
+    assert [name_of(path) for path in files if not named & {path, *path.parents}] == []
