@@ -30,7 +30,7 @@ SMALL = {
     "export.scenes": 1, "latency.frames": 50, "latency.warmup": 2, "latency.pose_frames": 10,
     "latency.budget_step_ms": 500, "latency.budget_frame_ms": 5000,
 }  # fmt: skip
-OLD_PAN, NEW_PAN = "from pan_core.cli import app; app()", "from pan_core.cli.main import app; app()"
+OLD_PAN, NEW_PAN = "pan_core.cli import app", "pan_core.cli.main import app"
 UNDELIVERED = """
 import sys
 from pan_core.outbox import AwayError, Message, Outbox
@@ -56,8 +56,9 @@ def environment_with(folder: Path, pan: str) -> Path:
         shutil.copy2(Path(sys.prefix) / "pyvenv.cfg", folder)
         (folder / "lib").symlink_to(Path(sys.prefix) / "lib")
         (folder / "bin" / "python").symlink_to(Path(sys.executable).resolve())
-        for name, body in (("pan", pan), ("dvc", "from dvc.cli import main; raise SystemExit(main())")):
-            (folder / "bin" / name).write_text(f"#!{folder}/bin/python\n{body}\n")
+        for name, body in (("pan", pan), ("dvc", "dvc.cli import main as app")):
+            script = f"import sys\nfrom {body}\nif __name__ == '__main__':\n    sys.exit(app())\n"
+            (folder / "bin" / name).write_text(f"#!{folder}/bin/python\n{script}")
             (folder / "bin" / name).chmod(0o755)
     return folder / "bin"
 
