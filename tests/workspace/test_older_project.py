@@ -126,6 +126,7 @@ def row_of(folder, stage):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_a_folder_of_the_version_before_goes_on_working(old_project, tmp_path):
     before = json.loads((old_project / "reports" / "pose.json").read_text())
     extracted = {path: path.stat().st_mtime_ns for path in (old_project / ".cache" / "poses").rglob("*.npz")}
