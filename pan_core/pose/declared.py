@@ -89,7 +89,7 @@ def read_declaration(path: Path) -> ModelDeclaration:
     """A declaration from its YAML file.
 
     Raises:
-        ConfigError: Where it is none; every fault is named.
+        ConfigError: If it is none; every fault is named.
     """
     # A bundle on a device has this module, but neither YAML nor pydantic nor, where ncnn runs its networks, ONNX Runtime.
     from pydantic import ValidationError
@@ -134,7 +134,7 @@ class DeclaredEstimator:
         threads: Processor cores.
 
     Raises:
-        DataError: Where the file is missing, is no ONNX model, or has not the declared outputs.
+        DataError: If the file is missing, is no ONNX model, or has not the declared outputs.
     """
 
     def __init__(self, declaration: ModelDeclaration, *, finder: Estimator | None = None, threads: int = 1) -> None:
@@ -223,8 +223,8 @@ def open_estimator(model: Path, *, threads: int = 1, **settings: Any) -> Estimat
         settings: Arguments of `PoseEstimator`.
 
     Raises:
-        ConfigError: Where the declaration is none.
-        DataError: Where a model cannot be used.
+        ConfigError: If the declaration is none.
+        DataError: If a model cannot be used.
     """
     if model.suffix not in ENDINGS:
         return PoseEstimator(model, threads=threads, **settings)
@@ -238,8 +238,8 @@ def model_files(model: Path) -> list[Path]:
     """A model's file, and those that a declaration names.
 
     Raises:
-        ConfigError: Where the declaration is none.
-        DataError: Where a file is missing.
+        ConfigError: If the declaration is none.
+        DataError: If a file is missing.
     """
     names = [model]
     if model.suffix in ENDINGS:

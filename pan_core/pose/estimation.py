@@ -40,7 +40,7 @@ class PoseEstimator:
         threads: Processor cores.
 
     Raises:
-        DataError: Where the model cannot be used.
+        DataError: If the model cannot be used.
     """
 
     def __init__(

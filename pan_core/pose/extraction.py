@@ -51,7 +51,7 @@ class PoseExtractor:
         threads: Processor cores to use.
 
     Raises:
-        DataError: Where the model cannot be used.
+        DataError: If the model cannot be used.
     """
 
     layout = OPENPOSE18
@@ -93,7 +93,7 @@ class PoseExtractor:
             beat: Called before the video is opened and after each frame, as a sign of life.
 
         Raises:
-            VideoError: Where the video cannot be decoded, or is damaged in its middle.
+            VideoError: If the video cannot be decoded, or is damaged in its middle.
         """
         beat()
         tracker, seen = self.tracker(), []

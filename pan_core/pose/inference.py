@@ -23,7 +23,7 @@ class PoseSession:
         threads: Cores to use. One a process is best when several clips are worked on at once.
 
     Raises:
-        DataError: Where the file is missing, is no such network, or has fewer stages.
+        DataError: If the file is missing, is no such network, or has fewer stages.
     """
 
     def __init__(self, model: Path, *, stages: int, threads: int = 1) -> None:
@@ -41,7 +41,7 @@ class PoseSession:
             (B, 57, H / 8, W / 8) float32, S 19 before L 38.
 
         Raises:
-            DataError: Where the shape does not fit.
+            DataError: If the shape does not fit.
         """
         if images.ndim != 4 or images.shape[3] != 3:
             raise DataError(f"Expected pictures to have shape (B, H, W, 3), but got {images.shape}")

@@ -44,7 +44,7 @@ def read_joints(path: Path, make: Callable[[np.ndarray, dict[str, Any]], Content
     """What a function makes of a file's joints and facts.
 
     Raises:
-        Damaged: Where the file cannot be read, or its facts are not what the function expects.
+        Damaged: If the file cannot be read, or its facts are not what the function expects.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:

@@ -68,7 +68,7 @@ def average_precision(scenes: Sequence[Scene], layout: SkeletonLayout) -> float:
     People without a marked joint are not there.
 
     Raises:
-        DataError: Where there is no true person in any picture.
+        DataError: If there is no true person in any picture.
     """
     parts = [_matched(scene, layout) for scene in scenes]
     scores = np.concatenate([scores for scores, _, _ in parts])

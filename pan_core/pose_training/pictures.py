@@ -44,7 +44,7 @@ class TrainingPicture:
         """The picture (H, W, 3) uint8, BGR.
 
         Raises:
-            DataError: Where its file cannot be read any more.
+            DataError: If its file cannot be read any more.
         """
         if isinstance(self.image, np.ndarray):
             return self.image
@@ -73,7 +73,7 @@ def from_coco(annotations: Path, images: Path) -> list[TrainingPicture]:
     """Pictures of COCO's person keypoints, one for each person with at least five marked joints.
 
     Raises:
-        DataError: Where the file is no COCO keypoints JSON, or a picture is missing.
+        DataError: If the file is no COCO keypoints JSON, or a picture is missing.
     """
     try:
         content = json.loads(annotations.read_text())

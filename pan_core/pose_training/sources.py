@@ -42,8 +42,8 @@ def pictures_of(
         images: Folder of its pictures.
 
     Raises:
-        ConfigError: Where a file that the source needs was not named.
-        DataError: Where there are none.
+        ConfigError: If a file that the source needs was not named.
+        DataError: If there are none.
     """
     if source == "coco":
         if annotations is None or images is None:

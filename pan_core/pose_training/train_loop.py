@@ -112,7 +112,7 @@ def fit(
         Losses of each epoch.
 
     Raises:
-        DataError: Where there is nothing to learn from, or the checkpoint is of another training.
+        DataError: If there is nothing to learn from, or the checkpoint is of another training.
     """
     if not pictures:
         raise DataError("there is no picture with a person to learn from")

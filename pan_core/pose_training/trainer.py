@@ -47,7 +47,7 @@ def train_pose(
         What `training.json` holds.
 
     Raises:
-        DataError: Where there is nothing to learn from, or `out` holds another training.
+        DataError: If there is nothing to learn from, or `out` holds another training.
     """
     student = student_of(teacher, settings)
     described = training_identity(pictures, held_out, teacher, settings) | {

@@ -191,12 +191,12 @@ def test_processes_that_die_whatever_they_do_are_no_bad_video(
 ) -> None:
     """The first video's process dies twice; then an empty picture tells whether others would."""
 
-    def work_through(items: dict, function: Callable, **_: object) -> Iterator[tuple[str, object]]:
+    def run_supervised(items: dict, function: Callable, **_: object) -> Iterator[tuple[str, object]]:
         for key, item in items.items():
             died = key == "b" or (key == "" and not healthy)
             yield key, TaskFailure.DIED if died else True if key == "" else function(item, None)
 
-    monkeypatch.setattr(cache_module, "work_through", work_through)
+    monkeypatch.setattr(cache_module, "run_supervised", run_supervised)
     if healthy:
         first, *others = run(videos, pose_model, tmp_path, workers=1)
         assert isinstance(first, Failure) and "dies each time" in first.reason
@@ -220,14 +220,14 @@ def test_what_kills_workers_of_a_cluster_is_tried_here(
         assert address == "tcp://anywhere:1"
         yield from ((key, None if key == "c" else function(item)) for key, item in items.items())
 
-    def work_through(items: dict, function: Callable, **_: object) -> Iterator[tuple[str, object]]:
+    def run_supervised(items: dict, function: Callable, **_: object) -> Iterator[tuple[str, object]]:
         tried.extend(items)
         yield from ((key, function(item, None)) for key, item in items.items())
 
     tried: list[str] = []
     monkeypatch.setenv("PAN_DASK_SCHEDULER", "tcp://anywhere:1")
     monkeypatch.setattr(cache_module, "work_on_cluster", work_on_cluster)
-    monkeypatch.setattr(cache_module, "work_through", work_through)
+    monkeypatch.setattr(cache_module, "run_supervised", run_supervised)
     results = run(videos | {"absent": tmp_path / "absent.avi"}, pose_model, tmp_path)
     assert tried == ["c"]
     assert [type(result) for result in results] == [ClipPoses, ClipPoses, ClipPoses, Failure]
