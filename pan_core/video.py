@@ -70,7 +70,7 @@ def probe(path: Path, *, seconds: float = DECODE_SECONDS) -> VideoInfo:
     Raises:
         VideoError: If the file is no video with at least one frame, or decoding takes longer than allowed.
     """
-    info = _by_header(path)
+    info = _read_header(path)
     if info.n_frames:
         return info
     return replace(info, n_frames=sum(1 for _ in read_frames(path, step=None, seconds=seconds)))
@@ -90,7 +90,7 @@ def require_all_frames(path: Path, decoded: int) -> None:
     Raises:
         VideoError: If the video has more frames than that.
     """
-    stated = _by_header(path).n_frames
+    stated = _read_header(path).n_frames
     if stated - decoded > 1 + stated // 100:
         raise VideoError(
             f"{path}: {decoded} of its {stated} frames can be decoded, it is damaged in the middle; "
@@ -137,7 +137,7 @@ class FrameReader:
 
     def __init__(self, path: Path, *, seconds: float = DECODE_SECONDS) -> None:
         self._path, self._seconds, self._spent = path, seconds, 0.0
-        self._capture = _open(path)
+        self._capture = _open_capture(path)
         self.fps = usable_fps(self._capture.get(cv2.CAP_PROP_FPS))
         self.n_frames = 0
         self.size = (0, 0)
@@ -153,14 +153,14 @@ class FrameReader:
         clock, pending = FrameClock(self.fps), None
         while self._grab():
             slot = clock.slot_of(self._capture.get(cv2.CAP_PROP_POS_MSEC))
-            yield from self._shown(pending, slot, step)
+            yield from self._show_until(pending, slot, step)
             frame = _NO_PICTURE if step is None else self._retrieve()
             pending = pending if frame is None else frame
-        yield from self._shown(pending, clock.slot + 1, step)
+        yield from self._show_until(pending, clock.slot + 1, step)
         if pending is None:
-            raise _without_frames(self._path)
+            raise _no_frames_error(self._path)
 
-    def _shown(self, frame: np.ndarray | None, until: int, step: int | None) -> Iterator[np.ndarray]:
+    def _show_until(self, frame: np.ndarray | None, until: int, step: int | None) -> Iterator[np.ndarray]:
         if frame is None or until <= self.n_frames:
             return
         wanted = [number for number in range(self.n_frames, until) if step is None or number % step == 0]
@@ -171,7 +171,7 @@ class FrameReader:
             yield frame
 
     def _grab(self) -> bool:
-        with self._timed():
+        with self._time_decoding():
             found = self._capture.grab()
         if self._spent > self._seconds + self.n_frames / self.fps:
             raise VideoError(
@@ -181,13 +181,13 @@ class FrameReader:
         return found
 
     @contextmanager
-    def _timed(self) -> Iterator[None]:
+    def _time_decoding(self) -> Iterator[None]:
         start = time.monotonic()
         yield
         self._spent += time.monotonic() - start
 
     def _retrieve(self) -> np.ndarray | None:
-        with self._timed():
+        with self._time_decoding():
             found, frame = self._capture.retrieve()
         if not found:
             return None
@@ -238,15 +238,15 @@ def usable_fps(stated: float) -> float:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
-    capture = _open(path)
+def _open_closing(path: Path) -> Iterator[cv2.VideoCapture]:
+    capture = _open_capture(path)
     try:
         yield capture
     finally:
         capture.release()
 
 
-def _open(path: Path) -> cv2.VideoCapture:
+def _open_capture(path: Path) -> cv2.VideoCapture:
     _require_file(path)
     options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS]
     options += [cv2.CAP_PROP_N_THREADS, 1]
@@ -280,20 +280,20 @@ def _require_file(path: Path) -> None:
         raise VideoError(f"{path}: a playlist that names other files, expected the video itself")
 
 
-def _by_header(path: Path) -> VideoInfo:
+def _read_header(path: Path) -> VideoInfo:
     """Size, rate and length without decoding more than the first and the last frame; length 0 where the header lies."""
-    with _opened(path) as capture:
+    with _open_closing(path) as capture:
         found, frame = capture.read()
         if not found:
-            raise _without_frames(path)
+            raise _no_frames_error(path)
         height, width = frame.shape[:2]
         fps, first = usable_fps(capture.get(cv2.CAP_PROP_FPS)), capture.get(cv2.CAP_PROP_POS_MSEC)
         stated = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        believed = _is_last(capture, stated, fps, first)
+        believed = _leads_to_last_frame(capture, stated, fps, first)
         return VideoInfo(width, height, fps, int(stated) if believed else 0)
 
 
-def _is_last(capture: cv2.VideoCapture, stated: float, fps: float, first: float) -> bool:
+def _leads_to_last_frame(capture: cv2.VideoCapture, stated: float, fps: float, first: float) -> bool:
     if not math.isfinite(stated) or stated < 1:
         return False
     if not capture.set(cv2.CAP_PROP_POS_FRAMES, stated - 1) or not capture.grab():
@@ -302,7 +302,7 @@ def _is_last(capture: cv2.VideoCapture, stated: float, fps: float, first: float)
     return abs(late) <= JITTER_FRAMES and not capture.grab()
 
 
-def _without_frames(path: Path) -> VideoError:
+def _no_frames_error(path: Path) -> VideoError:
     return VideoError(f"{path}: no frame can be decoded; expected a playable video, replace or remove it")
 
 

@@ -145,7 +145,7 @@ def track_accuracy(tracks: np.ndarray, truth: np.ndarray) -> TrackResult:
 
 def accuracy_of(poses: PoseSet, truth: PoseSet, clip_ids: pd.Series) -> dict:
     """PCK of skeletons over all true joints of some clips; where nobody was found, every joint counts as missed."""
-    pairs = [_pair(poses, truth, clip_id) for clip_id in clip_ids]
+    pairs = [_pair_with_truth(poses, truth, clip_id) for clip_id in clip_ids]
     found, true = (np.concatenate(side) for side in zip(*pairs, strict=True))
     result, strict = pck(found, true, threshold=0.1), pck(found, true, threshold=0.05)
     per_joint = zip(poses.layout.joints, result.per_joint, strict=True)
@@ -156,7 +156,7 @@ def accuracy_of(poses: PoseSet, truth: PoseSet, clip_ids: pd.Series) -> dict:
     }
 
 
-def _pair(poses: PoseSet, truth: PoseSet, clip_id: str) -> tuple[np.ndarray, np.ndarray]:
+def _pair_with_truth(poses: PoseSet, truth: PoseSet, clip_id: str) -> tuple[np.ndarray, np.ndarray]:
     """Found and true joints of a clip's actor, (T, V, 3) each; hidden joints do not count as truth."""
     true = truth.clip(clip_id).joints[0].copy()
     true[..., 2] = true[..., 2] >= 1

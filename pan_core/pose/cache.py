@@ -21,7 +21,7 @@ from pan_core.pose.clip_slices import slice_clip
 from pan_core.pose.clusters import scheduler_address, work_on_cluster
 from pan_core.pose.extraction import ExtractedPoses, PoseExtractor, extractor_identity
 from pan_core.pose.extraction_settings import ExtractionSettings
-from pan_core.pose.joints_file import Damaged, read_joints, write_joints
+from pan_core.pose.joints_file import DamagedFileError, read_joints, write_joints
 from pan_core.pose.pose_set import ClipPoses
 from pan_core.pose.records import is_removed, read_record
 from pan_core.video import DECODE_SECONDS
@@ -64,7 +64,7 @@ class PoseCache:
             return None
         try:
             return read_joints(path, lambda joints, facts: ExtractedPoses(joints=joints, **facts))
-        except Damaged as error:
+        except DamagedFileError as error:
             _log.warning("%s: damaged pose cache entry (%s); the video is extracted again", path, error)
             path.unlink(missing_ok=True)
             return None

@@ -106,7 +106,7 @@ def read_declaration(path: Path) -> ModelDeclaration:
     try:
         read = DeclarationFile.model_validate(dict(data))
     except ValidationError as error:
-        raise ConfigError(str(path), [_fault(item) for item in error.errors()]) from error
+        raise ConfigError(str(path), [_describe_fault(item) for item in error.errors()]) from error
     declaration = ModelDeclaration(**read.model_dump(), folder=path.parent.absolute())
     if declaration.sha256 and declaration.path.is_file() and sha256_of(declaration.path) != declaration.sha256:
         raise ConfigError(
@@ -116,7 +116,7 @@ def read_declaration(path: Path) -> ModelDeclaration:
     return declaration
 
 
-def _fault(item: Any) -> str:
+def _describe_fault(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         return f"{name}: not known; known are {', '.join(one.name for one in fields(ModelDeclaration)[:-1])}"
@@ -176,16 +176,18 @@ class DeclaredEstimator:
             return self._finder.search(frame, turn=turn, closely=closely)
         height, width = frame.shape[:2]
         side = float(max(height, width))
-        return self._people(frame, Square(np.array([width, height]) / 2, side, turn, (width / side, height / side)))
+        return self._find_people(
+            frame, Square(np.array([width, height]) / 2, side, turn, (width / side, height / side))
+        )
 
     def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
         """People in each square, (N, 18, 3) in the frame's pixels."""
-        return [self._people(frame, square) for square in squares]
+        return [self._find_people(frame, square) for square in squares]
 
-    def _people(self, frame: np.ndarray, square: Square) -> np.ndarray:
+    def _find_people(self, frame: np.ndarray, square: Square) -> np.ndarray:
         declared = self._declaration
         source = cut_region(frame, square, target=declared.size)
-        answers = self._session.run(self._outputs, {self._input: self._planes(source)})
+        answers = self._session.run(self._outputs, {self._input: self._prepare_input(source)})
         people = DECODERS[declared.decoding](answers, declared)
         unsure = people[..., 2] < declared.min_score
         people[unsure] = np.nan, np.nan, 0.0
@@ -193,7 +195,7 @@ class DeclaredEstimator:
         people = people[(people[..., 2] > 0).sum(axis=1) >= declared.min_joints]
         return source.to_frame(people)
 
-    def _planes(self, source: NetworkInput) -> np.ndarray:
+    def _prepare_input(self, source: NetworkInput) -> np.ndarray:
         declared, image = self._declaration, source.image
         if declared.channels == "rgb":
             image = image[..., ::-1]

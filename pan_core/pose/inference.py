@@ -29,7 +29,7 @@ class PoseSession:
     def __init__(self, model: Path, *, stages: int, threads: int = 1) -> None:
         require_stages(stages)
         self._output = stage_output(stages)
-        self._session = _session(model, self._output, threads)
+        self._session = _open_until(model, self._output, threads)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Confidence maps and part affinity fields of some pictures of one size.
@@ -69,7 +69,7 @@ def pose_sessions(
     return look, PoseSession(search_model(model), stages=settings.search_stages, threads=threads)
 
 
-def _session(model: Path, output: str, threads: int) -> Session:
+def _open_until(model: Path, output: str, threads: int) -> Session:
     """A session that runs up to one output and no further."""
     session = open_model(model, threads=threads)
     if output not in session.outputs:

@@ -14,7 +14,7 @@ from pan_core.files import atomic_path
 Content = TypeVar("Content")
 
 
-class Damaged(Exception):
+class DamagedFileError(Exception):
     """A file is not as it was written; the message says what is wrong."""
 
 
@@ -50,4 +50,4 @@ def read_joints(path: Path, make: Callable[[np.ndarray, dict[str, Any]], Content
         with np.load(path, allow_pickle=False) as stored:
             return make(stored["joints"], json.loads(str(stored["facts"])))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise Damaged(str(error)) from error
+        raise DamagedFileError(str(error)) from error

@@ -176,7 +176,7 @@ class PersonTracker:
         self._follow(frame)
         self._since_search += 1
         unseen = [track.unseen for track in self._tracks]
-        if 1 in unseen or self._since_search >= self._pause(unseen):
+        if 1 in unseen or self._since_search >= self._search_interval(unseen):
             self._search(
                 frame, turn=0 if 0 in unseen else EMPTY_SEARCH_TURNS[self._empty_searches % len(EMPTY_SEARCH_TURNS)]
             )
@@ -186,7 +186,7 @@ class PersonTracker:
         self._tracks = [track for track in self._tracks if track.unseen <= self._keep_lost]
         return [(track.track_id, track.joints) for track in self._tracks if not track.unseen]
 
-    def _pause(self, unseen: list[int]) -> int:
+    def _search_interval(self, unseen: list[int]) -> int:
         """Frames to the next search, by how long each track was not seen."""
         if 0 not in unseen:
             return min(EMPTY_SEARCH_EVERY, self._search_every)
@@ -226,33 +226,33 @@ class PersonTracker:
         seen = self._estimator.look(frame, squares)
         if seen:
             people = np.concatenate(seen)
-            people = self._not_followed(people[person_scores(people) >= self._min_score * KEEP_SHARE])
+            people = self._drop_followed(people[person_scores(people) >= self._min_score * KEEP_SHARE])
             hand_over(tracks, distinct(people, gate=SAME_PERSON_GATE), gates=[track.gate for track in tracks])
 
     def _search(self, frame: np.ndarray, *, turn: int) -> None:
         """Find people who are not followed in the whole frame, and look at each of them closely."""
         closely = self._empty_searches > 0 or self._searches % CLOSE_SEARCH_EVERY == CLOSE_SEARCH_EVERY - 1
         self._searches += 1
-        found = self._believed(self._estimator.search(frame, turn=turn, closely=closely))
+        found = self._filter_sure(self._estimator.search(frame, turn=turn, closely=closely))
         if not len(found) and not closely and not self._tracks:
             # A clip begins: waiting for the next search would cost its first frames.
-            found = self._believed(self._estimator.search(frame, turn=turn, closely=True))
-        found = self._not_followed(found)[: self._max_people]
+            found = self._filter_sure(self._estimator.search(frame, turn=turn, closely=True))
+        found = self._drop_followed(found)[: self._max_people]
         if not len(found):
             return
         close = self._estimator.look(frame, [square_around(person, turn=turn) for person in found])
         people = np.concatenate([found, *close])
         people = distinct(people[person_scores(people) >= self._min_score], gate=SAME_PERSON_GATE)
-        people = self._not_followed(people)
+        people = self._drop_followed(people)
         lost = [track for track in self._tracks if track.unseen]
         for person in hand_over(lost, people, gates=[GATE_LIMIT] * len(lost)):
             self._start(person, turn=turn)
 
-    def _believed(self, people: np.ndarray) -> np.ndarray:
+    def _filter_sure(self, people: np.ndarray) -> np.ndarray:
         """Those who score high enough to start a track."""
         return people[person_scores(people) >= self._min_score]
 
-    def _not_followed(self, people: np.ndarray) -> np.ndarray:
+    def _drop_followed(self, people: np.ndarray) -> np.ndarray:
         """People who are none of those seen in this frame."""
         seen = [track.joints for track in self._tracks if not track.unseen]
         if not seen:

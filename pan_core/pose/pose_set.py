@@ -109,7 +109,7 @@ def _write_joints(path: Path, layout: SkeletonLayout, clips: Iterable[ClipPoses]
         _write_header(file, offset, layout.size)
         for clip in clips:
             people, frames = clip.joints.shape[:2]
-            _checked(clip, layout).tofile(file)
+            _check_joints(clip, layout).tofile(file)
             rows.append({"clip_id": clip.clip_id, "offset": offset, "people": people, "frames": frames,
                          "fps": clip.fps, "width": clip.width, "height": clip.height, "extractor": clip.extractor,
                          "video_sha256": clip.video_sha256})  # fmt: skip
@@ -125,7 +125,7 @@ def _write_header(file: BinaryIO, rows: int, joints: int) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _checked(clip: ClipPoses, layout: SkeletonLayout) -> np.ndarray:
+def _check_joints(clip: ClipPoses, layout: SkeletonLayout) -> np.ndarray:
     """Joints of a clip as they are stored.
 
     Raises:

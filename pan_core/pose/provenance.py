@@ -18,11 +18,11 @@ def network_hash(model: Path) -> str:
     """
     digest = hashlib.sha256()
     for path in model_files(model):
-        digest.update(path.read_bytes() if path.suffix in ENDINGS else b"".join(sorted(_weights(path))))
+        digest.update(path.read_bytes() if path.suffix in ENDINGS else b"".join(sorted(_hash_weights(path))))
     return digest.hexdigest()
 
 
-def _weights(path: Path) -> Iterator[bytes]:
+def _hash_weights(path: Path) -> Iterator[bytes]:
     """A hash of each matrix or larger array, or of the whole file where there are none."""
     import onnx
     from google.protobuf.message import DecodeError

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pan_core.errors import DataError
-from pan_core.pose.joints_file import Damaged, read_joints, write_joints
+from pan_core.pose.joints_file import DamagedFileError, read_joints, write_joints
 from pan_core.pose.pose_set import ClipPoses
 from pan_core.video import VideoInfo, probe
 
@@ -64,14 +64,14 @@ def read_record(video: Path) -> VideoRecord:
     """
     path = record_of(video)
 
-    def made(joints: np.ndarray, facts: dict[str, Any]) -> VideoRecord:
+    def parse(joints: np.ndarray, facts: dict[str, Any]) -> VideoRecord:
         if facts["version"] != VERSION:
             raise DataError(f"{path}: of version {facts['version']}, expected {VERSION}")
         return VideoRecord(ClipPoses(joints=joints, **facts["poses"]), VideoInfo(**facts["info"]))
 
     try:
-        return read_joints(path, made)
-    except Damaged as error:
+        return read_joints(path, parse)
+    except DamagedFileError as error:
         raise DataError(
             f"{path}: damaged ({error}); bring it back from a copy, or take the video out of the labels"
         ) from error

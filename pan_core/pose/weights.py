@@ -57,7 +57,7 @@ _MESSAGES: dict[str, tuple[tuple[str, int, int | str, bool], ...]] = {
 
 
 @cache
-def _graph_class() -> type[Any]:
+def _make_graph_class() -> type[Any]:
     """Message class of a GraphDef, reduced to what a frozen convolution graph holds."""
     file = descriptor_pb2.FileDescriptorProto(name="frozen_graph.proto", package="frozen", syntax="proto3")
     for message, fields in _MESSAGES.items():
@@ -80,7 +80,7 @@ def parse_graph(data: bytes) -> Any:
         DataError: If the bytes are no graph.
     """
     try:
-        graph = _graph_class().FromString(data)
+        graph = _make_graph_class().FromString(data)
     except DecodeError as error:
         raise DataError(f"not a frozen TensorFlow graph ({error})") from error
     if not graph.node:

@@ -90,11 +90,11 @@ def from_coco(annotations: Path, images: Path) -> list[TrainingPicture]:
         name, side = files[number]
         if not (images / name).is_file():
             raise DataError(f"{images / name}: no such picture, but {annotations} names it")
-        pictures += _of_coco_image(images / name, min(1.0, SIDE / side), entries)
+        pictures += _read_coco_image(images / name, min(1.0, SIDE / side), entries)
     return pictures
 
 
-def _of_coco_image(image: Path, ratio: float, entries: list[dict]) -> Iterator[TrainingPicture]:
+def _read_coco_image(image: Path, ratio: float, entries: list[dict]) -> Iterator[TrainingPicture]:
     whole = [entry for entry in entries if entry.get("num_keypoints", 0) > 0 and not entry.get("iscrowd")]
     given = np.array([entry["keypoints"] for entry in whole], float).reshape(-1, COCO17.size, 3)
     given[..., 2] = given[..., 2] > 0
@@ -113,7 +113,7 @@ def from_truth(videos: Iterable[tuple[str, Path]], truth: PoseSet, *, every: int
     pictures: list[TrainingPicture] = []
     for clip_id, video in videos:
         joints = truth.clip(clip_id).joints
-        for number, frame in _frames(video, every=every):
+        for number, frame in _read_frames(video, every=every):
             people = np.array(joints[:, min(number, joints.shape[1] - 1)], float)
             people = people[(people[..., 2] > 0).sum(axis=1) >= MIN_KEYPOINTS]
             pictures += [TrainingPicture(frame, square_around(person), people) for person in people]
@@ -124,13 +124,13 @@ def from_videos(videos: Iterable[Path], estimator: Estimator, *, every: int) -> 
     """Every so manieth frame of some videos in which somebody is found, for a teacher to tell what is to be seen."""
     pictures: list[TrainingPicture] = []
     for video in videos:
-        for _, frame in _frames(video, every=every):
+        for _, frame in _read_frames(video, every=every):
             found = estimator.search(frame, closely=False)
             pictures += [TrainingPicture(frame, square_around(person)) for person in found[:2]]
     return pictures
 
 
-def _frames(video: Path, *, every: int) -> Iterator[tuple[int, np.ndarray]]:
+def _read_frames(video: Path, *, every: int) -> Iterator[tuple[int, np.ndarray]]:
     with FrameReader(video) as reader:
         for number, frame in enumerate(reader.frames(step=every)):
             ratio = min(1.0, SIDE / max(frame.shape[:2]))

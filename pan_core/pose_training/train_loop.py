@@ -54,13 +54,13 @@ def student_of(teacher: PoseNetwork, settings: TrainingSettings) -> PoseNetwork:
     for name, value in own.items():
         source = given[name]
         if source.shape != value.shape:
-            source = _without_early_features(source, value.shape, axis=0 if "depthwise" in name else 1)
+            source = _drop_early_features(source, value.shape, axis=0 if "depthwise" in name else 1)
         value.copy_(source)
     student.backbone.requires_grad_(not settings.frozen)
     return student
 
 
-def _without_early_features(weight: Tensor, shape: torch.Size, *, axis: int) -> Tensor:
+def _drop_early_features(weight: Tensor, shape: torch.Size, *, axis: int) -> Tensor:
     """The maps' channels in front stay, then the last ones of the features."""
     dropped = weight.shape[axis] - shape[axis]
     maps = shape[axis] - LAST_CHANNELS
@@ -121,7 +121,7 @@ def fit(
     optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs * steps)
     identity = training_identity(pictures, held_out, teacher, settings)
-    history = _resumed(checkpoint, identity, student, optimiser, schedule)
+    history = _resume(checkpoint, identity, student, optimiser, schedule)
     teacher.eval().requires_grad_(False)
     for epoch in range(len(history) + 1, settings.epochs + 1):
         rng = np.random.default_rng([settings.seed, epoch])
@@ -129,7 +129,7 @@ def fit(
         student.train()
         for step in range(steps):
             chosen = [pictures[i] for i in order[step * settings.batch : (step + 1) * settings.batch]]
-            losses = stage_losses(*_answers(student, teacher, chosen, rng, settings))
+            losses = stage_losses(*_compute_maps(student, teacher, chosen, rng, settings))
             optimiser.zero_grad()
             torch.stack(list(losses.values())).sum().backward()
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -137,14 +137,14 @@ def fit(
             schedule.step()
             sums.append({name: float(value.detach()) for name, value in losses.items()})
             progress((epoch - 1) * steps + step + 1, settings.epochs * steps)
-        history.append(_means("train", sums) | _measured(student, teacher, held_out, settings))
+        history.append(_average_losses("train", sums) | _measure_held_out(student, teacher, held_out, settings))
         _save(checkpoint, identity, history, student, optimiser, schedule)
         after_epoch(epoch, history[-1])
     student.eval()
     return history
 
 
-def _answers(
+def _compute_maps(
     student: PoseNetwork,
     teacher: PoseNetwork,
     pictures: Sequence[TrainingPicture],
@@ -170,24 +170,24 @@ def _answers(
     return answers, target, torch.from_numpy(np.stack(learnt))
 
 
-def _measured(
+def _measure_held_out(
     student: PoseNetwork, teacher: PoseNetwork, held_out: Sequence[TrainingPicture], settings: TrainingSettings
 ) -> Losses:
     student.eval()
     parts = []
     with torch.inference_mode():
-        for chosen in _batches(held_out, settings.batch):
-            losses = stage_losses(*_answers(student, teacher, chosen, None, settings))
+        for chosen in _split_batches(held_out, settings.batch):
+            losses = stage_losses(*_compute_maps(student, teacher, chosen, None, settings))
             parts.append({name: float(value) for name, value in losses.items()})
-    return _means("held_out", parts)
+    return _average_losses("held_out", parts)
 
 
-def _batches(pictures: Sequence[TrainingPicture], size: int) -> Iterator[Sequence[TrainingPicture]]:
+def _split_batches(pictures: Sequence[TrainingPicture], size: int) -> Iterator[Sequence[TrainingPicture]]:
     for start in range(0, len(pictures), size):
         yield pictures[start : start + size]
 
 
-def _means(part: str, sums: list[Losses]) -> Losses:
+def _average_losses(part: str, sums: list[Losses]) -> Losses:
     return {f"{part}_{name}": float(np.mean([one[name] for one in sums])) for name in sums[0]} if sums else {}
 
 
@@ -221,7 +221,7 @@ def _save(
         torch.save(state, partial)
 
 
-def _resumed(
+def _resume(
     path: Path,
     identity: dict[str, object],
     student: PoseNetwork,
