@@ -47,7 +47,7 @@ def work_on_cluster(
         PanError: If the cluster does not answer, is lost on the way, or has no worker for 30 seconds.
         Exception: What the function raises; what has not begun is then taken back.
     """
-    from distributed import Client, KilledWorker, as_completed
+    from distributed import Client, KilledWorker, as_completed  # late: start-up
 
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)

@@ -92,10 +92,10 @@ def read_declaration(path: Path) -> ModelDeclaration:
         ConfigError: If it is none; every fault is named.
     """
     # A bundle on a device has this module, but neither YAML nor pydantic nor, where ncnn runs its networks, ONNX Runtime.
-    from pydantic import ValidationError
-    from ruamel.yaml import YAML, YAMLError
+    from pydantic import ValidationError  # late: optional
+    from ruamel.yaml import YAML, YAMLError  # late: optional
 
-    from pan_core.pose.declaration_file import DeclarationFile
+    from pan_core.pose.declaration_file import DeclarationFile  # late: optional
 
     try:
         data = YAML(typ="safe").load(path)
@@ -138,7 +138,7 @@ class DeclaredEstimator:
     """
 
     def __init__(self, declaration: ModelDeclaration, *, finder: Estimator | None = None, threads: int = 1) -> None:
-        from pan_core.runtimes.onnx_session import open_session
+        from pan_core.runtimes.onnx_session import open_session  # late: optional
 
         if not declaration.path.is_file():
             raise DataError(f"{declaration.path}: no such file, but its declaration names it")

@@ -1,6 +1,8 @@
-"""How people are found and followed in a video."""
+"""Settings of pose extraction: how people are found and followed in a video."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from pan_core.errors import ConfigError
 from pan_core.pose.maps import MAX_STAGES, STRIDE
@@ -41,23 +43,40 @@ class ExtractionSettings:
     max_fps: float = 15.0
 
     def __post_init__(self) -> None:
-        rules = {
-            f"stages: expected 1..{MAX_STAGES}": 1 <= self.stages <= MAX_STAGES,
-            f"search_stages: expected 1..{MAX_STAGES}": 1 <= self.search_stages <= MAX_STAGES,
-            "search_size: expected two sides of at least 64": len(self.search_size) == 2
-            and min(self.search_size) >= 64,
-            "glance_size: expected two sides of at least 64": len(self.glance_size) == 2
-            and min(self.glance_size) >= 64,
-            f"crop_size: expected a multiple of {STRIDE}, at least 64": self.crop_size >= 64
-            and self.crop_size % STRIDE == 0,
-            "narrowest_crop: expected a value in 0..1": 0 < self.narrowest_crop <= 1,
-            "search_every: expected at least 1": self.search_every >= 1,
-            "look_every: expected at least 1": self.look_every >= 1,
-            "min_joint_score: expected a value in 0..1": 0 < self.min_joint_score < 1,
-            "min_person_score: expected a value in 0..1": 0 < self.min_person_score < 1,
-            "max_people: expected at least 1": self.max_people >= 1,
-            "max_fps: expected a value above 0": self.max_fps > 0,
-        }
-        faults = [f"{rule}, but got {getattr(self, rule.split(':')[0])}" for rule, kept in rules.items() if not kept]
+        values = [(rule, getattr(self, rule.name)) for rule in _RULES]
+        faults = [f"{rule.name}: {rule.expected}, but got {value}" for rule, value in values if not rule.holds(value)]
         if faults:
             raise ConfigError("pose extraction", faults)
+
+
+class _Rule(NamedTuple):
+    """Condition that a setting must meet.
+
+    Attributes:
+        name: Name of the setting.
+        expected: Condition in words.
+        holds: Test of a value.
+    """
+
+    name: str
+    expected: str
+    holds: Callable[[Any], bool]
+
+
+_SIDES = "expected two sides of at least 64"
+_SHARE = "expected a value in 0..1"
+_COUNT = "expected at least 1"
+_RULES = (
+    _Rule("stages", f"expected 1..{MAX_STAGES}", lambda stage: 1 <= stage <= MAX_STAGES),
+    _Rule("search_stages", f"expected 1..{MAX_STAGES}", lambda stage: 1 <= stage <= MAX_STAGES),
+    _Rule("search_size", _SIDES, lambda size: len(size) == 2 and min(size) >= 64),
+    _Rule("glance_size", _SIDES, lambda size: len(size) == 2 and min(size) >= 64),
+    _Rule("crop_size", f"expected a multiple of {STRIDE}, at least 64", lambda side: side >= 64 and side % STRIDE == 0),
+    _Rule("narrowest_crop", _SHARE, lambda share: 0 < share <= 1),
+    _Rule("search_every", _COUNT, lambda frames: frames >= 1),
+    _Rule("look_every", _COUNT, lambda frames: frames >= 1),
+    _Rule("min_joint_score", _SHARE, lambda score: 0 < score < 1),
+    _Rule("min_person_score", _SHARE, lambda score: 0 < score < 1),
+    _Rule("max_people", _COUNT, lambda people: people >= 1),
+    _Rule("max_fps", "expected a value above 0", lambda fps: fps > 0),
+)

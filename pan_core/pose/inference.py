@@ -1,16 +1,13 @@
 """Run the exported pose network on pictures."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pan_core.errors import DataError
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.maps import INPUT_NAME, require_size, require_stages, stage_output
 from pan_core.runtimes.session import Session, open_model
-
-if TYPE_CHECKING:
-    from pan_core.pose.extraction_settings import ExtractionSettings
 
 
 class PoseSession:
@@ -60,7 +57,7 @@ def search_model(model: Path) -> Path:
 
 
 def pose_sessions(
-    model: Path, settings: "ExtractionSettings", *, threads: int = 1
+    model: Path, settings: ExtractionSettings, *, threads: int = 1
 ) -> tuple[PoseSession, PoseSession | None]:
     """The network as it looks at people, and as it searches whole frames where that is by another stage."""
     look = PoseSession(model, stages=settings.stages, threads=threads)
@@ -77,7 +74,7 @@ def _open_until(model: Path, output: str, threads: int) -> Session:
     if len(session.outputs) == 1 or model.suffix != ".onnx":
         return session
     # ONNX Runtime would run all others too. Devices have no onnx to cut with, and get files that are cut already.
-    from pan_core.pose.onnx_cut import cut_after
-    from pan_core.runtimes.onnx_session import OnnxSession
+    from pan_core.pose.onnx_cut import cut_after  # late: optional
+    from pan_core.runtimes.onnx_session import OnnxSession  # late: optional
 
     return OnnxSession(cut_after(model, [output]), threads=threads)

@@ -1,4 +1,4 @@
-"""Which pose network skeletons are of, told by the weights: what exports them may change, and with it the file."""
+"""Identity of the pose network that made skeletons: its weights, because another exporter writes another file."""
 
 import hashlib
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ def network_hash(model: Path) -> str:
 
 def _hash_weights(path: Path) -> Iterator[bytes]:
     """A hash of each matrix or larger array, or of the whole file where there are none."""
-    import onnx
-    from google.protobuf.message import DecodeError
-    from onnx import numpy_helper
+    import onnx  # late: optional
+    from google.protobuf.message import DecodeError  # late: optional
+    from onnx import numpy_helper  # late: optional
 
     try:
         arrays = [numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer if len(each.dims) > 1]
