@@ -94,7 +94,8 @@ def require_all_frames(path: Path, decoded: int) -> None:
     if stated - decoded > 1 + stated // 100:
         raise VideoError(
             f"{path}: {decoded} of its {stated} frames can be decoded, it is damaged in the middle; "
-            "fetch or record it again, or keep the part before the damage"
+            "fetch or record it again, or keep the part before the damage",
+            code="video.damaged",
         )
 
 
@@ -176,7 +177,8 @@ class FrameReader:
         if self._spent > self._seconds + self.n_frames / self.fps:
             raise VideoError(
                 f"{self._path}: decoding took longer than {self._seconds:g} s, at frame {self.n_frames}; "
-                "cut it to clips or encode it anew"
+                "cut it to clips or encode it anew",
+                code="video.too-slow",
             )
         return found
 
@@ -253,31 +255,38 @@ def _open_capture(path: Path) -> cv2.VideoCapture:
     # FFmpeg treats a file name with a colon or a percent sign as a protocol or a pattern unless it is absolute.
     capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG, options)
     if not capture.isOpened():
-        raise VideoError(f"{path}: no video stream in this file, expected a video such as .avi or .mp4")
+        raise VideoError(
+            f"{path}: no video stream in this file, expected a video such as .avi or .mp4", code="video.no-stream"
+        )
     width, height = (round(capture.get(name)) for name in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     if width * height > MAX_PIXELS:
         capture.release()
         raise VideoError(
             f"{path}: pictures of {width} x {height} pixels, expected at most {MAX_PIXELS / 1e6:.0f} million pixels; "
-            "encode it anew in a smaller size"
+            "encode it anew in a smaller size",
+            code="video.too-large",
         )
     return capture
 
 
 def _require_file(path: Path) -> None:
     if not path.exists():
-        raise VideoError(f"{path}: no such video")
+        raise VideoError(f"{path}: no such video", code="video.missing")
     if not path.is_file():
-        raise VideoError(f"{path}: not a regular file, expected a video")
+        raise VideoError(f"{path}: not a regular file, expected a video", code="video.not-a-file")
     if path.stat().st_size == 0:
-        raise VideoError(f"{path}: the file is empty (0 bytes), expected a video; fetch or record it again")
+        raise VideoError(
+            f"{path}: the file is empty (0 bytes), expected a video; fetch or record it again", code="video.empty"
+        )
     try:
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
-        raise VideoError(f"{path}: cannot be read ({error.strerror}); expected a video") from error
+        raise VideoError(
+            f"{path}: cannot be read ({error.strerror}); expected a video", code="video.unreadable"
+        ) from error
     if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(PLAYLISTS):
-        raise VideoError(f"{path}: a playlist that names other files, expected the video itself")
+        raise VideoError(f"{path}: a playlist that names other files, expected the video itself", code="video.playlist")
 
 
 def _read_header(path: Path) -> VideoInfo:
@@ -303,7 +312,9 @@ def _leads_to_last_frame(capture: cv2.VideoCapture, stated: float, fps: float, f
 
 
 def _no_frames_error(path: Path) -> VideoError:
-    return VideoError(f"{path}: no frame can be decoded; expected a playable video, replace or remove it")
+    return VideoError(
+        f"{path}: no frame can be decoded; expected a playable video, replace or remove it", code="video.no-frames"
+    )
 
 
 def three_channels(frame: np.ndarray) -> np.ndarray:

@@ -87,10 +87,12 @@ def pck(
         DataError: If the shapes do not fit.
     """
     if predicted.shape != truth.shape or truth.ndim < 2 or truth.shape[-1] != 3:
-        raise DataError(f"Expected two arrays of shape (..., V, 3), but got {predicted.shape} and {truth.shape}")
+        raise DataError(
+            f"Expected two arrays of shape (..., V, 3), but got {predicted.shape} and {truth.shape}", code="pck.shape"
+        )
     size = box_sizes(truth) if scale is None else np.asarray(scale, float)
     if size.shape != truth.shape[:-2]:
-        raise DataError(f"Expected `scale` to have shape {truth.shape[:-2]}, but got {size.shape}")
+        raise DataError(f"Expected `scale` to have shape {truth.shape[:-2]}, but got {size.shape}", code="pck.scale")
     visible = truth[..., 2] > 0
     apart = np.linalg.norm(predicted[..., :2] - truth[..., :2], axis=-1)
     with np.errstate(invalid="ignore"):
@@ -127,7 +129,10 @@ def track_accuracy(tracks: np.ndarray, truth: np.ndarray) -> TrackResult:
         DataError: If the shapes do not fit.
     """
     if tracks.shape[1:] != truth.shape[1:]:
-        raise DataError(f"Expected tracks and truth of the same (T, V, 3), but got {tracks.shape} and {truth.shape}")
+        raise DataError(
+            f"Expected tracks and truth of the same (T, V, 3), but got {tracks.shape} and {truth.shape}",
+            code="tracks.shape",
+        )
     last: dict[int, int] = {}
     switches = covered = frames = 0
     for t in range(truth.shape[1]):

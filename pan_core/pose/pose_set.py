@@ -52,13 +52,18 @@ class PoseSet:
 
     def __init__(self, folder: Path) -> None:
         if not (folder / "layout.json").is_file():
-            raise DataError(f"{folder}: not a pose set, layout.json is missing; run `dvc repro pose`")
+            raise DataError(
+                f"{folder}: not a pose set, layout.json is missing; run `dvc repro pose`", code="poses.missing"
+            )
         self.layout = SkeletonLayout.from_dict(read_json(folder / "layout.json"))
         self.index = read_table("pose index", folder / "index.parquet").set_index("clip_id", drop=False)
         self.joints = np.load(folder / "joints.npy", mmap_mode="r")
         expected = (int((self.index["people"] * self.index["frames"]).sum()), self.layout.size, 3)
         if self.joints.shape != expected:
-            raise DataError(f"{folder}: Expected joints.npy to have shape {expected}, but got {self.joints.shape}")
+            raise DataError(
+                f"{folder}: Expected joints.npy to have shape {expected}, but got {self.joints.shape}",
+                code="poses.joints-shape",
+            )
         self._rows = {row.clip_id: row for row in self.index.itertuples(index=False)}
 
     def __len__(self) -> int:
@@ -70,7 +75,7 @@ class PoseSet:
     def clip(self, clip_id: str) -> ClipPoses:
         """Poses of one clip, as a view."""
         if clip_id not in self._rows:
-            raise DataError(f"no poses of clip {clip_id!r} in the pose set")
+            raise DataError(f"no poses of clip {clip_id!r} in the pose set", code="poses.no-clip")
         row = self._rows[clip_id]
         block = self.joints[row.offset : row.offset + row.people * row.frames]
         return ClipPoses(
@@ -96,7 +101,7 @@ def write_pose_set(folder: Path, layout: SkeletonLayout, clips: Iterable[ClipPos
         partial.mkdir()
         rows = _write_joints(partial / "joints.npy", layout, clips)
         if not rows:
-            raise DataError(f"{folder}: no clip has poses, so there is nothing to store")
+            raise DataError(f"{folder}: no clip has poses, so there is nothing to store", code="poses.empty")
         write_table(pd.DataFrame(rows), "pose index", partial / "index.parquet")
         write_json(partial / "layout.json", layout.as_dict())
 
@@ -133,8 +138,11 @@ def _check_joints(clip: ClipPoses, layout: SkeletonLayout) -> np.ndarray:
     """
     shape = clip.joints.shape
     if len(shape) != 4 or shape[2:] != (layout.size, 3):
-        raise DataError(f"{clip.clip_id}: Expected joints to have shape (M, T, {layout.size}, 3), but got {shape}")
+        raise DataError(
+            f"{clip.clip_id}: Expected joints to have shape (M, T, {layout.size}, 3), but got {shape}",
+            code="poses.clip-shape",
+        )
     joints = np.ascontiguousarray(clip.joints, dtype="<f4")
     if not np.isfinite(joints[joints[..., 2] > 0]).all():
-        raise DataError(f"{clip.clip_id}: a joint with a score above 0 has no finite place")
+        raise DataError(f"{clip.clip_id}: a joint with a score above 0 has no finite place", code="poses.no-place")
     return joints

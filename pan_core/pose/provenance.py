@@ -31,7 +31,7 @@ def _hash_weights(path: Path) -> Iterator[bytes]:
     try:
         arrays = [numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer if len(each.dims) > 1]
     except (DecodeError, ValueError, TypeError, OSError) as error:
-        raise DataError(f"{path}: not an ONNX model ({error})") from error
+        raise DataError(f"{path}: not an ONNX model ({error})", code="pose-model.unusable") from error
     if not arrays:
         yield sha256_of(path).encode()
     for array in arrays:
@@ -53,4 +53,5 @@ def require_pinned(model: Path) -> None:
             [
                 f"sha256: missing, so that a run would not see another model; add `sha256: {sha256_of(declaration.path)}`"
             ],
+            code="pose-declaration.not-pinned",
         )

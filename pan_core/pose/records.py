@@ -66,12 +66,13 @@ def read_record(video: Path) -> VideoRecord:
 
     def parse(joints: np.ndarray, facts: dict[str, Any]) -> VideoRecord:
         if facts["version"] != VERSION:
-            raise DataError(f"{path}: of version {facts['version']}, expected {VERSION}")
+            raise DataError(f"{path}: of version {facts['version']}, expected {VERSION}", code="video-record.version")
         return VideoRecord(ClipPoses(joints=joints, **facts["poses"]), VideoInfo(**facts["info"]))
 
     try:
         return read_joints(path, parse)
     except DamagedFileError as error:
         raise DataError(
-            f"{path}: damaged ({error}); bring it back from a copy, or take the video out of the labels"
+            f"{path}: damaged ({error}); bring it back from a copy, or take the video out of the labels",
+            code="video-record.damaged",
         ) from error

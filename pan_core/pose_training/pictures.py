@@ -50,7 +50,10 @@ class TrainingPicture:
             return self.image
         image = cv2.imread(str(self.image))
         if image is None:
-            raise DataError(f"{self.image}: cannot be read as a picture, expected a JPEG or PNG; fetch it again")
+            raise DataError(
+                f"{self.image}: cannot be read as a picture, expected a JPEG or PNG; fetch it again",
+                code="pose-training.unreadable-picture",
+            )
         return cv2.resize(image, None, fx=self.ratio, fy=self.ratio, interpolation=cv2.INTER_AREA)
 
 
@@ -83,13 +86,16 @@ def from_coco(annotations: Path, images: Path) -> list[TrainingPicture]:
             marked[entry["image_id"]].append(entry)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{annotations}: not a COCO keypoints file ({error!r}), such as person_keypoints_train2017.json"
+            f"{annotations}: not a COCO keypoints file ({error!r}), such as person_keypoints_train2017.json",
+            code="pose-training.no-coco",
         ) from error
     pictures: list[TrainingPicture] = []
     for number, entries in marked.items():
         name, side = files[number]
         if not (images / name).is_file():
-            raise DataError(f"{images / name}: no such picture, but {annotations} names it")
+            raise DataError(
+                f"{images / name}: no such picture, but {annotations} names it", code="pose-training.picture-missing"
+            )
         pictures += _read_coco_image(images / name, min(1.0, SIDE / side), entries)
     return pictures
 

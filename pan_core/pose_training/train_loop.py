@@ -115,7 +115,7 @@ def fit(
         DataError: If there is nothing to learn from, or the checkpoint is of another training.
     """
     if not pictures:
-        raise DataError("there is no picture with a person to learn from")
+        raise DataError("there is no picture with a person to learn from", code="pose-training.no-pictures")
     steps = -(-len(pictures) // settings.batch)
     trained = [weight for weight in student.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=1e-4)
@@ -237,7 +237,10 @@ def _resume(
             for name, value in identity.items()
             if other.get(name) != value
         )
-        raise DataError(f"{path}: of another training, with {differences}; give another --out, or remove it")
+        raise DataError(
+            f"{path}: of another training, with {differences}; give another --out, or remove it",
+            code="pose-training.other-checkpoint",
+        )
     student.load_state_dict(state["student"])
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])
