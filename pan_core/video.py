@@ -42,7 +42,7 @@ PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD")
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video's header and its first picture say.
+    """Size, rate and length of a video, by its header and its first picture.
 
     Attributes:
         width: Pixels, upright.
@@ -106,8 +106,8 @@ def read_frames(path: Path, *, step: int | None = 1, seconds: float = DECODE_SEC
         path: The video.
         step: Yield every `step`-th frame, starting with the first; None yields every frame as an empty array,
             which saves the colour conversion where frames are only counted.
-        seconds: Decoding alone may take so much longer than the part of the video that it has decoded lasts; the
-            time that the caller spends on a frame is free.
+        seconds: Time that decoding may take longer than the decoded part of the video lasts; the time that the
+            caller spends on a frame does not count.
 
     Yields:
         (H, W, 3) uint8, BGR, upright; grey videos have three equal channels. H and W are those of the first frame.
@@ -121,7 +121,7 @@ def read_frames(path: Path, *, step: int | None = 1, seconds: float = DECODE_SEC
 
 
 class FrameReader:
-    """An open video, for who needs its rate before its frames; a context manager.
+    """An open video, for callers that need its rate before its frames; a context manager.
 
     Args:
         path: The video.
@@ -199,7 +199,7 @@ class FrameReader:
 
 
 class FrameClock:
-    """Which frame of a constant rate each stored frame is, by the time that the container gives it.
+    """Place of each stored frame at a constant rate, by the time that the container gives it.
 
     A frame is placed by its number as long as its time agrees within 1.5 frames, so a video of constant rate is read
     as it is stored. A time that does not rise, or a pause of more than a minute, is a fault of the clock: the frame

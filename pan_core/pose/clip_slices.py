@@ -1,4 +1,4 @@
-"""Poses of a clip that is a part of its video: a slice of the video's poses."""
+"""Slice the poses of a video into those of a clip."""
 
 import math
 from dataclasses import replace
@@ -11,19 +11,19 @@ ROUNDING = 1e-6
 
 
 def slice_clip(poses: ClipPoses, clip_id: str, *, start_s: float, end_s: float) -> ClipPoses:
-    """Poses whose frames lie in a span of the video, people without a joint in it left out.
+    """Cut out the poses of a span of the video, without people who have no joint in it.
 
     Poses may be thinned: pose t stands at t / fps seconds. A span between two poses gets the one after it, or the
-    last, so that no clip is without. The poses of a span that covers the video come out as they went in.
+    last, so that every clip has one. If the span covers the video, its poses are returned unchanged.
 
     Args:
-        poses: Of the whole video.
-        clip_id: Of the clip.
+        poses: Poses of the whole video.
+        clip_id: Name of the clip.
         start_s: Seconds from the video's first frame.
         end_s: Seconds; the end is not part of the span.
 
     Returns:
-        The clip's poses; their joints are a view where nobody was left out, and M is 0 where the span shows nobody.
+        The clip's poses; their joints are a view if no person was left out, and M is 0 if the span shows no person.
 
     Raises:
         DataError: If the span is empty or begins after the last pose.

@@ -10,18 +10,18 @@ from pan_core.pose.maps import MAX_STAGES, STRIDE
 
 @dataclass(frozen=True)
 class ExtractionSettings:
-    """How people are found and followed; every value is part of the extractor's identity.
+    """Settings of pose extraction; every value is part of the extractor's identity.
 
     Attributes:
-        stages: Network stage used on crops, 1..6: later ones are slower and more exact.
+        stages: Network stage used on crops, 1..6; later stages are slower and more exact.
         search_stages: Network stage used on whole frames.
         search_size: Largest width and height of a whole frame at the network's input.
-        glance_size: Likewise for most of the searches, those that follow one which found somebody.
+        glance_size: Likewise for most searches, those after a search that found a person.
         crop_size: Longer side of a crop at the network's input, a multiple of 8.
-        narrowest_crop: Smallest share of it for a crop's shorter side; 1 looks at squares.
+        narrowest_crop: Smallest share of it for a crop's shorter side; 1 gives square crops.
         search_every: Frames between two searches of the whole frame.
         look_every: Frames between two looks at a person; optical flow carries the joints over those between.
-        keep_missed: Whether joints that a look misses are kept where optical flow still follows them.
+        keep_missed: Whether joints that a look misses are kept if optical flow still follows them.
         min_joint_score: Lowest confidence of a joint.
         min_person_score: Lowest sum of joint scores over the number of joints, for a person to be believed.
         max_people: Most people followed at a time and returned.

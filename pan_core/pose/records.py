@@ -1,4 +1,4 @@
-"""What stays of a video that was removed: its skeletons, and what the pipeline asks of a video, in a file in its place."""
+"""Record of a removed video: a file in its place with its skeletons, size, rate and length."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """A video that is gone.
+    """Record of a video that was removed.
 
     Attributes:
         poses: Skeletons of all of it, with the hash of the video and the identity of the extractor.
@@ -29,12 +29,12 @@ class VideoRecord:
 
 
 def record_of(video: Path) -> Path:
-    """Where the record of a video lies."""
+    """Path of a video's record."""
     return video.with_name(video.name + SUFFIX)
 
 
 def is_removed(video: Path) -> bool:
-    """Whether a video is gone and its record there; one beside its video was never needed."""
+    """Whether a video is missing and its record exists; a record beside its video has no effect."""
     return not video.exists() and record_of(video).is_file()
 
 

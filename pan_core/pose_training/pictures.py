@@ -30,7 +30,7 @@ class TrainingPicture:
         image: (H, W, 3) uint8, BGR, or the file that holds it: a large collection does not fit in memory.
         ratio: By what a file's picture is made smaller when it is read; places are those of the smaller one.
         square: Where the person is.
-        people: (N, 18, 3) true joints of everybody, score 0 where one is not marked; None where a teacher is to tell.
+        people: (N, 18, 3) true joints of everybody, score 0 where one is not marked; None if a teacher annotates it.
         unmarked: (K, 4) x, y, width, height of people without marked joints, where nothing is to be learnt.
     """
 
@@ -115,7 +115,7 @@ def _read_coco_image(image: Path, ratio: float, entries: list[dict]) -> Iterator
 
 
 def from_truth(videos: Iterable[tuple[str, Path]], truth: PoseSet, *, every: int) -> list[TrainingPicture]:
-    """Every so manieth frame of some videos (clip id, path) with true joints; hidden joints are marked, too."""
+    """Every Nth frame of some videos (clip id, path) with true joints; hidden joints are marked, too."""
     pictures: list[TrainingPicture] = []
     for clip_id, video in videos:
         joints = truth.clip(clip_id).joints
@@ -127,7 +127,7 @@ def from_truth(videos: Iterable[tuple[str, Path]], truth: PoseSet, *, every: int
 
 
 def from_videos(videos: Iterable[Path], estimator: Estimator, *, every: int) -> list[TrainingPicture]:
-    """Every so manieth frame of some videos in which somebody is found, for a teacher to tell what is to be seen."""
+    """Every Nth frame of some videos in which a person is found, for a teacher to annotate."""
     pictures: list[TrainingPicture] = []
     for video in videos:
         for _, frame in _read_frames(video, every=every):

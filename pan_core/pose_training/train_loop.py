@@ -100,7 +100,7 @@ def fit(
 
     Args:
         student: Network to train; changed in place.
-        pictures: To learn from; those without marked joints are told by the teacher.
+        pictures: To learn from; the teacher annotates those without marked joints.
         held_out: To measure the losses on, after each epoch.
         teacher: Trained network.
         settings: How.
@@ -151,18 +151,18 @@ def _compute_maps(
     rng: np.random.Generator | None,
     settings: TrainingSettings,
 ) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
-    """What the student says, what it should say, and where that is known."""
+    """Maps of the student at every stage, target maps, and the mask of the cells that count."""
     images, maps, learnt = zip(*(draw_sample(one, rng, size=settings.size) for one in pictures), strict=True)
     planes = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
-    told = [number for number, one in enumerate(maps) if one is None]
+    unmarked = [number for number, one in enumerate(maps) if one is None]
     target = torch.stack(
         [torch.zeros(MAP_CHANNELS, *learnt[0].shape) if m is None else torch.from_numpy(m) for m in maps]
     )
     with torch.no_grad():
         # A frozen backbone is the teacher's own, so that its features serve both.
-        features = teacher.backbone(planes) if settings.frozen or told else None
-        if features is not None and told:
-            target[told] = torch.cat(teacher.refine(features[told])[-1], dim=1)
+        features = teacher.backbone(planes) if settings.frozen or unmarked else None
+        if features is not None and unmarked:
+            target[unmarked] = torch.cat(teacher.refine(features[unmarked])[-1], dim=1)
     if settings.frozen and features is not None:
         answers = student.refine(features[:, -LAST_CHANNELS:] if settings.strict else features)
     else:

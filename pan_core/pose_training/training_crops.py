@@ -26,8 +26,8 @@ def draw_sample(
         size: Side in pixels.
 
     Returns:
-        The crop (size, size, 3) uint8; its maps (57, size / 8, size / 8), None where a teacher is to tell; and where
-        something is to be learnt, (size / 8, size / 8) of 0 and 1.
+        The crop (size, size, 3) uint8; its maps (57, size / 8, size / 8), None if a teacher annotates it; and the mask
+        of what is learnt, (size / 8, size / 8) of 0 and 1.
     """
     square, mirror, light = picture.square, False, 1.0
     if rng is not None:

@@ -158,7 +158,7 @@ class _Worker:
     def check_heartbeat(self, stall_seconds: float) -> None:
         process, steps = (int(value) for value in self._cells)
         now = time.monotonic()
-        # While the parent itself was stopped nobody could be seen to move, so that time does not count.
+        # While the parent itself was stopped it could not see any heartbeat, so that time does not count.
         passed, self._checked = min(now - self._checked, 2 * CHECK_S), now
         self._still = self._still + passed if steps and steps == self._steps else 0.0
         self._steps = steps
