@@ -77,7 +77,7 @@ def probe(path: Path, *, seconds: float = DECODE_SECONDS) -> VideoInfo:
 
 
 def require_all_frames(path: Path, decoded: int) -> None:
-    """Refuse a video of which frames in its middle cannot be decoded: those after them are not at their time.
+    """Refuse a video with frames in its middle that cannot be decoded: later frames would not be at their time.
 
     One frame in a hundred may be lost, and one more: labels in seconds are not surer than that. Nothing is decoded for
     it but the last frame; where that is not where the header says, as in a video that breaks off, there is nothing to
@@ -235,7 +235,7 @@ class FrameClock:
 
 
 def usable_fps(stated: float) -> float:
-    """The header's frame rate, or 25 where it is absent, not a number, or beyond 1000."""
+    """The header's frame rate, or 25 if it is missing, not a number, or beyond 1000."""
     return float(stated) if math.isfinite(stated) and 0.0 < stated <= MAX_FPS else FALLBACK_FPS
 
 
@@ -290,7 +290,7 @@ def _require_file(path: Path) -> None:
 
 
 def _read_header(path: Path) -> VideoInfo:
-    """Size, rate and length without decoding more than the first and the last frame; length 0 where the header lies."""
+    """Size, rate and length without decoding more than the first and the last frame; length 0 if the header is wrong."""
     with _open_closing(path) as capture:
         found, frame = capture.read()
         if not found:

@@ -1,4 +1,4 @@
-"""How far estimated joints are from true ones, and how well tracks stay on people."""
+"""Accuracy of poses: share of correct keypoints (PCK), identity switches and coverage of tracks."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def box_sizes(truth: np.ndarray) -> np.ndarray:
 
 
 def visible(truth: np.ndarray) -> np.ndarray:
-    """Drawn people's joints (..., 3) of which hidden ones, whose visibility is between 0 and 1, do not count."""
+    """Joints of drawn people (..., 3) without the hidden ones, whose visibility is between 0 and 1."""
     true = truth.copy()
     true[..., 2] = true[..., 2] >= 1
     return true
@@ -53,14 +53,14 @@ def visible(truth: np.ndarray) -> np.ndarray:
 def found_in_crops(
     estimator: Estimator, people: Iterable[tuple[np.ndarray, Square, np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What is found of people in crops around them, by themselves: a tracker would make other crops of all frames to come.
+    """Find people in crops around their true place, each by itself: a tracker would change the crops of later frames.
 
     Args:
         estimator: Looks into the crops.
         people: Frame, place and true joints (V, 3) of each person.
 
     Returns:
-        Found and true joints (N, V, 3), for `pck`; nobody found is every joint missed, and hidden joints do not count.
+        Found and true joints (N, V, 3), for `pck`; if no person is found, every joint counts as missed; hidden joints do not count.
     """
     found, true = [], []
     for frame, square, person in people:
@@ -149,7 +149,7 @@ def track_accuracy(tracks: np.ndarray, truth: np.ndarray) -> TrackResult:
 
 
 def accuracy_of(poses: PoseSet, truth: PoseSet, clip_ids: pd.Series) -> dict:
-    """PCK of skeletons over all true joints of some clips; where nobody was found, every joint counts as missed."""
+    """PCK of skeletons over all true joints of some clips; if no person was found, every joint counts as missed."""
     pairs = [_pair_with_truth(poses, truth, clip_id) for clip_id in clip_ids]
     found, true = (np.concatenate(side) for side in zip(*pairs, strict=True))
     result, strict = pck(found, true, threshold=0.1), pck(found, true, threshold=0.05)

@@ -1,4 +1,4 @@
-"""Any ONNX pose model behind the extractor: a declaration beside the file says what goes in and what comes out.
+"""Run any ONNX pose model in the extractor: a declaration beside its file describes its input and output.
 
 docs/pose.md has worked examples. Whatever a model's own skeleton layout is, the extractor follows people and stores
 them in openpose18; joints that the model does not have stay missing.
@@ -23,7 +23,7 @@ ENDINGS = {".yaml", ".yml"}
 
 @dataclass(frozen=True)
 class ModelDeclaration:
-    """What a pose model expects and gives.
+    """Input and output of a pose model.
 
     Attributes:
         model: ONNX file, relative to the declaration.
@@ -86,7 +86,7 @@ class ModelDeclaration:
 
 
 def read_declaration(path: Path) -> ModelDeclaration:
-    """A declaration from its YAML file.
+    """Read a declaration from its YAML file.
 
     Raises:
         ConfigError: If it is none; every fault is named.
@@ -238,7 +238,7 @@ def in_openpose18(people: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
 
 
 def open_estimator(model: Path, *, threads: int = 1, **settings: Any) -> Estimator:
-    """The estimator of a model: an exported network, or a declared one where `model` is a YAML file.
+    """Open the estimator of a model: an exported network, or a declared one if `model` is a YAML file.
 
     Args:
         model: File.
@@ -277,7 +277,7 @@ def model_files(model: Path) -> list[Path]:
 
 
 def model_content(model: Path) -> bytes:
-    """Everything that a model's answers follow from.
+    """Bytes of all files that a model's answers depend on.
 
     Raises:
         ConfigError: As `model_files`.

@@ -1,4 +1,4 @@
-"""From what a pose model gives to joints in pixels of its input, for the three forms in common use.
+"""Decode the output of a pose model into joints in pixels of its input, for the three forms in common use.
 
 Shape letters: N people, V joints, w x h pixels of the input.
 """
@@ -13,7 +13,7 @@ from pan_core.skeletons import SkeletonLayout
 
 
 class Declared(Protocol):
-    """What a decoder needs to know of a model."""
+    """Facts about a model that a decoder needs."""
 
     @property
     def skeleton(self) -> SkeletonLayout:

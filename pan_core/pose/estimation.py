@@ -13,7 +13,7 @@ from pan_core.timing import part
 
 
 class Estimator(Protocol):
-    """What the tracker needs; a test may give it true joints."""
+    """Interface that the tracker needs; a test may answer with true joints."""
 
     def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
         """People anywhere in a frame, upright after `turn` quarter turns, (N, V, 3) in its pixels.

@@ -1,4 +1,4 @@
-"""Joints carried on from one frame to the next by optical flow, which costs a tenth of a look at the person."""
+"""Carry joints on from one frame to the next by optical flow, which costs a tenth of a look at the person."""
 
 from dataclasses import dataclass
 

@@ -23,7 +23,7 @@ SIGMAS = {
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 MAX_PEOPLE = 20
-# Where nobody has outlined a person, the area is taken for this share of the box around the joints.
+# If a person has no outline, the area is estimated as this share of the box around the joints.
 AREA_OF_BOX = 0.53
 
 
@@ -48,7 +48,7 @@ def box_areas(truth: np.ndarray) -> np.ndarray:
 
 
 def similarities(picture: AnnotatedPicture, layout: SkeletonLayout) -> np.ndarray:
-    """Object keypoint similarity of everybody found to everybody true, (N, M) in 0..1.
+    """Object keypoint similarity of every person found to every true person, (N, M) in 0..1.
 
     A joint that was not found is infinitely far away, so that leaving out is not better than guessing.
     """
@@ -101,7 +101,7 @@ def _match_people(picture: AnnotatedPicture, layout: SkeletonLayout) -> tuple[np
 
 
 def _average_joint_scores(people: np.ndarray) -> np.ndarray:
-    """How surely each person was seen: the mean score of the joints found."""
+    """Score of each person: the mean score of the joints found."""
     return people[..., 2].sum(axis=-1) / np.maximum((people[..., 2] > 0).sum(axis=-1), 1)
 
 

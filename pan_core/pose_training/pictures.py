@@ -1,4 +1,4 @@
-"""What the network learns from: pictures with a person in each, from COCO, from drawn actors, or from any video."""
+"""Training pictures, each with a person: from COCO, from drawn actors, or from any video."""
 
 import hashlib
 import json
@@ -58,7 +58,7 @@ class TrainingPicture:
 
 
 def fingerprint(pictures: Sequence[TrainingPicture]) -> str:
-    """Hash of what is learnt from: pictures, or names, sizes and times of their files, and every mark."""
+    """Hash of the training pictures, or of the names, sizes and times of their files, and of every mark."""
     digest = hashlib.sha256()
     for one in pictures:
         if isinstance(one.image, np.ndarray):

@@ -1,4 +1,4 @@
-"""What the network is to answer for annotated people: confidence maps and part affinity fields (Cao et al., 2017).
+"""Target maps of the network for annotated people: confidence maps and part affinity fields (Cao et al., 2017).
 
 Shape letters: N people, V = 18 joints of the layout openpose18, h x w cells of 8 pixels.
 """

@@ -21,7 +21,7 @@ Losses = dict[str, float]
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How the network is trained.
+    """Settings of a training of the pose network.
 
     Attributes:
         strict: Whether the stages read the last 384 channels alone, as in the paper, or all 864.
@@ -96,7 +96,7 @@ def fit(
     after_epoch: Callable[[int, Losses], None] = lambda epoch, losses: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Losses]:
-    """Train; an interrupted training goes on after its last whole epoch.
+    """Train the student; an interrupted training resumes after its last whole epoch.
 
     Args:
         student: Network to train; changed in place.
@@ -197,7 +197,7 @@ def training_identity(
     teacher: PoseNetwork,
     settings: TrainingSettings,
 ) -> dict[str, object]:
-    """All that a training's result follows from: settings, hashes of what is learnt from and held out, and the teacher's."""
+    """Everything that a training's result depends on: settings, hashes of what is learnt from and held out, and the teacher's."""
     weights = hashlib.sha256()
     for name, value in teacher.state_dict().items():
         weights.update(name.encode() + value.cpu().numpy().tobytes())

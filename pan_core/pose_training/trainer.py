@@ -1,4 +1,4 @@
-"""A whole training of the pose network: pictures in, an exported network with its losses and its accuracy out."""
+"""Train the pose network and export it with its losses and its accuracy."""
 
 import hashlib
 import json
