@@ -185,11 +185,11 @@ class TimedSamples:
 
 def waiting_share(samples: Samples) -> dict:
     """Share of the time of real training steps (loading, augmentation, features, network) spent in `Samples.batch`."""
-    import torch  # here, so that the memory of the other steps is theirs
+    import torch  # late: the memory of the other steps is measured without it
 
-    from pan_core.model.pan import PanSettings
-    from pan_core.training import fit as training
-    from pan_core.training.settings import TrainSettings
+    from pan_core.model.pan import PanSettings  # late: imports torch
+    from pan_core.training import fit as training  # late: imports torch
+    from pan_core.training.settings import TrainSettings  # late: imports torch
 
     torch.set_num_threads(1)
     timed, settings = TimedSamples(samples), TrainSettings(device="cpu")

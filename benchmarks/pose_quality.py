@@ -22,7 +22,7 @@ from pan_core.pose.crops import Square
 from pan_core.pose.estimation import Estimator
 from pan_core.pose.extraction import PoseExtractor, collect_tracks, frame_step
 from pan_core.pose.extraction_settings import ExtractionSettings
-from pan_core.pose.oks import Scene, average_precision
+from pan_core.pose.oks import AnnotatedPicture, average_precision
 from pan_core.pose.person_tracker import PersonTracker
 from pan_core.pose.qualities import QUALITIES, REFERENCE
 from pan_core.skeletons import COCO17, OPENPOSE18, convert
@@ -114,7 +114,7 @@ def people(quality: str) -> dict:
         found += [each[0] if len(each) else np.zeros((18, 3)) for each in looked]
         truth += list(true)
         sizes += [max(one["bbox"][2:]) for one in marked]
-        scenes.append(Scene(estimator.search(image), true, np.array([one["area"] for one in marked])))
+        scenes.append(AnnotatedPicture(estimator.search(image), true, np.array([one["area"] for one in marked])))
     pair, large = (np.stack(found), np.stack(truth)), np.array(sizes) >= 96
     joints = dict(zip(OPENPOSE18.joints, pck(*pair).per_joint.round(3).tolist(), strict=True))
     return {

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import psutil
 
-from pan_core.pose.cache import Failure, extract_clips
+from pan_core.pose.batch_extraction import Failure, extract_clips
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.qualities import QUALITIES
 from pan_core.video import read_frames

@@ -26,7 +26,7 @@ import torch
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.manifests import read_any
 from pan_core.datasets.taxonomy import Composition
-from pan_core.pose.cache import extract_clips
+from pan_core.pose.batch_extraction import extract_clips
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.pose_set import ClipPoses, PoseSet
 from pan_core.segments.motion import equal_split, find_boundaries

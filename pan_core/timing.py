@@ -1,4 +1,4 @@
-"""Where the time of a frame goes: parts of the work name themselves, and cost nothing while nobody measures."""
+"""Time of the parts of a frame's work; free unless something measures."""
 
 import time
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ _watches: list[dict[str, float]] = []
 
 @contextmanager
 def part(name: str) -> Iterator[None]:
-    """Count the block as a part of that name, for whoever measures; parts must not contain each other."""
+    """Time the block under a name, if something measures; parts must not contain each other."""
     if not _watches:
         yield
         return

@@ -42,7 +42,7 @@ PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD")
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video's header and its first picture say.
+    """Size, rate and length of a video, by its header and its first picture.
 
     Attributes:
         width: Pixels, upright.
@@ -68,16 +68,16 @@ def probe(path: Path, *, seconds: float = DECODE_SECONDS) -> VideoInfo:
         seconds: As for `read_frames`.
 
     Raises:
-        VideoError: Where the file is no video with at least one frame, or decoding takes longer than allowed.
+        VideoError: If the file is no video with at least one frame, or decoding takes longer than allowed.
     """
-    info = _by_header(path)
+    info = _read_header(path)
     if info.n_frames:
         return info
     return replace(info, n_frames=sum(1 for _ in read_frames(path, step=None, seconds=seconds)))
 
 
 def require_all_frames(path: Path, decoded: int) -> None:
-    """Refuse a video of which frames in its middle cannot be decoded: those after them are not at their time.
+    """Refuse a video with frames in its middle that cannot be decoded: later frames would not be at their time.
 
     One frame in a hundred may be lost, and one more: labels in seconds are not surer than that. Nothing is decoded for
     it but the last frame; where that is not where the header says, as in a video that breaks off, there is nothing to
@@ -88,13 +88,14 @@ def require_all_frames(path: Path, decoded: int) -> None:
         decoded: Frames that `read_frames` gave.
 
     Raises:
-        VideoError: Where the video has more frames than that.
+        VideoError: If the video has more frames than that.
     """
-    stated = _by_header(path).n_frames
+    stated = _read_header(path).n_frames
     if stated - decoded > 1 + stated // 100:
         raise VideoError(
             f"{path}: {decoded} of its {stated} frames can be decoded, it is damaged in the middle; "
-            "fetch or record it again, or keep the part before the damage"
+            "fetch or record it again, or keep the part before the damage",
+            code="video.damaged",
         )
 
 
@@ -105,14 +106,14 @@ def read_frames(path: Path, *, step: int | None = 1, seconds: float = DECODE_SEC
         path: The video.
         step: Yield every `step`-th frame, starting with the first; None yields every frame as an empty array,
             which saves the colour conversion where frames are only counted.
-        seconds: Decoding alone may take so much longer than the part of the video that it has decoded lasts; the
-            time that the caller spends on a frame is free.
+        seconds: Time that decoding may take longer than the decoded part of the video lasts; the time that the
+            caller spends on a frame does not count.
 
     Yields:
         (H, W, 3) uint8, BGR, upright; grey videos have three equal channels. H and W are those of the first frame.
 
     Raises:
-        VideoError: Where the file is missing, empty, no video, has no decodable frame, or takes too long. A video
+        VideoError: If the file is missing, empty, no video, has no decodable frame, or takes too long. A video
             that breaks off in the middle gives the frames before the break.
     """
     with FrameReader(path, seconds=seconds) as reader:
@@ -120,7 +121,7 @@ def read_frames(path: Path, *, step: int | None = 1, seconds: float = DECODE_SEC
 
 
 class FrameReader:
-    """An open video, for who needs its rate before its frames; a context manager.
+    """An open video, for callers that need its rate before its frames; a context manager.
 
     Args:
         path: The video.
@@ -132,12 +133,12 @@ class FrameReader:
         size: Height and width, upright; (0, 0) before the first frame.
 
     Raises:
-        VideoError: Where the file is no video.
+        VideoError: If the file is no video.
     """
 
     def __init__(self, path: Path, *, seconds: float = DECODE_SECONDS) -> None:
         self._path, self._seconds, self._spent = path, seconds, 0.0
-        self._capture = _open(path)
+        self._capture = _open_capture(path)
         self.fps = usable_fps(self._capture.get(cv2.CAP_PROP_FPS))
         self.n_frames = 0
         self.size = (0, 0)
@@ -153,14 +154,14 @@ class FrameReader:
         clock, pending = FrameClock(self.fps), None
         while self._grab():
             slot = clock.slot_of(self._capture.get(cv2.CAP_PROP_POS_MSEC))
-            yield from self._shown(pending, slot, step)
+            yield from self._show_until(pending, slot, step)
             frame = _NO_PICTURE if step is None else self._retrieve()
             pending = pending if frame is None else frame
-        yield from self._shown(pending, clock.slot + 1, step)
+        yield from self._show_until(pending, clock.slot + 1, step)
         if pending is None:
-            raise _without_frames(self._path)
+            raise _no_frames_error(self._path)
 
-    def _shown(self, frame: np.ndarray | None, until: int, step: int | None) -> Iterator[np.ndarray]:
+    def _show_until(self, frame: np.ndarray | None, until: int, step: int | None) -> Iterator[np.ndarray]:
         if frame is None or until <= self.n_frames:
             return
         wanted = [number for number in range(self.n_frames, until) if step is None or number % step == 0]
@@ -171,23 +172,24 @@ class FrameReader:
             yield frame
 
     def _grab(self) -> bool:
-        with self._timed():
+        with self._time_decoding():
             found = self._capture.grab()
         if self._spent > self._seconds + self.n_frames / self.fps:
             raise VideoError(
                 f"{self._path}: decoding took longer than {self._seconds:g} s, at frame {self.n_frames}; "
-                "cut it to clips or encode it anew"
+                "cut it to clips or encode it anew",
+                code="video.too-slow",
             )
         return found
 
     @contextmanager
-    def _timed(self) -> Iterator[None]:
+    def _time_decoding(self) -> Iterator[None]:
         start = time.monotonic()
         yield
         self._spent += time.monotonic() - start
 
     def _retrieve(self) -> np.ndarray | None:
-        with self._timed():
+        with self._time_decoding():
             found, frame = self._capture.retrieve()
         if not found:
             return None
@@ -197,7 +199,7 @@ class FrameReader:
 
 
 class FrameClock:
-    """Which frame of a constant rate each stored frame is, by the time that the container gives it.
+    """Place of each stored frame at a constant rate, by the time that the container gives it.
 
     A frame is placed by its number as long as its time agrees within 1.5 frames, so a video of constant rate is read
     as it is stored. A time that does not rise, or a pause of more than a minute, is a fault of the clock: the frame
@@ -233,67 +235,74 @@ class FrameClock:
 
 
 def usable_fps(stated: float) -> float:
-    """The header's frame rate, or 25 where it is absent, not a number, or beyond 1000."""
+    """The header's frame rate, or 25 if it is missing, not a number, or beyond 1000."""
     return float(stated) if math.isfinite(stated) and 0.0 < stated <= MAX_FPS else FALLBACK_FPS
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
-    capture = _open(path)
+def _open_closing(path: Path) -> Iterator[cv2.VideoCapture]:
+    capture = _open_capture(path)
     try:
         yield capture
     finally:
         capture.release()
 
 
-def _open(path: Path) -> cv2.VideoCapture:
+def _open_capture(path: Path) -> cv2.VideoCapture:
     _require_file(path)
     options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS]
     options += [cv2.CAP_PROP_N_THREADS, 1]
     # FFmpeg treats a file name with a colon or a percent sign as a protocol or a pattern unless it is absolute.
     capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG, options)
     if not capture.isOpened():
-        raise VideoError(f"{path}: no video stream in this file, expected a video such as .avi or .mp4")
+        raise VideoError(
+            f"{path}: no video stream in this file, expected a video such as .avi or .mp4", code="video.no-stream"
+        )
     width, height = (round(capture.get(name)) for name in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     if width * height > MAX_PIXELS:
         capture.release()
         raise VideoError(
             f"{path}: pictures of {width} x {height} pixels, expected at most {MAX_PIXELS / 1e6:.0f} million pixels; "
-            "encode it anew in a smaller size"
+            "encode it anew in a smaller size",
+            code="video.too-large",
         )
     return capture
 
 
 def _require_file(path: Path) -> None:
     if not path.exists():
-        raise VideoError(f"{path}: no such video")
+        raise VideoError(f"{path}: no such video", code="video.missing")
     if not path.is_file():
-        raise VideoError(f"{path}: not a regular file, expected a video")
+        raise VideoError(f"{path}: not a regular file, expected a video", code="video.not-a-file")
     if path.stat().st_size == 0:
-        raise VideoError(f"{path}: the file is empty (0 bytes), expected a video; fetch or record it again")
+        raise VideoError(
+            f"{path}: the file is empty (0 bytes), expected a video; fetch or record it again", code="video.empty"
+        )
     try:
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
-        raise VideoError(f"{path}: cannot be read ({error.strerror}); expected a video") from error
+        raise VideoError(
+            f"{path}: cannot be read ({error.strerror}); expected a video", code="video.unreadable"
+        ) from error
     if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(PLAYLISTS):
-        raise VideoError(f"{path}: a playlist that names other files, expected the video itself")
+        raise VideoError(f"{path}: a playlist that names other files, expected the video itself", code="video.playlist")
 
 
-def _by_header(path: Path) -> VideoInfo:
-    """Size, rate and length without decoding more than the first and the last frame; length 0 where the header lies."""
-    with _opened(path) as capture:
+def _read_header(path: Path) -> VideoInfo:
+    """Size, rate and length without decoding more than the first and the last frame; length 0 if the header is wrong."""
+    with _open_closing(path) as capture:
         found, frame = capture.read()
         if not found:
-            raise _without_frames(path)
+            raise _no_frames_error(path)
         height, width = frame.shape[:2]
         fps, first = usable_fps(capture.get(cv2.CAP_PROP_FPS)), capture.get(cv2.CAP_PROP_POS_MSEC)
         stated = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        believed = _is_last(capture, stated, fps, first)
+        believed = _leads_to_last_frame(capture, stated, fps, first)
         return VideoInfo(width, height, fps, int(stated) if believed else 0)
 
 
-def _is_last(capture: cv2.VideoCapture, stated: float, fps: float, first: float) -> bool:
+def _leads_to_last_frame(capture: cv2.VideoCapture, stated: float, fps: float, first: float) -> bool:
     if not math.isfinite(stated) or stated < 1:
         return False
     if not capture.set(cv2.CAP_PROP_POS_FRAMES, stated - 1) or not capture.grab():
@@ -302,8 +311,10 @@ def _is_last(capture: cv2.VideoCapture, stated: float, fps: float, first: float)
     return abs(late) <= JITTER_FRAMES and not capture.grab()
 
 
-def _without_frames(path: Path) -> VideoError:
-    return VideoError(f"{path}: no frame can be decoded; expected a playable video, replace or remove it")
+def _no_frames_error(path: Path) -> VideoError:
+    return VideoError(
+        f"{path}: no frame can be decoded; expected a playable video, replace or remove it", code="video.no-frames"
+    )
 
 
 def three_channels(frame: np.ndarray) -> np.ndarray:

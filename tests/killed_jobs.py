@@ -7,6 +7,10 @@ from pathlib import Path
 from pan_core.errors import ConfigError
 
 
+class JobError(Exception):
+    """A job's own error."""
+
+
 def write_at_second_try(folder: Path, name: str) -> None:
     """Leaves a mark and is killed; with the mark there, does its work."""
     mark = folder / f"{name}.mark"
@@ -24,7 +28,7 @@ def die(folder: Path) -> None:
 
 
 def fail() -> None:
-    raise ValueError("a job's own error")
+    raise JobError
 
 
 def refuse() -> None:

@@ -14,7 +14,7 @@ from pan_core.model.store import LoadedModel
 from pan_core.pose.accuracy import accuracy_of
 from pan_core.pose.extraction import PoseExtractor
 from pan_core.pose.extraction_settings import ExtractionSettings
-from pan_core.pose.oks import Scene, average_precision, box_areas
+from pan_core.pose.oks import AnnotatedPicture, average_precision, box_areas
 from pan_core.pose.pose_set import ClipPoses, PoseSet, write_pose_set
 
 
@@ -107,7 +107,7 @@ def run_benchmark(
     return points
 
 
-def scenes_of(poses: ClipPoses, truth: PoseSet) -> list[Scene]:
+def scenes_of(poses: ClipPoses, truth: PoseSet) -> list[AnnotatedPicture]:
     """Every frame of a clip as a picture of its own, with its true people; hidden joints do not count."""
     true = np.array(truth.clip(poses.clip_id).joints)
     true[..., 2] = true[..., 2] >= 1
@@ -117,7 +117,7 @@ def scenes_of(poses: ClipPoses, truth: PoseSet) -> list[Scene]:
     for frame, place in enumerate(places):
         found = poses.joints[:, frame] if len(poses.joints) else np.empty((0, *true.shape[2:]))
         seen = (found[..., 2] > 0).any(axis=1)
-        scenes.append(Scene(found[seen], true[:, place], box_areas(true[:, place])))
+        scenes.append(AnnotatedPicture(found[seen], true[:, place], box_areas(true[:, place])))
     return scenes
 
 

@@ -2,11 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pan_core.files import cache_folder
+
+if TYPE_CHECKING:
+    from pan_core.params.load import Params
+    from pan_core.pose_training.sources import PictureSplit
 
 app = typer.Typer(help="Pose extraction: speed against accuracy.", no_args_is_help=True)
 
@@ -119,7 +123,6 @@ def train(
     from pan_core.params.load import load_params
     from pan_core.pose.archive import fetch_archive
     from pan_core.pose.weights import load_network
-    from pan_core.pose_training.sources import pictures_of
     from pan_core.pose_training.train_loop import TrainingSettings
     from pan_core.pose_training.trainer import train_pose
     from pan_core.progress import progress_bar
@@ -129,8 +132,8 @@ def train(
         raise ConfigError("pan pose train", [f"--size: expected a multiple of 8, but got {size}"])
     torch.set_num_threads(threads)
     teacher = load_network(fetch_archive(paths.downloaded_weights(), mirror=paths.mirror()))
-    learnt, held_out, judged = pictures_of(
-        source.value, load_params(), every=every, folder=folder, annotations=annotations, images=images
+    learnt, held_out, judged = _split_pictures(
+        source, load_params(), every=every, folder=folder, annotations=annotations, images=images
     )
     typer.echo(
         f"{len(learnt)} pictures to learn from, {len(held_out)} held out, {len(judged)} with true joints to judge by"
@@ -146,3 +149,30 @@ def train(
     for who, accuracy in found["accuracy"].items():
         typer.echo(f"{who}: PCK@0.1 {accuracy['pck_0_1']:.1%}, PCK@0.05 {accuracy['pck_0_05']:.1%}")
     typer.echo(f"written: {out}/pose.onnx, {out}/training.json; losses: `pan ui`")
+
+
+def _split_pictures(
+    source: Source, params: "Params", *, every: int, folder: Path | None, annotations: Path | None, images: Path | None
+) -> "PictureSplit":
+    """Pictures of a source; the workspace is only read if neither COCO nor a folder gives them."""
+    from pan_core.datasets import dataset_by_name
+    from pan_core.errors import ConfigError, DataError
+    from pan_core.pose_training import sources
+    from pan_core.tables import read_table
+    from pan_core.workspace import paths
+
+    if source is Source.COCO:
+        if annotations is None or images is None:
+            raise ConfigError("pan pose train", ["--source coco: expected --annotations FILE and --images FOLDER"])
+        return sources.split_coco(annotations, images)
+    if folder is not None:
+        if source is not Source.VIDEOS:
+            raise DataError(f"{folder}: expected videos in it, and --source videos", code="pose-training.source")
+        return sources.split_folder(folder, sources.person_finder(paths.own_pose_network()), every=every)
+    truth = dataset_by_name(params.dataset).truth(paths.RAW)
+    clips = read_table("clips", paths.CLIPS).groupby(f"split{params.split.splits[0]}")
+    parts = {str(name): part for name, part in clips}
+    dataset = sources.VideoDataset(params.dataset, paths.RAW, parts, None if truth is None else truth.poses)
+    if source is Source.TRUTH:
+        return sources.split_truth(dataset, every=every)
+    return sources.split_videos(dataset, sources.person_finder(paths.own_pose_network()), every=every)

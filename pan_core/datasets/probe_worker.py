@@ -7,18 +7,18 @@ from pan_core.video import VideoInfo, probe, read_frames
 from pan_core.workers.supervised import Heartbeat
 
 
-def probe_watched(path: Path, pulse: Heartbeat) -> VideoInfo | VideoError:
-    """Outcome of `probe`, as one watched step."""
-    pulse.beat()
+def probe_supervised(path: Path, heartbeat: Heartbeat) -> VideoInfo | VideoError:
+    """Outcome of `probe`, as one supervised step."""
+    heartbeat.beat()
     return probe_outcome(path)
 
 
-def decode_watched(path: Path, pulse: Heartbeat) -> VideoError | None:
+def decode_supervised(path: Path, heartbeat: Heartbeat) -> VideoError | None:
     """Decode a video to its end; returns what is wrong with it."""
-    pulse.beat()
+    heartbeat.beat()
     try:
         for _ in read_frames(path):
-            pulse.beat()
+            heartbeat.beat()
     except VideoError as error:
         return error
     return None

@@ -14,11 +14,11 @@ from typing import IO
 import cv2
 
 from pan_core.datasets.base import Progress
-from pan_core.datasets.probe_worker import probe_outcome, probe_watched
+from pan_core.datasets.probe_worker import probe_outcome, probe_supervised
 from pan_core.errors import VideoError
 from pan_core.files import atomic_path
 from pan_core.video import DECODE_SECONDS, VideoInfo
-from pan_core.workers.supervised import TaskFailure, work_through
+from pan_core.workers.supervised import TaskFailure, run_supervised
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def _outcomes(paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, Video
         TaskFailure.DIED: "the process that reads this video dies each time",
     }
     items = {str(number): path for number, path in enumerate(paths)}
-    for number, outcome in work_through(items, probe_watched, workers=workers, stall_seconds=stall):
+    for number, outcome in run_supervised(items, probe_supervised, workers=workers, stall_seconds=stall):
         path = items[number]
         if isinstance(outcome, TaskFailure):
             yield path, VideoError(f"{path}: {reasons[outcome]}; encode the video anew or remove it")

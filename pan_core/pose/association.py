@@ -1,4 +1,4 @@
-"""Which detected person is which: distances between poses and one-to-one matching."""
+"""Association of detected people: distances between poses and one-to-one matching."""
 
 import numpy as np
 

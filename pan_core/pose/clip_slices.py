@@ -1,4 +1,4 @@
-"""Poses of a clip that is a part of its video: a slice of the video's poses."""
+"""Slice the poses of a video into those of a clip."""
 
 import math
 from dataclasses import replace
@@ -11,31 +11,35 @@ ROUNDING = 1e-6
 
 
 def slice_clip(poses: ClipPoses, clip_id: str, *, start_s: float, end_s: float) -> ClipPoses:
-    """Poses whose frames lie in a span of the video, people without a joint in it left out.
+    """Cut out the poses of a span of the video, without people who have no joint in it.
 
     Poses may be thinned: pose t stands at t / fps seconds. A span between two poses gets the one after it, or the
-    last, so that no clip is without. The poses of a span that covers the video come out as they went in.
+    last, so that every clip has one. If the span covers the video, its poses are returned unchanged.
 
     Args:
-        poses: Of the whole video.
-        clip_id: Of the clip.
+        poses: Poses of the whole video.
+        clip_id: Name of the clip.
         start_s: Seconds from the video's first frame.
         end_s: Seconds; the end is not part of the span.
 
     Returns:
-        The clip's poses; their joints are a view where nobody was left out, and M is 0 where the span shows nobody.
+        The clip's poses; their joints are a view if no person was left out, and M is 0 if the span shows no person.
 
     Raises:
-        DataError: Where the span is empty or begins after the last pose.
+        DataError: If the span is empty or begins after the last pose.
     """
     frames = poses.joints.shape[1]
     start, end = start_s * poses.fps, end_s * poses.fps
     if not 0 <= start_s < end_s:
-        raise DataError(f"{clip_id}: expected a span with 0 <= start < end, but got {start_s:g} s to {end_s:g} s")
+        raise DataError(
+            f"{clip_id}: expected a span with 0 <= start < end, but got {start_s:g} s to {end_s:g} s",
+            code="clip.empty-span",
+        )
     if math.floor(start + ROUNDING) >= frames:
         raise DataError(
             f"{clip_id}: begins at {start_s:.2f} s, but the video's poses end after {frames / poses.fps:.2f} s: not all "
-            "of it can be decoded; replace the video or shorten the span"
+            "of it can be decoded; replace the video or shorten the span",
+            code="clip.beyond-video",
         )
     first = min(math.ceil(start - ROUNDING), frames - 1)
     last = max(first + 1, min(math.ceil(end - ROUNDING), frames))

@@ -145,7 +145,7 @@ def cut_square(frame: np.ndarray, square: Square, *, size: int, narrowest: float
     """
     shares = [float(np.clip(share, narrowest, 1.0)) for share in square.shares]
     target = [min(size, math.ceil(size * share / SIDE_STEP) * SIDE_STEP) for share in shares]
-    return _cut(frame, square, sides=[square.side * side / size for side in target], target=target)
+    return _cut_rectangle(frame, square, sides=[square.side * side / size for side in target], target=target)
 
 
 def cut_region(frame: np.ndarray, square: Square, *, target: tuple[int, int]) -> NetworkInput:
@@ -158,10 +158,10 @@ def cut_region(frame: np.ndarray, square: Square, *, target: tuple[int, int]) ->
     """
     before = target if square.turn % 2 == 0 else target[::-1]
     scale = max(square.side * share / side for share, side in zip(square.shares, before, strict=True))
-    return _cut(frame, square, sides=[scale * side for side in before], target=list(before))
+    return _cut_rectangle(frame, square, sides=[scale * side for side in before], target=list(before))
 
 
-def _cut(frame: np.ndarray, square: Square, *, sides: list[float], target: list[int]) -> NetworkInput:
+def _cut_rectangle(frame: np.ndarray, square: Square, *, sides: list[float], target: list[int]) -> NetworkInput:
     height, width = frame.shape[:2]
     across, down = (max(STRIDE, round(side)) for side in sides)
     left, top = np.round(square.centre - (across / 2, down / 2)).astype(int)
@@ -169,7 +169,7 @@ def _cut(frame: np.ndarray, square: Square, *, sides: list[float], target: list[
     y0, y1 = np.clip([top, top + down], 0, height)
     part = np.full((down, across, 3), BORDER_VALUE, np.uint8)
     part[y0 - top : y1 - top, x0 - left : x1 - left] = frame[y0:y1, x0:x1]
-    image = np.rot90(_resized(part, target[0], target[1]), square.turn)
+    image = np.rot90(_resize(part, target[0], target[1]), square.turn)
     scale = np.array([across / target[0], down / target[1]])
     return NetworkInput(image, np.array([left, top], float), scale, square.turn)
 
@@ -186,9 +186,9 @@ def shrink_frame(frame: np.ndarray, *, size: tuple[int, int], turn: int = 0) -> 
     ratio = min(size[0] / width, size[1] / height)
     target = [max(STRIDE, round(side * ratio / STRIDE) * STRIDE) for side in (width, height)]
     scale = np.array([width / target[0], height / target[1]])
-    return NetworkInput(np.rot90(_resized(frame, *target), turn), np.zeros(2), scale, turn)
+    return NetworkInput(np.rot90(_resize(frame, *target), turn), np.zeros(2), scale, turn)
 
 
-def _resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
+def _resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
     shrinking = image.shape[1] > width
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)

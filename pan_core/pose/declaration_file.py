@@ -1,4 +1,4 @@
-"""The form of a declaration's file: names, types and bounds of everything that can be said of a pose model."""
+"""Schema of a declaration file: names, types and bounds of all values of a pose model."""
 
 from typing import Annotated, Any, Literal
 

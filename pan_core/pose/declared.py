@@ -1,4 +1,4 @@
-"""Any ONNX pose model behind the extractor: a declaration beside the file says what goes in and what comes out.
+"""Run any ONNX pose model in the extractor: a declaration beside its file describes its input and output.
 
 docs/pose.md has worked examples. Whatever a model's own skeleton layout is, the extractor follows people and stores
 them in openpose18; joints that the model does not have stay missing.
@@ -23,7 +23,7 @@ ENDINGS = {".yaml", ".yml"}
 
 @dataclass(frozen=True)
 class ModelDeclaration:
-    """What a pose model expects and gives.
+    """Input and output of a pose model.
 
     Attributes:
         model: ONNX file, relative to the declaration.
@@ -86,37 +86,48 @@ class ModelDeclaration:
 
 
 def read_declaration(path: Path) -> ModelDeclaration:
-    """A declaration from its YAML file.
+    """Read a declaration from its YAML file.
 
     Raises:
-        ConfigError: Where it is none; every fault is named.
+        ConfigError: If it is none; every fault is named.
     """
     # A bundle on a device has this module, but neither YAML nor pydantic nor, where ncnn runs its networks, ONNX Runtime.
-    from pydantic import ValidationError
-    from ruamel.yaml import YAML, YAMLError
+    from pydantic import ValidationError  # late: optional
+    from ruamel.yaml import YAML, YAMLError  # late: optional
 
-    from pan_core.pose.declaration_file import DeclarationFile
+    from pan_core.pose.declaration_file import DeclarationFile  # late: optional
 
     try:
         data = YAML(typ="safe").load(path)
     except (OSError, YAMLError) as error:
-        raise ConfigError(str(path), [f"cannot be read ({error}); expected the declaration of a pose model"]) from error
+        raise ConfigError(
+            str(path),
+            [f"cannot be read ({error}); expected the declaration of a pose model"],
+            code="pose-declaration.unreadable",
+        ) from error
     if not isinstance(data, Mapping):
-        raise ConfigError(str(path), [f"expected names and values such as `model: rtmpose.onnx`, but got {data!r}"])
+        raise ConfigError(
+            str(path),
+            [f"expected names and values such as `model: rtmpose.onnx`, but got {data!r}"],
+            code="pose-declaration.no-mapping",
+        )
     try:
         read = DeclarationFile.model_validate(dict(data))
     except ValidationError as error:
-        raise ConfigError(str(path), [_fault(item) for item in error.errors()]) from error
+        raise ConfigError(
+            str(path), [_describe_fault(item) for item in error.errors()], code="pose-declaration.invalid"
+        ) from error
     declaration = ModelDeclaration(**read.model_dump(), folder=path.parent.absolute())
     if declaration.sha256 and declaration.path.is_file() and sha256_of(declaration.path) != declaration.sha256:
         raise ConfigError(
             str(path),
             [f"sha256: {declaration.path} is another file, its hash is {sha256_of(declaration.path)}; correct either"],
+            code="pose-declaration.other-model",
         )
     return declaration
 
 
-def _fault(item: Any) -> str:
+def _describe_fault(item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         return f"{name}: not known; known are {', '.join(one.name for one in fields(ModelDeclaration)[:-1])}"
@@ -134,24 +145,31 @@ class DeclaredEstimator:
         threads: Processor cores.
 
     Raises:
-        DataError: Where the file is missing, is no ONNX model, or has not the declared outputs.
+        DataError: If the file is missing, is no ONNX model, or has not the declared outputs.
     """
 
     def __init__(self, declaration: ModelDeclaration, *, finder: Estimator | None = None, threads: int = 1) -> None:
-        from pan_core.runtimes.onnx_session import open_session
+        from pan_core.runtimes.onnx_session import open_session  # late: optional
 
         if not declaration.path.is_file():
-            raise DataError(f"{declaration.path}: no such file, but its declaration names it")
+            raise DataError(
+                f"{declaration.path}: no such file, but its declaration names it", code="pose-model.missing"
+            )
         try:
             self._session = open_session(declaration.path, threads=threads)
         except Exception as error:
-            raise DataError(f"{declaration.path}: not an ONNX model that can be run ({error})") from error
+            raise DataError(
+                f"{declaration.path}: not an ONNX model that can be run ({error})", code="pose-model.unusable"
+            ) from error
         self._declaration, self._finder = declaration, finder
         self._input = self._session.get_inputs()[0].name
         given = [output.name for output in self._session.get_outputs()]
         self._outputs = list(declaration.outputs) or given
         if missing := sorted(set(self._outputs) - set(given)):
-            raise DataError(f"{declaration.path}: has no output {', '.join(missing)}; it has {', '.join(given)}")
+            raise DataError(
+                f"{declaration.path}: has no output {', '.join(missing)}; it has {', '.join(given)}",
+                code="pose-model.no-output",
+            )
         self._require_lengths()
 
     def _require_lengths(self) -> None:
@@ -167,7 +185,8 @@ class DeclaredEstimator:
         ):
             raise DataError(
                 f"{declared.path}: its outputs have {found[0]} and {found[1]} places, but size {list(declared.size)} and "
-                f"split {declared.split:g} make {expected[0]} and {expected[1]}; correct the declaration"
+                f"split {declared.split:g} make {expected[0]} and {expected[1]}; correct the declaration",
+                code="pose-model.other-size",
             )
 
     def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
@@ -176,16 +195,18 @@ class DeclaredEstimator:
             return self._finder.search(frame, turn=turn, closely=closely)
         height, width = frame.shape[:2]
         side = float(max(height, width))
-        return self._people(frame, Square(np.array([width, height]) / 2, side, turn, (width / side, height / side)))
+        return self._find_people(
+            frame, Square(np.array([width, height]) / 2, side, turn, (width / side, height / side))
+        )
 
     def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
         """People in each square, (N, 18, 3) in the frame's pixels."""
-        return [self._people(frame, square) for square in squares]
+        return [self._find_people(frame, square) for square in squares]
 
-    def _people(self, frame: np.ndarray, square: Square) -> np.ndarray:
+    def _find_people(self, frame: np.ndarray, square: Square) -> np.ndarray:
         declared = self._declaration
         source = cut_region(frame, square, target=declared.size)
-        answers = self._session.run(self._outputs, {self._input: self._planes(source)})
+        answers = self._session.run(self._outputs, {self._input: self._prepare_input(source)})
         people = DECODERS[declared.decoding](answers, declared)
         unsure = people[..., 2] < declared.min_score
         people[unsure] = np.nan, np.nan, 0.0
@@ -193,7 +214,7 @@ class DeclaredEstimator:
         people = people[(people[..., 2] > 0).sum(axis=1) >= declared.min_joints]
         return source.to_frame(people)
 
-    def _planes(self, source: NetworkInput) -> np.ndarray:
+    def _prepare_input(self, source: NetworkInput) -> np.ndarray:
         declared, image = self._declaration, source.image
         if declared.channels == "rgb":
             image = image[..., ::-1]
@@ -211,11 +232,13 @@ def in_openpose18(people: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
     try:
         return convert(np.concatenate([people, nothing], axis=1), wider, OPENPOSE18)
     except DataError:
-        raise DataError(f"skeleton layout {layout.name!r}: expected a neck, or a left and a right shoulder") from None
+        raise DataError(
+            f"skeleton layout {layout.name!r}: expected a neck, or a left and a right shoulder", code="skeleton.no-neck"
+        ) from None
 
 
 def open_estimator(model: Path, *, threads: int = 1, **settings: Any) -> Estimator:
-    """The estimator of a model: an exported network, or a declared one where `model` is a YAML file.
+    """Open the estimator of a model: an exported network, or a declared one if `model` is a YAML file.
 
     Args:
         model: File.
@@ -223,8 +246,8 @@ def open_estimator(model: Path, *, threads: int = 1, **settings: Any) -> Estimat
         settings: Arguments of `PoseEstimator`.
 
     Raises:
-        ConfigError: Where the declaration is none.
-        DataError: Where a model cannot be used.
+        ConfigError: If the declaration is none.
+        DataError: If a model cannot be used.
     """
     if model.suffix not in ENDINGS:
         return PoseEstimator(model, threads=threads, **settings)
@@ -238,8 +261,8 @@ def model_files(model: Path) -> list[Path]:
     """A model's file, and those that a declaration names.
 
     Raises:
-        ConfigError: Where the declaration is none.
-        DataError: Where a file is missing.
+        ConfigError: If the declaration is none.
+        DataError: If a file is missing.
     """
     names = [model]
     if model.suffix in ENDINGS:
@@ -247,13 +270,14 @@ def model_files(model: Path) -> list[Path]:
         names += [declaration.path] + ([declaration.finder_path] if declaration.kind == "top_down" else [])
     if missing := [name for name in names if not name.is_file()]:
         raise DataError(
-            f"{missing[0]}: no such file, expected a pose model; run `dvc repro pose_model` or correct the name"
+            f"{missing[0]}: no such file, expected a pose model; run `dvc repro pose_model` or correct the name",
+            code="pose-model.missing",
         )
     return names
 
 
 def model_content(model: Path) -> bytes:
-    """Everything that a model's answers follow from.
+    """Bytes of all files that a model's answers depend on.
 
     Raises:
         ConfigError: As `model_files`.

@@ -1,4 +1,4 @@
-"""From what a pose model gives to joints in pixels of its input, for the three forms in common use.
+"""Decode the output of a pose model into joints in pixels of its input, for the three forms in common use.
 
 Shape letters: N people, V joints, w x h pixels of the input.
 """
@@ -13,7 +13,7 @@ from pan_core.skeletons import SkeletonLayout
 
 
 class Declared(Protocol):
-    """What a decoder needs to know of a model."""
+    """Facts about a model that a decoder needs."""
 
     @property
     def skeleton(self) -> SkeletonLayout:
@@ -46,12 +46,12 @@ def decode_simcc(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarray:
     Returns:
         (N, V, 3) x, y, and the lower one of the two heights as score.
     """
-    across, down = _exactly(outputs, 2, "simcc", "x and y")
-    _require(across.ndim == down.ndim == 3 and across.shape[1] == down.shape[1] == model.skeleton.size,
+    across, down = _require_count(outputs, 2, "simcc", "x and y")
+    _require_shape(across.ndim == down.ndim == 3 and across.shape[1] == down.shape[1] == model.skeleton.size,
              "simcc", f"(N, {model.skeleton.size}, places) twice", across, down)  # fmt: skip
     places = np.stack([across.argmax(axis=2), down.argmax(axis=2)], axis=-1) / model.split
     score = np.minimum(across.max(axis=2), down.max(axis=2))
-    return _joints(places, score)
+    return _join_scores(places, score)
 
 
 def decode_heatmaps(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarray:
@@ -61,8 +61,8 @@ def decode_heatmaps(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarra
         outputs: (N, V, cells down, cells across).
         model: Its declaration.
     """
-    (maps,) = _exactly(outputs, 1, "heatmaps", "the maps")
-    _require(
+    (maps,) = _require_count(outputs, 1, "heatmaps", "the maps")
+    _require_shape(
         maps.ndim == 4 and maps.shape[1] == model.skeleton.size, "heatmaps", f"(N, {model.skeleton.size}, h, w)", maps
     )
     people, joints, height, width = maps.shape
@@ -74,7 +74,7 @@ def decode_heatmaps(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarra
     below = padded[person, joint, y + 2, x + 1] - padded[person, joint, y, x + 1]
     cells = np.stack([x + 0.25 * np.sign(right), y + 0.25 * np.sign(below)], axis=-1)
     step = np.array(model.size) / (width, height)
-    return _joints((cells + 0.5) * step - 0.5, flat.max(axis=2))
+    return _join_scores((cells + 0.5) * step - 0.5, flat.max(axis=2))
 
 
 def decode_keypoints(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarray:
@@ -84,12 +84,12 @@ def decode_keypoints(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarr
         outputs: One array.
         model: Its declaration.
     """
-    (found,) = _exactly(outputs, 1, "keypoints", "the joints")
+    (found,) = _require_count(outputs, 1, "keypoints", "the joints")
     size = model.skeleton.size
     if found.ndim >= 2 and found.shape[-2:] == (size, 3):
         people = found.reshape(-1, size, 3)
     else:
-        _require(
+        _require_shape(
             found.ndim >= 1 and found.shape[-1] >= 3 * size,
             "keypoints",
             f"(..., {size}, 3) or (..., {3 * size})",
@@ -99,7 +99,7 @@ def decode_keypoints(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarr
     places = people[..., :2] if model.coordinates == "xy" else people[..., 1::-1]
     if model.unit == "share":
         places = places * np.array(model.size) - 0.5
-    return _joints(places, people[..., 2])
+    return _join_scores(places, people[..., 2])
 
 
 DECODERS: dict[str, Callable[[Sequence[np.ndarray], Declared], np.ndarray]] = {
@@ -109,21 +109,23 @@ DECODERS: dict[str, Callable[[Sequence[np.ndarray], Declared], np.ndarray]] = {
 }
 
 
-def _joints(places: np.ndarray, score: np.ndarray) -> np.ndarray:
+def _join_scores(places: np.ndarray, score: np.ndarray) -> np.ndarray:
     return np.concatenate([places, np.clip(score, 0.0, 1.0)[..., None]], axis=-1).astype(float)
 
 
-def _exactly(outputs: Sequence[np.ndarray], count: int, decoding: str, what: str) -> Sequence[np.ndarray]:
+def _require_count(outputs: Sequence[np.ndarray], count: int, decoding: str, what: str) -> Sequence[np.ndarray]:
     if len(outputs) != count:
         raise DataError(
             f"decoding {decoding}: Expected {count} outputs, {what}, but the model gives {len(outputs)}; "
-            "name the right ones under `outputs` in its declaration"
+            "name the right ones under `outputs` in its declaration",
+            code="pose-model.outputs",
         )
     return outputs
 
 
-def _require(kept: bool, decoding: str, expected: str, *found: np.ndarray) -> None:
+def _require_shape(kept: bool, decoding: str, expected: str, *found: np.ndarray) -> None:
     if not kept:
         raise DataError(
-            f"decoding {decoding}: Expected {expected}, but got {', '.join(str(one.shape) for one in found)}"
+            f"decoding {decoding}: Expected {expected}, but got {', '.join(str(one.shape) for one in found)}",
+            code="pose-model.output-shape",
         )

@@ -13,7 +13,7 @@ from pan_core.timing import part
 
 
 class Estimator(Protocol):
-    """What the tracker needs; a test may give it true joints."""
+    """Interface that the tracker needs; a test may answer with true joints."""
 
     def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
         """People anywhere in a frame, upright after `turn` quarter turns, (N, V, 3) in its pixels.
@@ -40,7 +40,7 @@ class PoseEstimator:
         threads: Processor cores.
 
     Raises:
-        DataError: Where the model cannot be used.
+        DataError: If the model cannot be used.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class PoseEstimator:
         with part("search"):
             source = shrink_frame(frame, size=self._search_size if closely else self._glance_size, turn=turn)
             maps = self._frames(source.image[None])[0]
-        return self._people(maps, source)
+        return self._group_in_frame(maps, source)
 
     def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
         """People in each square of a frame: (N, V, 3) in its pixels, the most completely seen first."""
@@ -86,8 +86,8 @@ class PoseEstimator:
             size, narrowest = self._crop_size, self._narrowest
             sources = [cut_square(frame, square, size=size, narrowest=narrowest) for square in squares]
             maps = [self._crops(source.image[None])[0] for source in sources]
-        return [self._people(each, source) for each, source in zip(maps, sources, strict=True)]
+        return [self._group_in_frame(each, source) for each, source in zip(maps, sources, strict=True)]
 
-    def _people(self, maps: np.ndarray, source: NetworkInput) -> np.ndarray:
+    def _group_in_frame(self, maps: np.ndarray, source: NetworkInput) -> np.ndarray:
         with part("grouping"):
             return source.to_frame(cells_to_pixels(group_people(maps, settings=self._grouping)))

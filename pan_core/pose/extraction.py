@@ -1,4 +1,4 @@
-"""From a video to the 2D skeletons of the people in it."""
+"""Extract the 2D skeletons of the people in a video."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from pan_core.pose.person_tracker import PersonTracker
 from pan_core.skeletons import OPENPOSE18
 from pan_core.video import DECODE_SECONDS, FrameReader, require_all_frames
 
-# Part of the identity: to be raised whenever grouping, tracking or decoding changes what comes out.
+# Part of the identity: raise it whenever a change of grouping, tracking or decoding changes the poses.
 METHOD = 4
 # A track seen in fewer frames than this and than a quarter of the clip is taken for a false detection.
 MIN_TRACK_FRAMES = 8
@@ -27,7 +27,7 @@ class ExtractedPoses:
     """Skeletons of one video.
 
     Attributes:
-        joints: (M, T, V, 3) x, y in pixels, score; NaN, NaN, 0 where a joint was not found; M may be 0. People
+        joints: (M, T, V, 3) x, y in pixels, score; NaN, NaN, 0 if a joint was not found; M may be 0. People
             are sorted by their summed score.
         fps: Poses a second, after thinning.
         width: Pixels.
@@ -43,7 +43,7 @@ class ExtractedPoses:
 
 
 class PoseExtractor:
-    """Finds and follows people in videos with the exported pose network.
+    """Find and follow people in videos with the exported pose network.
 
     Args:
         model_path: File written by `pan_core.pose.onnx_export.export_network`, or the declaration of another model.
@@ -51,7 +51,7 @@ class PoseExtractor:
         threads: Processor cores to use.
 
     Raises:
-        DataError: Where the model cannot be used.
+        DataError: If the model cannot be used.
     """
 
     layout = OPENPOSE18
@@ -89,11 +89,11 @@ class PoseExtractor:
 
         Args:
             video: The video.
-            seconds: Decoding may take so much longer than the video lasts.
+            seconds: Time that decoding may take longer than the video lasts.
             beat: Called before the video is opened and after each frame, as a sign of life.
 
         Raises:
-            VideoError: Where the video cannot be decoded, or is damaged in its middle.
+            VideoError: If the video cannot be decoded, or is damaged in its middle.
         """
         beat()
         tracker, seen = self.tracker(), []
@@ -116,14 +116,14 @@ class PoseExtractor:
 
 
 def extractor_identity(model_path: Path, *, settings: ExtractionSettings) -> str:
-    """Hash of everything that decides what comes out: model, settings and method."""
+    """Hash of everything that the poses depend on: model, settings and method."""
     digest = hashlib.sha256(model_content(model_path))
     digest.update(json.dumps([METHOD, asdict(settings)], sort_keys=True).encode())
     return f"{OPENPOSE18.name}-{digest.hexdigest()[:24]}"
 
 
 def frame_step(fps: float, max_fps: float) -> int:
-    """Every how many frames to look at one: max(1, round(fps / max_fps))."""
+    """Number N of the rule "use every Nth frame": max(1, round(fps / max_fps))."""
     return max(1, round(fps / max_fps))
 
 
@@ -144,7 +144,7 @@ def collect_tracks(seen: list[list[tuple[int, np.ndarray]]], *, joints: int) -> 
 def believable_tracks(tracks: np.ndarray, *, min_person_score: float) -> np.ndarray:
     """Tracks that are likely people, by summed score, the highest first.
 
-    A track is dropped where it was seen in fewer than 8 frames and in less than a quarter of the clip, or where the
+    A track is dropped if it was seen in fewer than 8 frames and in less than a quarter of the clip, or if the
     mean score of the frames in which it was seen is below the bound.
 
     Args:

@@ -1,6 +1,8 @@
-"""How people are found and followed in a video."""
+"""Settings of pose extraction: how people are found and followed in a video."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from pan_core.errors import ConfigError
 from pan_core.pose.maps import MAX_STAGES, STRIDE
@@ -8,18 +10,18 @@ from pan_core.pose.maps import MAX_STAGES, STRIDE
 
 @dataclass(frozen=True)
 class ExtractionSettings:
-    """How people are found and followed; every value is part of the extractor's identity.
+    """Settings of pose extraction; every value is part of the extractor's identity.
 
     Attributes:
-        stages: Network stage used on crops, 1..6: later ones are slower and more exact.
+        stages: Network stage used on crops, 1..6; later stages are slower and more exact.
         search_stages: Network stage used on whole frames.
         search_size: Largest width and height of a whole frame at the network's input.
-        glance_size: Likewise for most of the searches, those that follow one which found somebody.
+        glance_size: Likewise for most searches, those after a search that found a person.
         crop_size: Longer side of a crop at the network's input, a multiple of 8.
-        narrowest_crop: Smallest share of it for a crop's shorter side; 1 looks at squares.
+        narrowest_crop: Smallest share of it for a crop's shorter side; 1 gives square crops.
         search_every: Frames between two searches of the whole frame.
         look_every: Frames between two looks at a person; optical flow carries the joints over those between.
-        keep_missed: Whether joints that a look misses are kept where optical flow still follows them.
+        keep_missed: Whether joints that a look misses are kept if optical flow still follows them.
         min_joint_score: Lowest confidence of a joint.
         min_person_score: Lowest sum of joint scores over the number of joints, for a person to be believed.
         max_people: Most people followed at a time and returned.
@@ -41,23 +43,40 @@ class ExtractionSettings:
     max_fps: float = 15.0
 
     def __post_init__(self) -> None:
-        rules = {
-            f"stages: expected 1..{MAX_STAGES}": 1 <= self.stages <= MAX_STAGES,
-            f"search_stages: expected 1..{MAX_STAGES}": 1 <= self.search_stages <= MAX_STAGES,
-            "search_size: expected two sides of at least 64": len(self.search_size) == 2
-            and min(self.search_size) >= 64,
-            "glance_size: expected two sides of at least 64": len(self.glance_size) == 2
-            and min(self.glance_size) >= 64,
-            f"crop_size: expected a multiple of {STRIDE}, at least 64": self.crop_size >= 64
-            and self.crop_size % STRIDE == 0,
-            "narrowest_crop: expected a value in 0..1": 0 < self.narrowest_crop <= 1,
-            "search_every: expected at least 1": self.search_every >= 1,
-            "look_every: expected at least 1": self.look_every >= 1,
-            "min_joint_score: expected a value in 0..1": 0 < self.min_joint_score < 1,
-            "min_person_score: expected a value in 0..1": 0 < self.min_person_score < 1,
-            "max_people: expected at least 1": self.max_people >= 1,
-            "max_fps: expected a value above 0": self.max_fps > 0,
-        }
-        faults = [f"{rule}, but got {getattr(self, rule.split(':')[0])}" for rule, kept in rules.items() if not kept]
+        values = [(rule, getattr(self, rule.name)) for rule in _RULES]
+        faults = [f"{rule.name}: {rule.expected}, but got {value}" for rule, value in values if not rule.holds(value)]
         if faults:
             raise ConfigError("pose extraction", faults)
+
+
+class _Rule(NamedTuple):
+    """Condition that a setting must meet.
+
+    Attributes:
+        name: Name of the setting.
+        expected: Condition in words.
+        holds: Test of a value.
+    """
+
+    name: str
+    expected: str
+    holds: Callable[[Any], bool]
+
+
+_SIDES = "expected two sides of at least 64"
+_SHARE = "expected a value in 0..1"
+_COUNT = "expected at least 1"
+_RULES = (
+    _Rule("stages", f"expected 1..{MAX_STAGES}", lambda stage: 1 <= stage <= MAX_STAGES),
+    _Rule("search_stages", f"expected 1..{MAX_STAGES}", lambda stage: 1 <= stage <= MAX_STAGES),
+    _Rule("search_size", _SIDES, lambda size: len(size) == 2 and min(size) >= 64),
+    _Rule("glance_size", _SIDES, lambda size: len(size) == 2 and min(size) >= 64),
+    _Rule("crop_size", f"expected a multiple of {STRIDE}, at least 64", lambda side: side >= 64 and side % STRIDE == 0),
+    _Rule("narrowest_crop", _SHARE, lambda share: 0 < share <= 1),
+    _Rule("search_every", _COUNT, lambda frames: frames >= 1),
+    _Rule("look_every", _COUNT, lambda frames: frames >= 1),
+    _Rule("min_joint_score", _SHARE, lambda score: 0 < score < 1),
+    _Rule("min_person_score", _SHARE, lambda score: 0 < score < 1),
+    _Rule("max_people", _COUNT, lambda people: people >= 1),
+    _Rule("max_fps", "expected a value above 0", lambda fps: fps > 0),
+)

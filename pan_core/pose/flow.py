@@ -1,4 +1,4 @@
-"""Joints carried on from one frame to the next by optical flow, which costs a tenth of a look at the person."""
+"""Carry joints on from one frame to the next by optical flow, which costs a tenth of a look at the person."""
 
 from dataclasses import dataclass
 
@@ -60,8 +60,8 @@ def follow_joints(before: GreyFrame, now: GreyFrame, people: np.ndarray) -> tupl
     if not found.any():
         return moved, np.zeros(len(people))
     start = ((people[found][:, :2] + 0.5) * before.scale - 0.5).astype(np.float32)[:, None]
-    end, there = _flow(before, now, start)
-    back, again = _flow(now, before, end)
+    end, there = _track_points(before, now, start)
+    back, again = _track_points(now, before, end)
     sizes = np.broadcast_to(person_sizes(people)[:, None], found.shape)[found] * before.scale
     kept = there & again & (np.linalg.norm(back - start, axis=-1)[:, 0] <= RETURN_GATE * sizes)
     places = np.full((len(start), 3), np.nan)
@@ -89,7 +89,7 @@ def with_neighbours(before: np.ndarray, now: np.ndarray) -> np.ndarray:
     return filled
 
 
-def _flow(before: GreyFrame, now: GreyFrame, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _track_points(before: GreyFrame, now: GreyFrame, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     end, status, _ = cv2.calcOpticalFlowPyrLK(
         before.picture, now.picture, points, points.copy(), winSize=(WINDOW, WINDOW), maxLevel=LEVELS
     )

@@ -40,7 +40,7 @@ class GroupingSettings:
 
 
 @dataclass(frozen=True)
-class Peaks:
+class HeatmapPeaks:
     """Joint candidates: their joint (P,), place in cells (P, 2) as x, y, and confidence (P,)."""
 
     joint: np.ndarray
@@ -48,7 +48,7 @@ class Peaks:
     score: np.ndarray
 
 
-def find_peaks(confidence: np.ndarray, *, min_score: float, limit: int = MAX_PEAKS_PER_JOINT) -> Peaks:
+def find_peaks(confidence: np.ndarray, *, min_score: float, limit: int = MAX_PEAKS_PER_JOINT) -> HeatmapPeaks:
     """Local maxima in a 3x3 neighbourhood, refined below one cell.
 
     The maps were trained to be Gaussians, whose logarithm is a parabola: three values a side give its vertex.
@@ -70,18 +70,20 @@ def find_peaks(confidence: np.ndarray, *, min_score: float, limit: int = MAX_PEA
     logarithm = np.log(np.maximum(padded, _TINY))
     row, column = y + 1, x + 1  # in the padded maps
     centre = logarithm[joint, row, column]
-    shift_x = _vertex(logarithm[joint, row, column - 1], centre, logarithm[joint, row, column + 1])
-    shift_y = _vertex(logarithm[joint, row - 1, column], centre, logarithm[joint, row + 1, column])
-    return Peaks(joint, np.stack([x + shift_x, y + shift_y], axis=1), np.clip(score, 0.0, 1.0))
+    shift_x = _vertex_shift(logarithm[joint, row, column - 1], centre, logarithm[joint, row, column + 1])
+    shift_y = _vertex_shift(logarithm[joint, row - 1, column], centre, logarithm[joint, row + 1, column])
+    return HeatmapPeaks(joint, np.stack([x + shift_x, y + shift_y], axis=1), np.clip(score, 0.0, 1.0))
 
 
-def _vertex(before: np.ndarray, centre: np.ndarray, after: np.ndarray) -> np.ndarray:
+def _vertex_shift(before: np.ndarray, centre: np.ndarray, after: np.ndarray) -> np.ndarray:
     curvature = before - 2 * centre + after
     shift = np.where(curvature < -_TINY, 0.5 * (before - after) / np.minimum(curvature, -_TINY), 0.0)
     return np.clip(shift, -0.5, 0.5)
 
 
-def score_limbs(affinity: np.ndarray, peaks: Peaks, *, settings: GroupingSettings) -> tuple[np.ndarray, np.ndarray]:
+def score_limbs(
+    affinity: np.ndarray, peaks: HeatmapPeaks, *, settings: GroupingSettings
+) -> tuple[np.ndarray, np.ndarray]:
     """Line integrals of the affinity field over every possible limb (Cao et al., equations 10 and 11).
 
     A limb longer than half the picture loses score, as in OpenPose, so that it does not reach over to a neighbour.
@@ -113,7 +115,7 @@ def score_limbs(affinity: np.ndarray, peaks: Peaks, *, settings: GroupingSetting
     return np.stack([start[passed], end[passed]], axis=1), score[passed]
 
 
-def assemble_people(peaks: Peaks, pairs: np.ndarray) -> np.ndarray:
+def assemble_people(peaks: HeatmapPeaks, pairs: np.ndarray) -> np.ndarray:
     """Merge peaks into people, best limb first.
 
     Args:
@@ -129,7 +131,7 @@ def assemble_people(peaks: Peaks, pairs: np.ndarray) -> np.ndarray:
         first, second = int(owner[start]), int(owner[end])
         if first == second:
             continue
-        mine, theirs = _members(people, peaks, first), _members(people, peaks, second)
+        mine, theirs = _members_of(people, peaks, first), _members_of(people, peaks, second)
         if ((mine >= 0) & (theirs >= 0)).any():
             continue
         people[first] = np.maximum(mine, theirs)
@@ -138,7 +140,7 @@ def assemble_people(peaks: Peaks, pairs: np.ndarray) -> np.ndarray:
     return np.stack(list(people.values())) if people else np.empty((0, JOINTS), np.intp)
 
 
-def _members(people: dict[int, np.ndarray], peaks: Peaks, key: int) -> np.ndarray:
+def _members_of(people: dict[int, np.ndarray], peaks: HeatmapPeaks, key: int) -> np.ndarray:
     if key in people:
         return people[key]
     alone = np.full(JOINTS, -1, np.intp)

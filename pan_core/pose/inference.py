@@ -1,16 +1,13 @@
 """Run the exported pose network on pictures."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pan_core.errors import DataError
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.maps import INPUT_NAME, require_size, require_stages, stage_output
 from pan_core.runtimes.session import Session, open_model
-
-if TYPE_CHECKING:
-    from pan_core.pose.extraction_settings import ExtractionSettings
 
 
 class PoseSession:
@@ -23,13 +20,13 @@ class PoseSession:
         threads: Cores to use. One a process is best when several clips are worked on at once.
 
     Raises:
-        DataError: Where the file is missing, is no such network, or has fewer stages.
+        DataError: If the file is missing, is no such network, or has fewer stages.
     """
 
     def __init__(self, model: Path, *, stages: int, threads: int = 1) -> None:
         require_stages(stages)
         self._output = stage_output(stages)
-        self._session = _session(model, self._output, threads)
+        self._session = _open_until(model, self._output, threads)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Confidence maps and part affinity fields of some pictures of one size.
@@ -41,10 +38,12 @@ class PoseSession:
             (B, 57, H / 8, W / 8) float32, S 19 before L 38.
 
         Raises:
-            DataError: Where the shape does not fit.
+            DataError: If the shape does not fit.
         """
         if images.ndim != 4 or images.shape[3] != 3:
-            raise DataError(f"Expected pictures to have shape (B, H, W, 3), but got {images.shape}")
+            raise DataError(
+                f"Expected pictures to have shape (B, H, W, 3), but got {images.shape}", code="pictures.shape"
+            )
         require_size(*images.shape[1:3])
         planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
         return self._session.run({INPUT_NAME: planes}, [self._output])[0]
@@ -60,7 +59,7 @@ def search_model(model: Path) -> Path:
 
 
 def pose_sessions(
-    model: Path, settings: "ExtractionSettings", *, threads: int = 1
+    model: Path, settings: ExtractionSettings, *, threads: int = 1
 ) -> tuple[PoseSession, PoseSession | None]:
     """The network as it looks at people, and as it searches whole frames where that is by another stage."""
     look = PoseSession(model, stages=settings.stages, threads=threads)
@@ -69,15 +68,17 @@ def pose_sessions(
     return look, PoseSession(search_model(model), stages=settings.search_stages, threads=threads)
 
 
-def _session(model: Path, output: str, threads: int) -> Session:
+def _open_until(model: Path, output: str, threads: int) -> Session:
     """A session that runs up to one output and no further."""
     session = open_model(model, threads=threads)
     if output not in session.outputs:
-        raise DataError(f"{model}: Expected an output {output!r}, but got {list(session.outputs)}")
+        raise DataError(
+            f"{model}: Expected an output {output!r}, but got {list(session.outputs)}", code="pose-model.no-output"
+        )
     if len(session.outputs) == 1 or model.suffix != ".onnx":
         return session
     # ONNX Runtime would run all others too. Devices have no onnx to cut with, and get files that are cut already.
-    from pan_core.pose.onnx_cut import cut_after
-    from pan_core.runtimes.onnx_session import OnnxSession
+    from pan_core.pose.onnx_cut import cut_after  # late: optional
+    from pan_core.runtimes.onnx_session import OnnxSession  # late: optional
 
     return OnnxSession(cut_after(model, [output]), threads=threads)

@@ -1,4 +1,4 @@
-"""Joints and facts about them in one `.npz` file, which is read whole or not at all."""
+"""Joints and facts about them in one `.npz` file, checked when it is read."""
 
 import json
 import os
@@ -14,18 +14,18 @@ from pan_core.files import atomic_path
 Content = TypeVar("Content")
 
 
-class Damaged(Exception):
-    """A file is not as it was written; the message says what is wrong."""
+class DamagedFileError(Exception):
+    """A file cannot be read as it was written; the message names the fault."""
 
 
 def write_joints(path: Path, joints: np.ndarray, facts: dict[str, Any], *, synced: bool = False) -> None:
-    """Write a file, which appears whole or not at all.
+    """Write a file of joints; it appears whole or not at all.
 
     Args:
         path: The file.
         joints: Of any shape.
         facts: JSON values.
-        synced: Whether it is on the disk when this returns, for whoever then deletes what it was made from.
+        synced: Whether to wait until the file is on the disk, for callers that then delete the source.
     """
     with atomic_path(path) as partial, partial.open("wb") as file:
         np.savez(file, joints=joints, facts=json.dumps(facts))
@@ -41,13 +41,13 @@ def write_joints(path: Path, joints: np.ndarray, facts: dict[str, Any], *, synce
 
 
 def read_joints(path: Path, make: Callable[[np.ndarray, dict[str, Any]], Content]) -> Content:
-    """What a function makes of a file's joints and facts.
+    """Read a file and build an object of its joints and facts.
 
     Raises:
-        Damaged: Where the file cannot be read, or its facts are not what the function expects.
+        Damaged: If the file cannot be read, or its facts are not what the function expects.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
             return make(stored["joints"], json.loads(str(stored["facts"])))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise Damaged(str(error)) from error
+        raise DamagedFileError(str(error)) from error

@@ -1,4 +1,4 @@
-"""The person whom a clip's label means."""
+"""Choice of the person that a clip's label means."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from pan_core.model.missing import seen_joints
 
 
 def main_person(joints: np.ndarray) -> int:
-    """The person whom a clip's label most likely means: seen best and moving most.
+    """Find the person that a clip's label most likely means: seen best and moving most.
 
     Args:
         joints: Shape (M, T, V, 3), M >= 1.

@@ -38,17 +38,21 @@ def require_stages(stages: int) -> None:
     """Refuse a number of stages that the network does not have.
 
     Raises:
-        DataError: Where `stages` is outside 1..6.
+        DataError: If `stages` is outside 1..6.
     """
     if not 1 <= stages <= MAX_STAGES:
-        raise DataError(f"Expected the number of pose stages to be in 1..{MAX_STAGES}, but got {stages}")
+        raise DataError(
+            f"Expected the number of pose stages to be in 1..{MAX_STAGES}, but got {stages}", code="pose-network.stages"
+        )
 
 
 def require_size(height: int, width: int) -> None:
     """Refuse picture sizes at which the padding would differ from the trained graph's.
 
     Raises:
-        DataError: Where a side is not a positive multiple of 8.
+        DataError: If a side is not a positive multiple of 8.
     """
     if min(height, width) < STRIDE or height % STRIDE or width % STRIDE:
-        raise DataError(f"Expected picture sides to be multiples of {STRIDE}, but got {width}x{height}")
+        raise DataError(
+            f"Expected picture sides to be multiples of {STRIDE}, but got {width}x{height}", code="pictures.size"
+        )

@@ -117,7 +117,7 @@ class PoseNetwork(nn.Module):
         strict: Whether the stages read the backbone's last 384 channels alone, as in the paper.
 
     Raises:
-        DataError: Where `stages` is outside 1..6.
+        DataError: If `stages` is outside 1..6.
     """
 
     def __init__(self, *, stages: int = MAX_STAGES, strict: bool = False) -> None:

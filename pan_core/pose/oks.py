@@ -23,13 +23,13 @@ SIGMAS = {
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 MAX_PEOPLE = 20
-# Where nobody has outlined a person, the area is taken for this share of the box around the joints.
+# If a person has no outline, the area is estimated as this share of the box around the joints.
 AREA_OF_BOX = 0.53
 
 
 @dataclass(frozen=True)
-class Scene:
-    """One picture.
+class AnnotatedPicture:
+    """People found in one picture, and the true ones.
 
     Attributes:
         found: (N, V, 3) poses; score 0 where a joint was not found.
@@ -47,46 +47,48 @@ def box_areas(truth: np.ndarray) -> np.ndarray:
     return AREA_OF_BOX * np.maximum(np.nan_to_num(box_sides(truth)), 1.0).prod(axis=-1)
 
 
-def similarities(scene: Scene, layout: SkeletonLayout) -> np.ndarray:
-    """Object keypoint similarity of everybody found to everybody true, (N, M) in 0..1.
+def similarities(picture: AnnotatedPicture, layout: SkeletonLayout) -> np.ndarray:
+    """Object keypoint similarity of every person found to every true person, (N, M) in 0..1.
 
     A joint that was not found is infinitely far away, so that leaving out is not better than guessing.
     """
     counted, sigmas = _coco_joints(layout)
-    found, truth = scene.found[:, None, counted], scene.truth[None, :, counted]
+    found, truth = picture.found[:, None, counted], picture.truth[None, :, counted]
     marked = truth[..., 2] > 0
     apart = ((found[..., :2] - truth[..., :2]) ** 2).sum(axis=-1)
     apart = np.where(found[..., 2] > 0, apart, np.inf)
-    error = apart / (2 * (2 * sigmas) ** 2 * (scene.areas[None, :, None] + np.spacing(1)))
+    error = apart / (2 * (2 * sigmas) ** 2 * (picture.areas[None, :, None] + np.spacing(1)))
     close = np.where(marked, np.exp(-np.where(marked, error, 0)), 0.0)
     return close.sum(axis=-1) / np.maximum(marked.sum(axis=-1), 1)
 
 
-def average_precision(scenes: Sequence[Scene], layout: SkeletonLayout) -> float:
+def average_precision(pictures: Sequence[AnnotatedPicture], layout: SkeletonLayout) -> float:
     """Mean over the ten thresholds of OKS of the precision at 101 recalls, as COCO's evaluation has it.
 
     People without a marked joint are not there.
 
     Raises:
-        DataError: Where there is no true person in any picture.
+        DataError: If there is no true person in any picture.
     """
-    parts = [_matched(scene, layout) for scene in scenes]
+    parts = [_match_people(picture, layout) for picture in pictures]
     scores = np.concatenate([scores for scores, _, _ in parts])
     hits = np.concatenate([hits for _, hits, _ in parts], axis=1)
     people = sum(count for _, _, count in parts)
     if not people:
-        raise DataError("no picture shows a person with marked joints, so there is nothing to find")
+        raise DataError(
+            "no picture shows a person with marked joints, so there is nothing to find", code="oks.no-truth"
+        )
     order = np.argsort(-scores, kind="stable")
-    return float(np.mean([_area(right[order], people) for right in hits]))
+    return float(np.mean([_area_under_curve(right[order], people) for right in hits]))
 
 
-def _matched(scene: Scene, layout: SkeletonLayout) -> tuple[np.ndarray, np.ndarray, int]:
+def _match_people(picture: AnnotatedPicture, layout: SkeletonLayout) -> tuple[np.ndarray, np.ndarray, int]:
     """Scores (N,) of the surest people, who of them was right at each threshold (10, N), and the true people."""
     counted, _ = _coco_joints(layout)
-    scores = _scores(scene.found)
+    scores = _average_joint_scores(picture.found)
     best = np.argsort(-scores, kind="stable")[:MAX_PEOPLE]
-    real: np.ndarray = np.any(scene.truth[:, counted, 2] > 0, axis=1)
-    alike = similarities(scene, layout)[best]
+    real: np.ndarray = np.any(picture.truth[:, counted, 2] > 0, axis=1)
+    alike = similarities(picture, layout)[best]
     hits = np.zeros((len(THRESHOLDS), len(best)), bool)
     for row, threshold in enumerate(THRESHOLDS):
         free = np.ones(len(real), bool)
@@ -98,12 +100,12 @@ def _matched(scene: Scene, layout: SkeletonLayout) -> tuple[np.ndarray, np.ndarr
     return scores[best], hits, int(real.sum())
 
 
-def _scores(people: np.ndarray) -> np.ndarray:
-    """How surely each person was seen: the mean score of the joints found."""
+def _average_joint_scores(people: np.ndarray) -> np.ndarray:
+    """Score of each person: the mean score of the joints found."""
     return people[..., 2].sum(axis=-1) / np.maximum((people[..., 2] > 0).sum(axis=-1), 1)
 
 
-def _area(hits: np.ndarray, people: int) -> float:
+def _area_under_curve(hits: np.ndarray, people: int) -> float:
     right = np.cumsum(hits)
     recall, precision = right / people, right / np.arange(1, len(hits) + 1)
     precision = np.maximum.accumulate(precision[::-1])[::-1]

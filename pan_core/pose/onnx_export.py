@@ -37,18 +37,18 @@ class DeployedBranch(nn.Module):
         entry = layers[0]
         maps = 0 if first else MAP_CHANNELS
         depthwise, pointwise = entry.depthwise.weight, entry.pointwise.weight
-        self.from_features = _separable(depthwise[maps:], pointwise[:, maps:], entry.pointwise.bias)
+        self.from_features = _make_separable(depthwise[maps:], pointwise[:, maps:], entry.pointwise.bias)
         self.from_maps = None
         if not first:
             padding = PADDED_CHANNELS - MAP_CHANNELS
-            self.from_maps = _separable(
+            self.from_maps = _make_separable(
                 functional.pad(depthwise[:maps], (0, 0, 0, 0, 0, 0, 0, padding)),
                 functional.pad(pointwise[:, :maps], (0, 0, 0, 0, 0, padding)),
                 None,
             )
         self.middle = nn.Sequential(layers[1], layers[2])
-        self.fourth = _folded(layers[3], outputs=layers[3].pointwise.out_channels)
-        self.fifth = _folded(layers[4], outputs=outputs)
+        self.fourth = _fold(layers[3], outputs=layers[3].pointwise.out_channels)
+        self.fifth = _fold(layers[4], outputs=outputs)
 
     def forward(self, features: Tensor, maps: Tensor | None) -> Tensor:
         """Features (B, 864, h, w) and padded maps (B, 64, h, w) -> (B, outputs, h, w)."""
@@ -116,7 +116,7 @@ def export_network(network: PoseNetwork, path: Path) -> None:
         )
 
 
-def _separable(depthwise: Tensor, pointwise: Tensor, bias: Tensor | None) -> nn.Sequential:
+def _make_separable(depthwise: Tensor, pointwise: Tensor, bias: Tensor | None) -> nn.Sequential:
     channels = depthwise.shape[0]
     first = nn.Conv2d(channels, channels, depthwise.shape[-1], padding=1, groups=channels, bias=False)
     second = nn.Conv2d(channels, pointwise.shape[0], 1, bias=bias is not None)
@@ -127,7 +127,7 @@ def _separable(depthwise: Tensor, pointwise: Tensor, bias: Tensor | None) -> nn.
     return nn.Sequential(first, second)
 
 
-def _folded(layer: SeparableConv, *, outputs: int) -> nn.Conv2d:
+def _fold(layer: SeparableConv, *, outputs: int) -> nn.Conv2d:
     assert layer.depthwise.kernel_size == (1, 1)
     weight = layer.pointwise.weight * layer.depthwise.weight.reshape(1, -1, 1, 1)
     assert layer.pointwise.bias is not None

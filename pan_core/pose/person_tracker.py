@@ -1,8 +1,8 @@
 """Follow several people through a video, one frame at a time.
 
-The whole frame is searched now and then; between searches each person is looked at in a square crop around the
-place where the last frames let expect them, which is cheaper and finds more joints. Between looks, joints are carried on
-by optical flow as long as it can be trusted. Nothing looks ahead, so that a file and a camera go through the same code.
+The whole frame is searched at intervals. Between searches, each person is looked at in a square crop at the position
+predicted from recent frames, which is cheaper and finds more joints. Between looks, optical flow carries the joints on
+as long as it can be trusted. Nothing looks ahead, so a file and a camera go through the same code.
 """
 
 from dataclasses import dataclass, field, replace
@@ -15,35 +15,35 @@ from pan_core.pose.estimation import Estimator
 from pan_core.pose.flow import GreyFrame, follow_joints, with_neighbours
 from pan_core.timing import part
 
-# Optical flow that keeps a smaller share of a person's joints is doubted: the person is looked at. One joint may go.
+# If optical flow keeps a smaller share of a person's joints, the network looks at the person. One joint may go.
 SURE_FLOW = 0.94
-# A joint that a look misses and flow does not stays, with its score times this, as long as the score allows it.
+# If a look misses a joint that flow still has, the joint stays with its score times this, as long as the score allows.
 FADE = 0.7
 MIN_FADED_SCORE = 0.05
-# In body sizes: a pose this far from where its track expects it may still be the same person.
+# In body sizes: a pose this far from the position that its track predicts may still be the same person.
 MATCH_GATE = 0.35
-# Somebody who was not seen may be further from where they were left, by so much a frame.
+# The gate of a person who is not seen grows by this much a frame.
 GATE_GROWTH = 0.08
-# Somebody found by a search, who is followed by no track, is taken for a lost person up to this far away.
+# A person found by a search whom no track follows is taken for a lost person up to this distance.
 GATE_LIMIT = 1.0
-# Two poses nearer than this are one person seen twice.
+# Two poses closer than this are one person seen twice.
 SAME_PERSON_GATE = 0.2
-# A person who is followed already may be seen this much worse than one who is new.
+# Share of the lowest score of a new person that keeps a person who is followed already.
 KEEP_SHARE = 0.5
-# For so many frames a lost person is also looked for in turned crops: most are lost when they fall or bend down.
+# Frames for which a lost person is also looked for in turned crops: most are lost when they fall or bend down.
 RETRY_FRAMES = 4
-# A person lost for longer is no longer looked for in a crop, but recognised when a search finds them again.
+# A person lost for more frames is no longer looked for in a crop, but recognised if a search finds them again.
 CROP_FRAMES = 10
-# While somebody is lost, searches come this many times more often.
+# While a person is lost, searches come this many times more often.
 LOST_SEARCH_FACTOR = 3
-# A person seen this much better takes the place of the weakest track where all places are taken.
+# If all places are taken, a person whose score is this many times higher replaces the weakest track.
 REPLACE_RATIO = 1.5
 # Crops grow at once and shrink by at most this share a frame, because joints drop out more often than people shrink.
 SHRINK_PER_FRAME = 0.05
-# While nobody is seen, every second frame is searched, and every second search is for people who lie or tumble.
+# While no person is seen, every second frame is searched, and every second search is for people who lie or tumble.
 EMPTY_SEARCH_EVERY = 2
 EMPTY_SEARCH_TURNS = (0, 1, 0, 3, 0, 2)
-# Every so manieth search is a close one, for people who are small; so is each that follows one that found nobody.
+# Every Nth search is a close one, for people who are small; so is each search after one that found no person.
 CLOSE_SEARCH_EVERY = 4
 
 
@@ -59,7 +59,7 @@ class Track:
         shift: (2,) pixels that the person is expected to have moved since last seen.
         unseen: Frames since the person was last seen, 0 when seen in the current one.
         carried: Frames since the person was last looked at by the network.
-        moved: The last pose as optical flow carries it into the current frame, where a look is to follow.
+        moved: The last pose as optical flow carries it into the current frame, if a look follows.
     """
 
     track_id: int
@@ -84,7 +84,7 @@ class Track:
         return min(MATCH_GATE + GATE_GROWTH * (self.unseen - 1), GATE_LIMIT)
 
     def advance(self) -> None:
-        """Go on to the next frame; a person who was not seen is expected to slow down."""
+        """Advance to the next frame; a person who was not seen is expected to slow down."""
         if self.unseen:
             self.velocity = self.velocity / 2
         self.unseen += 1
@@ -93,7 +93,7 @@ class Track:
         self.square = replace(self.square, centre=self.square.centre + self.velocity)
 
     def see(self, joints: np.ndarray) -> None:
-        """Take in the pose (V, 3) of the current frame."""
+        """Update the track with the pose (V, 3) that was found in the current frame."""
         if self.moved is not None:
             missed = (joints[:, 2] == 0) & (self.moved[:, 2] * FADE >= MIN_FADED_SCORE)
             joints = np.where(missed[:, None], self.moved * (1, 1, FADE), joints)
@@ -107,14 +107,14 @@ class Track:
         self.joints, self.shift, self.unseen, self.carried = joints, np.zeros(2), 0, 0
 
     def carry(self, joints: np.ndarray) -> None:
-        """Take in the pose (V, 3) of the current frame as optical flow has it."""
+        """Update the track with the pose (V, 3) of the current frame by optical flow."""
         carried = self.carried + 1
         self.see(joints)
         self.carried = carried
 
 
 def hand_over(tracks: list[Track], people: np.ndarray, *, gates: list[float]) -> np.ndarray:
-    """Give each track the person whom it expects within its gate; returns the people left over, (N, V, 3)."""
+    """Update each track with the person within its gate; returns the people left over, (N, V, 3)."""
     if not tracks or not len(people):
         return people
     expected = np.stack([track.expected for track in tracks])
@@ -131,8 +131,8 @@ class PersonTracker:
         estimator: Finds people in frames and crops.
         max_people: Most people followed at a time.
         min_person_score: Lowest score of a person to start a track (`person_scores`); half of it keeps one.
-        search_every: Frames between two searches of the whole frame; one follows at once where a person is lost.
-        keep_lost: Frames for which a person who is not seen is waited for.
+        search_every: Frames between two searches of the whole frame; if a person is lost, a search follows at once.
+        keep_lost: Frames for which a track without a person is kept.
         look_every: Frames between two looks at a person; optical flow carries the joints over those between.
         keep_missed: Whether joints that a look misses are kept where optical flow still follows them.
     """
@@ -176,7 +176,7 @@ class PersonTracker:
         self._follow(frame)
         self._since_search += 1
         unseen = [track.unseen for track in self._tracks]
-        if 1 in unseen or self._since_search >= self._pause(unseen):
+        if 1 in unseen or self._since_search >= self._search_interval(unseen):
             self._search(
                 frame, turn=0 if 0 in unseen else EMPTY_SEARCH_TURNS[self._empty_searches % len(EMPTY_SEARCH_TURNS)]
             )
@@ -186,14 +186,14 @@ class PersonTracker:
         self._tracks = [track for track in self._tracks if track.unseen <= self._keep_lost]
         return [(track.track_id, track.joints) for track in self._tracks if not track.unseen]
 
-    def _pause(self, unseen: list[int]) -> int:
+    def _search_interval(self, unseen: list[int]) -> int:
         """Frames to the next search, by how long each track was not seen."""
         if 0 not in unseen:
             return min(EMPTY_SEARCH_EVERY, self._search_every)
         return max(1, self._search_every // LOST_SEARCH_FACTOR) if any(unseen) else self._search_every
 
     def _follow(self, frame: np.ndarray) -> None:
-        """Look for every track's person in its crop."""
+        """Look for the person of every track in its crop."""
         seen = [track for track in self._tracks if not track.unseen]
         for track in self._tracks:
             track.advance()
@@ -203,7 +203,7 @@ class PersonTracker:
         self._look(frame, [track for track in self._tracks if 0 < track.unseen <= RETRY_FRAMES], turns=(1, 2, 3))
 
     def _carry(self, frame: np.ndarray, tracks: list[Track]) -> None:
-        """Carry the joints of some tracks on; one of which too few come along, or that is due, is left for a look."""
+        """Carry the joints of some tracks on by optical flow; a track that is due, or that loses joints, is left for a look."""
         with part("flow"):
             now = GreyFrame.of(frame)
             moved = (
@@ -221,39 +221,39 @@ class PersonTracker:
         self._before = now
 
     def _look(self, frame: np.ndarray, tracks: list[Track], *, turns: tuple[int, ...]) -> None:
-        """Look for some tracks' people in their crops, turned further by each of `turns`."""
+        """Look for the people of some tracks in their crops, turned further by each of `turns`."""
         squares = [replace(track.square, turn=(track.square.turn + turn) % 4) for track in tracks for turn in turns]
         seen = self._estimator.look(frame, squares)
         if seen:
             people = np.concatenate(seen)
-            people = self._not_followed(people[person_scores(people) >= self._min_score * KEEP_SHARE])
+            people = self._drop_followed(people[person_scores(people) >= self._min_score * KEEP_SHARE])
             hand_over(tracks, distinct(people, gate=SAME_PERSON_GATE), gates=[track.gate for track in tracks])
 
     def _search(self, frame: np.ndarray, *, turn: int) -> None:
         """Find people who are not followed in the whole frame, and look at each of them closely."""
         closely = self._empty_searches > 0 or self._searches % CLOSE_SEARCH_EVERY == CLOSE_SEARCH_EVERY - 1
         self._searches += 1
-        found = self._believed(self._estimator.search(frame, turn=turn, closely=closely))
+        found = self._filter_sure(self._estimator.search(frame, turn=turn, closely=closely))
         if not len(found) and not closely and not self._tracks:
             # A clip begins: waiting for the next search would cost its first frames.
-            found = self._believed(self._estimator.search(frame, turn=turn, closely=True))
-        found = self._not_followed(found)[: self._max_people]
+            found = self._filter_sure(self._estimator.search(frame, turn=turn, closely=True))
+        found = self._drop_followed(found)[: self._max_people]
         if not len(found):
             return
         close = self._estimator.look(frame, [square_around(person, turn=turn) for person in found])
         people = np.concatenate([found, *close])
         people = distinct(people[person_scores(people) >= self._min_score], gate=SAME_PERSON_GATE)
-        people = self._not_followed(people)
+        people = self._drop_followed(people)
         lost = [track for track in self._tracks if track.unseen]
         for person in hand_over(lost, people, gates=[GATE_LIMIT] * len(lost)):
             self._start(person, turn=turn)
 
-    def _believed(self, people: np.ndarray) -> np.ndarray:
-        """Those who score high enough to start a track."""
+    def _filter_sure(self, people: np.ndarray) -> np.ndarray:
+        """People who score high enough to start a track."""
         return people[person_scores(people) >= self._min_score]
 
-    def _not_followed(self, people: np.ndarray) -> np.ndarray:
-        """People who are none of those seen in this frame."""
+    def _drop_followed(self, people: np.ndarray) -> np.ndarray:
+        """People whom no track has found in this frame."""
         seen = [track.joints for track in self._tracks if not track.unseen]
         if not seen:
             return people

@@ -47,18 +47,23 @@ class PoseSet:
     """Read access to a stored pose set; clips are memory-mapped views.
 
     Raises:
-        DataError: Where the folder is not a whole pose set.
+        DataError: If the folder is not a whole pose set.
     """
 
     def __init__(self, folder: Path) -> None:
         if not (folder / "layout.json").is_file():
-            raise DataError(f"{folder}: not a pose set, layout.json is missing; run `dvc repro pose`")
+            raise DataError(
+                f"{folder}: not a pose set, layout.json is missing; run `dvc repro pose`", code="poses.missing"
+            )
         self.layout = SkeletonLayout.from_dict(read_json(folder / "layout.json"))
         self.index = read_table("pose index", folder / "index.parquet").set_index("clip_id", drop=False)
         self.joints = np.load(folder / "joints.npy", mmap_mode="r")
         expected = (int((self.index["people"] * self.index["frames"]).sum()), self.layout.size, 3)
         if self.joints.shape != expected:
-            raise DataError(f"{folder}: Expected joints.npy to have shape {expected}, but got {self.joints.shape}")
+            raise DataError(
+                f"{folder}: Expected joints.npy to have shape {expected}, but got {self.joints.shape}",
+                code="poses.joints-shape",
+            )
         self._rows = {row.clip_id: row for row in self.index.itertuples(index=False)}
 
     def __len__(self) -> int:
@@ -70,7 +75,7 @@ class PoseSet:
     def clip(self, clip_id: str) -> ClipPoses:
         """Poses of one clip, as a view."""
         if clip_id not in self._rows:
-            raise DataError(f"no poses of clip {clip_id!r} in the pose set")
+            raise DataError(f"no poses of clip {clip_id!r} in the pose set", code="poses.no-clip")
         row = self._rows[clip_id]
         block = self.joints[row.offset : row.offset + row.people * row.frames]
         return ClipPoses(
@@ -90,13 +95,13 @@ def write_pose_set(folder: Path, layout: SkeletonLayout, clips: Iterable[ClipPos
     Only one clip is held at a time, so `clips` may be a generator over more than fits into memory.
 
     Raises:
-        DataError: Where a clip's joints have the wrong shape, or a found joint has no finite place.
+        DataError: If a clip's joints have the wrong shape, or a found joint has no finite place.
     """
     with atomic_path(folder) as partial:
         partial.mkdir()
         rows = _write_joints(partial / "joints.npy", layout, clips)
         if not rows:
-            raise DataError(f"{folder}: no clip has poses, so there is nothing to store")
+            raise DataError(f"{folder}: no clip has poses, so there is nothing to store", code="poses.empty")
         write_table(pd.DataFrame(rows), "pose index", partial / "index.parquet")
         write_json(partial / "layout.json", layout.as_dict())
 
@@ -109,7 +114,7 @@ def _write_joints(path: Path, layout: SkeletonLayout, clips: Iterable[ClipPoses]
         _write_header(file, offset, layout.size)
         for clip in clips:
             people, frames = clip.joints.shape[:2]
-            _checked(clip, layout).tofile(file)
+            _check_joints(clip, layout).tofile(file)
             rows.append({"clip_id": clip.clip_id, "offset": offset, "people": people, "frames": frames,
                          "fps": clip.fps, "width": clip.width, "height": clip.height, "extractor": clip.extractor,
                          "video_sha256": clip.video_sha256})  # fmt: skip
@@ -125,16 +130,19 @@ def _write_header(file: BinaryIO, rows: int, joints: int) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _checked(clip: ClipPoses, layout: SkeletonLayout) -> np.ndarray:
+def _check_joints(clip: ClipPoses, layout: SkeletonLayout) -> np.ndarray:
     """Joints of a clip as they are stored.
 
     Raises:
-        DataError: Where they are against the contract.
+        DataError: If they are against the contract.
     """
     shape = clip.joints.shape
     if len(shape) != 4 or shape[2:] != (layout.size, 3):
-        raise DataError(f"{clip.clip_id}: Expected joints to have shape (M, T, {layout.size}, 3), but got {shape}")
+        raise DataError(
+            f"{clip.clip_id}: Expected joints to have shape (M, T, {layout.size}, 3), but got {shape}",
+            code="poses.clip-shape",
+        )
     joints = np.ascontiguousarray(clip.joints, dtype="<f4")
     if not np.isfinite(joints[joints[..., 2] > 0]).all():
-        raise DataError(f"{clip.clip_id}: a joint with a score above 0 has no finite place")
+        raise DataError(f"{clip.clip_id}: a joint with a score above 0 has no finite place", code="poses.no-place")
     return joints

@@ -1,4 +1,4 @@
-"""Which pose network skeletons are of, told by the weights: what exports them may change, and with it the file."""
+"""Identity of the pose network that made skeletons: its weights, because another exporter writes another file."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,25 +13,25 @@ def network_hash(model: Path) -> str:
     """Hash of a network's weights, and of the declaration where it is a declared one.
 
     Raises:
-        ConfigError: Where the declaration is none.
-        DataError: Where a file is missing or no ONNX model.
+        ConfigError: If the declaration is none.
+        DataError: If a file is missing or no ONNX model.
     """
     digest = hashlib.sha256()
     for path in model_files(model):
-        digest.update(path.read_bytes() if path.suffix in ENDINGS else b"".join(sorted(_weights(path))))
+        digest.update(path.read_bytes() if path.suffix in ENDINGS else b"".join(sorted(_hash_weights(path))))
     return digest.hexdigest()
 
 
-def _weights(path: Path) -> Iterator[bytes]:
+def _hash_weights(path: Path) -> Iterator[bytes]:
     """A hash of each matrix or larger array, or of the whole file where there are none."""
-    import onnx
-    from google.protobuf.message import DecodeError
-    from onnx import numpy_helper
+    import onnx  # late: optional
+    from google.protobuf.message import DecodeError  # late: optional
+    from onnx import numpy_helper  # late: optional
 
     try:
         arrays = [numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer if len(each.dims) > 1]
     except (DecodeError, ValueError, TypeError, OSError) as error:
-        raise DataError(f"{path}: not an ONNX model ({error})") from error
+        raise DataError(f"{path}: not an ONNX model ({error})", code="pose-model.unusable") from error
     if not arrays:
         yield sha256_of(path).encode()
     for array in arrays:
@@ -53,4 +53,5 @@ def require_pinned(model: Path) -> None:
             [
                 f"sha256: missing, so that a run would not see another model; add `sha256: {sha256_of(declaration.path)}`"
             ],
+            code="pose-declaration.not-pinned",
         )

@@ -1,4 +1,4 @@
-"""What stays of a video that was removed: its skeletons, and what the pipeline asks of a video, in a file in its place."""
+"""Record of a removed video: a file in its place with its skeletons, size, rate and length."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pan_core.errors import DataError
-from pan_core.pose.joints_file import Damaged, read_joints, write_joints
+from pan_core.pose.joints_file import DamagedFileError, read_joints, write_joints
 from pan_core.pose.pose_set import ClipPoses
 from pan_core.video import VideoInfo, probe
 
@@ -17,7 +17,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """A video that is gone.
+    """Record of a video that was removed.
 
     Attributes:
         poses: Skeletons of all of it, with the hash of the video and the identity of the extractor.
@@ -29,12 +29,12 @@ class VideoRecord:
 
 
 def record_of(video: Path) -> Path:
-    """Where the record of a video lies."""
+    """Path of a video's record."""
     return video.with_name(video.name + SUFFIX)
 
 
 def is_removed(video: Path) -> bool:
-    """Whether a video is gone and its record there; one beside its video was never needed."""
+    """Whether a video is missing and its record exists; a record beside its video has no effect."""
     return not video.exists() and record_of(video).is_file()
 
 
@@ -50,8 +50,8 @@ def read_info(video: Path) -> VideoInfo:
     """Size, rate and length of a video, from its record where it was removed.
 
     Raises:
-        VideoError: Where the video cannot be decoded.
-        DataError: Where the record is damaged.
+        VideoError: If the video cannot be decoded.
+        DataError: If the record is damaged.
     """
     return read_record(video).info if is_removed(video) else probe(video)
 
@@ -60,18 +60,19 @@ def read_record(video: Path) -> VideoRecord:
     """The record of a video.
 
     Raises:
-        DataError: Where it is damaged; there is no video any more to make it anew from.
+        DataError: If it is damaged; there is no video any more to make it anew from.
     """
     path = record_of(video)
 
-    def made(joints: np.ndarray, facts: dict[str, Any]) -> VideoRecord:
+    def parse(joints: np.ndarray, facts: dict[str, Any]) -> VideoRecord:
         if facts["version"] != VERSION:
-            raise DataError(f"{path}: of version {facts['version']}, expected {VERSION}")
+            raise DataError(f"{path}: of version {facts['version']}, expected {VERSION}", code="video-record.version")
         return VideoRecord(ClipPoses(joints=joints, **facts["poses"]), VideoInfo(**facts["info"]))
 
     try:
-        return read_joints(path, made)
-    except Damaged as error:
+        return read_joints(path, parse)
+    except DamagedFileError as error:
         raise DataError(
-            f"{path}: damaged ({error}); bring it back from a copy, or take the video out of the labels"
+            f"{path}: damaged ({error}); bring it back from a copy, or take the video out of the labels",
+            code="video-record.damaged",
         ) from error

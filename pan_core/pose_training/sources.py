@@ -1,94 +1,159 @@
-"""Which pictures a training of the pose network learns from, which it holds out, and which judge it."""
+"""Pictures for training the pose network: from COCO, from a folder of videos, or from a prepared dataset."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
-from pan_core.datasets import dataset_by_name
-from pan_core.errors import ConfigError, DataError
-from pan_core.params.load import Params
-from pan_core.pose.estimation import PoseEstimator
+from pan_core.errors import DataError
+from pan_core.pose.estimation import Estimator, PoseEstimator
+from pan_core.pose.pose_set import PoseSet
 from pan_core.pose.records import is_removed
 from pan_core.pose_training.pictures import TrainingPicture, from_coco, from_truth, from_videos
-from pan_core.tables import read_table
 from pan_core.video import VIDEO_SUFFIXES
-from pan_core.workspace import paths
 
-# Of pictures that come without a split, every so manieth is held out; neighbours in time go together.
+# If pictures come without a split, one in ten is held out; neighbours in time stay together.
 HOLD_OUT_EVERY = 10
 JUDGED_EVERY = 12
 
-Pictures = list[TrainingPicture]
+
+class PictureSplit(NamedTuple):
+    """Pictures of a training, by use.
+
+    Attributes:
+        learnt: To learn from.
+        held_out: To measure the losses on.
+        judged: With true joints, to measure the accuracy on.
+    """
+
+    learnt: list[TrainingPicture]
+    held_out: list[TrainingPicture]
+    judged: list[TrainingPicture]
 
 
-def pictures_of(
-    source: str,
-    params: Params,
-    *,
-    every: int,
-    folder: Path | None = None,
-    annotations: Path | None = None,
-    images: Path | None = None,
-) -> tuple[Pictures, Pictures, Pictures]:
-    """Pictures to learn from, to hold out, and with true joints to judge by.
+@dataclass(frozen=True)
+class VideoDataset:
+    """A prepared dataset of videos.
+
+    Attributes:
+        name: Name of the dataset, for messages.
+        folder: Folder that the videos' paths start from.
+        parts: Rows of the clips table (`clip_id`, `path`) for each of `train`, `val` and `test`.
+        truth: True joints; None if the dataset has none.
+    """
+
+    name: str
+    folder: Path
+    parts: Mapping[str, pd.DataFrame]
+    truth: PoseSet | None
+
+    def named_videos(self, part: str) -> list[tuple[str, Path]]:
+        """Clip id and video of every clip of a part."""
+        return [(clip.clip_id, self.folder / clip.path) for clip in self.parts[part].itertuples(index=False)]
+
+    def videos(self, part: str) -> list[Path]:
+        """Videos of a part that still exist, each once.
+
+        Raises:
+            DataError: If all of them were removed.
+        """
+        names = dict.fromkeys(self.parts[part]["path"])
+        found = [path for name in names if not is_removed(path := self.folder / name)]
+        if not found:
+            raise DataError(
+                "all videos to learn from were removed (pose.keep_video); name a folder of videos with --folder",
+                code="pose-training.videos-removed",
+            )
+        return found
+
+
+def split_coco(annotations: Path, images: Path) -> PictureSplit:
+    """Split pictures of COCO's person keypoints; none of them judges the accuracy.
 
     Args:
-        source: `videos`, `truth` or `coco`.
-        params: Of the workspace.
-        every: Frames from one picture of a video to the next.
-        folder: Videos, instead of the workspace's.
-        annotations: COCO's JSON.
-        images: Folder of its pictures.
+        annotations: JSON file of the keypoints.
+        images: Folder of the pictures.
 
     Raises:
-        ConfigError: Where a file that the source needs was not named.
-        DataError: Where there are none.
+        DataError: If the file is no COCO keypoints JSON, or a picture is missing.
     """
-    if source == "coco":
-        if annotations is None or images is None:
-            raise ConfigError("pan pose train", ["--source coco: expected --annotations FILE and --images FOLDER"])
-        return *_held_out(from_coco(annotations, images)), []
-    if folder is not None:
-        videos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-        if source != "videos" or not videos:
-            raise DataError(f"{folder}: expected videos in it, and --source videos")
-        return *_held_out(from_videos(videos, _finder(), every=every)), []
-    truth = dataset_by_name(params.dataset).truth(paths.RAW)
-    split = read_table("clips", paths.CLIPS).groupby(f"split{params.split.splits[0]}")
-    parts = {str(name): part for name, part in split}
-    judged = [] if truth is None else from_truth(_named(parts["test"]), truth.poses, every=JUDGED_EVERY)
-    if source == "truth":
-        if truth is None:
-            raise DataError(f"{params.dataset}: has no true joints; --source videos learns from a teacher")
-        learnt, held_out = (from_truth(_named(parts[name]), truth.poses, every=every) for name in ("train", "val"))
-        return learnt, held_out, judged
-    finder = _finder()
-    learnt, held_out = (from_videos(_paths(parts[name]), finder, every=every) for name in ("train", "val"))
-    return learnt, held_out, judged
+    return _hold_out_last(from_coco(annotations, images))
 
 
-def _held_out(pictures: Pictures) -> tuple[Pictures, Pictures]:
-    """The last tenth is held out, so that frames of one video are rarely on both sides."""
-    last = len(pictures) - len(pictures) // HOLD_OUT_EVERY
-    return pictures[:last], pictures[last:]
+def split_folder(folder: Path, finder: Estimator, *, every: int) -> PictureSplit:
+    """Split frames of all videos in a folder, for a teacher to annotate.
+
+    Args:
+        folder: Folder with videos, also in its subfolders.
+        finder: Finds the people in the frames.
+        every: Frames from one picture of a video to the next.
+
+    Raises:
+        DataError: If there is no video.
+    """
+    videos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    if not videos:
+        raise DataError(f"{folder}: expected videos in it, and --source videos", code="pose-training.no-videos")
+    return _hold_out_last(from_videos(videos, finder, every=every))
 
 
-def _named(clips: pd.DataFrame) -> Iterable[tuple[str, Path]]:
-    return ((clip.clip_id, paths.RAW / clip.path) for clip in clips.itertuples(index=False))
+def split_truth(dataset: VideoDataset, *, every: int) -> PictureSplit:
+    """Split frames of a dataset with its true joints, by the parts of the dataset.
 
+    Args:
+        dataset: Dataset with true joints.
+        every: Frames from one picture of a video to the next.
 
-def _paths(clips: pd.DataFrame) -> list[Path]:
-    found = [path for name in dict.fromkeys(clips["path"]) if not is_removed(path := paths.RAW / name)]
-    if not found:
+    Raises:
+        DataError: If the dataset has no true joints.
+    """
+    judged = _judging_pictures(dataset)
+    if dataset.truth is None:
         raise DataError(
-            "all videos to learn from were removed (pose.keep_video); name a folder of videos with --folder"
+            f"{dataset.name}: has no true joints; --source videos learns from a teacher", code="pose-training.no-truth"
         )
-    return found
+    learnt = from_truth(dataset.named_videos("train"), dataset.truth, every=every)
+    held_out = from_truth(dataset.named_videos("val"), dataset.truth, every=every)
+    return PictureSplit(learnt, held_out, judged)
 
 
-def _finder() -> PoseEstimator:
+def split_videos(dataset: VideoDataset, finder: Estimator, *, every: int) -> PictureSplit:
+    """Split frames of a dataset by its parts, for a teacher to annotate; true joints, if there are any, judge alone.
+
+    Args:
+        dataset: Any dataset with videos.
+        finder: Finds the people in the frames.
+        every: Frames from one picture of a video to the next.
+
+    Raises:
+        DataError: If all videos of a part were removed.
+    """
+    judged = _judging_pictures(dataset)
+    learnt, held_out = (from_videos(dataset.videos(part), finder, every=every) for part in ("train", "val"))
+    return PictureSplit(learnt, held_out, judged)
+
+
+def person_finder(model: Path) -> PoseEstimator:
+    """Estimator that finds the people in the frames of videos.
+
+    Args:
+        model: Exported pose network.
+    """
     return PoseEstimator(
-        paths.own_pose_network(), stages=3, search_stages=3, search_size=(432, 368), glance_size=(256, 224),
-        crop_size=224, min_joint_score=0.05,
+        model, stages=3, search_stages=3, search_size=(432, 368), glance_size=(256, 224), crop_size=224,
+        min_joint_score=0.05,
     )  # fmt: skip
+
+
+def _judging_pictures(dataset: VideoDataset) -> list[TrainingPicture]:
+    if dataset.truth is None:
+        return []
+    return from_truth(dataset.named_videos("test"), dataset.truth, every=JUDGED_EVERY)
+
+
+def _hold_out_last(pictures: list[TrainingPicture]) -> PictureSplit:
+    """Hold out the last tenth, so that frames of one video are rarely on both sides."""
+    last = len(pictures) - len(pictures) // HOLD_OUT_EVERY
+    return PictureSplit(pictures[:last], pictures[last:], [])

@@ -1,4 +1,4 @@
-"""What the network is to answer for annotated people: confidence maps and part affinity fields (Cao et al., 2017).
+"""Target maps of the network for annotated people: confidence maps and part affinity fields (Cao et al., 2017).
 
 Shape letters: N people, V = 18 joints of the layout openpose18, h x w cells of 8 pixels.
 """
@@ -31,11 +31,11 @@ def target_maps(people: np.ndarray, *, height: int, width: int) -> np.ndarray:
             apart = (x - person[joint, 0]) ** 2 + (y - person[joint, 1]) ** 2
             maps[joint] = np.maximum(maps[joint], np.exp(-apart / (2 * SIGMA**2)))
     maps[JOINTS] = 1 - maps[:JOINTS].max(axis=0)
-    maps[CONFIDENCE_MAPS:] = _affinity(cells, x, y)
+    maps[CONFIDENCE_MAPS:] = _draw_affinity(cells, x, y)
     return maps
 
 
-def _affinity(people: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _draw_affinity(people: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Unit vectors along the limbs (Cao et al., equations 8 and 9), (38, h, w)."""
     fields = np.zeros((AFFINITY_MAPS, *x.shape))
     for (start, end), channel in zip(LIMB_JOINTS, LIMB_MAPS, strict=True):

@@ -21,7 +21,7 @@ Losses = dict[str, float]
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How the network is trained.
+    """Settings of a training of the pose network.
 
     Attributes:
         strict: Whether the stages read the last 384 channels alone, as in the paper, or all 864.
@@ -54,13 +54,13 @@ def student_of(teacher: PoseNetwork, settings: TrainingSettings) -> PoseNetwork:
     for name, value in own.items():
         source = given[name]
         if source.shape != value.shape:
-            source = _without_early_features(source, value.shape, axis=0 if "depthwise" in name else 1)
+            source = _drop_early_features(source, value.shape, axis=0 if "depthwise" in name else 1)
         value.copy_(source)
     student.backbone.requires_grad_(not settings.frozen)
     return student
 
 
-def _without_early_features(weight: Tensor, shape: torch.Size, *, axis: int) -> Tensor:
+def _drop_early_features(weight: Tensor, shape: torch.Size, *, axis: int) -> Tensor:
     """The maps' channels in front stay, then the last ones of the features."""
     dropped = weight.shape[axis] - shape[axis]
     maps = shape[axis] - LAST_CHANNELS
@@ -96,11 +96,11 @@ def fit(
     after_epoch: Callable[[int, Losses], None] = lambda epoch, losses: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Losses]:
-    """Train; an interrupted training goes on after its last whole epoch.
+    """Train the student; an interrupted training resumes after its last whole epoch.
 
     Args:
         student: Network to train; changed in place.
-        pictures: To learn from; those without marked joints are told by the teacher.
+        pictures: To learn from; the teacher annotates those without marked joints.
         held_out: To measure the losses on, after each epoch.
         teacher: Trained network.
         settings: How.
@@ -112,16 +112,16 @@ def fit(
         Losses of each epoch.
 
     Raises:
-        DataError: Where there is nothing to learn from, or the checkpoint is of another training.
+        DataError: If there is nothing to learn from, or the checkpoint is of another training.
     """
     if not pictures:
-        raise DataError("there is no picture with a person to learn from")
+        raise DataError("there is no picture with a person to learn from", code="pose-training.no-pictures")
     steps = -(-len(pictures) // settings.batch)
     trained = [weight for weight in student.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs * steps)
     identity = training_identity(pictures, held_out, teacher, settings)
-    history = _resumed(checkpoint, identity, student, optimiser, schedule)
+    history = _resume(checkpoint, identity, student, optimiser, schedule)
     teacher.eval().requires_grad_(False)
     for epoch in range(len(history) + 1, settings.epochs + 1):
         rng = np.random.default_rng([settings.seed, epoch])
@@ -129,7 +129,7 @@ def fit(
         student.train()
         for step in range(steps):
             chosen = [pictures[i] for i in order[step * settings.batch : (step + 1) * settings.batch]]
-            losses = stage_losses(*_answers(student, teacher, chosen, rng, settings))
+            losses = stage_losses(*_compute_maps(student, teacher, chosen, rng, settings))
             optimiser.zero_grad()
             torch.stack(list(losses.values())).sum().backward()
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -137,32 +137,32 @@ def fit(
             schedule.step()
             sums.append({name: float(value.detach()) for name, value in losses.items()})
             progress((epoch - 1) * steps + step + 1, settings.epochs * steps)
-        history.append(_means("train", sums) | _measured(student, teacher, held_out, settings))
+        history.append(_average_losses("train", sums) | _measure_held_out(student, teacher, held_out, settings))
         _save(checkpoint, identity, history, student, optimiser, schedule)
         after_epoch(epoch, history[-1])
     student.eval()
     return history
 
 
-def _answers(
+def _compute_maps(
     student: PoseNetwork,
     teacher: PoseNetwork,
     pictures: Sequence[TrainingPicture],
     rng: np.random.Generator | None,
     settings: TrainingSettings,
 ) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
-    """What the student says, what it should say, and where that is known."""
+    """Maps of the student at every stage, target maps, and the mask of the cells that count."""
     images, maps, learnt = zip(*(draw_sample(one, rng, size=settings.size) for one in pictures), strict=True)
     planes = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
-    told = [number for number, one in enumerate(maps) if one is None]
+    unmarked = [number for number, one in enumerate(maps) if one is None]
     target = torch.stack(
         [torch.zeros(MAP_CHANNELS, *learnt[0].shape) if m is None else torch.from_numpy(m) for m in maps]
     )
     with torch.no_grad():
         # A frozen backbone is the teacher's own, so that its features serve both.
-        features = teacher.backbone(planes) if settings.frozen or told else None
-        if features is not None and told:
-            target[told] = torch.cat(teacher.refine(features[told])[-1], dim=1)
+        features = teacher.backbone(planes) if settings.frozen or unmarked else None
+        if features is not None and unmarked:
+            target[unmarked] = torch.cat(teacher.refine(features[unmarked])[-1], dim=1)
     if settings.frozen and features is not None:
         answers = student.refine(features[:, -LAST_CHANNELS:] if settings.strict else features)
     else:
@@ -170,24 +170,24 @@ def _answers(
     return answers, target, torch.from_numpy(np.stack(learnt))
 
 
-def _measured(
+def _measure_held_out(
     student: PoseNetwork, teacher: PoseNetwork, held_out: Sequence[TrainingPicture], settings: TrainingSettings
 ) -> Losses:
     student.eval()
     parts = []
     with torch.inference_mode():
-        for chosen in _batches(held_out, settings.batch):
-            losses = stage_losses(*_answers(student, teacher, chosen, None, settings))
+        for chosen in _split_batches(held_out, settings.batch):
+            losses = stage_losses(*_compute_maps(student, teacher, chosen, None, settings))
             parts.append({name: float(value) for name, value in losses.items()})
-    return _means("held_out", parts)
+    return _average_losses("held_out", parts)
 
 
-def _batches(pictures: Sequence[TrainingPicture], size: int) -> Iterator[Sequence[TrainingPicture]]:
+def _split_batches(pictures: Sequence[TrainingPicture], size: int) -> Iterator[Sequence[TrainingPicture]]:
     for start in range(0, len(pictures), size):
         yield pictures[start : start + size]
 
 
-def _means(part: str, sums: list[Losses]) -> Losses:
+def _average_losses(part: str, sums: list[Losses]) -> Losses:
     return {f"{part}_{name}": float(np.mean([one[name] for one in sums])) for name in sums[0]} if sums else {}
 
 
@@ -197,7 +197,7 @@ def training_identity(
     teacher: PoseNetwork,
     settings: TrainingSettings,
 ) -> dict[str, object]:
-    """All that a training's result follows from: settings, hashes of what is learnt from and held out, and the teacher's."""
+    """Everything that a training's result depends on: settings, hashes of what is learnt from and held out, and the teacher's."""
     weights = hashlib.sha256()
     for name, value in teacher.state_dict().items():
         weights.update(name.encode() + value.cpu().numpy().tobytes())
@@ -221,7 +221,7 @@ def _save(
         torch.save(state, partial)
 
 
-def _resumed(
+def _resume(
     path: Path,
     identity: dict[str, object],
     student: PoseNetwork,
@@ -237,7 +237,10 @@ def _resumed(
             for name, value in identity.items()
             if other.get(name) != value
         )
-        raise DataError(f"{path}: of another training, with {differences}; give another --out, or remove it")
+        raise DataError(
+            f"{path}: of another training, with {differences}; give another --out, or remove it",
+            code="pose-training.other-checkpoint",
+        )
     student.load_state_dict(state["student"])
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])

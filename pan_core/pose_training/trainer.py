@@ -1,4 +1,4 @@
-"""A whole training of the pose network: pictures in, an exported network with its losses and its accuracy out."""
+"""Train the pose network and export it with its losses and its accuracy."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ def train_pose(
         What `training.json` holds.
 
     Raises:
-        DataError: Where there is nothing to learn from, or `out` holds another training.
+        DataError: If there is nothing to learn from, or `out` holds another training.
     """
     student = student_of(teacher, settings)
     described = training_identity(pictures, held_out, teacher, settings) | {
@@ -63,7 +63,7 @@ def train_pose(
         export_network(student, out / "pose.onnx")
         with atomic_path(out / "pose.pt") as partial:
             torch.save(student.state_dict(), partial)
-        accuracy = _compared(teacher_model, out / "pose.onnx", judged, len(teacher.stages), settings.stages)
+        accuracy = _compare_networks(teacher_model, out / "pose.onnx", judged, len(teacher.stages), settings.stages)
         found = {
             "settings": described, "kind": "measured", "losses": history, "sha256": sha256_of(out / "pose.onnx"),
             "accuracy": accuracy,
@@ -75,7 +75,7 @@ def train_pose(
     return found
 
 
-def _compared(
+def _compare_networks(
     teacher: Path, student: Path, judged: Sequence[TrainingPicture], teacher_stages: int, stages: int
 ) -> dict[str, dict[str, float]]:
     """PCK of the teacher's last stage and of every stage of the student on the same crops around true people."""
@@ -97,11 +97,11 @@ def crop_accuracy(model: Path, pictures: Sequence[TrainingPicture], *, stages: i
     estimator = PoseEstimator(
         model, stages=stages, search_stages=stages, search_size=(432, 368), crop_size=224, min_joint_score=0.05
     )
-    pair = found_in_crops(estimator, ((one.read(), one.square, _in_the_middle(one)) for one in pictures))
+    pair = found_in_crops(estimator, ((one.read(), one.square, _pick_middle_person(one)) for one in pictures))
     return {"pck_0_1": pck(*pair, threshold=0.1).overall, "pck_0_05": pck(*pair, threshold=0.05).overall}
 
 
-def _in_the_middle(picture: TrainingPicture) -> np.ndarray:
+def _pick_middle_person(picture: TrainingPicture) -> np.ndarray:
     """True joints of the person in the middle of a picture's crop."""
     assert picture.people is not None
     middles = [np.mean(person[person[:, 2] > 0, :2], axis=0) for person in picture.people]

@@ -26,8 +26,8 @@ def draw_sample(
         size: Side in pixels.
 
     Returns:
-        The crop (size, size, 3) uint8; its maps (57, size / 8, size / 8), None where a teacher is to tell; and where
-        something is to be learnt, (size / 8, size / 8) of 0 and 1.
+        The crop (size, size, 3) uint8; its maps (57, size / 8, size / 8), None if a teacher annotates it; and the mask
+        of what is learnt, (size / 8, size / 8) of 0 and 1.
     """
     square, mirror, light = picture.square, False, 1.0
     if rng is not None:
@@ -39,26 +39,26 @@ def draw_sample(
     cells = size // STRIDE
     maps = None
     if picture.people is not None:
-        people = _placed(picture.people, source)
-        maps = target_maps(_mirrored(people, size) if mirror else people, height=cells, width=cells)
-    learnt = _learnt(picture, source, cells)
+        people = _place_in_crop(picture.people, source)
+        maps = target_maps(_mirror_people(people, size) if mirror else people, height=cells, width=cells)
+    learnt = _mask_learnt(picture, source, cells)
     return (image[:, ::-1], maps, learnt[:, ::-1]) if mirror else (image, maps, learnt)
 
 
-def _placed(joints: np.ndarray, source: NetworkInput) -> np.ndarray:
+def _place_in_crop(joints: np.ndarray, source: NetworkInput) -> np.ndarray:
     """Joints of an unturned crop's frame in pixels of the crop; what `NetworkInput.to_frame` undoes."""
     placed = joints.copy()
     placed[..., :2] = (joints[..., :2] + 0.5 - source.origin) / source.scale - 0.5
     return placed
 
 
-def _mirrored(people: np.ndarray, size: int) -> np.ndarray:
+def _mirror_people(people: np.ndarray, size: int) -> np.ndarray:
     turned = people[:, OPENPOSE18.mirror()]
     turned[..., 0] = size - 1 - turned[..., 0]
     return turned
 
 
-def _learnt(picture: TrainingPicture, source: NetworkInput, cells: int) -> np.ndarray:
+def _mask_learnt(picture: TrainingPicture, source: NetworkInput, cells: int) -> np.ndarray:
     """1 in every cell but those of people without marked joints."""
     learnt = np.ones((cells, cells), np.float32)
     for x, y, width, height in picture.unmarked:

@@ -11,7 +11,7 @@ from pan_core.datasets.base import Dataset
 from pan_core.files import cache_folder
 from pan_core.params.load import Params
 from pan_core.pose.accuracy import accuracy_of
-from pan_core.pose.cache import Failure, clip_of, extract_clips
+from pan_core.pose.batch_extraction import Failure, clip_of, extract_clips
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.pose_set import ClipPoses, PoseSet, write_pose_set
 from pan_core.pose.provenance import require_pinned

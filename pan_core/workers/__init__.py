@@ -1,1 +1,1 @@
-"""Processes that work beside this one."""
+"""Worker processes: a pool that exits with its parent, and one that supervises its items."""

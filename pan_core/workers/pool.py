@@ -1,4 +1,4 @@
-"""Processes that end with the process that started them: what is killed leaves nobody behind who holds its locks."""
+"""Worker processes that exit with their parent, so that a killed run leaves no process that holds its locks."""
 
 import ctypes
 import os
@@ -23,16 +23,18 @@ def process_pool(workers: int) -> ProcessPoolExecutor:
     """A pool for work that is shared out one item a core.
 
     Processes are spawned, not forked: a fork of a process with threads, as PyTorch's, may hang. Each keeps OpenCV to
-    one thread. Where the parent is killed without a chance to tell them, they end by themselves, so that a run which
+    one thread. If the parent is killed without a chance to stop them, they exit by themselves, so that a run which
     is started again has the cores and the files to itself.
     """
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),))
+    return ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(os.getpid(),)
+    )
 
 
 def run_jobs(
     rounds: Iterable[Callable[[], Sequence[Callable[[], object]]]], *, workers: int, tick: Callable[[], object]
 ) -> None:
-    """Run jobs in worker processes; one whose process is killed starts again, and must find its own place to go on from.
+    """Run jobs in worker processes; a job whose process is killed is started again and must resume by itself.
 
     Args:
         rounds: Each gives its jobs, which can be sent to another process, when the round before is finished.
@@ -40,7 +42,7 @@ def run_jobs(
         tick: Called about once a second.
 
     Raises:
-        PanError: Where processes are killed again and again; memory that does not suffice looks like that.
+        PanError: If processes are killed again and again, as happens when memory runs out.
     """
     deaths = 0
     # A pool of one for each worker: the death of a process breaks its whole pool.
@@ -81,13 +83,14 @@ def _require_life(deaths: int) -> None:
     if deaths > MOST_DEATHS:
         raise PanError(
             f"{deaths} worker processes were killed one after another, by lack of memory or by hand; set workers in "
-            "params.yaml lower and run again: finished work is kept"
+            "params.yaml lower and run again: finished work is kept",
+            code="workers.killed",
         )
 
 
 def end_with(parent: int) -> None:
     """End this process soon after its parent, from now on; the parent may be gone already."""
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()
 
 
 def die_with_parent() -> None:
@@ -95,14 +98,14 @@ def die_with_parent() -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _begin(parent: int) -> None:
-    import cv2
+def _start_worker(parent: int) -> None:
+    import cv2  # late: start-up
 
     cv2.setNumThreads(1)
     end_with(parent)
 
 
-def _end_with(parent: int) -> None:
+def _exit_after(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK_S)
     os._exit(1)

@@ -1,7 +1,7 @@
-"""Work on many items in processes that are watched: one that hangs or dies costs its item, not the run.
+"""Run a function on many items in supervised worker processes: a process that hangs or dies costs one item, not the run.
 
 A hang inside a decoder's C code cannot be interrupted from within its process, and may even hold the interpreter.
-So each worker counts its steps in a file that the parent reads, and one whose count stands still is killed.
+So each worker counts its steps in a file that the parent reads: its heartbeat. If the count stops, the worker is killed.
 """
 
 import os
@@ -29,18 +29,18 @@ Result = TypeVar("Result")
 
 
 class TaskFailure(Enum):
-    """Why an item has no result."""
+    """Reason why an item has no result."""
 
     STUCK = "no step for too long"
     DIED = "its process died twice"
 
 
 class Heartbeat:
-    """Tells the parent that work goes on.
+    """Sign of life of a worker process, which the parent reads.
 
     Args:
-        path: File of the pulses of all workers.
-        row: This worker's.
+        path: File with the heartbeats of all workers.
+        row: Row of this worker.
     """
 
     def __init__(self, path: Path, row: int) -> None:
@@ -48,52 +48,52 @@ class Heartbeat:
         self._cells[:] = os.getpid(), 0
 
     def beat(self) -> None:
-        """A step is done; the next one is watched from now on."""
+        """A step is done; the next one is timed from now on."""
         self._cells[1] += 1
 
     def rest(self) -> None:
-        """What follows may take as long as it likes."""
+        """Work without a time limit follows."""
         self._cells[1] = 0
 
 
-def work_through(
+def run_supervised(
     items: Mapping[str, Item],
     function: Callable[[Item, Heartbeat], Result],
     *,
     workers: int,
     stall_seconds: float,
 ) -> Iterator[tuple[str, Result | TaskFailure]]:
-    """Results of a function for many items, as they come.
+    """Yield the results of a function for many items, as they come.
 
     Args:
         items: Key -> item.
-        function: Called in a worker process with an item and a pulse; must be importable there. Only between its
-            first `beat` and `rest` is it watched.
+        function: Called in a worker process with an item and a `Heartbeat`; must be importable there. The time limit
+            holds between its first `beat` and `rest`.
         workers: Processes, each with one item at a time.
         stall_seconds: Longest time from one `beat` to the next.
 
     Yields:
-        Key and result. An item whose process dies is tried again when all others are done, alone.
+        Key and result. An item whose process dies is retried alone, when all others are done.
 
     Raises:
-        PanError: Where processes cannot be started.
+        PanError: If processes cannot be started.
         Exception: What the function raises; the other workers are ended.
     """
     died = []
-    for key, result in _pass(items, function, workers, stall_seconds):
+    for key, result in _run_once(items, function, workers, stall_seconds):
         if result is TaskFailure.DIED:
             died.append(key)
         else:
             yield key, result
-    yield from _pass({key: items[key] for key in died}, function, 1, stall_seconds)
+    yield from _run_once({key: items[key] for key in died}, function, 1, stall_seconds)
 
 
-def _pass(
+def _run_once(
     items: Mapping[str, Item], function: Callable[[Item, Heartbeat], Result], workers: int, stall_seconds: float
 ) -> Iterator[tuple[str, Result | TaskFailure]]:
     queue = iter(items.items())
-    with tempfile.TemporaryDirectory(prefix="pan-pulses-") as folder:
-        path = Path(folder) / "pulses"
+    with tempfile.TemporaryDirectory(prefix="pan-heartbeats-") as folder:
+        path = Path(folder) / "heartbeats"
         np.zeros((workers, 2), np.int64).tofile(path)
         crew = [_Worker(path, row) for row in range(min(workers, len(items)))]
         busy: dict[Future[Any], _Worker] = {}
@@ -108,7 +108,7 @@ def _pass(
                     worker = busy.pop(future)
                     yield worker.key, worker.finish(future)
                 for worker in busy.values():
-                    worker.watch(stall_seconds)
+                    worker.check_heartbeat(stall_seconds)
         finally:
             for worker in crew:
                 worker.close()
@@ -146,18 +146,19 @@ class _Worker:
             return result
         except BrokenProcessPool:
             self.close()
-            # Where it did not come as far as its item, that is not to blame.
+            # If the process did not come as far as its item, the item is not to blame.
             self._false_starts = 0 if self._cells[0] else self._false_starts + 1
             if self._false_starts == FALSE_STARTS:
                 raise PanError(
-                    "worker processes end before they begin; see the messages above and whether memory is free"
+                    "worker processes end before they begin; see the messages above and whether memory is free",
+                    code="workers.cannot-start",
                 ) from None
             return TaskFailure.STUCK if self._stuck else TaskFailure.DIED
 
-    def watch(self, stall_seconds: float) -> None:
+    def check_heartbeat(self, stall_seconds: float) -> None:
         process, steps = (int(value) for value in self._cells)
         now = time.monotonic()
-        # While the parent itself was stopped nobody could be seen to move, so that time does not count.
+        # While the parent itself was stopped it could not see any heartbeat, so that time does not count.
         passed, self._checked = min(now - self._checked, 2 * CHECK_S), now
         self._still = self._still + passed if steps and steps == self._steps else 0.0
         self._steps = steps
@@ -180,8 +181,8 @@ def _kill(process: int) -> None:
 
 
 def _call(function: Callable[[Item, Heartbeat], Result], item: Item, path: Path, row: int) -> Result:
-    pulse = Heartbeat(path, row)
+    heartbeat = Heartbeat(path, row)
     try:
-        return function(item, pulse)
+        return function(item, heartbeat)
     finally:
-        pulse.rest()
+        heartbeat.rest()

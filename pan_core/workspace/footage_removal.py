@@ -20,7 +20,8 @@ from pan_core.datasets.surveillance import VIDEOS, Surveillance, place
 from pan_core.errors import DataError, VideoError
 from pan_core.files import cache_folder, digest_of, sha256_of
 from pan_core.params.load import Params
-from pan_core.pose.cache import PoseCache, clip_of
+from pan_core.pose.batch_extraction import clip_of
+from pan_core.pose.cache import PoseCache
 from pan_core.pose.extraction import extractor_identity
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.pose_set import ClipPoses, PoseSet

@@ -131,11 +131,11 @@ def test_what_another_version_counted_is_counted_again(videos, tmp_path, probed,
     ("lost", "reason"), [(TaskFailure.STUCK, "longer than 660 s"), (TaskFailure.DIED, "dies each time")]
 )
 def test_a_video_that_takes_its_process_along_is_an_error_of_its_own(videos, monkeypatch, lost, reason):
-    def work_through(items, function, **_):
+    def run_supervised(items, function, **_):
         for number, path in items.items():
             yield number, lost if path.stem == "text" else probe(path)
 
-    monkeypatch.setattr(probing, "work_through", work_through)
+    monkeypatch.setattr(probing, "run_supervised", run_supervised)
     found = probe_all(videos, workers=2)
     assert lengths(found) == EXPECTED
     assert reason in str(found[videos[3]])

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from refusals import refused
 
-from pan_core.errors import DataError
 from pan_core.pose.accuracy import box_sizes, pck, track_accuracy
 
 
@@ -52,9 +52,9 @@ def test_nobody_visible_is_not_a_number() -> None:
 
 
 def test_shapes_are_checked() -> None:
-    with pytest.raises(DataError, match="Expected two arrays"):
+    with refused("pck.shape"):
         pck(np.zeros((2, 18, 3)), np.zeros((3, 18, 3)))
-    with pytest.raises(DataError, match="Expected `scale`"):
+    with refused("pck.scale"):
         pck(np.zeros((2, 18, 3)), np.zeros((2, 18, 3)), scale=np.ones(3))
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from refusals import refused
 
-from pan_core.errors import PanError
-from pan_core.pose import cache as cache_module
-from pan_core.pose.cache import NO_PERSON, Failure, PoseCache, extract_clips
+from pan_core.pose import batch_extraction
+from pan_core.pose.batch_extraction import NO_PERSON, Failure, extract_clips
+from pan_core.pose.cache import PoseCache
 from pan_core.pose.extraction import ExtractedPoses, PoseExtractor
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.pose_set import ClipPoses
@@ -117,18 +118,16 @@ def test_broken_and_empty_videos_are_failures_and_the_rest_goes_on(
     clips = {"text": tmp_path / "text.mp4", "blank": blank_video, "absent": tmp_path / "absent.avi"}
     results = run(clips, pose_model, tmp_path)
     assert all(isinstance(result, Failure) for result in results)
-    reasons = {result.clip_id: result.reason for result in results}
-    assert "no video stream" in reasons["text"]
-    assert reasons["blank"] == NO_PERSON
-    assert "no such video" in reasons["absent"]
+    codes = {result.clip_id: result.code for result in results}
+    assert codes == {"text": "video.no-stream", "blank": "pose.no-person", "absent": "video.missing"}
 
 
 def test_full_disk_is_said_and_leaves_no_partial_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cache_module.np, "savez", full)
-    with pytest.raises(PanError, match=r"the disk is full.*finished videos are kept"):
+    monkeypatch.setattr(np, "savez", full)
+    with refused("disk.full"):
         PoseCache(tmp_path, identity="x").write("ab" * 32, POSES)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
@@ -176,7 +175,7 @@ def test_an_entry_that_vanishes_ends_the_stage(
     results = extract_clips(videos, model_path=pose_model, settings=SETTINGS, cache=tmp_path / "cache", workers=0)
     for entry in (tmp_path / "cache").rglob("*.npz"):
         entry.unlink()
-    with pytest.raises(PanError, match="not there any more"):
+    with refused("pose.entry-lost"):
         next(results)
 
 
@@ -191,19 +190,20 @@ def test_processes_that_die_whatever_they_do_are_no_bad_video(
 ) -> None:
     """The first video's process dies twice; then an empty picture tells whether others would."""
 
-    def work_through(items: dict, function: Callable, **_: object) -> Iterator[tuple[str, object]]:
+    def run_supervised(items: dict, function: Callable, **_: object) -> Iterator[tuple[str, object]]:
         for key, item in items.items():
             died = key == "b" or (key == "" and not healthy)
             yield key, TaskFailure.DIED if died else True if key == "" else function(item, None)
 
-    monkeypatch.setattr(cache_module, "work_through", work_through)
+    monkeypatch.setattr(batch_extraction, "run_supervised", run_supervised)
     if healthy:
         first, *others = run(videos, pose_model, tmp_path, workers=1)
-        assert isinstance(first, Failure) and "dies each time" in first.reason
+        assert isinstance(first, Failure) and first.code == "pose.process-died"
         assert all(isinstance(one, ClipPoses) for one in others)
     else:
-        with pytest.raises(PanError, match=r"1 of 3 videos .* processes die here whatever they extract"):
+        with refused("pose.machine-fault") as caught:
             run(videos, pose_model, tmp_path, workers=1)
+        assert "1 of 3 videos" in str(caught.value) and videos["b"].name in str(caught.value)
         assert len(list((tmp_path / "cache").rglob("*.npz"))) == 2
 
 
@@ -220,15 +220,15 @@ def test_what_kills_workers_of_a_cluster_is_tried_here(
         assert address == "tcp://anywhere:1"
         yield from ((key, None if key == "c" else function(item)) for key, item in items.items())
 
-    def work_through(items: dict, function: Callable, **_: object) -> Iterator[tuple[str, object]]:
+    def run_supervised(items: dict, function: Callable, **_: object) -> Iterator[tuple[str, object]]:
         tried.extend(items)
         yield from ((key, function(item, None)) for key, item in items.items())
 
     tried: list[str] = []
     monkeypatch.setenv("PAN_DASK_SCHEDULER", "tcp://anywhere:1")
-    monkeypatch.setattr(cache_module, "work_on_cluster", work_on_cluster)
-    monkeypatch.setattr(cache_module, "work_through", work_through)
+    monkeypatch.setattr(batch_extraction, "work_on_cluster", work_on_cluster)
+    monkeypatch.setattr(batch_extraction, "run_supervised", run_supervised)
     results = run(videos | {"absent": tmp_path / "absent.avi"}, pose_model, tmp_path)
     assert tried == ["c"]
     assert [type(result) for result in results] == [ClipPoses, ClipPoses, ClipPoses, Failure]
-    assert "no such video" in results[-1].reason
+    assert results[-1].code == "video.missing"

@@ -7,7 +7,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from refusals import refused
 
+from pan_core.datasets.actors import Performer, render_scene
 from pan_core.errors import ConfigError, DataError
 from pan_core.pose.crops import Square
 from pan_core.pose.declared import DeclaredEstimator, in_openpose18, open_estimator, read_declaration
@@ -15,7 +17,7 @@ from pan_core.pose.decoding import decode_heatmaps, decode_keypoints, decode_sim
 from pan_core.pose.extraction import PoseExtractor, extractor_identity
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.provenance import network_hash, require_pinned
-from pan_core.skeletons import COCO17, OPENPOSE18, convert
+from pan_core.skeletons import COCO17, LAYOUTS, OPENPOSE18, convert
 
 # A standing person in shares of a picture of 192 x 256, COCO-17.
 STANDING = np.array([
@@ -102,8 +104,6 @@ def test_movenet_multipose_is_bottom_up(tmp_path: Path) -> None:
 def test_a_top_down_model_extracts_a_video_with_the_network_as_finder(
     tmp_path: Path, pose_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pan_core.datasets.actors import Performer, render_scene
-
     frames, truth = render_scene([Performer("Clapping", group=1, start=(0, 0), heading=0.0)], seed=1, frames=6)
     video = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 15.0, frames.shape[2:0:-1])
     for frame in frames:
@@ -145,8 +145,6 @@ def test_decoding_by_hand(tmp_path: Path) -> None:
 
 
 def test_joints_that_a_layout_lacks_are_missing() -> None:
-    from pan_core.skeletons import LAYOUTS
-
     layout = LAYOUTS["penn13"]
     people = np.ones((2, layout.size, 3))
     found = in_openpose18(people, layout)
@@ -160,28 +158,30 @@ def test_a_bad_declaration_is_reported_whole(tmp_path: Path) -> None:
     path.write_text("kind: sideways\nsize: 256\nlayout: coco16\ncolour: red\n")
     with pytest.raises(ConfigError) as caught:
         read_declaration(path)
-    assert {fault.split(":")[0] for fault in caught.value.faults} == {"kind", "size", "layout", "colour", "model"}
+    assert set(caught.value.names) == {"kind", "size", "layout", "colour", "model"}
     path.write_text("model: m.onnx\nstd: [1, 0, 1]\nmin_score: '0.3'\nsplit: -1\noutputs: 3\nmin_joints: true\n")
     with pytest.raises(ConfigError) as caught:
         read_declaration(path)
-    named = {fault.split(":")[0].split(".")[0] for fault in caught.value.faults}
+    named = {name.split(".")[0] for name in caught.value.names}
     assert named == {"std", "min_score", "split", "outputs", "min_joints"}
     path.write_text("model: m.onnx\nmin_joints: 18\n")
-    with pytest.raises(ConfigError, match="at most the layout's 17"):
+    with refused("pose-declaration.invalid", ConfigError) as caught:
         read_declaration(path)
+    assert caught.value.names == ("min_joints",) and "17" in str(caught.value)
     path.write_text("model: nowhere.onnx\n")
-    with pytest.raises(DataError, match=r"nowhere\.onnx: no such file"):
+    with refused("pose-model.missing", DataError):
         DeclaredEstimator(read_declaration(path))
     wrong = read_declaration(rtmpose(tmp_path))
-    with pytest.raises(DataError, match="Expected 2 outputs"):
+    with refused("pose-model.outputs", DataError):
         decode_simcc([np.zeros((1, 17, 384))], wrong)
 
 
 def test_places_that_the_size_does_not_make_are_refused(tmp_path: Path) -> None:
     path = rtmpose(tmp_path)
     path.write_text(path.read_text() + "split: 1.0\n")
-    with pytest.raises(DataError, match=r"384 and 512 places, but size \[192, 256\] and split 1 make 192 and 256"):
+    with refused("pose-model.other-size", DataError) as caught:
         DeclaredEstimator(read_declaration(path))
+    assert all(number in str(caught.value) for number in ("384", "512", "[192, 256]", "192 and 256"))
 
 
 def test_a_network_is_known_by_its_weights(pose_model: Path, tmp_path: Path) -> None:
@@ -200,12 +200,12 @@ def test_a_network_is_known_by_its_weights(pose_model: Path, tmp_path: Path) -> 
 
 def test_a_run_needs_the_hash_of_the_declared_model(tmp_path: Path) -> None:
     path = rtmpose(tmp_path)
-    with pytest.raises(ConfigError, match="add `sha256: ") as caught:
+    with refused("pose-declaration.not-pinned", ConfigError) as caught:
         require_pinned(path)
     path.write_text(path.read_text() + str(caught.value).partition("add `")[2].rstrip("`") + "\n")
     require_pinned(path)
     write_model(tmp_path / "rtmpose.onnx", simcc(STANDING * (190, 250)), shape=[1, 3, 256, 192])
-    with pytest.raises(ConfigError, match="is another file"):
+    with refused("pose-declaration.other-model", ConfigError):
         require_pinned(path)
 
 

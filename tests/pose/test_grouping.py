@@ -7,7 +7,7 @@ import pytest
 
 from pan_core.pose.grouping import (
     GroupingSettings,
-    Peaks,
+    HeatmapPeaks,
     assemble_people,
     cells_to_pixels,
     find_peaks,
@@ -88,7 +88,7 @@ def test_limb_scores_equal_a_slow_evaluation() -> None:
     rng = np.random.default_rng(5)
     affinity = rng.uniform(-0.2, 1.0, (38, 20, 24)).astype(np.float32)
     joints = np.repeat(np.arange(18), 3)
-    peaks = Peaks(joints, rng.uniform((0, 0), (23, 19), (54, 2)), np.full(54, 0.5))
+    peaks = HeatmapPeaks(joints, rng.uniform((0, 0), (23, 19), (54, 2)), np.full(54, 0.5))
     pairs, scores = score_limbs(affinity, peaks, settings=SETTINGS)
     expected = {}
     for (first, second), channel in zip(LIMB_JOINTS, LIMB_MAPS, strict=True):
@@ -106,7 +106,7 @@ def test_limb_scores_equal_a_slow_evaluation() -> None:
 
 def test_two_parts_with_the_same_joint_are_not_merged() -> None:
     # Two necks (0, 1), two right shoulders (2, 3): the third limb would give one person two necks.
-    peaks = Peaks(np.array([1, 1, 2, 2]), np.zeros((4, 2)), np.ones(4))
+    peaks = HeatmapPeaks(np.array([1, 1, 2, 2]), np.zeros((4, 2)), np.ones(4))
     members = assemble_people(peaks, np.array([(0, 2), (1, 3), (0, 3)]))
     assert sorted(tuple(row[1:3].tolist()) for row in members) == [(0, 2), (1, 3)]
 

@@ -7,8 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
+from pan_core.datasets.actors import Performer, render_scene
 from pan_core.pose.accuracy import pck
 from pan_core.pose.crops import Square, upright_turn
+from pan_core.pose.extraction import PoseExtractor
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.person_tracker import PersonTracker
 
 FRAME = np.zeros((240, 320, 3), np.uint8)
@@ -200,10 +203,6 @@ def test_missing_joints_do_not_let_the_crop_close_in() -> None:
 @pytest.mark.timeout(60)
 def test_drawn_people_who_cross_keep_their_numbers(pose_model: Path) -> None:
     """Two people walk past each other at different depths; each track stays on one of them."""
-    from pan_core.datasets.actors import Performer, render_scene
-    from pan_core.pose.extraction import PoseExtractor
-    from pan_core.pose.extraction_settings import ExtractionSettings
-
     walkers = [
         Performer("Walking", group=1, start=(-1.4, -0.6), heading=0.0),
         Performer("Walking", group=4, start=(1.4, 0.6), heading=180.0),

@@ -6,9 +6,11 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from refusals import refused
 
 from pan_core.errors import DataError
 from pan_core.pose.inference import PoseSession
+from pan_core.pose.onnx_export import export_network
 from pan_core.pose.weights import load_network
 
 
@@ -32,23 +34,23 @@ def test_exported_file_is_a_valid_model_that_old_engines_read(pose_model: Path) 
 
 def test_wrong_pictures_are_refused(pose_model: Path) -> None:
     session = PoseSession(pose_model, stages=1)
-    with pytest.raises(DataError, match="multiples of 8, but got 60x64"):
+    with refused("pictures.size", DataError) as caught:
         session(np.zeros((1, 64, 60, 3), np.uint8))
-    with pytest.raises(DataError, match=r"Expected pictures to have shape \(B, H, W, 3\)"):
+    assert "60x64" in str(caught.value)
+    with refused("pictures.shape", DataError):
         session(np.zeros((64, 64, 3), np.uint8))
 
 
 def test_files_that_are_no_model_are_refused(tmp_path: Path, pose_archive: Path) -> None:
-    with pytest.raises(DataError, match="no such file"):
-        PoseSession(tmp_path / "absent.onnx", stages=1)
     (tmp_path / "text.onnx").write_text("no model")
-    with pytest.raises(DataError, match="not an ONNX model"):
-        PoseSession(tmp_path / "text.onnx", stages=1)
+    for name in ("absent.onnx", "text.onnx"):
+        with pytest.raises(DataError) as caught:
+            PoseSession(tmp_path / name, stages=1)
+        assert name in str(caught.value)
 
 
 def test_stage_behind_the_last_exported_one(tmp_path: Path, pose_archive: Path) -> None:
-    from pan_core.pose.onnx_export import export_network
-
     export_network(load_network(pose_archive, stages=2), tmp_path / "two.onnx")
-    with pytest.raises(DataError, match="Expected an output 'stage3'"):
+    with refused("pose-model.no-output", DataError) as caught:
         PoseSession(tmp_path / "two.onnx", stages=3)
+    assert "'stage3'" in str(caught.value)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pan_core.params.load import parse_params
-from pan_core.pose.cache import Failure
+from pan_core.pose.batch_extraction import Failure
 from pan_core.pose.pose_set import ClipPoses
 from pan_core.stages import pose
 

@@ -1,4 +1,4 @@
-"""Work in watched processes: results, errors, and processes that die, hang or take their time."""
+"""Work in supervised processes: results, errors, and processes that die, hang or take their time."""
 
 import importlib
 import multiprocessing.spawn
@@ -8,9 +8,9 @@ from types import ModuleType
 
 import psutil
 import pytest
+from refusals import refused
 
-from pan_core.errors import PanError
-from pan_core.workers.supervised import TaskFailure, work_through
+from pan_core.workers.supervised import TaskFailure, run_supervised
 
 # Worker processes cannot import a test, so the work is a module of its own.
 WORK = """\
@@ -19,21 +19,21 @@ import time
 from pathlib import Path
 
 
-def tenfold(item, pulse):
+def tenfold(item, heartbeat):
     return item * 10
 
 
-def refuse(item, pulse):
+def refuse(item, heartbeat):
     raise ValueError(f"not {item}")
 
 
-def die(item, pulse):
+def die(item, heartbeat):
     if item == "dies":
         os._exit(1)
     return item
 
 
-def die_once(item, pulse):
+def die_once(item, heartbeat):
     path = Path(item)
     if not path.exists():
         path.touch()
@@ -41,17 +41,17 @@ def die_once(item, pulse):
     return "done"
 
 
-def hang(item, pulse):
-    pulse.beat()
+def hang(item, heartbeat):
+    heartbeat.beat()
     time.sleep(600 if item == "hangs" else 0)
     return item
 
 
-def be_slow(item, pulse):
+def be_slow(item, heartbeat):
     for _ in range(6):
-        pulse.beat()
+        heartbeat.beat()
         time.sleep(0.5)
-    pulse.rest()
+    heartbeat.rest()
     time.sleep(3)
     return item
 """
@@ -67,38 +67,39 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_every_item_has_its_result(work: ModuleType) -> None:
     items = {str(number): number for number in range(7)}
-    results = dict(work_through(items, work.tenfold, workers=2, stall_seconds=60))
+    results = dict(run_supervised(items, work.tenfold, workers=2, stall_seconds=60))
     assert results == {"0": 0, "1": 10, "2": 20, "3": 30, "4": 40, "5": 50, "6": 60}
-    assert list(work_through({}, work.tenfold, workers=2, stall_seconds=60)) == []
+    assert list(run_supervised({}, work.tenfold, workers=2, stall_seconds=60)) == []
 
 
 def test_an_error_reaches_the_caller_and_no_process_stays(work: ModuleType) -> None:
     before = {child.pid for child in psutil.Process().children()}
-    with pytest.raises(ValueError, match="not this"):
-        list(work_through({"a": "this"}, work.refuse, workers=2, stall_seconds=60))
+    with pytest.raises(ValueError) as caught:
+        list(run_supervised({"a": "this"}, work.refuse, workers=2, stall_seconds=60))
+    assert caught.value.args == ("not this",)
     left = [child for child in psutil.Process().children() if child.pid not in before]
     assert not [child for child in left if any("spawn_main" in part for part in child.cmdline())]
 
 
 def test_a_process_that_dies_costs_its_item_only(work: ModuleType, tmp_path: Path) -> None:
     items = {name: name for name in ("first", "dies", "last")}
-    results = dict(work_through(items, work.die, workers=2, stall_seconds=60))
+    results = dict(run_supervised(items, work.die, workers=2, stall_seconds=60))
     assert results == {"first": "first", "dies": TaskFailure.DIED, "last": "last"}
     once = {"a": str(tmp_path / "a")}
-    assert dict(work_through(once, work.die_once, workers=2, stall_seconds=60)) == {"a": "done"}
+    assert dict(run_supervised(once, work.die_once, workers=2, stall_seconds=60)) == {"a": "done"}
 
 
 def test_one_that_hangs_is_ended_and_one_that_is_slow_is_not(work: ModuleType) -> None:
     items = {name: name for name in ("hangs", "first", "last")}
-    results = dict(work_through(items, work.hang, workers=1, stall_seconds=1))
+    results = dict(run_supervised(items, work.hang, workers=1, stall_seconds=1))
     assert results == {"hangs": TaskFailure.STUCK, "first": "first", "last": "last"}
     # Three seconds of steps and three of rest, with two allowed for a step.
-    assert dict(work_through({"slow": "slow"}, work.be_slow, workers=1, stall_seconds=2)) == {"slow": "slow"}
+    assert dict(run_supervised({"slow": "slow"}, work.be_slow, workers=1, stall_seconds=2)) == {"slow": "slow"}
 
 
 def test_an_idle_worker_that_was_killed_is_replaced(work: ModuleType) -> None:
     results = {}
-    for key, value in work_through({"a": 1, "b": 2, "c": 3}, work.tenfold, workers=1, stall_seconds=60):
+    for key, value in run_supervised({"a": 1, "b": 2, "c": 3}, work.tenfold, workers=1, stall_seconds=60):
         results[key] = value
         if key == "a":
             alive = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
@@ -112,5 +113,5 @@ def test_processes_that_cannot_start_are_no_fault_of_the_items(
     work: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(multiprocessing.spawn, "_python_exe", b"/bin/false")
-    with pytest.raises(PanError, match="worker processes end before they begin"):
-        list(work_through({str(number): number for number in range(50)}, work.tenfold, workers=2, stall_seconds=60))
+    with refused("workers.cannot-start"):
+        list(run_supervised({str(number): number for number in range(50)}, work.tenfold, workers=2, stall_seconds=60))
