@@ -1,5 +1,6 @@
 """A bundle is whole or refused, runs without torch, and says what the workstation says."""
 
+import ast
 import json
 import os
 import shutil
@@ -25,7 +26,7 @@ from pan_core.recognition.torch_network import TorchNetwork
 
 # What a device does not have. The workstation's interpreter does, so its import is made to fail.
 ABSENT = tuple("torch pandas mlflow onnx scipy sklearn pydantic ruamel typer tqdm matplotlib dvc".split())  # noqa: SIM905
-WITHOUT = """
+REFUSE = """
 import sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
@@ -35,16 +36,27 @@ sys.meta_path.insert(0, Refuse())
 sys.path.insert(0, sys.argv[2])
 import pan_core
 assert pan_core.__file__.startswith(sys.path[0]), pan_core.__file__
+"""
+RUN = """
 from pan_core.edge.app import main
 sys.exit(main(sys.argv[3:]))
 """
+IMPORT_ALL = """
+from importlib import import_module
+for name in sys.argv[3:]:
+    import_module(name)
+assert not set(sys.argv[1].split(",")) & {name.partition(".")[0] for name in sys.modules}
+"""
+WORKSTATION = ("torch", "scipy", "pandas")
+"""Libraries that no module of a bundle imports, late imports included."""
+DEVICE_PACKAGES = {"edge", "evaluation", "export", "live", "model", "pose", "recognition", "runtimes", "viewer"}
 
 
-def run_without_torch(bundle, *arguments, folder, absent=ABSENT):
+def run_without_torch(bundle, *arguments, folder, absent=ABSENT, program=RUN):
     # -P and no PYTHONPATH: nothing of the repository may be found beside the bundle's own package.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
-        [sys.executable, "-P", "-c", WITHOUT, ",".join(absent), str(bundle), *arguments], cwd=folder, env=environment, capture_output=True,
+        [sys.executable, "-P", "-c", REFUSE + program, ",".join(absent), str(bundle), *arguments], cwd=folder, env=environment, capture_output=True,
         text=True, timeout=120, check=False,
     )  # fmt: skip
 
@@ -98,6 +110,35 @@ def test_runs_without_torch_and_says_what_the_workstation_says(made, host_bundle
     for mine, theirs in zip(got["people"][0]["segments"], expected["people"][0]["segments"], strict=True):
         assert (mine["label"], mine["start_s"], mine["end_s"]) == (theirs["label"], theirs["start_s"], theirs["end_s"])
         assert mine["confidence"] == pytest.approx(theirs["confidence"], abs=2e-4)
+
+
+def modules_of(bundle):
+    """Files of the bundle's own package, by the name of the module."""
+    paths = [path.relative_to(bundle) for path in sorted(bundle.glob("pan_core/**/*.py"))]
+    return {".".join(path.with_suffix("").parts).removesuffix(".__init__"): bundle / path for path in paths}
+
+
+def test_every_module_of_a_bundle_can_be_imported_without_torch_scipy_and_pandas(host_bundle, tmp_path):
+    names = modules_of(host_bundle)
+    assert {"pan_core.edge.app", "pan_core.live.decoder", "pan_core.runtimes.tensorrt_worker"} <= set(names)
+    done = run_without_torch(host_bundle, *names, folder=tmp_path, absent=WORKSTATION, program=IMPORT_ALL)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_late_import_of_a_bundle_needs_torch_scipy_or_pandas(host_bundle):
+    for name, file in modules_of(host_bundle).items():
+        for node in ast.walk(ast.parse(file.read_text())):
+            imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            imported += [node.module] if isinstance(node, ast.ImportFrom) else []
+            assert not [each for each in imported if each.partition(".")[0] in WORKSTATION], name
+
+
+def test_what_only_a_workstation_does_stays_there(host_bundle):
+    modules = modules_of(host_bundle)
+    packages = {name for name, file in modules.items() if file.name == "__init__.py"}
+    assert packages == {"pan_core", *(f"pan_core.{name}" for name in DEVICE_PACKAGES)}
+    of_evaluation = {name for name in modules if name.startswith("pan_core.evaluation.")}
+    assert of_evaluation == {"pan_core.evaluation.latency"}
 
 
 def test_checks_itself_without_torch(host_bundle, tmp_path):
