@@ -119,7 +119,9 @@ def _judge_target(params: Params, target: Target) -> BudgetVerdict:
         return judge_unknown(target, why)
     fitted = fit()
     fps = _predicted(params, target, fitted)["fps"]
-    return judge_prediction(fps, fitted.factor, target, accepted=params.latency.evidence == "measured or predicted", why=why)
+    return judge_prediction(
+        fps, fitted.factor, target, accepted=params.latency.evidence == "measured or predicted", why=why
+    )
 
 
 def _require(result: dict[str, Any], target: Target) -> None:
