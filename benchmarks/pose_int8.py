@@ -1,9 +1,9 @@
-"""What int8 makes of the pose network: per-channel QDQ by ONNX Runtime, calibrated on people from the training videos.
+"""Quantise the pose network to int8, per channel (QDQ) with ONNX Runtime, calibrated on people from the training videos.
 
     python benchmarks/pose_int8.py [CROPS]
 
-in a workspace in which the pipeline has run on videos. Prints for each recipe how its maps agree with torch's on the reference
-pictures of the stage export, whose bound for fp16 weights, the widest, is 0.1.
+Run it in a workspace in which the pipeline has run on videos. For each recipe it prints how its maps agree with torch's on the
+reference pictures of the stage export. The widest bound there, for fp16 weights, is 0.1.
 """
 
 import sys
@@ -26,8 +26,8 @@ from pan_core.workspace import paths
 PERCENTILE = {"calibrate_method": CalibrationMethod.Percentile, "extra_options": {"CalibPercentile": 99.99}}
 
 
-class Crops(CalibrationDataReader):
-    """Pictures one after another."""
+class CalibrationCrops(CalibrationDataReader):
+    """Pictures for the calibration, one after another."""
 
     def __init__(self, crops: np.ndarray) -> None:
         self._rows = iter([{INPUT_NAME: crop.transpose(2, 0, 1)[None].astype(np.float32)} for crop in crops])
@@ -37,10 +37,15 @@ class Crops(CalibrationDataReader):
 
 
 def main(count: int) -> None:
+    """Print the agreement of each recipe with torch.
+
+    Args:
+        count: Number of pictures for the calibration.
+    """
     clips = read_table("clips", paths.VALID / "clips.parquet")
     part = next(name for name in clips.columns if name.startswith("split"))
     crops = real_crops(clips[clips[part] == "train"], PoseSet(paths.POSES), paths.RAW, count=count, size=224)
-    told = np.load(paths.REFERENCE / "crops.npz")
+    reference = np.load(paths.REFERENCE / "crops.npz")
     source = paths.exported_for("host") / "pose.onnx"
     stage = int(open_model(source).outputs[0].removeprefix("stage"))
     with tempfile.TemporaryDirectory() as scratch:
@@ -56,14 +61,15 @@ def main(count: int) -> None:
         ):
             quantised = Path(scratch) / "int8.onnx"
             quantize_static(
-                ready, quantised, Crops(crops), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
+                ready, quantised, CalibrationCrops(crops), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True,
                 activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=["Conv"],
                 nodes_to_exclude=exclude, **more,
             )  # fmt: skip
             session = PoseSession(quantised, stages=stage)
-            got = np.concatenate([session(image[None]) for image in told["images"]])
-            worst, together = np.abs(got - told["maps"]).max(), np.corrcoef(got.ravel(), told["maps"].ravel())[0, 1]
-            print(f"{name}: largest difference {worst:.2f}, correlation {together:.2f}", flush=True)
+            got = np.concatenate([session(image[None]) for image in reference["images"]])
+            difference = np.abs(got - reference["maps"]).max()
+            correlation = np.corrcoef(got.ravel(), reference["maps"].ravel())[0, 1]
+            print(f"{name}: largest difference {difference:.2f}, correlation {correlation:.2f}", flush=True)
 
 
 if __name__ == "__main__":

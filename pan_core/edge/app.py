@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# As for `pan`: the libraries' own thread pools only fight each other.
+# As for `pan`: the libraries' thread pools compete for the same cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status."""
-    asked = _parser().parse_args(arguments)
+    """Run a command; returns the exit status."""
+    asked = _build_parser().parse_args(arguments)
     try:
-        # Before anything else of the bundle is imported.
+        # Verify the bundle before any other module of it is imported.
         BundleManifest.read(asked.bundle)
         return asked.command(asked)
     except PanError as error:
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pan-edge", description="Recognises actions on this device.")
     parser.add_argument("--bundle", type=Path, default=Path(__file__).parents[2], help=argparse.SUPPRESS)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -48,44 +48,46 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="measure latency, and write the result that `pan edge import` takes")
     bench.add_argument(
-        "--profile", choices=("full", "short"), default="full", help="short is for a look, gates want full"
+        "--profile", choices=("full", "short"), default="full", help="gates need full; short is for a quick look"
     )
-    bench.add_argument("--video", type=Path, help="a video of one person; the bundle's own where left out")
+    bench.add_argument("--video", type=Path, help="a video of one person; the bundle's own if left out")
     bench.add_argument("--out", type=Path, default=Path("result.json"), help="file of the result")
     bench.set_defaults(command=_bench)
 
-    check = commands.add_parser("check", help="compare both networks, as they run here, with what torch said")
+    check = commands.add_parser("check", help="compare both networks, as they run here, with torch's outputs")
     check.set_defaults(command=_check)
     for command in (run, bench, check):
-        command.add_argument("--any-device", action="store_true", help="also on a machine that it was not made for")
+        command.add_argument(
+            "--any-device", action="store_true", help="run also on a machine that the bundle was not made for"
+        )
     return parser
 
 
 def _run(asked: argparse.Namespace) -> int:
-    from pan_core.edge.bundled import open_bundle
-    from pan_core.live.address import Kind, read_address
+    from pan_core.edge.bundled import open_bundle  # late: needs a verified bundle
+    from pan_core.live.address import Kind, read_address  # late: needs a verified bundle
 
     kind = read_address(asked.source).kind
     recognizer = open_bundle(asked.bundle, any_device=asked.any_device).recognizer
-    return _video(asked, recognizer) if kind is Kind.FILE else _live(asked, recognizer)
+    return _run_video(asked, recognizer) if kind is Kind.FILE else _run_live(asked, recognizer)
 
 
-def _video(asked: argparse.Namespace, recognizer: "Recognizer") -> int:
+def _run_video(asked: argparse.Namespace, recognizer: "Recognizer") -> int:
     video = Path(asked.source)
-    found = recognizer.predict(video, out=asked.out)
-    for person in found.people:
+    prediction = recognizer.predict(video, out=asked.out)
+    for person in prediction.people:
         print(
             f"person {person.id}: {person.label} ({person.confidence:.0%}), {person.start_s:.1f} s to {person.end_s:.1f} s"
         )
-    if found.reason:
-        print(found.reason)
+    if prediction.reason:
+        print(prediction.reason)
     print(f"written: {asked.out / (video.stem + '_timeline.json')}")
     return 0
 
 
-def _live(asked: argparse.Namespace, recognizer: "Recognizer") -> int:
-    from pan_core.live.sinks import EventWriter, JsonLines
-    from pan_core.live.terminal import watch_here
+def _run_live(asked: argparse.Namespace, recognizer: "Recognizer") -> int:
+    from pan_core.live.sinks import EventWriter, JsonLines  # late: needs a verified bundle
+    from pan_core.live.terminal import watch_here  # late: needs a verified bundle
 
     sinks = [JsonLines(asked.events)] if asked.events else []
     with EventWriter(sinks) as writer:
@@ -96,9 +98,9 @@ def _live(asked: argparse.Namespace, recognizer: "Recognizer") -> int:
 
 
 def _bench(asked: argparse.Namespace) -> int:
-    from pan_core.edge.bench import PROFILES, bench
-    from pan_core.edge.bundled import open_bundle
-    from pan_core.edge.result import describe, write_result
+    from pan_core.edge.bench import PROFILES, bench  # late: needs a verified bundle
+    from pan_core.edge.bundled import open_bundle  # late: needs a verified bundle
+    from pan_core.edge.result import describe, write_result  # late: needs a verified bundle
 
     bundle = open_bundle(asked.bundle, any_device=asked.any_device)
     result = bench(bundle, PROFILES[asked.profile], video=asked.video, progress=lambda text: print(text, flush=True))
@@ -109,16 +111,16 @@ def _bench(asked: argparse.Namespace) -> int:
 
 
 def _check(asked: argparse.Namespace) -> int:
-    from pan_core.edge.bundled import open_bundle
-    from pan_core.edge.device import emulated
+    from pan_core.edge.bundled import open_bundle  # late: needs a verified bundle
+    from pan_core.edge.device import emulated  # late: needs a verified bundle
 
-    found = open_bundle(asked.bundle, any_device=asked.any_device).check()
+    report = open_bundle(asked.bundle, any_device=asked.any_device).check()
     if emulated():
-        print("on an imitated processor: answers count, time does not")
+        print("on an emulated processor: outputs count, time does not")
     print(
-        f"step: differs from torch by {found.step_difference:.1e} on {found.steps} frames of {len(found.streams)} streams\n"
-        f"pose: differs from torch by {found.pose_difference:.1e} on {found.crops} pictures\n"
-        f"recognised: {found.accuracy:.1%} of {found.clips} test clips, torch {found.torch_accuracy:.1%}"
+        f"step: differs from torch by {report.step_difference:.1e} on {report.steps} frames of {len(report.streams)} streams\n"
+        f"pose: differs from torch by {report.pose_difference:.1e} on {report.crops} pictures\n"
+        f"recognised: {report.accuracy:.1%} of {report.clips} test clips, torch {report.torch_accuracy:.1%}"
     )
     return 0
 

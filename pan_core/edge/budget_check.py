@@ -1,6 +1,6 @@
-"""Whether a target keeps its budget, and by what kind of figure: one that was measured there, or one that was predicted."""
+"""Budget check of a target: does a measurement count, and does the target keep its budget by it or by a prediction?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,26 +9,29 @@ from pan_core.errors import DataError
 from pan_core.export.targets import Target
 
 LEAST_FRAMES, LEAST_SECONDS, LEAST_RUNS = 1024, 60.0, 5
-"""Of a run, and of runs, below which figures pass no gate; MLPerf's bounds for a single stream."""
+"""Least size of a run, and least number of runs; MLPerf's bounds for a single stream."""
 LEAST_PEOPLE = 0.9
-"""Share of the frames in which somebody must have been seen: frames without people cost no step and no look."""
+"""Least share of the frames that show a person: frames without people need no pose network and no step."""
 MOST_SPREAD = 0.15
-"""By so much the 90th percentiles of the runs may differ, as a share of their median."""
+"""Largest difference between the 90th percentiles of the runs, as a share of their median."""
+
+Result = Mapping[str, Any]
+"""A measurement as `pan_core.edge.result.read_result` returns it."""
 
 
 @dataclass(frozen=True)
 class BudgetVerdict:
-    """Where a target stands.
+    """Verdict on a target's budget.
 
     Attributes:
-        kind: How the figures were found; "not known" where there are none.
-        fps: Frames a second, one person; None where not known.
-        step_p90_ms: 90th percentile of a PAN step; None where not known.
-        frame_p90_ms: Of a whole frame; None where not known.
-        count: Frames that were timed; 0 where they were predicted.
-        dropped: Share of the pictures of a 25 fps camera that nobody looked at; None where not measured.
-        keeps: Whether the budget is kept, by figures that count.
-        reason: In one sentence.
+        kind: Kind of the figures; "not known" if there are none.
+        fps: Frames a second, one person; None if not known.
+        step_p90_ms: 90th percentile of a PAN step; None if not known.
+        frame_p90_ms: 90th percentile of a whole frame; None if not known.
+        count: Number of timed frames; 0 for a prediction.
+        dropped: Share of a 25 fps camera's pictures that would be dropped; None if not measured.
+        keeps: True if the budget is kept, by figures that count.
+        reason: One sentence that explains the verdict.
     """
 
     kind: str
@@ -45,117 +48,202 @@ class BudgetVerdict:
         return asdict(self)
 
 
-def require_result(
-    result: dict[str, Any], target: Target, *, structure: str, labels: Sequence[str], settings: dict[str, Any]
-) -> None:
-    """Refuse a measurement that says nothing of a target and the networks that were exported for it.
+@dataclass(frozen=True)
+class Expectation:
+    """A target and the networks that were exported for it: a measurement counts only for these.
 
-    Args:
-        result: As `pan_core.edge.result.read_result` gives it.
+    Attributes:
         target: The device.
-        structure: Of the networks that were exported for it.
+        structure: Hash of the networks without their weights.
         labels: Classes of the recognizer.
-        settings: Of pose extraction.
+        settings: Settings of pose extraction.
+    """
+
+    target: Target
+    structure: str
+    labels: Sequence[str]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition on one field of a measurement.
+
+    Attributes:
+        field: Name of the field.
+        holds: The condition.
+        reason: Explains to a user why a measurement that breaks the rule does not count.
+    """
+
+    field: str
+    holds: Callable[[Result, Expectation], bool]
+    reason: Callable[[Result, Expectation], str]
+
+
+RULES = (
+    Rule(
+        "target",
+        lambda result, expected: result["target"] == expected.target.name,
+        lambda result, expected: f"it is of target {result['target']}",
+    ),
+    Rule(
+        "kind",
+        lambda result, expected: result["kind"] == DEVICE,
+        lambda result, expected: f"it is {result['kind']}, which is not the speed of {expected.target.name}",
+    ),
+    Rule(
+        "labels",
+        lambda result, expected: list(result["labels"]) == list(expected.labels),
+        lambda result, expected: f"its recognizer knows other classes ({', '.join(result['labels'][:4])}, ...)",
+    ),
+    Rule(
+        "structure",
+        lambda result, expected: result["structure"] == expected.structure,
+        lambda result, expected: "its networks have another structure than those exported now",
+    ),
+    Rule(
+        "preprocessing",
+        lambda result, expected: not _describe_changes(result, expected),
+        lambda result, expected: f"people were found with other settings ({_describe_changes(result, expected)})",
+    ),
+    Rule(
+        "threads",
+        lambda result, expected: result["threads"] == expected.target.threads,
+        lambda result, expected: f"it ran on {result['threads']} threads, expected {expected.target.threads}",
+    ),
+    Rule(
+        "slowed",
+        lambda result, expected: not result["slowed"],
+        lambda result, expected: f"the device was not at its normal speed: {result['slowed']}",
+    ),
+    Rule(
+        "profile",
+        lambda result, expected: _is_long_enough(result),
+        lambda result, expected: (
+            f"it has {len(result['runs'])} runs of {_shortest_run(result)} frames and {result['profile']['seconds']:g} s, "
+            f"expected {LEAST_RUNS} of {LEAST_FRAMES} and {LEAST_SECONDS:g} s (pan-edge bench --profile full)"
+        ),
+    ),
+    Rule(
+        "runs",
+        lambda result, expected: spread(result) <= MOST_SPREAD,
+        lambda result, expected: (
+            f"its runs differ: the 90th percentiles are {_list_runs(result)} ms, expected within {100 * MOST_SPREAD:g} %"
+        ),
+    ),
+    Rule(
+        "video",
+        lambda result, expected: result["video"]["own"] is True,
+        lambda result, expected: "it is of another video than the bundle's own, which is the same for all devices",
+    ),
+    Rule(
+        "people",
+        lambda result, expected: result["people"] >= LEAST_PEOPLE * result["frame"]["count"],
+        lambda result, expected: (
+            f"{result['people']} of {result['frame']['count']} frames show a person, expected {100 * LEAST_PEOPLE:g} %"
+        ),
+    ),
+    Rule(
+        "memory_mb",
+        lambda result, expected: result["memory_mb"] <= expected.target.memory_mb,
+        lambda result, expected: (
+            f"it took {result['memory_mb']:.0f} MB, expected at most {expected.target.memory_mb:g}"
+        ),
+    ),
+)
+
+
+def broken_rules(result: Result, expected: Expectation) -> list[Rule]:
+    """Rules that a measurement breaks; it counts if there are none."""
+    return [rule for rule in RULES if not rule.holds(result, expected)]
+
+
+def require_result(result: Result, expected: Expectation) -> None:
+    """Refuse a measurement that does not count for a target and its networks.
 
     Raises:
-        DataError: With everything that does not fit.
+        DataError: If it breaks a rule; names all that it breaks.
     """
-    shortest = min(run["count"] for run in result["runs"])
-    profile = result["profile"]
-    rules = {
-        f"it is of target {result['target']}": result["target"] == target.name,
-        f"it is {result['kind']}, which says nothing of the speed of {target.name}": result["kind"] == DEVICE,
-        f"its recognizer knows other classes ({', '.join(result['labels'][:4])}, ...)": list(result["labels"])
-        == list(labels),
-        "its networks are built otherwise than those exported now": result["structure"] == structure,
-        f"people were found by other settings ({_changed(result['preprocessing'], settings)})": not _changed(
-            result["preprocessing"], settings
-        ),
-        f"it ran on {result['threads']} threads, {target.threads} expected": result["threads"] == target.threads,
-        f"the device was not at its normal speed: {result['slowed']}": not result["slowed"],
-        f"it has {len(result['runs'])} runs of {shortest} frames and {profile['seconds']:g} s, expected {LEAST_RUNS} of "
-        f"{LEAST_FRAMES} and {LEAST_SECONDS:g} s (pan-edge bench --profile full)": len(result["runs"]) >= LEAST_RUNS
-        and shortest >= LEAST_FRAMES
-        and profile["seconds"] >= LEAST_SECONDS,
-        f"its runs differ: the 90th percentiles are {_listed(result)} ms, within {100 * MOST_SPREAD:g} % expected": spread(
-            result
-        )
-        <= MOST_SPREAD,
-        "it is of another video than the bundle's own, which is alike for all": result["video"]["own"] is True,
-        f"somebody was seen in {result['people']} of {result['frame']['count']} frames, in {100 * LEAST_PEOPLE:g} % expected": result[
-            "people"
-        ]
-        >= LEAST_PEOPLE * result["frame"]["count"],
-        f"it took {result['memory_mb']:.0f} MB, at most {target.memory_mb:g} expected": result["memory_mb"]
-        <= target.memory_mb,
-    }
-    faults = [fault for fault, kept in rules.items() if not kept]
-    if faults:
+    if broken := broken_rules(result, expected):
+        reasons = "\n".join(f"  - {rule.reason(result, expected)}" for rule in broken)
         raise DataError(
-            f"the measurement of {target.name} does not count:\n" + "\n".join(f"  - {fault}" for fault in faults)
+            f"the measurement of {expected.target.name} does not count:\n{reasons}", code="measurement.does-not-count"
         )
 
 
-def measured(result: dict[str, Any], target: Target) -> BudgetVerdict:
-    """Where a target stands by a measurement that was let in by `require_result`."""
+def judge_measurement(result: Result, target: Target) -> BudgetVerdict:
+    """Verdict by a measurement that `require_result` accepts."""
     step, frame, camera = result["parts"]["pan"], result["frame"], result["camera"]
     device = result["device"]["model"]
-    keeps, what = _kept(target, result["fps"], step["p90_ms"])
+    keeps, what = _compare_with_budget(target, result["fps"], step["p90_ms"])
     reason = f"{result['kind']} ({device}, {result['measured_at']}, {frame['count']} frames): {what}"
     dropped = camera["dropped"] / camera["frames"]
     return BudgetVerdict(DEVICE, result["fps"], step["p90_ms"], frame["p90_ms"], frame["count"], dropped, keeps, reason)
 
 
-def predicted(fps: float, factor: float, target: Target, *, accepted: bool, why: str) -> BudgetVerdict:
-    """Where a target stands by the roofline alone.
+def judge_prediction(fps: float, factor: float, target: Target, *, accepted: bool, why: str) -> BudgetVerdict:
+    """Verdict by the roofline alone.
 
     Args:
         fps: Frames a second by the networks' time alone.
-        factor: By so much predictions were off, up or down, on published figures that they were not fitted to.
+        factor: Error factor of such predictions, up or down, on published figures that they were not fitted to.
         target: The device.
-        accepted: Whether params.yaml takes predictions for a gate.
-        why: Why there is no measurement that counts.
+        accepted: True if params.yaml lets predictions pass the gate.
+        why: Reason why no measurement counts.
     """
-    keeps, what = _kept(target, fps, None)
+    keeps, what = _compare_with_budget(target, fps, None)
     reason = f"{why}; {PREDICTED}: {what}, right within a factor of {factor:.1f}"
     if not accepted:
         reason += "; a prediction passes no gate: measure with `pan edge run`"
     return BudgetVerdict(PREDICTED, fps, None, None, 0, None, keeps and accepted, reason)
 
 
-def unknown(target: Target, why: str) -> BudgetVerdict:
-    """Where nothing can be said."""
+def judge_unknown(target: Target, why: str) -> BudgetVerdict:
+    """Verdict without any figures: the budget is not kept."""
     return BudgetVerdict(
         "not known", None, None, None, 0, None, False, f"{why}; measure with `pan edge run --target {target.name}`"
     )
 
 
-def spread(result: dict[str, Any]) -> float:
+def spread(result: Result) -> float:
     """Largest minus smallest 90th percentile of the runs, as a share of the median."""
     values = sorted(run["p90_ms"] for run in result["runs"])
     return (values[-1] - values[0]) / values[len(values) // 2]
 
 
-def _kept(target: Target, fps: float, step_p90_ms: float | None) -> tuple[bool, str]:
+def _compare_with_budget(target: Target, fps: float, step_p90_ms: float | None) -> tuple[bool, str]:
     budget = target.budget
     if budget is None:
         return True, f"{fps:.1f} frames a second, no budget"
-    told = f"{fps:.1f} frames a second, at least {budget.fps:g} asked"
+    text = f"{fps:.1f} frames a second, at least {budget.fps:g} asked"
     if step_p90_ms is None:
-        return fps >= budget.fps, told
+        return fps >= budget.fps, text
     return (
         fps >= budget.fps and step_p90_ms <= budget.step_ms,
-        f"{told}; PAN step p90 {step_p90_ms:.2f} ms, at most {budget.step_ms:g} asked",
+        f"{text}; PAN step p90 {step_p90_ms:.2f} ms, at most {budget.step_ms:g} asked",
     )
 
 
-def _changed(there: dict[str, Any], here: dict[str, Any]) -> str:
-    """Settings that differ; a pair is a list once it was JSON."""
-    mine = {name: list(value) if isinstance(value, tuple) else value for name, value in here.items()}
+def _is_long_enough(result: Result) -> bool:
+    return (
+        len(result["runs"]) >= LEAST_RUNS
+        and _shortest_run(result) >= LEAST_FRAMES
+        and result["profile"]["seconds"] >= LEAST_SECONDS
+    )
+
+
+def _shortest_run(result: Result) -> int:
+    return min(run["count"] for run in result["runs"])
+
+
+def _describe_changes(result: Result, expected: Expectation) -> str:
+    """Settings of pose extraction that differ; a pair is a list once it was JSON."""
+    there = result["preprocessing"]
+    here = {name: list(value) if isinstance(value, tuple) else value for name, value in expected.settings.items()}
     return ", ".join(
-        f"{name} {there.get(name)} instead of {value}" for name, value in mine.items() if there.get(name) != value
+        f"{name} {there.get(name)} instead of {value}" for name, value in here.items() if there.get(name) != value
     )
 
 
-def _listed(result: dict[str, Any]) -> str:
+def _list_runs(result: Result) -> str:
     return ", ".join(f"{run['p90_ms']:.1f}" for run in result["runs"])

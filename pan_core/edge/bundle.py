@@ -1,4 +1,4 @@
-"""Puts together what a device gets: networks, the runtime without torch, and scripts, with a manifest of it all."""
+"""Write a bundle, the folder for a device: networks, the modules that run them without torch, scripts, and a manifest."""
 
 import platform
 import shutil
@@ -22,12 +22,12 @@ from pan_core.runtimes.session import SUFFIXES
 from pan_core.viewer.annotate import write_video
 
 ENTRIES = ("pan_core.edge.app", "pan_core.runtimes.tensorrt_worker")
-"""Modules that are run; the second one by another interpreter."""
+"""Modules that run as programs; the second one under another interpreter."""
 HOST_ONLY = (
     "pan_core.model.store", "pan_core.params", "pan_core.pose.onnx_cut", "pan_core.recognition.torch_network",
     "pan_core.registry",
 )  # fmt: skip
-"""Loaded by the runtime's modules on a workstation only."""
+"""Modules that are imported late, and on a workstation only; devices do not get them."""
 
 MOST_BYTES = 15_000_000
 CLIP_FRAMES, CLIP_FPS = 150, 15.0
@@ -47,21 +47,21 @@ def write_bundle(
     """Write a bundle; the folder appears whole or not at all.
 
     Args:
-        folder: Where to.
+        folder: Folder to write.
         target: The device.
-        exported: Its networks with their gates, as the stage export leaves them.
-        reference: What torch says of real inputs.
-        settings: Of pose extraction, as the recognizer learnt.
+        exported: Folder of its networks with their gates, as the stage export leaves them.
+        reference: Folder of real inputs with torch's outputs.
+        settings: Settings of pose extraction with which the recognizer was trained.
         step_tolerance: Largest difference of the recognizer from torch.
-        recognizer: Its name.
-        mlflow_run_id: Run that exported it.
+        recognizer: Name of the recognizer.
+        mlflow_run_id: MLflow run that exported it.
 
     Returns:
         The manifest.
 
     Raises:
-        DataError: Where the target was not exported, or what lies there is not what passed the gates.
-        GateError: Where the bundle is too large.
+        DataError: If the target was not exported, or its files are not those that passed the gates.
+        GateError: If the bundle is too large.
     """
     gates = read_gates(exported, target)
     with atomic_path(folder) as partial:
@@ -71,7 +71,7 @@ def write_bundle(
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file, partial / name)
         _write_scripts(partial, target, settings)
-        manifest = _manifest(partial, target) | {
+        manifest = _describe_files(partial, target) | {
             "recogniser": recognizer, "preprocessing": dict(settings), "tolerances": {"step": step_tolerance, "pose": target.pose_tolerance},
             "gates": gates, "mlflow_run_id": mlflow_run_id,
         }  # fmt: skip
@@ -79,7 +79,10 @@ def write_bundle(
         write_json(partial / MANIFEST, manifest)
         size = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file())
         if size > MOST_BYTES:
-            raise GateError(f"{folder}: would take {size / 1e6:.1f} MB, expected at most {MOST_BYTES / 1e6:g} MB")
+            raise GateError(
+                f"{folder}: would take {size / 1e6:.1f} MB, expected at most {MOST_BYTES / 1e6:g} MB",
+                code="bundle.too-large",
+            )
     return manifest
 
 
@@ -112,8 +115,8 @@ def _write_scripts(folder: Path, target: Target, settings: Mapping[str, object])
     (folder / "requirements.txt").write_text("".join(f"{package}\n" for package in packages_of(target.runtime)))
 
 
-def _manifest(folder: Path, target: Target) -> dict:
-    """What follows from the files themselves."""
+def _describe_files(folder: Path, target: Target) -> dict:
+    """Part of the manifest that follows from the files themselves."""
     step = next(path for path in (folder / "models").glob("step.*") if path.suffix in SUFFIXES.values())
     description = read_json(step.with_suffix(".json"))
     names = ["step", "pose"]

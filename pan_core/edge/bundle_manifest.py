@@ -1,4 +1,4 @@
-"""What a bundle says of itself, and that it is what it says."""
+"""Bundle manifest and integrity check."""
 
 import platform
 import re
@@ -26,12 +26,12 @@ KEYS = (
 
 @dataclass(frozen=True)
 class BundleManifest:
-    """A bundle whose files are those that were packed.
+    """Manifest of a bundle whose files are those that were packed.
 
     Attributes:
-        folder: Where it lies.
-        content: manifest.json.
-        sha256: Of manifest.json, which names the hash of every other file: so of the whole bundle.
+        folder: Folder of the bundle.
+        content: Content of manifest.json.
+        sha256: Hash of manifest.json. It identifies the whole bundle, as the manifest has the hash of every other file.
     """
 
     folder: Path
@@ -40,29 +40,38 @@ class BundleManifest:
 
     @classmethod
     def read(cls, folder: Path) -> "BundleManifest":
-        """Read and verify.
+        """Read a manifest and verify the bundle.
 
         Raises:
-            DataError: Where a file is missing, changed or not of the bundle, or the manifest is of another format.
+            DataError: If a file is missing, changed or not of the bundle, or the manifest is of another format.
         """
         path = folder / MANIFEST
         if not path.is_file():
             raise DataError(
-                f"{folder}: no bundle, {MANIFEST} is missing; make one with `pan edge bundle` and copy all of it"
+                f"{folder}: no bundle, {MANIFEST} is missing; make one with `pan edge bundle` and copy all of it",
+                code="bundle.missing",
             )
         content = read_json(path)
         if content.get("format") != FORMAT:
             raise DataError(
-                f"{path}: of format {content.get('format')!r}, expected {FORMAT!r}; make the bundle anew with this version"
+                f"{path}: of format {content.get('format')!r}, expected {FORMAT!r}; make the bundle again with this version",
+                code="bundle.format",
             )
         if missing := [key for key in KEYS if key not in content]:
-            raise DataError(f"{path}: {', '.join(missing)} missing; make the bundle anew with `pan edge bundle`")
+            raise DataError(
+                f"{path}: {', '.join(missing)} missing; make the bundle again with `pan edge bundle`",
+                code="bundle.incomplete-manifest",
+            )
         if content["sha256"] != content_hash(content):
-            raise DataError(f"{path}: was changed after it was written, its hash does not fit; copy the bundle again")
-        faults = [*_faults(folder, content["files"]), *_strangers(folder, content["files"])]
+            raise DataError(
+                f"{path}: was changed after it was written, its hash does not fit; copy the bundle again",
+                code="bundle.changed-manifest",
+            )
+        faults = [*_find_damaged(folder, content["files"]), *_find_foreign(folder, content["files"])]
         if faults:
             raise DataError(
-                f"{folder}: not the bundle that was packed; copy it again:\n" + "\n".join(f"  - {f}" for f in faults)
+                f"{folder}: not the bundle that was packed; copy it again:\n" + "\n".join(f"  - {f}" for f in faults),
+                code="bundle.changed-files",
             )
         _require_labels(folder, content)
         return cls(folder, content, sha256_of(path))
@@ -73,15 +82,16 @@ class BundleManifest:
         return self.content["target"]
 
     def model(self, name: str) -> Path:
-        """File of a network, "step", "pose" or, where frames are searched by another stage, "pose_search".
+        """File of a network: "step", "pose" or, if frames are searched by another stage, "pose_search".
 
         Raises:
-            DataError: Where it is still to be built on the device, or was built from another file.
+            DataError: If it is still to be built on the device, or was built from another file.
         """
         path = self.folder / self.content["models"][name]
         if not path.is_file():
             raise DataError(
-                f"{path}: not built yet; run ./build_engines.sh on the device, which makes it from {path.stem}.onnx"
+                f"{path}: not built yet; run ./build_engines.sh on the device, which makes it from {path.stem}.onnx",
+                code="engine.not-built",
             )
         if path.suffix == ENGINE:
             self._require_source(path)
@@ -91,18 +101,19 @@ class BundleManifest:
         """Refuse an engine of another file; build_engines.sh notes the hash of the one that it read."""
         note = engine.with_name(f"{engine.name}.source")
         source = engine.with_suffix(".onnx").relative_to(self.folder)
-        told = note.read_text().strip() if note.is_file() else ""
-        if told != self.content["files"][str(source)]:
+        built_from = note.read_text().strip() if note.is_file() else ""
+        if built_from != self.content["files"][str(source)]:
+            what = f"another {source.name} than this bundle's" if built_from else "an unknown file"
             raise DataError(
-                f"{engine}: made from {f'another {source.name}' if told else 'an unknown file'} than this bundle's; run "
-                "./build_engines.sh on the device again"
+                f"{engine}: made from {what}; run ./build_engines.sh on the device again",
+                code="engine.other-source" if built_from else "engine.unknown-source",
             )
 
     def require_device(self) -> None:
         """Refuse a machine that the bundle was not made for.
 
         Raises:
-            DataError: Which one it was made for.
+            DataError: If this is not the target's device; names the target.
         """
         wanted, tree = self.target["device"], device_model()
         machine = self.target["machine"]
@@ -110,24 +121,26 @@ class BundleManifest:
         if (machine and platform.machine() != machine) or (wanted and tree and not is_device(wanted, tree)):
             raise DataError(
                 f"{self.folder}: made for {self.target['name']} ({wanted or machine}), but this is {here}; make one with "
-                "`pan edge bundle --target NAME`, or add --any-device to try it here: figures are then not those of the device"
+                "`pan edge bundle --target NAME`, or add --any-device to try it here: figures are then not those of the device",
+                code="bundle.other-device",
             )
 
 
 def is_device(wanted: str, model: str) -> bool:
-    """Whether a board's name has the wanted words: "Raspberry Pi 5" is in that of its Model B, not in "Raspberry Pi 500"."""
+    """True if a board's name has the wanted words: "Raspberry Pi 5 Model B" has "Raspberry Pi 5", "Raspberry Pi 500" has not."""
     return re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", model) is not None
 
 
 def device_model() -> str:
-    """What the board calls itself, such as "Raspberry Pi 5 Model B Rev 1.0"; empty where it has no device tree."""
+    """Name of the board in its device tree, such as "Raspberry Pi 5 Model B Rev 1.0"; empty if it has none."""
     try:
         return DEVICE_TREE.read_text().strip("\0\n ")
     except OSError:
         return ""
 
 
-def _faults(folder: Path, files: dict[str, str]) -> Iterable[str]:
+def _find_damaged(folder: Path, files: dict[str, str]) -> Iterable[str]:
+    """Files that are missing or changed."""
     for name, expected in files.items():
         path = folder / name
         if not path.is_file():
@@ -136,37 +149,38 @@ def _faults(folder: Path, files: dict[str, str]) -> Iterable[str]:
             yield f"{name}: changed, sha256 {got[:12]} instead of {expected[:12]}"
 
 
-def _strangers(folder: Path, files: dict[str, str]) -> Iterable[str]:
-    """Files that were not packed, where they could be taken for the bundle's own.
+def _find_foreign(folder: Path, files: dict[str, str]) -> Iterable[str]:
+    """Files that were not packed and could be taken for the bundle's own.
 
-    What is made on the device stays: engines, Python's caches, and beside the bundle's folders its environment and results;
-    but no modules, which would come before those of the environment.
+    Files that the device makes are allowed: engines, Python's caches, the environment, and results beside the bundle's folders.
+    Modules beside them are not: Python would import them before those of the environment.
     """
     for top in sorted(folder.iterdir()):
-        if top.name == ENVIRONMENT or f"{top.name}" in files or top.name == MANIFEST:
+        if top.name == ENVIRONMENT or top.name in files or top.name == MANIFEST:
             continue
         if any(name.startswith(f"{top.name}/") for name in files):
             for path in sorted(top.rglob("*")):
                 name = str(path.relative_to(folder))
                 made = path.suffix == ENGINE or path.name.endswith(f"{ENGINE}.source") or "__pycache__" in path.parts
                 if path.is_file() and name not in files and not made:
-                    yield f"{name}: is not of this bundle, take it away"
+                    yield f"{name}: is not of this bundle, remove it"
         elif top.suffix in MODULES or (top / "__init__.py").is_file():
-            yield f"{top.name}: Python would import it, but it is not of this bundle; take it away"
+            yield f"{top.name}: Python would import it, but it is not of this bundle; remove it"
 
 
 def _require_labels(folder: Path, content: dict[str, Any]) -> None:
-    """The recognizer's own description must name the classes that the manifest names."""
+    """Refuse a recognizer whose own description differs from the manifest."""
     description = (folder / content["models"]["step"]).with_suffix(".json")
     own = read_json(description)
     for name in ("labels", "actions", "layout", "rate"):
         if own[name] != content[name]:
             raise DataError(
-                f"{folder}: {MANIFEST} and {description.name} name different {name} ({_short(content[name])} and {_short(own[name])}); "
-                "the recognizer is of another bundle, make it anew with `pan edge bundle`"
+                f"{folder}: {MANIFEST} and {description.name} name different {name} ({_shorten(content[name])} and {_shorten(own[name])}); "
+                "the recognizer is of another bundle, make it again with `pan edge bundle`",
+                code="bundle.other-recognizer",
             )
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,4 +1,4 @@
-"""The networks of a bundle, ready to run."""
+"""Open a bundle and run its networks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,12 @@ REFERENCE = "reference"
 
 @dataclass(frozen=True)
 class Bundled:
-    """What a bundle runs.
+    """An opened bundle.
 
     Attributes:
-        manifest: What it is.
-        extractor: Finds people.
-        network: Recognises what they do.
+        manifest: Its manifest.
+        extractor: Pose extraction by its pose network.
+        network: Its action recognizer.
     """
 
     manifest: BundleManifest
@@ -33,30 +33,34 @@ class Bundled:
         """Both networks, for videos and live sources."""
         return Recognizer(self.network, self.extractor, self.manifest.content["recogniser"])
 
-    def check(self) -> ParityReport:
-        """Compare both networks, as they run here, with what torch said.
-
-        Raises:
-            GateError: Where they answer otherwise.
-        """
-        content = self.manifest.content
+    def compare(self) -> ParityReport:
+        """Compare both networks, as they run here, with torch's outputs."""
         pose, search = pose_sessions(
             self.manifest.model("pose"), self.extractor.settings, threads=self.manifest.target["threads"]
         )
-        found = check(self.network, pose, self.manifest.folder / REFERENCE, search=search)
-        found.require(step_tolerance=content["tolerances"]["step"], pose_tolerance=content["tolerances"]["pose"])
-        return found
+        return check(self.network, pose, self.manifest.folder / REFERENCE, search=search)
+
+    def check(self) -> ParityReport:
+        """Compare both networks, as `compare` does, and refuse them if they differ too much.
+
+        Raises:
+            GateError: If they differ by more than the tolerances of the manifest.
+        """
+        report = self.compare()
+        tolerances = self.manifest.content["tolerances"]
+        report.require(step_tolerance=tolerances["step"], pose_tolerance=tolerances["pose"])
+        return report
 
 
 def open_bundle(folder: Path, *, any_device: bool = False) -> Bundled:
     """Open a bundle.
 
     Args:
-        folder: Where it lies.
-        any_device: Whether it may run on a machine that it was not made for.
+        folder: Folder of the bundle.
+        any_device: True to run it also on a machine that it was not made for.
 
     Raises:
-        DataError: Where it is damaged, of another device, or its runtime is missing.
+        DataError: If it is damaged or of another device, or its runtime is missing.
     """
     manifest = BundleManifest.read(folder)
     if not any_device:

@@ -1,4 +1,4 @@
-"""What a device tells of itself: model, memory, temperature, clock, and whether it slowed down."""
+"""Identity and condition of a device: model, memory, temperature, clock, and throttling."""
 
 import os
 import platform
@@ -22,14 +22,14 @@ EMULATED_VARIABLE = "PAN_EDGE_EMULATED"
 
 @dataclass(frozen=True)
 class Condition:
-    """A moment of a device; None where it does not tell.
+    """Condition of a device at one moment; None for what it does not report.
 
     Attributes:
-        temperature_c: Of the processor.
-        clock_mhz: Of the first core.
-        clock_most_mhz: The highest that this core may have.
-        governor: How the clock is chosen.
-        throttled: Word of a Raspberry Pi's firmware, see `THROTTLED_NOW`.
+        temperature_c: Temperature of the processor.
+        clock_mhz: Clock of the first core.
+        clock_most_mhz: Highest clock that this core may have.
+        governor: Governor that chooses the clock.
+        throttled: Bits of a Raspberry Pi's firmware, see `THROTTLED_NOW`.
     """
 
     temperature_c: float | None
@@ -40,15 +40,15 @@ class Condition:
 
     @classmethod
     def now(cls) -> "Condition":
-        """As it is."""
-        temperature = _number(THERMAL)
-        clock, most = _number(CLOCK / "scaling_cur_freq"), _number(CLOCK / "cpuinfo_max_freq")
+        """Read the present condition."""
+        temperature = _read_number(THERMAL)
+        clock, most = _read_number(CLOCK / "scaling_cur_freq"), _read_number(CLOCK / "cpuinfo_max_freq")
         return cls(
             None if temperature is None else temperature / 1000,
             None if clock is None else clock / 1000,
             None if most is None else most / 1000,
-            _text(CLOCK / "scaling_governor"),
-            _throttled(),
+            _read_text(CLOCK / "scaling_governor"),
+            _read_throttled(),
         )
 
     def as_dict(self) -> dict[str, object]:
@@ -57,15 +57,15 @@ class Condition:
 
 
 def slowed(before: Condition, after: Condition, *, model: str) -> str:
-    """Why figures taken in between are not those of a device at its normal speed; empty where they are.
+    """Reason why a device was not at its normal speed between two moments; empty if it was.
 
     Args:
-        before: At the beginning.
-        after: In the end.
-        model: Name of the board; the firmware of a Raspberry Pi must say that it does not throttle.
+        before: Condition at the beginning.
+        after: Condition at the end.
+        model: Name of the board; the firmware of a Raspberry Pi must report that it does not throttle.
     """
     if "Raspberry Pi" in model and None in (before.throttled, after.throttled):
-        return "whether the firmware throttles it is not known; `vcgencmd get_throttled` must work there (package raspi-utils)"
+        return "it is not known if the firmware throttles it; `vcgencmd get_throttled` must work there (package raspi-utils)"
     if after.throttled is not None and after.throttled & THROTTLED_NOW:
         return f"the firmware throttles it (get_throttled is {after.throttled:#x}): too hot, or its power supply is too weak"
     if after.throttled is not None and after.throttled & ~(before.throttled or 0) & THROTTLED_SINCE_BOOT:
@@ -76,11 +76,11 @@ def slowed(before: Condition, after: Condition, *, model: str) -> str:
 
 
 def identity() -> dict[str, object]:
-    """What it is."""
+    """Model, processor, memory and system of this device."""
     return {
         "model": device_model(),
         "machine": platform.machine(),
-        "processor": _processor(),
+        "processor": _find_processor(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_mb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6),
         "system": platform.platform(),
@@ -89,40 +89,40 @@ def identity() -> dict[str, object]:
 
 
 def emulated() -> bool:
-    """Whether the processor is one that is imitated by a program on another: the kernel then tells the other's name."""
+    """True if the processor is emulated: the kernel then reports the name of the host's processor."""
     if os.environ.get(EMULATED_VARIABLE):
         return True
     foreign = platform.machine() in ("aarch64", "armv7l")
-    return foreign and any(maker in (_text(CPU_INFO) or "") for maker in ("GenuineIntel", "AuthenticAMD"))
+    return foreign and any(maker in (_read_text(CPU_INFO) or "") for maker in ("GenuineIntel", "AuthenticAMD"))
 
 
 def peak_memory_mb() -> float:
-    """Most memory that this process has had, and its workers: TensorRT runs in one of its own."""
+    """Peak memory of this process and its workers: TensorRT runs in a worker process."""
     own, ended = (resource.getrusage(who).ru_maxrss / 1000 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return own + max(_workers_mb(os.getpid()), ended)
+    return own + max(_sum_workers_mb(os.getpid()), ended)
 
 
-def _workers_mb(parent: int) -> float:
-    """Peaks of the processes below one that are still there, together; by Linux's /proc."""
+def _sum_workers_mb(parent: int) -> float:
+    """Sum of the peaks of all running processes below one, by Linux's /proc."""
     total = 0.0
     for task in Path(f"/proc/{parent}/task").glob("*/children"):
-        for child in (_text(task) or "").split():
-            for line in (_text(Path(f"/proc/{child}/status")) or "").splitlines():
+        for child in (_read_text(task) or "").split():
+            for line in (_read_text(Path(f"/proc/{child}/status")) or "").splitlines():
                 if line.startswith("VmHWM:"):
                     total += float(line.split()[1]) / 1000
-            total += _workers_mb(int(child))
+            total += _sum_workers_mb(int(child))
     return total
 
 
-def _processor() -> str:
-    for line in (_text(CPU_INFO) or "").splitlines():
+def _find_processor() -> str:
+    for line in (_read_text(CPU_INFO) or "").splitlines():
         name, _, value = line.partition(":")
         if name.strip() in ("model name", "Model", "Hardware"):
             return value.strip()
     return platform.processor()
 
 
-def _throttled() -> int | None:
+def _read_throttled() -> int | None:
     if not shutil.which("vcgencmd"):
         return None
     done = subprocess.run(["vcgencmd", "get_throttled"], capture_output=True, text=True, check=False)
@@ -132,15 +132,15 @@ def _throttled() -> int | None:
         return None
 
 
-def _number(path: Path) -> float | None:
-    text = _text(path)
+def _read_number(path: Path) -> float | None:
+    text = _read_text(path)
     try:
         return None if text is None else float(text)
     except ValueError:
         return None
 
 
-def _text(path: Path) -> str | None:
+def _read_text(path: Path) -> str | None:
     try:
         return path.read_text().strip("\0\n ")
     except OSError:

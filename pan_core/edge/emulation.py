@@ -1,6 +1,6 @@
-"""A Pi's bundle on ARM code without a Pi: Debian's arm64 Python, unpacked and not installed, under QEMU's user mode.
+"""Check a Raspberry Pi's bundle on ARM code without a Pi: Debian's arm64 Python, unpacked and not installed, under QEMU's user mode.
 
-It shows that the networks answer there as they should, with the kernels that ncnn and OpenCV have for ARM. It says nothing of speed.
+This shows that the networks give the right outputs with the kernels that ncnn and OpenCV have for ARM. It does not show the speed.
 """
 
 import os
@@ -19,7 +19,7 @@ from pan_core.files import atomic_path
 
 QEMU = "qemu-aarch64-static"
 TOOLS = {QEMU: "qemu-user-static", "apt-get": "apt", "dpkg-deb": "dpkg"}
-"""Programs, and the Debian packages that have them."""
+"""Programs, and the Debian packages that contain them."""
 
 PACKAGES = (
     "python3.11", "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "libc6", "libgcc-s1", "libstdc++6",
@@ -29,24 +29,28 @@ PLATFORM = "aarch64-manylinux_2_36"
 
 
 def check_emulated(bundle: Path, target: Target, cache: Path, *, say: Callable[[str], None]) -> str:
-    """Let a bundle check itself on an imitated processor; returns what it says.
+    """Run `pan-edge check` of a bundle on an emulated processor; returns what it prints.
 
     Args:
         bundle: Folder of the bundle.
-        target: Its target, which names the processor.
+        target: Target of the bundle, which names the processor.
         cache: Folder in which Python and packages for ARM are kept.
-        say: Told what is going on.
+        say: Called with a line of text at each step.
 
     Raises:
-        DataError: Where the target has no processor that can be imitated.
-        PanError: Where a program is missing, packages cannot be had, or the check fails.
+        DataError: If the target has no processor that can be emulated.
+        PanError: If a program is missing, a package cannot be fetched, or the check fails.
     """
     if not target.emulate:
         raise DataError(
-            f"{target.name}: no processor to imitate; name one as `emulate` in edge/targets.yaml, such as cortex-a72"
+            f"{target.name}: no processor to emulate; name one as `emulate` in edge/targets.yaml, such as cortex-a72",
+            code="emulation.no-processor",
         )
     if missing := [f"{name} (package {package})" for name, package in TOOLS.items() if not shutil.which(name)]:
-        raise PanError(f"emulation needs {', '.join(missing)}; on Debian 12: apt-get install qemu-user-static")
+        raise PanError(
+            f"emulation needs {', '.join(missing)}; on Debian 12: apt-get install qemu-user-static",
+            code="emulation.missing-tools",
+        )
     BundleManifest.read(bundle)
     root, site = cache / "root", cache / "site"
     if not root.is_dir():
@@ -55,7 +59,7 @@ def check_emulated(bundle: Path, target: Target, cache: Path, *, say: Callable[[
     if not site.is_dir():
         say("fetching packages for ARM")
         _install(site)
-    say(f"{bundle} on an imitated {target.emulate}; this takes minutes")
+    say(f"{bundle} on an emulated {target.emulate}; this takes minutes")
     python = root / "usr/bin/python3.11"
     environment = {
         "PATH": os.environ.get("PATH", ""), "PYTHONPATH": f"{bundle.absolute()}:{site.absolute()}", EMULATED_VARIABLE: "1",
@@ -68,7 +72,7 @@ def check_emulated(bundle: Path, target: Target, cache: Path, *, say: Callable[[
 
 
 def _unpack(root: Path) -> None:
-    """Debian's packages for ARM with their own lists, so that those of this machine stay as they are."""
+    """Unpack Debian's packages for ARM; apt uses lists of their own, so that those of this machine stay unchanged."""
     with atomic_path(root) as partial:
         state = partial.parent / "apt"
         for folder in ("lists/partial", "cache/archives/partial", "debs"):
@@ -99,9 +103,10 @@ def _run(command: Sequence[str], *, cwd: Path | None = None, env: dict[str, str]
     try:
         done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise PanError(f"{command[0]}: not installed") from None
+        raise PanError(f"{command[0]}: not installed", code="emulation.missing-tools") from None
     if done.returncode:
         raise PanError(
-            f"`{' '.join(command[:3])} ...` failed with status {done.returncode}: {(done.stderr or done.stdout).strip()[-1500:]}"
+            f"`{' '.join(command[:3])} ...` failed with status {done.returncode}: {(done.stderr or done.stdout).strip()[-1500:]}",
+            code="emulation.failed-command",
         )
     return done.stdout

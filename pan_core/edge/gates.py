@@ -1,4 +1,4 @@
-"""What the gates said of a target's networks, and of which files: nothing else may go to a device."""
+"""Gate figures of a target's networks, with the hashes of the files that passed: only these files may go to a device."""
 
 from pathlib import Path
 from typing import Any
@@ -11,41 +11,43 @@ GATES = "gates.json"
 
 
 def write_gates(folder: Path, target: Target, figures: dict[str, Any]) -> None:
-    """Keep what was found of the networks in a folder, with the files that were judged and what they are for."""
-    write_json(folder / GATES, figures | _judged(folder, target))
+    """Write the figures of the networks in a folder, with their files and the runtime that they are for."""
+    write_json(folder / GATES, figures | _describe_networks(folder, target))
 
 
 def read_gates(folder: Path, target: Target) -> dict[str, Any]:
-    """What was found of a target's networks.
+    """Read the figures of a target's networks.
 
     Raises:
-        DataError: Where nothing was exported, or what was judged is not what lies there or not what the target runs now.
+        DataError: If nothing was exported, or the gates passed other files or other settings than those of the target now.
     """
     if not (folder / GATES).is_file():
         raise DataError(
-            f"{target.name}: nothing was exported for it; add it to export.targets in params.yaml and run `dvc repro export`"
+            f"{target.name}: nothing was exported for it; add it to export.targets in params.yaml and run `dvc repro export`",
+            code="gates.not-exported",
         )
-    found, now = read_json(folder / GATES), _judged(folder, target)
-    faults = [
-        f"{name} is {now[name]!r}, judged was {found.get(name)!r}"
+    passed, now = read_json(folder / GATES), _describe_networks(folder, target)
+    settings = {
+        name: f"{name}: expected {passed.get(name)!r} as it passed the gates, but the target has {now[name]!r}"
         for name in now
-        if name != "files" and found.get(name) != now[name]
+        if name != "files" and passed.get(name) != now[name]
+    }
+    files = passed.get("files", {})
+    changed = [
+        f"{name}: changed, added or removed since"
+        for name in sorted(now["files"].keys() | files.keys())
+        if now["files"].get(name) != files.get(name)
     ]
-    judged = found.get("files", {})
-    faults += [
-        f"{name} was changed, added or taken away since"
-        for name in sorted(now["files"].keys() | judged.keys())
-        if now["files"].get(name) != judged.get(name)
-    ]
-    if faults:
+    if faults := [*settings.values(), *changed]:
         raise DataError(
             f"{folder}: not the networks that passed the gates for {target.name}; run `dvc repro export`:\n"
-            + "\n".join(f"  - {fault}" for fault in faults)
+            + "\n".join(f"  - {fault}" for fault in faults),
+            code="gates.other-settings" if settings else "gates.changed-files",
         )
-    return found
+    return passed
 
 
-def _judged(folder: Path, target: Target) -> dict[str, Any]:
+def _describe_networks(folder: Path, target: Target) -> dict[str, Any]:
     return {
         "runtime": target.runtime, "precision": target.precision, "opset": target.opset,
         "files": {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name != GATES},

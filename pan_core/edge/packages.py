@@ -1,4 +1,4 @@
-"""What a bundle needs beside itself, pinned: the very packages that were looked at, on ARM by `pan edge emulate`."""
+"""Pinned packages that a bundle needs: those that were checked, on ARM by `pan edge emulate`."""
 
 from collections.abc import Mapping
 
@@ -15,5 +15,5 @@ RUNTIMES: Mapping[str, tuple[str, ...]] = {
 
 
 def packages_of(*runtimes: str) -> list[str]:
-    """Requirements of some runtimes, as pip reads them."""
+    """Requirements of some runtimes, in pip's format."""
     return [*COMMON, *(package for runtime in runtimes for package in RUNTIMES[runtime])]

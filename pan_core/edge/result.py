@@ -1,6 +1,6 @@
-"""A measurement as a file: what was measured where, of which bundle, with a hash over all of it.
+"""Result file of a measurement: figures, device and bundle, with a hash over all of it.
 
-The hash tells that a file is as it was written. It does not tell who wrote it.
+The hash shows that a file was not changed after it was written. It does not show who wrote it.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from pan_core.files import read_json, write_json
 FORMAT = "pan-latency-1"
 DEVICE, HERE, EMULATED, PREDICTED = "measured on the device", "measured on this host", "emulated", "predicted"
 OTHER = "measured on another machine"
-"""Kinds of figures. Only the first is one of the target's speed; the second is where the target is the host itself."""
+"""Kinds of figures. Only the first is the speed of a device; the second is the speed of the target `host`."""
 
 NUMBER = (int, float)
 LATENCY = {"p50_ms": NUMBER, "p90_ms": NUMBER, "p99_ms": NUMBER, "count": int}
@@ -25,11 +25,11 @@ FORM = {
     "video": {"own": bool}, "people": int, "camera": {"fps": NUMBER, "frames": int, "dropped": int}, "memory_mb": NUMBER,
     "slowed": str, "device": {"model": str, "machine": str, "processor": str},
 }  # fmt: skip
-"""What every result has, and of which type."""
+"""Required fields of a result and their types."""
 
 
 def write_result(path: Path, content: dict[str, Any]) -> None:
-    """Write a result with its hash."""
+    """Write a result and its hash."""
     write_json(path, content | {"sha256": content_hash(content)})
 
 
@@ -37,49 +37,65 @@ def read_result(path: Path) -> dict[str, Any]:
     """Read a result.
 
     Raises:
-        DataError: Where it is none, or not as it was written.
+        DataError: If the file is no result, was changed after it was written, or is incomplete.
     """
     content: Any = read_json(path)
     form = content.get("format") if isinstance(content, dict) else None
     if form != FORMAT:
-        raise DataError(f"{path}: no result of `pan-edge bench` (format {form!r}, expected {FORMAT!r})")
-    told = content.pop("sha256", None)
-    if told != content_hash(content):
         raise DataError(
-            f"{path}: was changed after it was written, its hash does not fit; measure again with `pan-edge bench`"
+            f"{path}: no result of `pan-edge bench` (format {form!r}, expected {FORMAT!r})", code="result.format"
         )
-    if faults := list(_faults(content, FORM)):
-        raise DataError(f"{path}: no whole result; {', '.join(faults)}; measure again with `pan-edge bench`")
+    written = content.pop("sha256", None)
+    if written != content_hash(content):
+        raise DataError(
+            f"{path}: was changed after it was written, its hash does not fit; measure again with `pan-edge bench`",
+            code="result.changed",
+        )
+    if faults := list(find_faults(content)):
+        raise DataError(
+            f"{path}: incomplete result; {', '.join(f'{name} {fault}' for name, fault in faults)}; "
+            "measure again with `pan-edge bench`",
+            code="result.incomplete",
+        )
     return content
 
 
-def _faults(value: Any, form: Any, place: str = "") -> Iterator[str]:
-    """Where a value has not the form of a result: a type, an example of each part of a list, or names with their forms."""
+def find_faults(value: Any, form: Any = FORM, place: str = "") -> Iterator[tuple[str, str]]:
+    """Fields of a result that are missing or of another type.
+
+    Args:
+        value: The result, or a part of it.
+        form: Expected form: a type, a list with the form of its items, or forms by name.
+        place: Name of the part, such as "parts.pan".
+
+    Yields:
+        Name of the field, such as "parts.pan.p90_ms", and what is wrong with it.
+    """
     if isinstance(form, dict):
         for name, inner in form.items():
             where = f"{place}.{name}" if place else name
             if not isinstance(value, dict) or name not in value:
-                yield f"{where} is missing"
+                yield where, "is missing"
             else:
-                yield from _faults(value[name], inner, where)
+                yield from find_faults(value[name], inner, where)
     elif isinstance(form, list):
         if not isinstance(value, list) or not value:
-            yield f"{place} is empty or no list"
+            yield place, "is empty or no list"
         else:
             for number, each in enumerate(value):
-                yield from _faults(each, form[0], f"{place}.{number}")
+                yield from find_faults(each, form[0], f"{place}.{number}")
     elif not isinstance(value, form) or (isinstance(value, bool) and form is not bool):
-        yield f"{place} is {value!r}"
+        yield place, f"is {value!r}"
 
 
 def content_hash(content: dict[str, Any]) -> str:
-    """SHA-256 of a result without its own hash."""
+    """SHA-256 of a result, without its own `sha256`."""
     plain = {name: value for name, value in content.items() if name != "sha256"}
     return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def describe(result: dict[str, Any]) -> str:
-    """A result in a few lines."""
+    """Describe a result in a few lines."""
     frame, parts, camera = result["frame"], result["parts"], result["camera"]
     device = result["device"]["model"] or result["device"]["processor"]
     repeated = ", ".join(f"{run['p90_ms']:.1f}" for run in result["runs"])

@@ -1,8 +1,8 @@
-"""How fast a network would be on a device that is not here: the roofline of Williams et al. (2009), fitted to published figures.
+"""Predict the latency of a network on a device: the roofline model of Williams et al. (2009), fitted to published figures.
 
-Each layer takes as long as its operations or its bytes need at the device's peak, whichever is longer. No device reaches its
-peak: the share that it reaches is fitted to figures that others have published. How far that is to be trusted is told by
-leaving out each of those figures in turn and predicting it from the others.
+Each layer takes as long as its operations or its bytes need at the device's peak rates, whichever is longer. No device reaches
+its peak: the share that it reaches is fitted to published figures. To estimate the error, each of these figures is predicted
+from the others (leave one out).
 """
 
 import math
@@ -12,18 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from pan_core.export.targets import Peaks
+from pan_core.export.targets import PeakRates
 from pan_core.runtimes.onnx_session import OnnxSession
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer.
+    """Cost of one layer.
 
     Attributes:
-        name: Of its operator.
-        operations: A multiply-add is two.
-        numbers: Read and written, weights included.
+        name: Name of its operator.
+        operations: Number of operations; a multiply-add is two.
+        numbers: How many numbers it reads and writes, weights included.
     """
 
     name: str
@@ -33,21 +33,21 @@ class Layer:
 
 @dataclass(frozen=True)
 class Anchor:
-    """A published figure.
+    """A published latency of a network on a device.
 
     Attributes:
-        network: What was run.
-        device: On what.
-        peaks: Of that device in the precision that was used.
-        operations: Of the network, a multiply-add is two.
-        bytes: Of its weights and, roughly, what goes between layers.
-        milliseconds: Published.
-        source: Where.
+        network: Name of the network.
+        device: Name of the device.
+        peaks: Peak rates of the device in the precision that was used.
+        operations: Number of operations of the network; a multiply-add is two.
+        bytes: Size of its weights and, roughly, of the values between its layers.
+        milliseconds: Published latency.
+        source: Publication.
     """
 
     network: str
     device: str
-    peaks: Peaks
+    peaks: PeakRates
     operations: float
     bytes: float
     milliseconds: float
@@ -55,20 +55,20 @@ class Anchor:
 
     @property
     def share(self) -> float:
-        """Of the device's peak that was reached."""
+        """Share of the device's peak that was reached."""
         return _ideal_ms(self.operations, self.bytes, self.peaks) / self.milliseconds
 
 
-PI4, PI5 = Peaks(gflops=57.6, gbytes_s=12.8), Peaks(gflops=307.2, gbytes_s=17.1)
-NANO = Peaks(gflops=472, gbytes_s=25.6)
-PI4_INT8 = Peaks(gflops=115.2, gbytes_s=12.8)
+PI4, PI5 = PeakRates(gflops=57.6, gbytes_s=12.8), PeakRates(gflops=307.2, gbytes_s=17.1)
+NANO = PeakRates(gflops=472, gbytes_s=25.6)
+PI4_INT8 = PeakRates(gflops=115.2, gbytes_s=12.8)
 ANCHORS = (
     Anchor("MoveNet Lightning, fp16", "Raspberry Pi 4", PI4, 0.54e9, 12e6, 186, "TensorFlow blog, August 2021; operations estimated"),
     Anchor("MoveNet Lightning, int8", "Raspberry Pi 4", PI4_INT8, 0.54e9, 6e6, 95, "the same"),
     Anchor("SSD-MobileNet v1 at 300", "Raspberry Pi 4", PI4, 2.4e9, 60e6, 83, "1.2 G multiply-adds: Howard et al. 2017"),
     Anchor("SSD-MobileNet v1 at 300", "Raspberry Pi 5", PI5, 2.4e9, 30e6, 17, "the same"),
     Anchor("YOLO26n at 640, ncnn", "Raspberry Pi 5", PI5, 5.4e9, 60e6, 67.2, "Arm Runtime for YOLO26, 2026"),
-    Anchor("YOLOv8n at 640, ncnn", "Raspberry Pi 4 at 1.95 GHz", Peaks(gflops=62.4, gbytes_s=12.8), 8.7e9, 120e6, 323,
+    Anchor("YOLOv8n at 640, ncnn", "Raspberry Pi 4 at 1.95 GHz", PeakRates(gflops=62.4, gbytes_s=12.8), 8.7e9, 120e6, 323,
            "Q-engineering, YoloV8-ncnn-Raspberry-Pi-4"),
     Anchor("ResNet-18 at 256", "Jetson Nano", NANO, 4.7e9, 50e6, 18, "1.8 G multiply-adds at 224: He et al. 2016"),
 )  # fmt: skip
@@ -76,11 +76,11 @@ ANCHORS = (
 
 @dataclass(frozen=True)
 class Fit:
-    """The share of a peak that devices reach.
+    """Share of their peak that devices reach.
 
     Attributes:
         share: Geometric mean over the anchors.
-        errors: By anchor, what was predicted from the others over what was published.
+        errors: For each anchor, the latency predicted from the others over the published one.
     """
 
     share: float
@@ -88,12 +88,12 @@ class Fit:
 
     @property
     def factor(self) -> float:
-        """By so much predictions were off, up or down, in two thirds of the cases (one standard deviation of the logarithm)."""
+        """Error factor of predictions, up or down: one standard deviation of the logarithm, which two thirds of them keep."""
         return math.exp(float(np.sqrt(np.mean(np.log(self.errors) ** 2))))
 
 
 def fit(anchors: Sequence[Anchor] = ANCHORS) -> Fit:
-    """The share by all anchors, and the error on each by the others."""
+    """Fit the share to all anchors, and predict each anchor from the others."""
     logs = np.log([anchor.share for anchor in anchors])
     others = [np.exp((logs.sum() - log) / (len(logs) - 1)) for log in logs]
     return Fit(
@@ -102,56 +102,56 @@ def fit(anchors: Sequence[Anchor] = ANCHORS) -> Fit:
     )
 
 
-def predict_ms(layers: Sequence[Layer], peaks: Peaks, *, number_bytes: int, share: float) -> float:
-    """Milliseconds of a network.
+def predict_ms(layers: Sequence[Layer], peaks: PeakRates, *, number_bytes: int, share: float) -> float:
+    """Predict the milliseconds of a network.
 
     Args:
-        layers: As `count_layers` gives them.
-        peaks: Of the device.
+        layers: Layers as `count_layers` returns them.
+        peaks: Peak rates of the device.
         number_bytes: Bytes of a number: 2 in half precision.
-        share: Of the peaks that is reached.
+        share: Share of the peak rates that the device reaches.
     """
     return sum(_ideal_ms(layer.operations, layer.numbers * number_bytes, peaks) for layer in layers) / share
 
 
 def count_layers(model: bytes, shapes: Mapping[str, Sequence[int]]) -> list[Layer]:
-    """Layers of an ONNX model with their operations and the numbers that they read and write.
+    """Count the operations of each layer of an ONNX model, and the numbers that it reads and writes.
 
     Args:
         model: Content of the file.
-        shapes: Sizes of its inputs, batch included.
+        shapes: Shapes of its inputs, batch included.
     """
-    graph = _with_all_outputs(model)
+    graph = _expose_all_outputs(model)
     session = OnnxSession(graph.SerializeToString())
     names = session.outputs
     feeds = {name: np.zeros(shape, dtype=np.float32) for name, shape in shapes.items()}
-    # Run once: shapes that a file computes, as those of padding, cannot be told without.
+    # Run it once: some shapes, such as those of padding, are computed and not in the file.
     sizes = {name: np.shape(value) for name, value in zip(names, session.run(feeds, names), strict=True)}
     sizes |= {name: tuple(shape) for name, shape in shapes.items()}
     sizes |= {weights.name: tuple(weights.dims) for weights in graph.graph.initializer}
-    return [_layer(node, sizes) for node in graph.graph.node if node.op_type != "Constant"]
+    return [_count_layer(node, sizes) for node in graph.graph.node if node.op_type != "Constant"]
 
 
-def _with_all_outputs(content: bytes) -> onnx.ModelProto:
+def _expose_all_outputs(content: bytes) -> onnx.ModelProto:
+    """The model with the results of all of its layers as outputs."""
     model = onnx.load_model_from_string(content)
-    told = {value.name for value in model.graph.output}
-    model.graph.output.extend(
-        onnx.ValueInfoProto(name=name) for node in model.graph.node for name in node.output if name and name not in told
-    )
+    outputs = {value.name for value in model.graph.output}
+    results = [name for node in model.graph.node for name in node.output if name and name not in outputs]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in results)
     return model
 
 
-def _layer(node: onnx.NodeProto, sizes: Mapping[str, tuple[int, ...]]) -> Layer:
-    made = sum(math.prod(sizes.get(name, ())) for name in node.output)
+def _count_layer(node: onnx.NodeProto, sizes: Mapping[str, tuple[int, ...]]) -> Layer:
+    written = sum(math.prod(sizes.get(name, ())) for name in node.output)
     read = sum(math.prod(sizes.get(name, (0,))) for name in node.input if name)
     if node.op_type == "Conv":
         weights = sizes[node.input[1]]
-        return Layer(node.op_type, 2 * made * math.prod(weights[1:]), read + made)
+        return Layer(node.op_type, 2 * written * math.prod(weights[1:]), read + written)
     if node.op_type in ("Gemm", "MatMul"):
         depth = sizes.get(node.input[0], (1,))[-1]
-        return Layer(node.op_type, 2 * made * depth, read + made)
-    return Layer(node.op_type, made, read + made)
+        return Layer(node.op_type, 2 * written * depth, read + written)
+    return Layer(node.op_type, written, read + written)
 
 
-def _ideal_ms(operations: float, size: float, peaks: Peaks) -> float:
+def _ideal_ms(operations: float, size: float, peaks: PeakRates) -> float:
     return 1000 * max(operations / (peaks.gflops * 1e9), size / (peaks.gbytes_s * 1e9))

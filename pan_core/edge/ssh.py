@@ -1,4 +1,4 @@
-"""A bundle measured on a device that answers to SSH: copied there, run there, its result brought back."""
+"""Measure a bundle on a device over SSH: copy it there, run it there, and fetch the result."""
 
 import os
 import re
@@ -13,28 +13,19 @@ from pan_core.edge.bundle_manifest import ENGINE, BundleManifest
 from pan_core.errors import DataError, PanError
 
 FOLDER = ".pan-edge"
-"""Below the user's home on the device."""
+"""Folder in the user's home on the device."""
 HOST = re.compile(r"(?:[A-Za-z0-9._-]+@)?[A-Za-z0-9][A-Za-z0-9.:_-]*")
-# Nobody is there to type a password, and a device that is switched off must not be waited for without end.
-OPTIONS = (
-    "-o",
-    "BatchMode=yes",
-    "-o",
-    "ConnectTimeout=15",
-    "-o",
-    "ServerAliveInterval=15",
-    "-o",
-    "ServerAliveCountMax=4",
-)
+# No prompt for a password, and a timeout for a device that is switched off.
+OPTIONS = ("BatchMode=yes", "ConnectTimeout=15", "ServerAliveInterval=15", "ServerAliveCountMax=4")
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device by its SSH address.
+    """A device that is reached over SSH.
 
     Attributes:
-        host: Such as "pi@192.168.1.7", or a name in the SSH configuration.
-        config: SSH configuration file; the user's own where None.
+        host: Address such as "pi@192.168.1.7", or a name in the SSH configuration.
+        config: SSH configuration file; the user's own if None.
     """
 
     host: str
@@ -42,35 +33,40 @@ class Device:
 
     def __post_init__(self) -> None:
         if not HOST.fullmatch(self.host):
-            raise DataError(f"{self.host!r}: expected a host such as pi@192.168.1.7")
+            raise DataError(f"{self.host!r}: expected a host such as pi@192.168.1.7", code="ssh.host")
 
     def run(self, command: str, *, stdin: Path | None = None, show: bool = False) -> str:
         """Run a shell command there; returns what it prints.
 
         Args:
-            command: For its shell.
-            stdin: File that it reads.
-            show: Let its output through while it runs instead of returning it.
+            command: Command line for the shell there.
+            stdin: File that the command reads.
+            show: True to print the output while the command runs instead of returning it.
 
         Raises:
-            PanError: Where the device cannot be reached or the command fails there.
+            PanError: If the device cannot be reached, or the command fails there.
         """
-        config = ["-F", str(self.config)] if self.config else []
+        options = [part for option in OPTIONS for part in ("-o", option)]
+        options += ["-F", str(self.config)] if self.config else []
         try:
             with Path(stdin or os.devnull).open("rb") as source:
                 done = subprocess.run(
-                    ["ssh", *OPTIONS, *config, "--", self.host, command],
+                    ["ssh", *options, "--", self.host, command],
                     stdin=source, stdout=None if show else subprocess.PIPE, stderr=subprocess.PIPE, check=False,
                 )  # fmt: skip
         except FileNotFoundError:
-            raise PanError("ssh is not installed here; install OpenSSH's client") from None
-        told = done.stderr.decode(errors="replace").strip()
+            raise PanError("ssh is not installed here; install OpenSSH's client", code="ssh.not-installed") from None
+        printed = done.stderr.decode(errors="replace").strip()
         if done.returncode == 255:
             raise PanError(
-                f"{self.host}: cannot be reached ({told}); try `ssh {self.host}` by hand, it must ask for no password"
+                f"{self.host}: cannot be reached ({printed}); try `ssh {self.host}` by hand, it must ask for no password",
+                code="ssh.unreachable",
             )
         if done.returncode:
-            raise PanError(f"{self.host}: `{command}` failed there with status {done.returncode}: {told[-2000:]}")
+            raise PanError(
+                f"{self.host}: `{command}` failed there with status {done.returncode}: {printed[-2000:]}",
+                code="ssh.failed-command",
+            )
         return "" if show else done.stdout.decode()
 
 
@@ -80,19 +76,19 @@ def bench_on(
     """Measure a bundle on a device.
 
     Args:
-        device: Where.
+        device: The device.
         bundle: Folder of the bundle.
-        profile: As for `pan-edge bench`.
-        install: Run the bundle's install.sh there first.
-        any_device: Measure also where it is not the target's device.
-        say: Told what is going on.
+        profile: Profile for `pan-edge bench`.
+        install: True to run the bundle's install.sh there first.
+        any_device: True to measure also on a machine that is not the target's device.
+        say: Called with a line of text at each step.
 
     Returns:
         Content of the result file.
 
     Raises:
-        DataError: Where the bundle is damaged.
-        PanError: Where a step fails on the device.
+        DataError: If the bundle is damaged.
+        PanError: If a step fails on the device.
     """
     manifest = BundleManifest.read(bundle)
     place = f"{FOLDER}/{manifest.target['name']}"
@@ -101,8 +97,8 @@ def bench_on(
         archive = Path(scratch) / "bundle.tar.gz"
         with tarfile.open(archive, "w:gz") as tar:
             tar.add(bundle, ".")
-        # Code and networks of an earlier bundle go. What install.sh and build_engines.sh made stays: pan-edge refuses an engine
-        # that was made from another file.
+        # Delete code and networks of an earlier bundle. Keep what install.sh and build_engines.sh made: pan-edge refuses an
+        # engine that was made from another file.
         own = sorted({Path(name).parts[0] for name in manifest.content["files"] if "/" in name})
         device.run(
             f"mkdir -p {place} && cd {place} && mkdir -p {' '.join(own)} && "

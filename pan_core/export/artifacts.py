@@ -1,4 +1,4 @@
-"""The two networks of a device, written for its runtime: the recognizer's step, and the pose network up to the stages in use."""
+"""Write the two networks of a device for its runtime: the recognizer's step, and the pose network up to the stages in use."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -21,17 +21,17 @@ from pan_core.pose.onnx_export import OPSET, DeployedNetwork
 from pan_core.runtimes.session import SUFFIXES
 
 SEARCH_SIZE = (368, 432)
-"""Height and width of a whole frame, an example of a size other than a crop's."""
+"""Height and width of a whole frame: an example of another size than a crop's."""
 
 
 @dataclass(frozen=True)
 class Artifacts:
-    """Files of one runtime and precision.
+    """Written networks of a target.
 
     Attributes:
-        step: The recognizer.
-        pose: The pose network.
-        operators: Operators or layers of both.
+        step: File of the recognizer.
+        pose: File of the pose network.
+        operators: Operators or layers of both, sorted.
     """
 
     step: Path
@@ -40,11 +40,11 @@ class Artifacts:
 
 
 class PoseStages(nn.Module):
-    """The pose network in deployment form with the maps of some of its stages.
+    """Pose network in deployment form that returns the maps of some of its stages.
 
     Args:
         network: The trained network.
-        stages: Stages, counted from 1.
+        stages: Numbers of the stages, from 1.
     """
 
     def __init__(self, network: PoseNetwork, stages: Sequence[int]) -> None:
@@ -73,60 +73,76 @@ def write_artifacts(
     """Write both networks for a target's runtime.
 
     Args:
-        folder: Where to.
+        folder: Folder to write.
         target: The device.
         step: The trained recognizer of online mode.
-        description: How to feed it, for `step.json`.
+        description: Its labels, skeleton layout and rate, for `step.json`.
         pose: The trained pose network.
-        pose_onnx: The same, exported with all of its stages.
-        stages: Stages of the pose network by which people are looked at, and searched.
+        pose_onnx: The pose network as an ONNX file with all of its stages.
+        stages: Stage for crops of people, and stage for whole frames.
         crop_size: Side of a crop at the pose network's input.
 
     Raises:
-        GateError: Where a written file is not what the runtime reads.
+        GateError: If a written file cannot run on the target's runtime.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    look, search = stages
-    outputs = [stage_output(stage) for stage in sorted({look, search})]
-    told = dict(description) | step_description(step)
+    description = dict(description) | step_description(step)
     if target.runtime == "ncnn":
         operators = write_ncnn(
             step, step.example(), folder / "step.param", inputs=STEP_INPUTS, outputs=STEP_OUTPUTS, precision="fp32",
-            description=told,
+            description=description,
         )  # fmt: skip
-        operators += write_ncnn(
-            PoseStages(pose, sorted({look, search})), (torch.zeros(1, 3, crop_size, crop_size),), folder / "pose.param",
-            inputs=[INPUT_NAME], outputs=outputs, precision=target.precision, other=(torch.zeros(1, 3, *SEARCH_SIZE),),
-        )  # fmt: skip
+        operators += _write_ncnn_pose(folder, target, pose, stages, crop_size)
     else:
-        path = folder / "step.onnx"
-        write_onnx(step, step.example(), path, inputs=STEP_INPUTS, outputs=STEP_OUTPUTS, opset=target.opset)
-        write_json(path.with_suffix(".json"), {"runtime": target.runtime, "precision": "fp32", **told})
-        operators = check_operators(path, opset=target.opset, runtime=target.runtime)
-        path = folder / "pose.onnx"
-        # A file for each: ONNX Runtime and TensorRT calculate every output of a file, whatever is asked for.
-        files = {path: look} | ({path.with_name("pose_search.onnx"): search} if search != look else {})
-        for file, stage in files.items():
-            # Opset 13 is read by every runtime that reads ONNX, the oldest among them.
-            save_checked(cut_after(pose_onnx, [stage_output(stage)]), file, opset=OPSET)
-            operators += check_operators(file, opset=OPSET, runtime=target.runtime)
-        write_json(path.with_suffix(".json"), {"runtime": target.runtime, "precision": target.precision})
-    # On a Jetson the engine is built from the ONNX file, so that is what can be compared here.
+        operators = _write_onnx_step(folder, target, step, description)
+        operators += _write_onnx_pose(folder, target, pose_onnx, stages)
+    # A Jetson builds its engine from the ONNX file, so the ONNX file is compared here.
     suffix = SUFFIXES["ncnn" if target.runtime == "ncnn" else "onnxruntime"]
     return Artifacts(folder / f"step{suffix}", folder / f"pose{suffix}", tuple(sorted(set(operators))))
 
 
+def _write_ncnn_pose(
+    folder: Path, target: Target, pose: PoseNetwork, stages: tuple[int, int], crop_size: int
+) -> list[str]:
+    numbers = sorted(set(stages))
+    return write_ncnn(
+        PoseStages(pose, numbers), (torch.zeros(1, 3, crop_size, crop_size),), folder / "pose.param", inputs=[INPUT_NAME],
+        outputs=[stage_output(stage) for stage in numbers], precision=target.precision,
+        other=(torch.zeros(1, 3, *SEARCH_SIZE),),
+    )  # fmt: skip
+
+
+def _write_onnx_step(folder: Path, target: Target, step: StepModel, description: Mapping[str, object]) -> list[str]:
+    path = folder / "step.onnx"
+    write_onnx(step, step.example(), path, inputs=STEP_INPUTS, outputs=STEP_OUTPUTS, opset=target.opset)
+    write_json(path.with_suffix(".json"), {"runtime": target.runtime, "precision": "fp32", **description})
+    return check_operators(path, opset=target.opset, runtime=target.runtime)
+
+
+def _write_onnx_pose(folder: Path, target: Target, pose_onnx: Path, stages: tuple[int, int]) -> list[str]:
+    look, search = stages
+    # One file for each stage: ONNX Runtime and TensorRT calculate all outputs of a file, even if only one is wanted.
+    files = {"pose.onnx": look} | ({"pose_search.onnx": search} if search != look else {})
+    operators = []
+    for name, stage in files.items():
+        # Every runtime that reads ONNX reads opset 13.
+        save_checked(cut_after(pose_onnx, [stage_output(stage)]), folder / name, opset=OPSET)
+        operators += check_operators(folder / name, opset=OPSET, runtime=target.runtime)
+    write_json(folder / "pose.json", {"runtime": target.runtime, "precision": target.precision})
+    return operators
+
+
 def structure(folder: Path) -> str:
-    """Hash of what both networks calculate, and how, without the weights: two with the same hash are equally fast."""
-    told = read_json(folder / "pose.json")
-    digest = hashlib.sha256(repr((told["runtime"], told["precision"])).encode())
+    """Hash of both networks without the values of their weights: networks with the same hash are equally fast."""
+    pose = read_json(folder / "pose.json")
+    digest = hashlib.sha256(repr((pose["runtime"], pose["precision"])).encode())
     for path in sorted(folder.iterdir()):
         if path.suffix == SUFFIXES["ncnn"]:
             digest.update(path.read_bytes())
         elif path.suffix == SUFFIXES["onnxruntime"]:
             graph = onnx.load(path).graph
             nodes = [
-                (node.op_type, *node.input, *node.output, *sorted(_setting(each) for each in node.attribute))
+                (node.op_type, *node.input, *node.output, *sorted(_describe_attribute(each) for each in node.attribute))
                 for node in graph.node
             ]
             sizes = [(weights.name, weights.data_type, *weights.dims) for weights in graph.initializer]
@@ -134,8 +150,8 @@ def structure(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _setting(attribute: onnx.AttributeProto) -> str:
-    """An attribute of a node, such as its strides; of weights that stand in one, only type and size."""
+def _describe_attribute(attribute: onnx.AttributeProto) -> str:
+    """An attribute of a node, such as its strides; for an attribute that holds weights, only their type and size."""
     weights = attribute.t
     if attribute.type == onnx.AttributeProto.TENSOR and weights.data_type == onnx.TensorProto.FLOAT:
         return repr((attribute.name, weights.data_type, *weights.dims))

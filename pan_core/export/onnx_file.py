@@ -1,4 +1,4 @@
-"""Write a torch module as an ONNX file that says what it is, and read it back to be sure."""
+"""Write a torch module as an ONNX file, and check the written file."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from pan_core.errors import GateError
-from pan_core.export.operators import refused
+from pan_core.export.operators import missing_operators
 from pan_core.files import atomic_path
 
-# Oldest format that carries the opset; old runtimes on devices refuse newer ones.
+# Oldest file format with each opset; old runtimes on devices refuse newer formats.
 IR_VERSIONS = {11: 6, 12: 7, 13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8}
 
 
@@ -25,7 +25,7 @@ def write_onnx(
     outputs: Sequence[str],
     opset: int,
 ) -> None:
-    """Export by the TorchScript exporter, which reaches the opsets of old runtimes, and check what was written.
+    """Export with the TorchScript exporter, which supports the opsets of old runtimes, and check the file.
 
     Args:
         module: Module in evaluation mode.
@@ -36,7 +36,7 @@ def write_onnx(
         opset: ONNX operator set.
 
     Raises:
-        GateError: Where the file has another opset than asked for, or an operator that a target lacks.
+        GateError: If the file has another opset than asked for, or an operator that a target lacks.
     """
     with atomic_path(path) as partial:
         with warnings.catch_warnings():
@@ -50,10 +50,10 @@ def write_onnx(
 
 
 def save_checked(model: bytes, path: Path, *, opset: int) -> None:
-    """Write a model in the oldest format that carries its opset, once it is known to be sound.
+    """Check a model, and write it in the oldest file format with its opset.
 
     Raises:
-        GateError: As for `check_operators`.
+        GateError: See `check_operators`.
     """
     loaded = onnx.load_model_from_string(model)
     loaded.ir_version = IR_VERSIONS[opset]
@@ -63,33 +63,39 @@ def save_checked(model: bytes, path: Path, *, opset: int) -> None:
 
 
 def check_operators(path: Path, *, opset: int, runtime: str = "tensorrt") -> list[str]:
-    """Operators of a written file.
+    """Check a written file; returns its operators.
 
     Args:
         path: The file.
-        opset: The operator set that it must have.
-        runtime: Whose table the operators must be in.
+        opset: Expected operator set.
+        runtime: Runtime that must have all operators.
 
     Raises:
-        GateError: Where opset or format are not those asked for, an operator is missing in the runtime, or a GRU applies
-            its reset gate before the product, which is another function than the one trained.
+        GateError: If the opset or the file format is another one, the runtime lacks an operator, or a GRU applies its reset
+            gate before the product, which is another function than the trained one.
     """
     model = onnx.load(path)
     operators = sorted({node.op_type for node in model.graph.node})
-    if faults := list(_faults(model, operators, opset, runtime)):
-        raise GateError(f"{path}: cannot go to a target as it is: {'; '.join(faults)}")
+    if faults := list(_find_faults(model, operators, opset, runtime)):
+        raise GateError(
+            f"{path}: cannot run on a target: {'; '.join(fault for _, fault in faults)}", code=f"onnx.{faults[0][0]}"
+        )
     return operators
 
 
-def _faults(model: onnx.ModelProto, operators: list[str], opset: int, runtime: str) -> Iterator[str]:
+def _find_faults(model: onnx.ModelProto, operators: list[str], opset: int, runtime: str) -> Iterator[tuple[str, str]]:
+    """Kind of each fault, and what is wrong."""
     found = {item.domain: item.version for item in model.opset_import}
     if found.get("") != opset:
-        yield f"Expected opset {opset}, but the file says {found}"
+        yield "opset", f"Expected opset {opset}, but got {found}"
     if model.ir_version > IR_VERSIONS[opset]:
-        yield f"Expected ir_version {IR_VERSIONS[opset]} at most, which runtimes of that opset read, but got {model.ir_version}"
-    if missing := refused(operators, runtime):
-        yield f"operators {missing} are missing in the target's {runtime}; express them otherwise"
+        yield (
+            "ir-version",
+            f"Expected ir_version {IR_VERSIONS[opset]} at most, as runtimes of that opset read, but got {model.ir_version}",
+        )
+    if missing := missing_operators(operators, runtime):
+        yield "missing-operators", f"operators {missing} are missing in the target's {runtime}; use others"
     for node in model.graph.node:
         reset = {attribute.name: attribute.i for attribute in node.attribute}.get("linear_before_reset", 0)
         if node.op_type == "GRU" and reset != 1:
-            yield f"node {node.name} has linear_before_reset={reset}, expected 1"
+            yield "reset-gate", f"node {node.name} has linear_before_reset={reset}, expected 1"

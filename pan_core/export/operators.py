@@ -1,9 +1,9 @@
-"""Which operators a runtime has: a network with another one is refused here, not on the device."""
+"""Operators of each runtime: a network with another operator is refused here, not on the device."""
 
 from collections.abc import Iterable, Mapping
 
-# By docs/operators.md of onnx-tensorrt for TensorRT 8.4, the oldest one at hand, without operators that may be newer than
-# 8.2. That document lists Reciprocal as missing, but the parser's source has it since TensorRT 4.
+# From docs/operators.md of onnx-tensorrt for TensorRT 8.4, the oldest at hand, without operators that may be newer than 8.2.
+# That document lists Reciprocal as missing, but the parser's source has had it since TensorRT 4.
 TENSORRT_8_2 = frozenset({
     "Abs", "Acos", "Acosh", "Add", "And", "ArgMax", "ArgMin", "Asin", "Asinh", "Atan", "Atanh", "AveragePool",
     "BatchNormalization", "Cast", "Ceil", "Celu", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv",
@@ -20,10 +20,10 @@ TENSORRT_8_2 = frozenset({
     "Tan", "Tanh", "ThresholdedRelu", "Tile", "TopK", "Transpose", "Unsqueeze", "Upsample", "Where",
 })  # fmt: skip
 OPERATORS: Mapping[str, frozenset[str] | None] = {"tensorrt": TENSORRT_8_2, "onnxruntime": None, "ncnn": None}
-"""By runtime; None where reading the file back shows it, as it does for a runtime that runs on this machine."""
+"""By runtime; None for a runtime that runs on this machine: it refuses unknown operators when it reads the file."""
 
 
-def refused(operators: Iterable[str], runtime: str) -> list[str]:
-    """Operators that a runtime does not have, sorted."""
+def missing_operators(operators: Iterable[str], runtime: str) -> list[str]:
+    """Operators that a runtime lacks, sorted."""
     known = OPERATORS[runtime]
     return [] if known is None else sorted(set(operators) - known)

@@ -1,4 +1,4 @@
-"""Numeric agreement of exported models with the torch models that they came from."""
+"""Numeric agreement of exported models with their torch models."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from pan_core.runtimes.onnx_session import open_session
 
 
 def step_difference(path: Path, model: StepModel, features: np.ndarray) -> float:
-    """Largest difference of any output over a stream, relative where the value is above 1, each side fed its own memory.
+    """Largest difference of any output over a stream, relative for values above 1.
 
-    Feeding memories back makes an error in the recurrent part grow instead of hiding behind a zero state.
+    Each side is fed its own memory, so that an error in the recurrent part grows instead of hiding behind a zero state.
 
     Args:
         path: Exported step.
@@ -37,7 +37,7 @@ def step_difference(path: Path, model: StepModel, features: np.ndarray) -> float
 
 
 def clip_difference(path: Path, model: ClipModel, features: np.ndarray) -> float:
-    """Largest difference of any output over some clips, relative where the value is above 1; features (B, T, V, D)."""
+    """Largest difference of any output over some clips, relative for values above 1; features (B, T, V, D)."""
     with torch.inference_mode():
         expected = model(torch.from_numpy(features.astype(np.float32)))
     got = open_session(path).run(None, {CLIP_INPUTS[0]: features.astype(np.float32)})
@@ -45,10 +45,13 @@ def clip_difference(path: Path, model: ClipModel, features: np.ndarray) -> float
 
 
 def require_parity(path: Path, difference: float, tolerance: float) -> None:
-    """Refuse an exported model that computes something else.
+    """Refuse an exported model that differs from torch's.
 
     Raises:
-        GateError: Where the difference is larger than the tolerance.
+        GateError: If the difference is larger than the tolerance, or not a number.
     """
     if not difference <= tolerance:
-        raise GateError(f"{path}: differs from torch by {difference:.2e}, expected at most {tolerance:.0e}")
+        raise GateError(
+            f"{path}: differs from torch by {difference:.2e}, expected at most {tolerance:.0e}",
+            code="parity.out-of-bounds",
+        )

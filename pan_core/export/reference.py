@@ -1,4 +1,4 @@
-"""What torch makes of real inputs, as files that an exported network is compared with, here and on a device."""
+"""Reference: real inputs and torch's outputs for them, as files that an exported network is compared with, here and on a device."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 
 from pan_core.datasets.actors import Performer, render_scene
 from pan_core.errors import VideoError
-from pan_core.export.check import recognised
+from pan_core.export.check import recognise_clips
 from pan_core.model.features import PoseFeatures
 from pan_core.pose.crops import cut_square, square_around
 from pan_core.pose.network import PoseNetwork
@@ -22,32 +22,21 @@ from pan_core.video import read_frames
 
 CROPS_OF_A_CLIP = 4
 HEADINGS = (-90.0, -45.0, -135.0)
-"""Drawn people face the camera, or half to a side."""
+"""Directions of drawn people: towards the camera, and half to each side."""
 SHORTEST = 4
-"""Streams of the dataset's own lengths, and one as short as this."""
+"""Length of the shortest stream; the others have the lengths of the dataset's clips, and one is long."""
 
 
 def write_steps(path: Path, network: StepNetwork, samples: Samples, *, inputs: int) -> None:
-    """Streams of features with what the network says at every frame and remembers after it.
-
-    Whole clips, one after another until there are enough inputs; then a very short stream, and one of several clips without
-    a pause, so that memories get old.
+    """Write streams of features with the network's outputs at every frame and its memory after it.
 
     Args:
         path: The `.npz` to write.
         network: The trained recognizer.
         samples: Clips in online mode.
-        inputs: How many frames at least.
+        inputs: Least number of frames.
     """
-    describe = PoseFeatures(samples.layout, mode="online")
-    clips: list[np.ndarray] = []
-    for index in range(len(samples)):
-        if sum(map(len, clips)) >= inputs / 2:
-            break
-        clips.append(describe(samples.batch(np.array([index])).joints)[0])
-    missing = max(1, inputs - sum(map(len, clips)) - SHORTEST)
-    long = np.resize(np.concatenate(clips), (missing, *clips[0].shape[1:]))
-    streams = [*clips, clips[0][:SHORTEST], long]
+    streams = _choose_streams(samples, inputs)
     rows: dict[str, list[np.ndarray]] = {}
     for stream in streams:
         memory = network.start()
@@ -61,23 +50,40 @@ def write_steps(path: Path, network: StepNetwork, samples: Samples, *, inputs: i
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
+def _choose_streams(samples: Samples, inputs: int) -> list[np.ndarray]:
+    """Features of streams, (T, V, D) each.
+
+    Whole clips make up half of the inputs. A very short stream follows, and a long one of several clips without a pause, in which
+    the memory gets old.
+    """
+    describe = PoseFeatures(samples.layout, mode="online")
+    clips: list[np.ndarray] = []
+    for index in range(len(samples)):
+        if sum(map(len, clips)) >= inputs / 2:
+            break
+        clips.append(describe(samples.batch(np.array([index])).joints)[0])
+    missing = max(1, inputs - sum(map(len, clips)) - SHORTEST)
+    long = np.resize(np.concatenate(clips), (missing, *clips[0].shape[1:]))
+    return [*clips, clips[0][:SHORTEST], long]
+
+
 def write_clips(path: Path, network: StepNetwork, samples: Samples) -> None:
-    """Skeletons of test clips in online mode, their classes, and whether the trained recognizer knows them."""
-    right = recognised(network, samples.joints, samples.lengths, samples.labels)
+    """Write skeletons of test clips in online mode with their classes, and for each if the trained recognizer gets it right."""
+    right = recognise_clips(network, samples.joints, samples.lengths, samples.labels)
     np.savez_compressed(path, joints=samples.joints, lengths=samples.lengths, labels=samples.labels, right=right)
 
 
 def write_crops(path: Path, network: PoseNetwork, crops: np.ndarray, *, stages: tuple[int, int]) -> None:
-    """Pictures of people (N, H, W, 3) uint8 with the trained network's maps.
+    """Write pictures of people, (N, H, W, 3) uint8, with the trained network's maps.
 
     Args:
         path: The `.npz` to write.
         network: The trained pose network.
         crops: The pictures.
-        stages: Stage by which people are looked at, whose maps are `maps`, and the one by which they are searched, whose
-            maps are `search_maps` where it is another.
+        stages: Stage for crops of people, whose maps are written as `maps`, and stage for whole frames, whose maps are
+            written as `search_maps` if it is another one.
     """
-    used = PoseNetwork(stages=max(stages)).eval()  # the stages behind it would cost a third of the time
+    used = PoseNetwork(stages=max(stages)).eval()  # later stages would cost a third of the time
     used.load_state_dict({name: network.state_dict()[name] for name in used.state_dict()})
     wanted = {"maps": stages[0]} | ({"search_maps": stages[1]} if stages[1] != stages[0] else {})
     maps: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
@@ -91,20 +97,20 @@ def write_crops(path: Path, network: PoseNetwork, crops: np.ndarray, *, stages: 
 
 
 def keep_crops(path: Path, count: int) -> None:
-    """Leave the first of a file's pictures, as many as a bundle carries."""
-    with np.load(path) as told:
-        kept = {name: told[name][:count] for name in told.files}
+    """Keep only the first pictures of a file, as many as a bundle carries."""
+    with np.load(path) as content:
+        kept = {name: content[name][:count] for name in content.files}
     np.savez_compressed(path, **kept)  # type: ignore[arg-type]
 
 
 def real_crops(clips: pd.DataFrame, poses: PoseSet, videos: Path, *, count: int, size: int) -> np.ndarray:
-    """Pictures of the people in a dataset's videos, (count, size, size, 3); of drawn ones where it has too few videos.
+    """Pictures of the people in a dataset's videos, (count, size, size, 3); of drawn people if it has too few videos.
 
     Args:
         clips: Clip table.
-        poses: Their skeletons, which say where somebody is.
+        poses: Skeletons of the clips, which give the places of people.
         videos: Folder of the videos.
-        count: How many.
+        count: Number of pictures.
         size: Side in pixels.
     """
     found: list[np.ndarray] = []
@@ -113,12 +119,12 @@ def real_crops(clips: pd.DataFrame, poses: PoseSet, videos: Path, *, count: int,
             if len(found) >= count:
                 break
             if not is_removed(videos / clip.path):
-                found += _crops_of(clip, poses, videos, size)
-    found += list(_drawn_crops(count - len(found), size))
+                found += _cut_crops(clip, poses, videos, size)
+    found += list(_draw_crops(count - len(found), size))
     return np.stack(found[:count])
 
 
-def _crops_of(clip: object, poses: PoseSet, videos: Path, size: int) -> list[np.ndarray]:
+def _cut_crops(clip: object, poses: PoseSet, videos: Path, size: int) -> list[np.ndarray]:
     seen = poses.clip(clip.clip_id)  # type: ignore[attr-defined]
     if not len(seen.joints):
         return []
@@ -147,7 +153,7 @@ def drawn_scenes(scenes: int, *, frames: int) -> Iterator[tuple[np.ndarray, np.n
         yield film, joints[0]
 
 
-def _drawn_crops(count: int, size: int) -> Iterator[np.ndarray]:
+def _draw_crops(count: int, size: int) -> Iterator[np.ndarray]:
     while count > 0:
         for film, joints in drawn_scenes(count, frames=CROPS_OF_A_CLIP):
             for frame, person in zip(film, joints, strict=True):

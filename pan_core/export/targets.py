@@ -1,4 +1,4 @@
-"""Devices that models are exported for, as edge/targets.yaml lists them."""
+"""Targets: the devices in edge/targets.yaml that models are exported for."""
 
 import difflib
 from pathlib import Path
@@ -15,7 +15,7 @@ HOST = "host"
 TENSORRT_OPSET = 13
 """Newest operator set of TensorRT 8.2."""
 POSE_TOLERANCE = {"fp32": 1e-4, "fp16": 0.1}
-"""Largest difference of any cell of any map; values reach 1. With weights in half precision 0.05 was seen on 200 crops."""
+"""Largest difference of any cell of any map, whose values reach 1. With weights in half precision, 0.05 was measured on 200 crops."""
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -25,19 +25,19 @@ class _Part(BaseModel):
 
 
 class Budget(_Part):
-    """What a device must keep up with: one person, every frame looked at.
+    """Budget of a device, for one person with the pose network run on every frame.
 
     Attributes:
-        fps: Frames a second, at least.
-        step_ms: 90th percentile of a PAN step, at most.
+        fps: Least number of frames a second.
+        step_ms: Largest 90th percentile of a PAN step, in milliseconds.
     """
 
     fps: Positive
     step_ms: Positive
 
 
-class Peaks(_Part):
-    """What a device could do at best, by its data sheet.
+class PeakRates(_Part):
+    """Peak rates of a device, by its data sheet.
 
     Attributes:
         gflops: Billion operations a second in the target's precision; a multiply-add is two.
@@ -49,20 +49,20 @@ class Peaks(_Part):
 
 
 class Target(_Part):
-    """One device.
+    """A device that models are exported for.
 
     Attributes:
-        name: As in edge/targets.yaml.
-        device: Part of the model's name that the device tree gives; empty where any machine will do.
-        machine: Processor architecture as `uname -m` gives it; empty where any will do.
-        runtime: What runs the networks there.
-        precision: Of the pose network.
+        name: Name in edge/targets.yaml.
+        device: Part of the board's name in its device tree; empty for any machine.
+        machine: Processor architecture as `uname -m` prints it; empty for any.
+        runtime: Runtime of the networks on the device.
+        precision: Precision of the pose network.
         opset: ONNX operator set, for runtimes that read ONNX.
-        threads: Processor cores to use.
-        memory_mb: Most memory that may be taken.
-        budget: What it must keep up with; None where nothing is asked.
-        peaks: For predictions; None where nothing is predicted.
-        emulate: QEMU's name of its processor, for `pan edge emulate`; empty where it cannot be imitated.
+        threads: Number of processor cores to use.
+        memory_mb: Largest amount of memory to use.
+        budget: Budget of the device; None if it has none.
+        peaks: Peak rates for predictions; None if nothing is predicted.
+        emulate: QEMU's name of its processor, for `pan edge emulate`; empty if it cannot be emulated.
     """
 
     name: str
@@ -74,40 +74,42 @@ class Target(_Part):
     threads: Annotated[int, Field(ge=1)] = 1
     memory_mb: Positive
     budget: Budget | None = None
-    peaks: Peaks | None = None
+    peaks: PeakRates | None = None
     emulate: str = ""
 
     @property
     def pose_tolerance(self) -> float:
-        """Largest difference of the pose network's maps from torch's where it runs: on the device, in its precision."""
+        """Largest difference of the pose network's maps from torch's on the device, in the device's precision."""
         return POSE_TOLERANCE[self.precision]
 
     @property
     def file_tolerance(self) -> float:
-        """The same of the written file, run here: ONNX is in single precision, whatever the engine made of it calculates in."""
+        """Largest difference for the written file, run here: an ONNX file is in single precision, the engine built from it may not be."""
         return POSE_TOLERANCE[self.precision if self.runtime == "ncnn" else "fp32"]
 
     @model_validator(mode="after")
-    def _runtime_can_do_it(self) -> "Target":
+    def _require_runtime_support(self) -> "Target":
         if self.runtime == "tensorrt" and self.opset > TENSORRT_OPSET:
-            raise ValueError(f"TensorRT 8.2 reads opset {TENSORRT_OPSET} at most, but opset is {self.opset}")
+            raise ValueError(f"TensorRT 8.2 reads opset {TENSORRT_OPSET} at most, but got {self.opset}")
         if self.runtime == "onnxruntime" and self.precision != "fp32":
-            raise ValueError(f"ONNX Runtime calculates in fp32 on processors, but precision is {self.precision}")
+            raise ValueError(f"ONNX Runtime calculates in fp32 on processors, but got {self.precision}")
         return self
 
 
 def read_targets(path: Path = TARGETS_FILE) -> dict[str, Target]:
-    """All targets, by name.
+    """Read all targets, by name.
 
     Raises:
-        ConfigError: With every fault of the file.
+        ConfigError: If the file has faults; names all of them.
     """
     try:
         found = YAML(typ="safe").load(path.read_text())
     except (OSError, YAMLError) as error:
-        raise ConfigError(str(path), [f"cannot be read: {error}"]) from error
+        raise ConfigError(str(path), [f"cannot be read: {error}"], code="targets.unreadable") from error
     if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
-        raise ConfigError(str(path), ["expected a mapping from names of targets to their settings"])
+        raise ConfigError(
+            str(path), ["expected a mapping from names of targets to their settings"], code="targets.no-mapping"
+        )
     targets, faults = {}, []
     for name, entry in found.items():
         try:
@@ -118,19 +120,19 @@ def read_targets(path: Path = TARGETS_FILE) -> dict[str, Target]:
                 for fault in error.errors()
             ]
     if faults:
-        raise ConfigError(str(path), faults)
+        raise ConfigError(str(path), faults, code="targets.faults")
     return targets
 
 
 def target_by_name(name: str, path: Path = TARGETS_FILE) -> Target:
-    """One target.
+    """Read one target.
 
     Raises:
-        DataError: Where there is none of that name.
+        DataError: If there is none of that name.
     """
     targets = read_targets(path)
     if name not in targets:
         near = difflib.get_close_matches(name, targets, n=1)
-        raise DataError(f"target {name!r} is unknown; {f'did you mean {near[0]!r}? ' if near else ''}"
-                        f"{path} has {', '.join(targets)}")  # fmt: skip
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise DataError(f"target {name!r} is unknown; {hint}{path} has {', '.join(targets)}", code="target.unknown")
     return targets[name]

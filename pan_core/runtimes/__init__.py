@@ -1,1 +1,1 @@
-"""Sessions that run exported networks."""
+"""Sessions that run exported networks with ONNX Runtime, ncnn or TensorRT."""

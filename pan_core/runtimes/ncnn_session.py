@@ -1,4 +1,4 @@
-"""ncnn on the processor: about twice as fast as ONNX Runtime for the convolutions of an ARM board."""
+"""Sessions of ncnn on the processor, about twice as fast as ONNX Runtime for the convolutions of an ARM board."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,15 +13,15 @@ from pan_core.files import read_json
 class NcnnSession:
     """`pan_core.runtimes.session.Session` of an ncnn model.
 
-    ncnn knows no batch: pictures run one after another. An output that is not asked for costs nothing.
+    ncnn has no batch: pictures run one after another. An output that is not wanted costs no time.
 
     Args:
-        model: The `.param` file. Beside it are the weights, `.bin`, and a `.json` whose `precision` says whether layers
-            may calculate in half precision, where the processor can; ncnn would by itself.
+        model: The `.param` file. Beside it are the weights, `.bin`, and a `.json`. If its `precision` is "fp16", layers
+            calculate in half precision on processors that can; this is off otherwise, against ncnn's default.
         threads: Cores to use.
 
     Raises:
-        DataError: Where a file is missing or damaged.
+        DataError: If a file is missing or damaged.
     """
 
     def __init__(self, model: Path, *, threads: int = 1) -> None:
@@ -34,25 +34,28 @@ class NcnnSession:
             setattr(self._net.opt, name, half)
         if self._net.load_param(str(model)) or self._net.load_model(str(model.with_suffix(".bin"))):
             raise DataError(
-                f"{model}: not an ncnn model with its weights in {model.with_suffix('.bin').name}; make it anew"
+                f"{model}: not an ncnn model with its weights in {model.with_suffix('.bin').name}; make it again",
+                code="network.damaged",
             )
         self.outputs = tuple(self._net.output_names())
 
     def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
-        """Outputs for some inputs, batch first."""
-        rows = [self._one(dict(zip(feeds, row, strict=True)), wanted) for row in zip(*feeds.values(), strict=True)]
+        """See `pan_core.runtimes.session.Session.run`."""
+        rows = [self._run_one(dict(zip(feeds, row, strict=True)), wanted) for row in zip(*feeds.values(), strict=True)]
         return [np.stack(output) for output in zip(*rows, strict=True)]
 
-    def _one(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
+    def _run_one(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
         # The extractor reads these arrays when an output is asked for, so they must live until then.
         kept = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in feeds.items()}
         with self._net.create_extractor() as extractor:
             for name, value in kept.items():
                 extractor.input(name, ncnn.Mat(value))
-            return [np.array(self._extracted(extractor, name)) for name in wanted]
+            return [np.array(self._extract(extractor, name)) for name in wanted]
 
-    def _extracted(self, extractor: ncnn.Extractor, name: str) -> ncnn.Mat:
+    def _extract(self, extractor: ncnn.Extractor, name: str) -> ncnn.Mat:
         status, value = extractor.extract(name)
         if status:
-            raise DataError(f"the network has no output {name!r}; it has {', '.join(self.outputs)}")
+            raise DataError(
+                f"the network has no output {name!r}; it has {', '.join(self.outputs)}", code="network.no-output"
+            )
         return value

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the processor, with a fixed number of threads and no chatter."""
+"""Sessions of ONNX Runtime on the processor, with a fixed number of threads and without log messages."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +10,9 @@ from pan_core.errors import DataError
 
 
 def open_session(model: Path | bytes, *, threads: int = 1) -> onnxruntime.InferenceSession:
-    """A session for one model.
+    """Open a session of ONNX Runtime itself.
 
-    One thread by default: small networks gain little from more, and several processes would fight for the cores.
+    One thread by default: small networks gain little from more, and several processes would compete for the cores.
 
     Args:
         model: File, or its content.
@@ -34,19 +34,20 @@ class OnnxSession:
         threads: Cores to use.
 
     Raises:
-        DataError: Where it is no ONNX model.
+        DataError: If it is no ONNX model that this runtime reads.
     """
 
     def __init__(self, model: Path | bytes, *, threads: int = 1) -> None:
         try:
             self._session = open_session(model, threads=threads)
-        except Exception as error:  # each fault has a class of its own, in a module that is not public
+        except Exception as error:  # ONNX Runtime has many classes of errors, all in a private module
             name = "the model" if isinstance(model, bytes) else model
             raise DataError(
-                f"{name}: not an ONNX model that this runtime reads ({error}); run `dvc repro` to make it"
+                f"{name}: not an ONNX model that this runtime reads ({error}); run `dvc repro` to make it",
+                code="network.damaged",
             ) from error
         self.outputs = tuple(output.name for output in self._session.get_outputs())
 
     def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
-        """Outputs for some inputs, batch first."""
+        """See `pan_core.runtimes.session.Session.run`."""
         return self._session.run(list(wanted), dict(feeds))

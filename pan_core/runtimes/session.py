@@ -1,4 +1,4 @@
-"""One way to run an exported network, whatever runtime its file is for; a device needs only the one it has."""
+"""Run an exported network with the runtime that its file is for; a device needs only its own runtime."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,51 +9,58 @@ import numpy as np
 from pan_core.errors import DataError
 
 SUFFIXES = {"onnxruntime": ".onnx", "ncnn": ".param", "tensorrt": ".engine"}
-"""Ending of the file that each runtime opens."""
+"""Suffix of the file that each runtime opens."""
 
 
 class Session(Protocol):
-    """A network that is ready to run.
-
-    Attributes:
-        outputs: Names of all outputs.
-    """
+    """A network that is ready to run."""
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of all outputs."""
 
     def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
-        """Outputs for some inputs; the first axis of each is the batch."""
+        """Run the network.
+
+        Args:
+            feeds: Inputs by name, batch first.
+            wanted: Names of the outputs to return.
+
+        Returns:
+            The wanted outputs, batch first.
+        """
 
 
 def open_model(path: Path, *, threads: int = 1) -> Session:
-    """Open an exported network by the runtime that its ending says.
+    """Open an exported network with the runtime of its suffix.
 
     Args:
         path: A `.onnx`, a `.param` with its `.bin`, or a TensorRT `.engine`.
         threads: Processor cores to use.
 
     Raises:
-        DataError: Where the file is missing, is none of these, or its runtime is not installed.
+        DataError: If the file is missing or is none of these, or its runtime is not installed.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such file, expected an exported network; run `dvc repro` to make it")
+        raise DataError(
+            f"{path}: no such file, expected an exported network; run `dvc repro` to make it", code="network.missing"
+        )
     try:
         if path.suffix == SUFFIXES["onnxruntime"]:
-            from pan_core.runtimes.onnx_session import OnnxSession
+            from pan_core.runtimes.onnx_session import OnnxSession  # late: optional
 
             return OnnxSession(path, threads=threads)
         if path.suffix == SUFFIXES["ncnn"]:
-            from pan_core.runtimes.ncnn_session import NcnnSession
+            from pan_core.runtimes.ncnn_session import NcnnSession  # late: optional
 
             return NcnnSession(path, threads=threads)
         if path.suffix == SUFFIXES["tensorrt"]:
-            from pan_core.runtimes.tensorrt_session import TensorRtSession
+            from pan_core.runtimes.tensorrt_session import TensorRtSession  # late: only engines need it
 
             return TensorRtSession(path)
     except ModuleNotFoundError as error:
         raise DataError(
-            f"{path}: its runtime is not installed ({error}); install it with `pip install {error.name}`"
+            f"{path}: its runtime is not installed ({error}); install it with `pip install {error.name}`",
+            code="network.no-runtime",
         ) from error
-    raise DataError(f"{path}: expected a file that ends in {', '.join(SUFFIXES.values())}")
+    raise DataError(f"{path}: expected a file that ends in {', '.join(SUFFIXES.values())}", code="network.suffix")

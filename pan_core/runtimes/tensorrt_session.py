@@ -1,7 +1,7 @@
-"""TensorRT on a Jetson, in a process of its own.
+"""Sessions of TensorRT on a Jetson, which run in a worker process.
 
-JetPack 4.6, the last one for the Nano, has TensorRT for its own Python 3.6 only, and this package needs a newer one. So the
-engine runs under the system's interpreter (`tensorrt_worker.py`), and arrays go through a pipe.
+JetPack 4.6, the last release for the Nano, has TensorRT for its own Python 3.6 only, and this package needs a newer Python. So
+the engine runs under the system's interpreter (`tensorrt_worker.py`), and arrays go through a pipe.
 """
 
 import json
@@ -17,7 +17,7 @@ from pan_core.errors import DataError
 
 WORKER = Path(__file__).with_name("tensorrt_worker.py")
 PYTHON_VARIABLE = "PAN_TENSORRT_PYTHON"
-"""The interpreter that has TensorRT; /usr/bin/python3 where the variable is not set."""
+"""Environment variable with the interpreter that has TensorRT; /usr/bin/python3 if it is not set."""
 
 
 class TensorRtSession:
@@ -27,47 +27,54 @@ class TensorRtSession:
         engine: File that build_engines.sh made on this device.
 
     Raises:
-        DataError: Where the engine cannot be loaded there, with what TensorRT said.
+        DataError: If the worker cannot load the engine; has TensorRT's message.
     """
 
     def __init__(self, engine: Path) -> None:
         python = os.environ.get(PYTHON_VARIABLE, "/usr/bin/python3")
-        # The worker must not find this package's NumPy before its own.
+        # The worker must not import this environment's NumPy instead of its own.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         self._worker = subprocess.Popen(
             [python, str(WORKER), str(engine)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
         self._engine = engine
-        told = self._answer()
-        self.outputs = tuple(told["outputs"])
+        self.outputs = tuple(self._read_answer()["outputs"])
 
     def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
-        """Outputs for some inputs, batch first."""
+        """See `pan_core.runtimes.session.Session.run`."""
         arrays = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in feeds.items()}
-        order = {"inputs": [[name, list(value.shape)] for name, value in arrays.items()], "outputs": list(wanted)}
+        request = {"inputs": [[name, list(value.shape)] for name, value in arrays.items()], "outputs": list(wanted)}
         pipe = self._pipe(self._worker.stdin)
         try:
-            pipe.write(json.dumps(order).encode() + b"\n")
+            pipe.write(json.dumps(request).encode() + b"\n")
             for value in arrays.values():
                 pipe.write(value.tobytes())
             pipe.flush()
         except BrokenPipeError:
-            raise DataError(f"{self._engine}: TensorRT's process has ended; see its messages above") from None
-        shapes = self._answer()["shapes"]
+            raise DataError(
+                f"{self._engine}: TensorRT's process has ended; see its messages above", code="tensorrt.ended"
+            ) from None
+        shapes = self._read_answer()["shapes"]
         source = self._pipe(self._worker.stdout)
         return [np.frombuffer(source.read(4 * int(np.prod(shape))), np.float32).reshape(shape) for shape in shapes]
 
     def close(self) -> None:
-        """End the worker."""
+        """Stop the worker."""
         self._pipe(self._worker.stdin).close()
         self._worker.wait(timeout=10)
 
-    def _answer(self) -> dict[str, Any]:
+    def _read_answer(self) -> dict[str, Any]:
         line = self._pipe(self._worker.stdout).readline()
-        told = json.loads(line) if line else {"error": "its process ended without a word; is TensorRT installed there?"}
-        if "error" in told:
-            raise DataError(f"{self._engine}: {told['error']}; build it anew on this device with ./build_engines.sh")
-        return told
+        if not line:
+            answer = {"error": "its process ended without a message; is TensorRT installed there?", "code": "ended"}
+        else:
+            answer = json.loads(line)
+        if "error" in answer:
+            raise DataError(
+                f"{self._engine}: {answer['error']}; build it again on this device with ./build_engines.sh",
+                code=f"tensorrt.{answer['code']}",
+            )
+        return answer
 
     @staticmethod
     def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

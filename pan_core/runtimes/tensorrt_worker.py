@@ -1,6 +1,6 @@
-"""Runs a TensorRT 8.2 engine for `pan_core.runtimes.tensorrt_session`; for Python 3.6, and nothing but NumPy and TensorRT.
+"""Run a TensorRT 8.2 engine for `pan_core.runtimes.tensorrt_session`, under Python 3.6 with NumPy and TensorRT only.
 
-Reads lines of JSON from standard input, each followed by the arrays that it names, float32; answers likewise.
+Each request is a line of JSON on standard input, followed by the arrays that it names, float32. Answers have the same form.
 """
 
 import ctypes
@@ -14,10 +14,10 @@ HOST_TO_DEVICE, DEVICE_TO_HOST = 1, 2
 
 
 class Engine(object):  # noqa: UP004
-    """An engine with its memory on the device, which grows with what is fed."""
+    """An engine and its memory on the device, which grows with the inputs."""
 
     def __init__(self, path):
-        import tensorrt
+        import tensorrt  # late: the error goes to the other process
 
         self.cuda = ctypes.CDLL("libcudart.so")
         logger = tensorrt.Logger(tensorrt.Logger.WARNING)
@@ -36,7 +36,7 @@ class Engine(object):  # noqa: UP004
         return [name for name, i in self.index.items() if not self.engine.binding_is_input(i)]
 
     def run(self, feeds):
-        """All outputs for some inputs."""
+        """Compute all outputs, by name."""
         for name, value in feeds.items():
             self.context.set_binding_shape(self.index[name], value.shape)
             self.copy(self.room(name, value.nbytes), value.ctypes.data, value.nbytes, HOST_TO_DEVICE)
@@ -54,7 +54,7 @@ class Engine(object):  # noqa: UP004
         return made
 
     def room(self, name, size):
-        """Memory on the device for so many bytes."""
+        """Return memory on the device for an input or output of this size in bytes."""
         place, have = self.memory.get(name, (None, 0))
         if have < size:
             if place is not None:
@@ -65,23 +65,28 @@ class Engine(object):  # noqa: UP004
         return place
 
     def copy(self, target, source, size, kind):
-        """Between the host and the device."""
+        """Copy between the host and the device."""
         place = [each if isinstance(each, ctypes.c_void_p) else ctypes.c_void_p(each) for each in (target, source)]
         self.require(self.cuda.cudaMemcpy(place[0], place[1], ctypes.c_size_t(size), kind))
 
     @staticmethod
     def require(status):
-        """Refuse a failure of CUDA."""
+        """Raise an error if a call of CUDA failed."""
         if status:
             raise RuntimeError(f"CUDA error {status}; the device may be out of memory")
 
 
-def main():
-    """Answer until the input ends."""
-    source, out = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what TensorRT prints is no answer
+def classify_fault(error):
+    """Name the fault of an engine that cannot be opened."""
+    return "not-installed" if isinstance(error, (ImportError, OSError)) else "unreadable-engine"
 
-    def say(value, arrays=()):
+
+def main():
+    """Answer requests until the input ends."""
+    source, out = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # TensorRT prints to standard output, where the answers go
+
+    def send(value, arrays=()):
         out.write(json.dumps(value).encode() + b"\n")
         for array in arrays:
             out.write(array.tobytes())
@@ -90,22 +95,22 @@ def main():
     try:
         engine = Engine(sys.argv[1])
     except Exception as error:
-        say({"error": f"{type(error).__name__}: {error}"})
+        send({"error": f"{type(error).__name__}: {error}", "code": classify_fault(error)})
         return
-    say({"outputs": engine.outputs()})
+    send({"outputs": engine.outputs()})
     for line in iter(source.readline, b""):
-        order = json.loads(line.decode())
+        request = json.loads(line.decode())
         feeds = {}
-        for name, shape in order["inputs"]:
+        for name, shape in request["inputs"]:
             size = 4 * int(np.prod(shape))
             feeds[name] = np.frombuffer(source.read(size), np.float32).reshape(shape)
         try:
             made = engine.run(feeds)
         except Exception as error:
-            say({"error": f"{type(error).__name__}: {error}"})
+            send({"error": f"{type(error).__name__}: {error}", "code": "failed-run"})
             continue
-        arrays = [np.ascontiguousarray(made[name]) for name in order["outputs"]]
-        say({"shapes": [array.shape for array in arrays]}, arrays)
+        arrays = [np.ascontiguousarray(made[name]) for name in request["outputs"]]
+        send({"shapes": [array.shape for array in arrays]}, arrays)
 
 
 if __name__ == "__main__":

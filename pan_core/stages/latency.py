@@ -1,4 +1,4 @@
-"""Stage latency: time of one frame on this machine against its budget, and where each device stands."""
+"""Stage latency: time of one frame on this machine against its budget, and the verdict on each device's budget."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -21,7 +21,7 @@ from pan_core.recognition.stream import PersonStream, StreamRecognizer
 from pan_core.skeletons import convert
 from pan_core.tracking.tracker import Run
 from pan_core.workspace import paths
-from pan_core.workspace.devices import standings
+from pan_core.workspace.devices import budget_verdicts
 from pan_core.workspace.training_data import read_material
 
 Count = Callable[[int, int], None]
@@ -61,21 +61,21 @@ def run(params: Params, tracked: Run) -> dict:
                 flush=True,
             )
     tracked.tag("latency.host.kind", HERE)
-    devices = standings(params)
-    for name, standing in devices.items():
-        print(f"{name}: {standing.reason}", flush=True)
-        tracked.tag(f"latency.{name}.kind", standing.kind)
+    devices = budget_verdicts(params)
+    for name, verdict in devices.items():
+        print(f"{name}: {verdict.reason}", flush=True)
+        tracked.tag(f"latency.{name}.kind", verdict.kind)
     return {"kind": HERE, **figures, **_flat(devices), "devices": {n: each.as_dict() for n, each in devices.items()}}
 
 
 def _flat(devices: dict[str, BudgetVerdict]) -> dict[str, float]:
     """Numbers of the devices for MLflow; each name says its kind, so that none is taken for another."""
     return {
-        f"{name}_{'measured' if standing.count else 'predicted'}_{figure}": value
-        for name, standing in devices.items()
+        f"{name}_{'measured' if verdict.count else 'predicted'}_{figure}": value
+        for name, verdict in devices.items()
         for figure, value in (
-            ("fps", standing.fps), ("step_p90_ms", standing.step_p90_ms), ("frame_p90_ms", standing.frame_p90_ms),
-            ("frames", standing.count or None), ("dropped_share", standing.dropped),
+            ("fps", verdict.fps), ("step_p90_ms", verdict.step_p90_ms), ("frame_p90_ms", verdict.frame_p90_ms),
+            ("frames", verdict.count or None), ("dropped_share", verdict.dropped),
         )
         if value is not None
     }  # fmt: skip

@@ -1,11 +1,18 @@
-"""The workspace's devices: their bundles, what they measured, and where they stand. Commands of `pan edge` and the stage latency use it."""
+"""The workspace's devices: their bundles, their measurements, and the verdicts on their budgets. Commands of `pan edge` and the stage latency use it."""
 
 import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pan_core.edge.budget_check import BudgetVerdict, measured, predicted, require_result, unknown
+from pan_core.edge.budget_check import (
+    BudgetVerdict,
+    Expectation,
+    judge_measurement,
+    judge_prediction,
+    judge_unknown,
+    require_result,
+)
 from pan_core.edge.bundle import write_bundle
 from pan_core.edge.gates import GATES, read_gates
 from pan_core.edge.result import read_result, write_result
@@ -66,7 +73,7 @@ def take_result(result: dict[str, Any]) -> tuple[BudgetVerdict, Path]:
         result: As `pan_core.edge.result.read_result` gives it.
 
     Returns:
-        Where its target stands by it, and the file in which it is kept.
+        Verdict on the target's budget, and the file in which the measurement is kept.
 
     Raises:
         DataError: Where it says nothing of the target's speed with these networks.
@@ -75,11 +82,11 @@ def take_result(result: dict[str, Any]) -> tuple[BudgetVerdict, Path]:
     _require(result, target)
     kept = paths.measured_on(target.name)
     write_result(kept, result)
-    return measured(result, target), kept
+    return judge_measurement(result, target), kept
 
 
-def standings(params: Params) -> dict[str, BudgetVerdict]:
-    """Where each exported target but the host stands, by what was measured there or else by a prediction.
+def budget_verdicts(params: Params) -> dict[str, BudgetVerdict]:
+    """Budget verdict on each exported target except the host, by a measurement or else by a prediction.
 
     Raises:
         ConfigError: Where a target must keep its budget for which nothing is exported, or devices would run another pose network
@@ -91,7 +98,7 @@ def standings(params: Params) -> dict[str, BudgetVerdict]:
             str(PARAMS_FILE),
             [f"latency.required: expected devices that are in export.targets too, but got {', '.join(missing)}"],
         )
-    return {name: _standing(params, target_by_name(name)) for name in params.export.targets if name != HOST}
+    return {name: _judge_target(params, target_by_name(name)) for name in params.export.targets if name != HOST}
 
 
 def predictions(params: Params) -> dict[str, dict[str, float]]:
@@ -99,27 +106,32 @@ def predictions(params: Params) -> dict[str, dict[str, float]]:
     return {name: _predicted(params, target, fit()) for name, target in read_targets().items() if target.peaks}
 
 
-def _standing(params: Params, target: Target) -> BudgetVerdict:
+def _judge_target(params: Params, target: Target) -> BudgetVerdict:
     path, why = paths.measured_on(target.name), "not measured"
     if path.is_file():
         try:
             result = read_result(path)
             _require(result, target)
-            return measured(result, target)
+            return judge_measurement(result, target)
         except DataError as error:
             why = str(error)
     if target.peaks is None:
-        return unknown(target, why)
+        return judge_unknown(target, why)
     fitted = fit()
     fps = _predicted(params, target, fitted)["fps"]
-    return predicted(fps, fitted.factor, target, accepted=params.latency.evidence == "measured or predicted", why=why)
+    return judge_prediction(
+        fps, fitted.factor, target, accepted=params.latency.evidence == "measured or predicted", why=why
+    )
 
 
 def _require(result: dict[str, Any], target: Target) -> None:
-    require_result(
-        result, target, structure=_gates(target)["structure"], labels=_description()["labels"],
+    expected = Expectation(
+        target=target,
+        structure=_gates(target)["structure"],
+        labels=_description()["labels"],
         settings=asdict(_settings(load_params())),
-    )  # fmt: skip
+    )
+    require_result(result, expected)
 
 
 def _predicted(params: Params, target: Target, fitted: Fit) -> dict[str, float]:

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from pan_core.edge.bench import Profile, bench, camera
 from pan_core.edge.bundled import open_bundle
@@ -55,7 +56,7 @@ def test_what_happened_since_boot_is_not_of_this_run():
 
 def test_a_pi_whose_firmware_says_nothing_may_have_slowed_down():
     silent = condition(throttled=None)
-    assert "is not known" in slowed(condition(), silent, model="Raspberry Pi 4 Model B Rev 1.4")
+    assert "vcgencmd" in slowed(condition(), silent, model="Raspberry Pi 4 Model B Rev 1.4")
     assert slowed(silent, silent, model="NVIDIA Jetson Nano Developer Kit") == ""
 
 
@@ -120,5 +121,6 @@ def test_a_wrong_answer_is_not_measured(host_bundle, monkeypatch):
         return type(output)(output.logits + np.float32(0.01), *list(vars(output).values())[1:])
 
     monkeypatch.setattr(bundle.network, "step", wrong)
-    with pytest.raises(GateError, match="step differs"):
+    assert list(bundle.compare().find_faults(step_tolerance=1e-4, pose_tolerance=1e-4)) == ["step_difference"]
+    with refused("parity.out-of-bounds", GateError):
         bench(bundle, Profile("test", runs=1, frames=1, seconds=0.0, warmup=0))

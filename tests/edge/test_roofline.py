@@ -9,9 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pan_core.edge.roofline import Anchor, Layer, count_layers, fit, predict_ms
 from pan_core.export.artifacts import PoseStages
-from pan_core.export.targets import Peaks
+from pan_core.export.targets import PeakRates
 
-PEAKS = Peaks(gflops=100, gbytes_s=10)
+PEAKS = PeakRates(gflops=100, gbytes_s=10)
 
 
 def test_operations_of_the_pose_network_are_those_that_torch_counts(made):

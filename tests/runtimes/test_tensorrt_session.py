@@ -1,18 +1,19 @@
 """Arrays reach TensorRT's process and come back.
 
-There is no TensorRT here: a module of that name takes its place, which computes with NumPy what its engine file says, and a
-library takes that of CUDA's, whose device memory is the host's. So this shows the pipe and the calls, not TensorRT.
+There is no TensorRT here. A stand-in module of that name doubles its input with NumPy, and a stand-in library for CUDA uses the
+host's memory. So this tests the pipe and the calls, not TensorRT.
 """
 
+import ast
 import ctypes.util
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from refusals import refused
 
-from pan_core.errors import DataError
-from pan_core.runtimes.tensorrt_session import PYTHON_VARIABLE, TensorRtSession
+from pan_core.runtimes.tensorrt_session import PYTHON_VARIABLE, WORKER, TensorRtSession
 
 TENSORRT = """
 import ctypes, numpy as np
@@ -49,7 +50,7 @@ int cudaMemcpy(void *to, const void *from, size_t size, int kind) { memcpy(to, f
 
 @pytest.fixture
 def jetson(tmp_path, monkeypatch):
-    """An interpreter with both in its path."""
+    """Folder of an interpreter that imports both stand-ins."""
     (tmp_path / "tensorrt.py").write_text(TENSORRT)
     (tmp_path / "cuda.c").write_text(CUDA)
     compiler = next((name for name in ("cc", "gcc", "clang") if ctypes.util.find_library("c") and _has(name)), None)
@@ -75,27 +76,61 @@ def test_there_and_back(jetson):
         x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
         (y,) = session.run({"x": x}, ["y"])
         np.testing.assert_array_equal(y, 2 * x)
-    with pytest.raises(DataError, match="TensorRT failed on inputs of shapes"):
+    with refused("tensorrt.failed-run") as raised:
         session.run({"x": np.zeros((1, 5000), np.float32)}, ["y"])
+    assert "(1, 5000)" in str(raised.value)
     session.close()
 
 
 def test_an_engine_of_another_device(jetson):
     (jetson / "net.engine").write_bytes(b"other")
-    with pytest.raises(DataError, match="built by another version or for another device"):
+    with refused("tensorrt.unreadable-engine"):
         TensorRtSession(jetson / "net.engine")
 
 
 def test_no_tensorrt(jetson):
     (jetson / "tensorrt.py").unlink()
     (jetson / "net.engine").write_bytes(b"twice")
-    with pytest.raises(DataError, match="No module named 'tensorrt'"):
+    with refused("tensorrt.not-installed") as raised:
+        TensorRtSession(jetson / "net.engine")
+    assert "'tensorrt'" in str(raised.value)
+
+
+def test_an_interpreter_that_ends_at_once(jetson):
+    (jetson / "net.engine").write_bytes(b"twice")
+    (jetson / "python3").write_text("#!/bin/sh\nexit 1\n")
+    with refused("tensorrt.ended"):
         TensorRtSession(jetson / "net.engine")
 
 
 def test_the_worker_is_python_3_6():
-    source = (TensorRtSession.__module__.replace(".", "/") + ".py").replace("session", "worker")
-    import ast
-    from pathlib import Path
+    ast.parse(WORKER.read_text(), feature_version=(3, 6))
 
-    ast.parse((Path(__file__).parents[2] / source).read_text(), feature_version=(3, 6))
+
+def imported_by_worker():
+    """Names of the modules that the worker imports."""
+    return {
+        alias.name
+        for node in ast.walk(ast.parse(WORKER.read_text()))
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+
+
+def test_no_module_beside_the_worker_has_the_name_of_a_library():
+    """The worker runs as a script, so that its folder comes first where Python looks for modules."""
+    libraries = sys.stdlib_module_names | imported_by_worker()
+    assert {"numpy", "tensorrt"} <= libraries
+    beside = {path.stem for path in WORKER.parent.iterdir() if path.stem != "__init__"}
+    assert not beside & libraries
+
+
+def test_the_worker_imports_nothing_that_lies_beside_it(jetson):
+    """With NumPy's own imports, in the interpreter and the folder that it runs in."""
+    probe = f"import sys; sys.path.insert(0, {str(WORKER.parent)!r})\n"
+    probe += "".join(f"import {name}\n" for name in sorted(imported_by_worker()))
+    probe += "print(*(getattr(module, '__file__', None) for module in list(sys.modules.values())), sep='\\n')\n"
+    done = subprocess.run([str(jetson / "python3"), "-c", probe], capture_output=True, text=True, check=True)
+    files = done.stdout.splitlines()
+    assert str(jetson / "tensorrt.py") in files
+    assert not [file for file in files if file.startswith(str(WORKER.parent))]
