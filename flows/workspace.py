@@ -22,8 +22,8 @@ from pan_core.files import atomic_path
 from pan_core.params.load import PARAMS_FILE, Params, load_params, parse_params
 from pan_core.params.schema import Section
 from pan_core.tracking.tracker import STORE
-from pan_core.workspace.dvc_repair import LOCKFILE, cut_off
-from pan_core.workspace.lock import one_run
+from pan_core.workspace.dvc_repair import LOCKFILE, is_truncated
+from pan_core.workspace.lock import workspace_lock
 from pan_core.workspace.paths import WORKSPACES
 
 CODE = Path("pan_core")
@@ -56,7 +56,7 @@ def workspace(root: Path, overrides: Mapping[str, Any], name: str = "") -> Path:
         return root
     given = _paths_in(params)
     folder = root / WORKSPACES / (name or params.fingerprint()[:8])
-    with one_run(folder):  # not under the feet of a run that is at work there
+    with workspace_lock(folder):  # not under the feet of a run that is at work there
         _write(folder / PARAMS_FILE, text)
         _bring_up_to_date(folder, root)
         _link_sources(folder, root, given)
@@ -117,7 +117,7 @@ def _bring_up_to_date(folder: Path, root: Path) -> None:
         _mirror(root / CODE, folder / CODE)
     _configure(folder, root)
     # Stages that the overrides do not touch are then checked out instead of run.
-    if (root / LOCKFILE).is_file() and not (folder / LOCKFILE).exists() and not cut_off(root / LOCKFILE):
+    if (root / LOCKFILE).is_file() and not (folder / LOCKFILE).exists() and not is_truncated(root / LOCKFILE):
         _write(folder / LOCKFILE, (root / LOCKFILE).read_text())
 
 

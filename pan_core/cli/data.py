@@ -108,9 +108,9 @@ def remove_videos() -> None:
     """Remove footage of your own whose skeletons are stored, as runs do where `pose.keep_video` is false."""
     from pan_core.cli.pipeline import remove_videos as remove
     from pan_core.params.load import load_params
-    from pan_core.workspace.lock import one_run
+    from pan_core.workspace.lock import workspace_lock
 
-    with one_run(Path.cwd()):
+    with workspace_lock(Path.cwd()):
         typer.echo(remove(load_params()))
 
 

@@ -13,7 +13,7 @@ from pan_core.files import atomic_path, read_json
 from pan_core.params.load import PARAMS_FILE, Params, load_params, set_dataset
 from pan_core.workers.pool import die_with_parent
 from pan_core.workspace import paths
-from pan_core.workspace.lock import one_run
+from pan_core.workspace.lock import workspace_lock
 
 if TYPE_CHECKING:
     from pan_core.live.picture import Scene
@@ -34,7 +34,7 @@ def repro(dataset: str | None = None, *, target: str | None = None) -> None:
     """
     params = load_params()
     dataset_by_name(dataset or params.dataset)
-    with one_run(Path.cwd()):
+    with workspace_lock(Path.cwd()):
         if dataset and set_dataset(dataset):
             print(f"{PARAMS_FILE}: dataset is now {dataset}", flush=True)
             params = load_params()
@@ -280,10 +280,10 @@ def explain(clip_id: str, *, out: Path, model: Path | None = None) -> str:
     from pan_core.evaluation.explanation import explanation_picture
     from pan_core.evaluation.relevance import explain_clip
     from pan_core.model.store import load_model
-    from pan_core.workspace.training_data import read_material
+    from pan_core.workspace.training_data import read_training_data
 
-    params, material = load_params(), read_material()
-    known = material.clips["clip_id"].tolist()
+    params, data = load_params(), read_training_data()
+    known = data.clips["clip_id"].tolist()
     if clip_id not in known:
         near = difflib.get_close_matches(clip_id, known, n=3)
         raise DataError(
@@ -291,7 +291,7 @@ def explain(clip_id: str, *, out: Path, model: Path | None = None) -> str:
         )
     mode = "clip" if "clip" in params.train.modes else "online"
     recognizer = load_model(model or paths.model_folder(mode, params.split.splits[0]))
-    picture = explanation_picture(explain_clip(recognizer, material.clips, material.poses, clip_id))
+    picture = explanation_picture(explain_clip(recognizer, data.clips, data.poses, clip_id))
     with atomic_path(out / f"explained_{clip_id}.svg") as partial:
         partial.write_text(picture.svg)
     return f"{picture.alt}\nwritten: {out / f'explained_{clip_id}.svg'}"

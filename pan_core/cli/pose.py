@@ -79,7 +79,7 @@ def benchmark(
     typer.echo(f"{len(table)} clips, {reference.frames} frames; written: {out}")
 
 
-class Source(StrEnum):
+class PictureSource(StrEnum):
     """What the network learns from."""
 
     VIDEOS = "videos"
@@ -90,12 +90,12 @@ class Source(StrEnum):
 @app.command()
 def train(
     source: Annotated[
-        Source,
+        PictureSource,
         typer.Option(
             help="videos: a teacher's maps, of the workspace's training videos or those in --folder; truth: the dataset's "
             "true joints (actors); coco: --annotations and --images."
         ),
-    ] = Source.VIDEOS,
+    ] = PictureSource.VIDEOS,
     folder: Annotated[Path | None, typer.Option(help="Videos to learn from, with videos.")] = None,
     annotations: Annotated[Path | None, typer.Option(help="person_keypoints_*.json, with coco.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of its pictures, with coco.")] = None,

@@ -26,12 +26,12 @@ from pan_core.params.schema import (
     ExportParams,
     LatencyParams,
     ModelParams,
+    ParamsSection,
     PoseParams,
     PromoteParams,
     PysklParams,
     RelabelParams,
     RetrainParams,
-    Section,
     SplitParams,
     SurveillanceParams,
     TrainParams,
@@ -44,7 +44,7 @@ from pan_core.params.space import Space
 PARAMS_FILE = Path("params.yaml")
 
 
-class Params(Section):
+class Params(ParamsSection):
     """The whole of params.yaml."""
 
     dataset: str

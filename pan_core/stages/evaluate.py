@@ -30,7 +30,7 @@ from pan_core.training.predict import Predictions, predict
 from pan_core.training.samples import Samples, build_samples
 from pan_core.workspace import paths
 from pan_core.workspace.paths import result_of
-from pan_core.workspace.training_data import TrainingData, read_material
+from pan_core.workspace.training_data import TrainingData, read_training_data
 
 # What the figures of the other ways to read a clip's class end with.
 ENDINGS = {"by segments": "by_segments", "without relabelling": "without_relabelling"}
@@ -44,7 +44,7 @@ def run(params: Params, tracked: Run) -> dict:
         GateError: Where the accuracy is below evaluate.min_test_accuracy.
     """
     torch.set_num_threads(params.train.threads)
-    material, folder = read_material(), replace_folder(paths.EVALUATION)
+    data, folder = read_training_data(), replace_folder(paths.EVALUATION)
     truth = dataset_by_name(params.dataset).truth(paths.RAW)
     known = truth.segments if truth else None
     jobs = [(split, mode) for split in params.split.splits for mode in params.train.modes]
@@ -52,12 +52,12 @@ def run(params: Params, tracked: Run) -> dict:
     with progress_bar("evaluate and draw", "step") as update:
         total = len(jobs) + 1
         for done, (split, mode) in enumerate(jobs, start=1):
-            outcomes.append(_outcome(params, material, known, mode, split))
+            outcomes.append(_outcome(params, data, known, mode, split))
             outcomes[-1].save(folder / f"{mode}-split{split}.npz")
             update(done, total)
         figures = _figures(outcomes)
         figures |= _coverage(figures)
-        for section in write_report(paths.REPORT, _report(params, material, outcomes, figures)):
+        for section in write_report(paths.REPORT, _report(params, data, outcomes, figures)):
             for number, picture in enumerate(section.pictures, start=1):
                 tracked.text(picture.svg, f"pictures/{section.key}{number if len(section.pictures) > 1 else ''}.svg")
         update(total, total)
@@ -67,15 +67,13 @@ def run(params: Params, tracked: Run) -> dict:
     return figures
 
 
-def _outcome(
-    params: Params, material: TrainingData, known: pd.DataFrame | None, mode: str, split: int
-) -> SplitPredictions:
+def _outcome(params: Params, data: TrainingData, known: pd.DataFrame | None, mode: str, split: int) -> SplitPredictions:
     """What the trained model says about the test clips; frame targets only where the true segments are known."""
     loaded = load_model(paths.model_folder(mode, split))
     samples = build_samples(
-        material.clips[material.clips[f"split{split}"] == "test"],
-        material.poses,
-        known if known is not None else material.segments,
+        data.clips[data.clips[f"split{split}"] == "test"],
+        data.poses,
+        known if known is not None else data.segments,
         classes=loaded.labels,
         actions=loaded.actions,
         mode=mode,
@@ -174,7 +172,7 @@ def _table1(params: Params, figures: dict) -> list[dict[str, str]]:
     return build_table1(params.dataset, measured).as_records()
 
 
-def _report(params: Params, material: TrainingData, outcomes: Sequence[SplitPredictions], figures: dict) -> ReportData:
+def _report(params: Params, data: TrainingData, outcomes: Sequence[SplitPredictions], figures: dict) -> ReportData:
     split = f"split{params.split.splits[0]}"
     ready = [stage for stage in STAGES[: STAGES.index("evaluate")] if paths.result(stage).is_file()]
     return ReportData(
@@ -184,11 +182,11 @@ def _report(params: Params, material: TrainingData, outcomes: Sequence[SplitPred
         parameters=result_of("train")["params"],
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         histories=read_json(paths.RECOGNIZER / "histories.json"),
-        clips=pd.crosstab(material.clips["label"], material.clips[split]),
+        clips=pd.crosstab(data.clips["label"], data.clips[split]),
         quarantine=read_table("quarantine", paths.QUARANTINE / "validate.parquet"),
         pose_accuracy=_pose_accuracy(),
         relabelling=_relabelling(),
-        explanations=_decided(material, outcomes),
+        explanations=_decided(data, outcomes),
         settings=params.model_dump(mode="json", by_alias=True),
         runs={stage: result_of(stage)["mlflow_run_id"] for stage in ready},
         provenance=_provenance(),
@@ -196,14 +194,14 @@ def _report(params: Params, material: TrainingData, outcomes: Sequence[SplitPred
     )
 
 
-def _decided(material: TrainingData, outcomes: Sequence[SplitPredictions]) -> list[Explanation]:
+def _decided(data: TrainingData, outcomes: Sequence[SplitPredictions]) -> list[Explanation]:
     """What decided an ordinary success and the surest mistake, in the mode that runs on a device."""
     shown = next((outcome for outcome in outcomes if outcome.mode == "online"), outcomes[0])
     recognizer = load_model(paths.model_folder(shown.mode, shown.split))
     if not recognizer.model.settings.joints_attention:
         return []
     clips = [shown.clip_ids[clip] for clip in example_clips(shown, 2)]
-    return [explain_clip(recognizer, material.clips, material.poses, clip) for clip in clips]
+    return [explain_clip(recognizer, data.clips, data.poses, clip) for clip in clips]
 
 
 def _provenance() -> list[Provenance]:

@@ -30,7 +30,7 @@ from pan_core.tracking.tracker import Run
 from pan_core.training.samples import Samples
 from pan_core.workspace import paths
 from pan_core.workspace.own_network import require_own_network
-from pan_core.workspace.training_data import read_material
+from pan_core.workspace.training_data import read_training_data
 
 PARITY_CLIPS = 20
 BUNDLED_CROPS = 6
@@ -54,7 +54,7 @@ def run(params: Params, tracked: Run) -> dict:
             update(done, steps)
         shutil.copy2(paths.own_pose_network(), folder / "pose.onnx")
         if targets:
-            workshop = _Workshop(params)
+            workshop = TargetExporter(params)
             update(steps - len(targets), steps)
         for done, target in enumerate(targets, start=steps - len(targets) + 1):
             figures |= {f"{target.name}_{key}": value for key, value in workshop.make(target).items()}
@@ -65,7 +65,7 @@ def run(params: Params, tracked: Run) -> dict:
     return figures
 
 
-class _Workshop:
+class TargetExporter:
     """The trained networks, what they say of real inputs, and what was made of them so far."""
 
     def __init__(self, params: Params) -> None:
@@ -126,8 +126,8 @@ class _Workshop:
         }
 
     def _write_references(self) -> None:
-        params, material = self._params, read_material()
-        samples = material.samples(params.model, mode="online", split=params.split.splits[0], part="test")
+        params, data = self._params, read_training_data()
+        samples = data.samples(params.model, mode="online", split=params.split.splits[0], part="test")
         if samples.layout != self._loaded.layout:
             samples = samples.in_layout(self._loaded.layout)
         samples = _some(samples, params.export.clips, params.seed)
@@ -136,11 +136,11 @@ class _Workshop:
         folder.mkdir()
         write_steps(folder / "steps.npz", network, samples, inputs=params.export.inputs)
         write_clips(folder / "clips.npz", network, samples)
-        test = material.clips[material.clips[f"split{params.split.splits[0]}"] == "test"]
+        test = data.clips[data.clips[f"split{params.split.splits[0]}"] == "test"]
         if not params.pose.keep_video:  # pictures of people would outlive the videos
             test = test[:0]
         crops = real_crops(
-            test.sample(frac=1, random_state=params.seed), material.poses, paths.RAW, count=params.export.inputs,
+            test.sample(frac=1, random_state=params.seed), data.poses, paths.RAW, count=params.export.inputs,
             size=self._settings.crop_size,
         )  # fmt: skip
         write_crops(folder / "crops.npz", self._pose, crops, stages=self._stages)
@@ -186,8 +186,8 @@ def _export(params: Params, mode: str) -> dict:
 
 def _features(params: Params, loaded: LoadedModel) -> list[np.ndarray]:
     """Features of real test clips, (T, V, D) each."""
-    material = read_material()
-    samples = material.samples(params.model, mode=loaded.mode, split=params.split.splits[0], part="test")
+    data = read_training_data()
+    samples = data.samples(params.model, mode=loaded.mode, split=params.split.splits[0], part="test")
     chosen = np.random.default_rng(params.seed).permutation(len(samples))[:PARITY_CLIPS]
     describe = PoseFeatures(samples.layout, mode=loaded.mode)
     return [describe(samples.batch(np.array([index])).joints)[0] for index in chosen]

@@ -22,7 +22,7 @@ from pan_core.skeletons import convert
 from pan_core.tracking.tracker import Run
 from pan_core.workspace import paths
 from pan_core.workspace.devices import standings
-from pan_core.workspace.training_data import read_material
+from pan_core.workspace.training_data import read_training_data
 
 Count = Callable[[int, int], None]
 ROUNDS = 3
@@ -89,7 +89,7 @@ def _step_latency(params: Params, network: StepNetwork, count: Count) -> Latency
 
 
 def _real_poses(total: int) -> Iterator[np.ndarray]:
-    poses = read_material().poses
+    poses = read_training_data().poses
     done = 0
     while True:
         for clip_id in poses.index["clip_id"]:

@@ -33,7 +33,7 @@ from pan_core.tables import write_table
 from pan_core.tracking.tracker import Run, Tracker, git_commit
 from pan_core.workspace import paths
 from pan_core.workspace.paths import result_of
-from pan_core.workspace.training_data import read_material
+from pan_core.workspace.training_data import read_training_data
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -90,13 +90,11 @@ class _Workspace:
     @classmethod
     def of(cls, params: Params) -> "_Workspace":
         """What the stages before have left; the split is the first in use."""
-        split, material = params.split.splits[0], read_material()
-        parts = material.clips[f"split{split}"]
-        learnt = material.clips[parts.isin(["train", "val"])]
+        split, data = params.split.splits[0], read_training_data()
+        parts = data.clips[f"split{split}"]
+        learnt = data.clips[parts.isin(["train", "val"])]
         grouping = result_of("split")["grouping"]
-        return cls(
-            paths.model_folder("online", split), learnt, material.clips[parts == "test"], material.poses, grouping
-        )
+        return cls(paths.model_folder("online", split), learnt, data.clips[parts == "test"], data.poses, grouping)
 
     def lineage(self, clips: pd.DataFrame) -> Lineage:
         """Where clips come from."""

@@ -27,7 +27,7 @@ from pan_core.tracking.tracker import Run
 from pan_core.training.fit import FitResult, Weights, body, fit
 from pan_core.viewer.plots import training_curves
 from pan_core.workspace import paths
-from pan_core.workspace.training_data import TrainingData, network_settings, read_material, train_settings, tuned
+from pan_core.workspace.training_data import TrainingData, network_settings, read_training_data, train_settings, tuned
 
 Figures = dict[str, object]
 SCRATCH, CHAMPION = "scratch", "champion"
@@ -43,7 +43,7 @@ def run(params: Params, tracked: Run) -> dict:
     histories: dict[str, list[dict[str, float]]] = {}
     figures: Figures = {}
     champion = _champion(params, model, materials[False])
-    for split, mode, (whole, material) in product(params.split.splits, train.modes, materials.items()):
+    for split, mode, (whole, data) in product(params.split.splits, train.modes, materials.items()):
         target = paths.model_folder(mode, split, whole=whole)
         starts: dict[str, Weights | None] = {SCRATCH: None}
         if champion and mode == "online" and not whole:
@@ -52,13 +52,13 @@ def run(params: Params, tracked: Run) -> dict:
         for start, weights in starts.items():
             name = target.name if start == SCRATCH else f"{target.name}-from-{start}"
             checkpoints.append(cache_folder() / "checkpoints" / params.dataset / f"{name}.pt")
-            results[start] = _train(params, material, model, train, mode, split, tracked, checkpoints[-1], weights)
+            results[start] = _train(params, data, model, train, mode, split, tracked, checkpoints[-1], weights)
             histories[name] = results[start].history
             figures[f"{name}_val_accuracy"] = results[start].val_accuracy
         # Of equals the champion's: it has seen more.
         ranked = sorted(results, key=lambda start: (results[start].val_accuracy, start == CHAMPION), reverse=True)
         for start, folder_of_one in zip(ranked, (target, paths.other_folder(target)), strict=False):
-            _save(params, material, model, mode, results[start], folder_of_one, start)
+            _save(params, data, model, mode, results[start], folder_of_one, start)
         if len(starts) > 1:
             figures[f"{target.name}_start"] = ranked[0]
         if not whole:
@@ -73,16 +73,16 @@ def run(params: Params, tracked: Run) -> dict:
 
 def _materials(params: Params) -> dict[bool, TrainingData]:
     """What networks learn from; under True whole clips, where that makes a difference and is wanted."""
-    material = read_material()
-    composed = (material.segments["label"] != material.segments["parent_label"]).any()
+    data = read_training_data()
+    composed = (data.segments["label"] != data.segments["parent_label"]).any()
     if not (composed and params.relabel.compare):
-        return {False: material}
-    return {False: material, True: replace(material, segments=whole_clips(material.clips))}
+        return {False: data}
+    return {False: data, True: replace(data, segments=whole_clips(data.clips))}
 
 
 def _train(
     params: Params,
-    material: TrainingData,
+    data: TrainingData,
     model: ModelParams,
     train: TrainParams,
     mode: str,
@@ -93,8 +93,8 @@ def _train(
 ) -> FitResult:
     name = checkpoint.stem
     return fit(
-        material.samples(model, mode=mode, split=split, part="train"),
-        material.samples(model, mode=mode, split=split, part="val"),
+        data.samples(model, mode=mode, split=split, part="train"),
+        data.samples(model, mode=mode, split=split, part="val"),
         settings=train_settings(train),
         model_settings=network_settings(model),
         checkpoint=checkpoint,
@@ -106,14 +106,14 @@ def _train(
 
 
 def _save(
-    params: Params, material: TrainingData, model: ModelParams, mode: str, result: FitResult, target: Path, start: str
+    params: Params, data: TrainingData, model: ModelParams, mode: str, result: FitResult, target: Path, start: str
 ) -> None:
     save_model(
         target,
         result.model,
-        labels=material.classes,
-        actions=material.actions,
-        layout=material.poses.layout,
+        labels=data.classes,
+        actions=data.actions,
+        layout=data.poses.layout,
         mode=mode,
         frames=model.frames,
         rate=model.rate,
@@ -132,7 +132,7 @@ def _pose_network(params: Params) -> str | None:
     return network_hash(network) if dataset_by_name(params.dataset).has_video and network.is_file() else None
 
 
-def _champion(params: Params, model: ModelParams, material: TrainingData) -> Weights | None:
+def _champion(params: Params, model: ModelParams, data: TrainingData) -> Weights | None:
     """Weights of the registered version that training starts from.
 
     None where it is not asked for, where its files are lost, where it does not fit, and where it may have learnt what is now
@@ -151,12 +151,12 @@ def _champion(params: Params, model: ModelParams, material: TrainingData) -> Wei
     except PanError as error:
         print(f"training does not start from version {version.number}: {error}")
         return None
-    parts = material.clips[[f"split{split}" for split in params.split.splits]]
-    test = material.clips[(parts == "test").any(axis=1)]
+    parts = data.clips[[f"split{split}" for split in params.split.splits]]
+    test = data.clips[(parts == "test").any(axis=1)]
     # The retraining flow, which alone asks for a champion, says what the holdout was drawn by.
     grouping = params.surveillance.group if params.dataset == Surveillance.name else ""
-    shared = learnt.shared_with(Lineage.of(test, material.poses.index, grouping)) if learnt else None
-    differences = list(_differences(loaded, model, material))
+    shared = learnt.shared_with(Lineage.of(test, data.poses.index, grouping)) if learnt else None
+    differences = list(_differences(loaded, model, data))
     if shared is None or shared:
         what = "shares groups or videos with the test clips" if shared else "is not known well enough"
         print(f"training does not start from version {version.number}: what it learnt from {what}")
@@ -166,14 +166,14 @@ def _champion(params: Params, model: ModelParams, material: TrainingData) -> Wei
             f"training does not start from version {version.number}: its {' and '.join(differences)} differ from today's"
         )
         return None
-    same_heads = (list(loaded.labels), list(loaded.actions)) == (material.classes, material.actions)
+    same_heads = (list(loaded.labels), list(loaded.actions)) == (data.classes, data.actions)
     return dict(loaded.model.state_dict()) if same_heads else body(loaded.model)
 
 
-def _differences(loaded: LoadedModel, model: ModelParams, material: TrainingData) -> Iterator[str]:
+def _differences(loaded: LoadedModel, model: ModelParams, data: TrainingData) -> Iterator[str]:
     if replace(loaded.model.settings, dropout=0.0) != replace(network_settings(model), dropout=0.0):
         yield "widths"
-    if loaded.layout != material.poses.layout:
+    if loaded.layout != data.poses.layout:
         yield "skeletons"
     if loaded.rate != model.rate:
         yield "frame rate"

@@ -31,7 +31,7 @@ from pan_core.tuning.workers import Worker
 from pan_core.workers.pool import run_jobs
 from pan_core.workspace import paths
 from pan_core.workspace.context import workers
-from pan_core.workspace.training_data import TrainingData, network_settings, read_material, train_settings
+from pan_core.workspace.training_data import TrainingData, network_settings, read_training_data, train_settings
 
 ROW = "mlflow_run_id"
 # Settings of a full training, or of how it is run; a trial does not depend on them.
@@ -108,7 +108,7 @@ def open_study(params: Params) -> Study:
 
 
 @dataclass(frozen=True)
-class _Bench:
+class StudyData:
     """A study and the clips that it rests on."""
 
     study: Study
@@ -116,21 +116,19 @@ class _Bench:
     val: Samples
 
 
-def _bench(params: Params, *, create: bool = True) -> _Bench:
+def _bench(params: Params, *, create: bool = True) -> StudyData:
     split = params.split.splits[0]
-    material = without_test(read_material(), split)
+    data = without_test(read_training_data(), split)
     train, val = (
-        material.samples(params.model, mode=params.tune.mode, split=split, part=part) for part in ("train", "val")
+        data.samples(params.model, mode=params.tune.mode, split=split, part=part) for part in ("train", "val")
     )
-    return _Bench(Study(_plan(params, train, val), open_storage(journal()), create=create), train, val)
+    return StudyData(Study(_plan(params, train, val), open_storage(journal()), create=create), train, val)
 
 
-def without_test(material: TrainingData, split: int) -> TrainingData:
+def without_test(data: TrainingData, split: int) -> TrainingData:
     """The clips that a split trains and validates on, with their segments."""
-    clips = material.clips[material.clips[f"split{split}"].isin(["train", "val"])]
-    return replace(
-        material, clips=clips, segments=material.segments[material.segments["clip_id"].isin(clips["clip_id"])]
-    )
+    clips = data.clips[data.clips[f"split{split}"].isin(["train", "val"])]
+    return replace(data, clips=clips, segments=data.segments[data.segments["clip_id"].isin(clips["clip_id"])])
 
 
 def _plan(params: Params, train: Samples, val: Samples) -> Plan:
@@ -225,7 +223,7 @@ def _count(bar: tqdm, done: int) -> None:
 
 
 @cache
-def _here(written: str) -> tuple[Params, _Bench]:
+def _here(written: str) -> tuple[Params, StudyData]:
     """Parameters and study of a worker process, opened once."""
     params = Params.model_validate_json(written)
     return params, _bench(params)
@@ -237,7 +235,7 @@ def _search_here(written: str) -> None:
         _search(params, bench, alone=workers(params) == 1)
 
 
-def _search(params: Params, bench: _Bench, *, alone: bool) -> Study:
+def _search(params: Params, bench: StudyData, *, alone: bool) -> Study:
     with tempfile.TemporaryDirectory() as scratch, Worker(journal().parent / "workers") as worker:
         search(bench.study, worker, _tools(params, bench, Path(scratch)), alone=alone)
     return bench.study
@@ -249,7 +247,7 @@ def _repeat_here(written: str, number: int, seed: int) -> None:
         repeat(bench.study, number, seed, _tools(params, bench, Path(scratch)))
 
 
-def _tools(params: Params, bench: _Bench, scratch: Path) -> Tools:
+def _tools(params: Params, bench: StudyData, scratch: Path) -> Tools:
     torch.set_num_threads(params.train.threads)
     tracker = Tracker(params.dataset)
     parent = bench.study.optuna.user_attrs.get(ROW)

@@ -22,8 +22,8 @@ DYING_S = 10.0
 """How long the DVC of a run that was killed may take to end."""
 
 
-def mend(folder: Path) -> None:
-    """Make a folder one in which DVC can start. Only right for whoever holds its `one_run`.
+def repair_dvc_state(folder: Path) -> None:
+    """Make a folder one in which DVC can start. Only right for whoever holds its `workspace_lock`.
 
     A dvc.lock that was cut off is put aside: what DVC's run cache has of the stages is then checked out, not computed again.
     Entries of DVC's own locks go whose process is none of DVC's any more. Nothing is touched while DVC is at work there.
@@ -32,7 +32,7 @@ def mend(folder: Path) -> None:
         PanError: Where dvc.lock has the marks of a merge conflict, or cannot be put aside.
     """
     end = time.monotonic() + DYING_S
-    while cut_off(folder / LOCKFILE) or _held(folder):
+    while is_truncated(folder / LOCKFILE) or _held(folder):
         if not _dvc_at_work(folder):
             break
         if time.monotonic() > end:
@@ -41,7 +41,7 @@ def mend(folder: Path) -> None:
     else:
         return
     (folder / HELD).unlink(missing_ok=True)
-    if cut_off(folder / LOCKFILE):
+    if is_truncated(folder / LOCKFILE):
         _put_aside(folder)
 
 
@@ -63,7 +63,7 @@ def _put_aside(folder: Path) -> None:
     )
 
 
-def cut_off(path: Path) -> bool:
+def is_truncated(path: Path) -> bool:
     """Whether a dvc.lock ends in the middle; of any other fault DVC tells by itself. Where there is none it does not.
 
     Raises:

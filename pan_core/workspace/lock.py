@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pan_core.errors import PanError
-from pan_core.workspace.dvc_repair import mend
+from pan_core.workspace.dvc_repair import repair_dvc_state
 
 LOCK = Path(".dvc/tmp/pan-run.lock")
 """Below the folder that has the dvc.yaml, beside DVC's own locks, which it holds for moments only."""
@@ -41,7 +41,7 @@ def exclusive_lock(lock: Path, refusal: str) -> Iterator[None]:
 
 
 @contextmanager
-def one_run(folder: Path) -> Iterator[None]:
+def workspace_lock(folder: Path) -> Iterator[None]:
     """Hold a folder's run; what a killed one has left half-written is mended first.
 
     Args:
@@ -52,5 +52,5 @@ def one_run(folder: Path) -> Iterator[None]:
     """
     refusal = f"another run is going on in {folder.resolve()}; wait for it, or stop it, then run again: finished stages are kept"
     with exclusive_lock(folder / LOCK, refusal):
-        mend(folder)
+        repair_dvc_state(folder)
         yield

@@ -16,7 +16,7 @@ from pan_core.datasets.splits import groups_of
 from pan_core.params.load import load_params
 from pan_core.registry.models import DATA, DECISION, RECIPE, registry_of
 from pan_core.stages import STAGES, train
-from pan_core.workspace.training_data import read_material
+from pan_core.workspace.training_data import read_training_data
 
 pytestmark = pytest.mark.timeout(900)  # a whole pipeline, also on a machine that has other work
 
@@ -185,25 +185,25 @@ def test_a_second_model_is_weighed_against_the_champion_and_can_be_taken_back(fi
 def test_training_starts_from_the_champion_unless_it_may_have_learnt_what_now_tests(finished, monkeypatch, capsys):
     workspace, _ = finished
     monkeypatch.chdir(workspace.folder)
-    params, material = load_params(), read_material()
+    params, data = load_params(), read_training_data()
     params = params.model_copy(update={"retrain": params.retrain.model_copy(update={"champion": 1})})
-    weights = train._champion(params, params.model, material)
+    weights = train._champion(params, params.model, data)
     registered = load_file(workspace.folder / "models" / "pan" / "online-split1" / "model.safetensors")
     assert weights.keys() == registered.keys()
     (lineage,) = (workspace.folder / ".cache" / "registry").rglob("1-*/lineage.json")
     kept = lineage.read_text()
-    test = material.clips[material.clips["split1"] == "test"]
+    test = data.clips[data.clips["split1"] == "test"]
     stored = json.loads(kept)
     lineage.write_text(json.dumps(stored | {"groups": [*stored["groups"], groups_of(test).iloc[0]]}))
-    assert train._champion(params, params.model, material) is None
+    assert train._champion(params, params.model, data) is None
     assert "what it learnt from shares groups or videos with the test clips" in capsys.readouterr().out
     lineage.unlink()
-    assert train._champion(params, params.model, material) is None
+    assert train._champion(params, params.model, data) is None
     assert "what it learnt from is not known" in capsys.readouterr().out
     lineage.write_text(kept)
     weights_of_it = lineage.with_name("model.safetensors")
     weights_of_it.rename(weights_of_it.with_suffix(".gone"))
-    assert train._champion(params, params.model, material) is None
+    assert train._champion(params, params.model, data) is None
     assert "training does not start from version 1: " in capsys.readouterr().out
     weights_of_it.with_suffix(".gone").rename(weights_of_it)
 
