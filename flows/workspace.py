@@ -20,7 +20,7 @@ from flows.reproduce import PIPELINE
 from pan_core.errors import ConfigError, PanError
 from pan_core.files import atomic_path
 from pan_core.params.load import PARAMS_FILE, Params, load_params, parse_params
-from pan_core.params.schema import Section
+from pan_core.params.schema import ParamsSection
 from pan_core.tracking.tracker import STORE
 from pan_core.workspace.dvc_repair import LOCKFILE, is_truncated
 from pan_core.workspace.lock import workspace_lock
@@ -99,11 +99,11 @@ def _put(document: MutableMapping[str, Any], values: Mapping[str, Any], section:
             document[name] = value
 
 
-def _section(section: type[BaseModel], name: str) -> type[Section] | None:
+def _section(section: type[BaseModel], name: str) -> type[ParamsSection] | None:
     """The section of that name, None where it is a value or unknown."""
     for key, field in section.model_fields.items():
         kind = field.annotation
-        if name in (key, field.alias) and isinstance(kind, type) and issubclass(kind, Section):
+        if name in (key, field.alias) and isinstance(kind, type) and issubclass(kind, ParamsSection):
             return kind
     return None
 

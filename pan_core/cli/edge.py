@@ -130,5 +130,5 @@ def _keep(path: Path, *, bundle: str = "") -> None:
     typer.echo(describe(result))
     if bundle and result["bundle"] != bundle:
         raise DataError(f"{path}: the device measured another bundle than the one that was sent; run again")
-    standing, kept = take_result(result)
-    typer.echo(f"kept: {kept}\n{standing.reason}: the budget is {'kept' if standing.keeps else 'not kept'}")
+    verdict, kept = take_result(result)
+    typer.echo(f"kept: {kept}\n{verdict.reason}: the budget is {'kept' if verdict.keeps else 'not kept'}")

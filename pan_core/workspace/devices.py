@@ -20,6 +20,7 @@ from pan_core.pose.onnx_cut import cut_after
 from pan_core.workspace import paths
 from pan_core.workspace.own_network import require_own_network
 from pan_core.workspace.paths import result_of
+from pan_core.workspace.result_keys import exported_key
 
 HALF, SINGLE = 2, 4
 """Bytes of a number."""
@@ -47,14 +48,14 @@ def bundle_target(name: str, folder: Path) -> dict:
     target, params = target_by_name(name), load_params()
     require_own_network(params)
     result = result_of("export") if paths.result("export").is_file() else {}
-    if f"{name}_structure" not in result:
+    if exported_key(name, "structure") not in result:
         raise DataError(
             f"{name}: nothing was exported for it; add it to export.targets in params.yaml and run `dvc repro export`"
         )
     return write_bundle(
         folder, target, exported=paths.exported_for(name), reference=paths.REFERENCE, settings=asdict(_settings(params)),
         step_tolerance=params.export.tolerance,
-        recognizer=f"pan-{params.dataset}, online, {result['online_sha256'][:12]}",
+        recognizer=f"pan-{params.dataset}, online, {result[exported_key('online', 'sha256')][:12]}",
         mlflow_run_id=result["mlflow_run_id"],
     )  # fmt: skip
 
@@ -72,13 +73,13 @@ def take_result(result: dict[str, Any]) -> tuple[BudgetVerdict, Path]:
         DataError: Where it says nothing of the target's speed with these networks.
     """
     target = target_by_name(result["target"])
-    _require(result, target)
+    _require_valid(result, target)
     kept = paths.measured_on(target.name)
     write_result(kept, result)
     return measured(result, target), kept
 
 
-def standings(params: Params) -> dict[str, BudgetVerdict]:
+def judge_devices(params: Params) -> dict[str, BudgetVerdict]:
     """Where each exported target but the host stands, by what was measured there or else by a prediction.
 
     Raises:
@@ -91,38 +92,38 @@ def standings(params: Params) -> dict[str, BudgetVerdict]:
             str(PARAMS_FILE),
             [f"latency.required: expected devices that are in export.targets too, but got {', '.join(missing)}"],
         )
-    return {name: _standing(params, target_by_name(name)) for name in params.export.targets if name != HOST}
+    return {name: _judge(params, target_by_name(name)) for name in params.export.targets if name != HOST}
 
 
 def predictions(params: Params) -> dict[str, dict[str, float]]:
     """Predicted milliseconds of each target with known peaks: "crop", "search", "step", and "frame" and "fps" of one person."""
-    return {name: _predicted(params, target, fit()) for name, target in read_targets().items() if target.peaks}
+    return {name: _predict(params, target, fit()) for name, target in read_targets().items() if target.peaks}
 
 
-def _standing(params: Params, target: Target) -> BudgetVerdict:
+def _judge(params: Params, target: Target) -> BudgetVerdict:
     path, why = paths.measured_on(target.name), "not measured"
     if path.is_file():
         try:
             result = read_result(path)
-            _require(result, target)
+            _require_valid(result, target)
             return measured(result, target)
         except DataError as error:
             why = str(error)
     if target.peaks is None:
         return unknown(target, why)
     fitted = fit()
-    fps = _predicted(params, target, fitted)["fps"]
+    fps = _predict(params, target, fitted)["fps"]
     return predicted(fps, fitted.factor, target, accepted=params.latency.evidence == "measured or predicted", why=why)
 
 
-def _require(result: dict[str, Any], target: Target) -> None:
+def _require_valid(result: dict[str, Any], target: Target) -> None:
     require_result(
         result, target, structure=_gates(target)["structure"], labels=_description()["labels"],
         settings=asdict(_settings(load_params())),
     )  # fmt: skip
 
 
-def _predicted(params: Params, target: Target, fitted: Fit) -> dict[str, float]:
+def _predict(params: Params, target: Target, fitted: Fit) -> dict[str, float]:
     assert target.peaks is not None
     settings, peaks = _settings(params), target.peaks
     pose, search = (
