@@ -1,4 +1,4 @@
-"""The workspace's devices: their bundles, what they measured, and where they stand. Commands of `pan edge` and the stage latency use it."""
+"""Devices of a workspace: their bundles, measurements and budget verdicts, for `pan edge` and the stage latency."""
 
 import math
 from dataclasses import asdict
@@ -27,14 +27,16 @@ HALF, SINGLE = 2, 4
 
 
 def exported_targets() -> list[str]:
-    """Targets for which the last run exported.
+    """Targets that the last run exported.
 
     Raises:
-        DataError: Where it did for none.
+        DataError: If there are none.
     """
     found = [name for name in read_targets() if (paths.exported_for(name) / GATES).is_file()]
     if not found:
-        raise DataError(f"{paths.EXPORTED}: nothing was exported for any target; run `dvc repro export`")
+        raise DataError(
+            f"{paths.EXPORTED}: nothing was exported for any target; run `dvc repro export`", code="export.missing"
+        )
     return found
 
 
@@ -42,15 +44,16 @@ def bundle_target(name: str, folder: Path) -> dict:
     """Write the bundle of a target; returns its manifest.
 
     Raises:
-        ConfigError: Where people were found by another pose network than the one that devices run.
-        DataError: Where the target is unknown or was not exported.
+        ConfigError: If people were found by another pose network than the one that devices run.
+        DataError: If the target is unknown or was not exported.
     """
     target, params = target_by_name(name), load_params()
     require_own_network(params)
     result = result_of("export") if paths.result("export").is_file() else {}
     if exported_key(name, "structure") not in result:
         raise DataError(
-            f"{name}: nothing was exported for it; add it to export.targets in params.yaml and run `dvc repro export`"
+            f"{name}: nothing was exported for it; add it to export.targets in params.yaml and run `dvc repro export`",
+            code="export.missing",
         )
     return write_bundle(
         folder, target, exported=paths.exported_for(name), reference=paths.REFERENCE, settings=asdict(_settings(params)),
@@ -61,16 +64,16 @@ def bundle_target(name: str, folder: Path) -> dict:
 
 
 def take_result(result: dict[str, Any]) -> tuple[BudgetVerdict, Path]:
-    """Keep a measurement that a device wrote, where it counts for the networks of this workspace.
+    """Keep a measurement that a device wrote, if it counts for the networks of this workspace.
 
     Args:
         result: As `pan_core.edge.result.read_result` gives it.
 
     Returns:
-        Where its target stands by it, and the file in which it is kept.
+        Verdict on its target, and the file in which it is kept.
 
     Raises:
-        DataError: Where it says nothing of the target's speed with these networks.
+        DataError: If it was measured with other networks or settings.
     """
     target = target_by_name(result["target"])
     _require_valid(result, target)
@@ -80,17 +83,18 @@ def take_result(result: dict[str, Any]) -> tuple[BudgetVerdict, Path]:
 
 
 def judge_devices(params: Params) -> dict[str, BudgetVerdict]:
-    """Where each exported target but the host stands, by what was measured there or else by a prediction.
+    """Verdict on each exported target except the host, by a measurement or else by a prediction.
 
     Raises:
-        ConfigError: Where a target must keep its budget for which nothing is exported, or devices would run another pose network
-            than the one that people were found by.
+        ConfigError: If a target in latency.required is not exported, or devices would run another pose network than the one
+            that found the people.
     """
     require_own_network(params)
     if missing := [name for name in params.latency.required if name not in params.export.targets or name == HOST]:
         raise ConfigError(
             str(PARAMS_FILE),
             [f"latency.required: expected devices that are in export.targets too, but got {', '.join(missing)}"],
+            code="latency.required",
         )
     return {name: _judge(params, target_by_name(name)) for name in params.export.targets if name != HOST}
 
@@ -137,7 +141,7 @@ def _predict(params: Params, target: Target, fitted: Fit) -> dict[str, float]:
 
     half = HALF if target.precision == "fp16" else SINGLE
     shapes = {name: (1, *shape) for name, shape in _description()["shapes"].items()}
-    # Somebody who stands upright is looked at in a crop half as wide as high.
+    # A person who stands upright fills a crop half as wide as high.
     width = math.ceil(settings.crop_size * max(settings.narrowest_crop, 0.5) / STRIDE) * STRIDE
     parts = {
         "crop": time(pose, {INPUT_NAME: (1, 3, settings.crop_size, width)}, half),

@@ -14,7 +14,7 @@ import pytest
 from dvc.repo import Repo
 
 from pan_core.errors import PanError
-from pan_core.workspace.dvc_repair import ASIDE, HELD, LOCKFILE, repair_dvc_state
+from pan_core.workspace.dvc_repair import ASIDE, LOCK_TABLE, LOCKFILE, repair_dvc_state
 from pan_core.workspace.lock import workspace_lock
 
 PIPELINE = """
@@ -103,7 +103,7 @@ def test_stages_that_were_finished_are_not_computed_again(project, caplog):
 def test_locks_that_no_dvc_process_here_holds_are_released(project, content):
     # The number of a process that was killed belongs to another one by now: to this one.
     held = {"write": {str(project / "made/first"): {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}
-    (project / HELD).write_text(json.dumps(held) if content is None else content)
+    (project / LOCK_TABLE).write_text(json.dumps(held) if content is None else content)
     (project / "source").write_text("changed")
     with workspace_lock(project):
         repro(project)
@@ -133,10 +133,10 @@ def test_nothing_is_touched_while_dvc_is_at_work_here(project, monkeypatch):
     with dvc_at_work(project, "-u"):
         (project / LOCKFILE).write_text("stages:\n  sl")  # as if DVC were just writing it
         repair_dvc_state(project)
-        assert json.loads((project / HELD).read_text())["write"]
+        assert json.loads((project / LOCK_TABLE).read_text())["write"]
         assert put_aside(project) == []
     repair_dvc_state(project)
-    assert not (project / HELD).exists()
+    assert not (project / LOCK_TABLE).exists()
     assert len(put_aside(project)) == 1
 
 
@@ -144,7 +144,7 @@ def test_dvc_at_work_in_a_workspace_below_does_not_count(project):
     below = project / "below"
     below.mkdir()
     Repo.init(str(below), no_scm=True).close()
-    (project / HELD).write_text("{")
+    (project / LOCK_TABLE).write_text("{")
     with dvc_at_work(below):
         repair_dvc_state(project)
-        assert not (project / HELD).exists()
+        assert not (project / LOCK_TABLE).exists()
