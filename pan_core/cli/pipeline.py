@@ -66,7 +66,7 @@ def remove_videos(params: Params) -> str:
     from pan_core.workspace.footage_removal import remove_videos as remove
 
     found = remove(params)
-    lines = list(found.kept)
+    lines = [str(note) for note in found.kept]
     if found.videos:
         lines.append(
             f"removed {len(found.videos)} videos ({len(found.files)} files) whose skeletons are stored; {paths.REMOVED} has each. "
