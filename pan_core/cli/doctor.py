@@ -1,4 +1,4 @@
-"""`pan doctor`: what this machine and this folder have, and what is missing."""
+"""`pan doctor`: what this machine and this folder have, and what is missing. Imports are late: start-up."""
 
 import ctypes.util
 import os
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+
+import typer
 
 from pan_core import __version__
 from pan_core.errors import PanError
@@ -48,6 +50,17 @@ class Diagnosis:
         return f"{mark:<8} {self.name:<22} {masked(' '.join(self.found.split()))}" + (
             f"\n{'':<32}{self.advice}" if self.advice else ""
         )
+
+
+def doctor() -> None:
+    """Print versions, devices, stores, and what is missing; ends with status 1 where something needed is."""
+    findings = examine()
+    for finding in findings:
+        typer.echo(str(finding))
+    missing = [finding.name for finding in findings if finding.advice and finding.needed]
+    typer.echo(f"\nmissing: {', '.join(missing)}" if missing else "\nnothing that is needed is missing")
+    if missing:
+        raise typer.Exit(1)
 
 
 def examine() -> list[Diagnosis]:
@@ -139,8 +152,8 @@ def _workspace() -> Iterator[Diagnosis]:
 
 
 def _stores() -> Iterator[Diagnosis]:
-    from pan_core.cli.pipeline import version_in_use
     from pan_core.tracking.tracker import STORE, store_uri
+    from pan_core.workspace.recognizers import champion_version
 
     uri = store_uri()
     if uri.startswith("sqlite:") and not (STORE / "mlflow.db").is_file():
@@ -148,7 +161,7 @@ def _stores() -> Iterator[Diagnosis]:
     else:
         try:
             _require_answer(uri)
-            champion = version_in_use(None)
+            champion = champion_version()
             yield Diagnosis("MLflow", uri)
             advice = "" if champion else "`make run` registers and promotes one"
             yield Diagnosis("champion", f"{champion[0]} version {champion[1]}" if champion else "none", advice)
@@ -156,7 +169,7 @@ def _stores() -> Iterator[Diagnosis]:
             yield Diagnosis("MLflow", f"{uri}: {error}", "start the server, or correct MLFLOW_TRACKING_URI")
     yield Diagnosis("Prefect", os.environ.get("PREFECT_API_URL") or "embedded server, started when needed")
     set_here = [name for name in sorted(os.environ) if name.startswith("PAN_")]
-    yield Diagnosis("PAN_ variables", ", ".join(f"{name}={_shown(name)}" for name in set_here) or "none set")
+    yield Diagnosis("PAN_ variables", ", ".join(f"{name}={_mask_value(name)}" for name in set_here) or "none set")
 
 
 def _require_answer(uri: str) -> None:
@@ -167,26 +180,26 @@ def _require_answer(uri: str) -> None:
     """
     if not uri.startswith(("http://", "https://")):
         return
-    parts, said = urlsplit(uri), list[str]()
+    parts, answers = urlsplit(uri), list[str]()
 
     def ask() -> None:
         try:
             address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
             with urllib.request.urlopen(address, timeout=ANSWER_S):
-                said.append("")
+                answers.append("")
         except urllib.error.HTTPError as error:  # it does not like the question, but it is there
             error.close()
-            said.append("")
+            answers.append("")
         except Exception as error:
-            said.append(str(error))
+            answers.append(str(error))
 
     # In a thread: looking up a name keeps no time limit.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(ANSWER_S)
-    if not said or said[0]:
-        raise PanError(f"does not answer ({said[0] if said else f'within {ANSWER_S:g} s'})")
+    if not answers or answers[0]:
+        raise PanError(f"does not answer ({answers[0] if answers else f'within {ANSWER_S:g} s'})", code="server.away")
 
 
-def _shown(name: str) -> str:
+def _mask_value(name: str) -> str:
     return masked(f"{name}={os.environ[name]}").partition("=")[2]

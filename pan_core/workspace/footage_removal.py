@@ -67,6 +67,16 @@ class Removal:
     files: tuple[Path, ...] = ()
     kept: tuple[RemovalNote, ...] = ()
 
+    def describe(self) -> str:
+        """The notes and the number of removed videos, in lines."""
+        lines = [str(note) for note in self.kept]
+        if self.videos:
+            lines.append(
+                f"removed {len(self.videos)} videos ({len(self.files)} files) whose skeletons are stored; {paths.REMOVED} has "
+                "each. What looked at them looks at the skeletons in the next run"
+            )
+        return "\n".join(lines or ["no video is left in the footage"])
+
 
 def remove_videos(params: Params) -> Removal:
     """Remove every video of the footage whose skeletons are stored, with all its copies in this project.

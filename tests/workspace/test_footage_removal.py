@@ -11,7 +11,6 @@ import pytest
 from dvc.repo import Repo
 from refusals import refused
 
-from pan_core.cli import pipeline
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.actors.scenes import Performer, render_scene
 from pan_core.errors import DataError
@@ -26,6 +25,7 @@ from pan_core.tracking.run import NullRun
 from pan_core.viewer.annotate import write_video
 from pan_core.workspace import footage_removal, paths
 from pan_core.workspace.context import dataset_context
+from pan_core.workspace.reproduce import run_pipeline
 
 PARAMS = "dataset: surveillance\nworkers: 1\npose: {quality: fast, keep_video: false}\n"
 MANIFEST = """video,start_s,end_s,label
@@ -109,12 +109,12 @@ def test_a_video_goes_from_everywhere_and_its_skeletons_stay(footage, tmp_path):
 def test_a_run_ends_with_the_removal_unless_the_setting_is_another(footage, tmp_path):
     (tmp_path / "dvc.yaml").write_text("stages: {last: {cmd: echo done > last.txt, outs: [last.txt]}}\n")
     (tmp_path / "params.yaml").write_text(PARAMS.replace("keep_video: false", "keep_video: true"))
-    pipeline.repro()
+    run_pipeline()
     assert (footage / "door" / "a.mp4").is_file()
     with refused("removal.not-asked", DataError):
         footage_removal.remove_videos(load_params())
     (tmp_path / "params.yaml").write_text(PARAMS)
-    pipeline.repro()
+    run_pipeline()
     assert not (footage / "door" / "a.mp4").exists()
 
 
@@ -252,7 +252,10 @@ def test_pictures_of_who_is_gone_are_drawn(footage):
 
 
 def test_other_settings_do_not_reach_what_is_gone(footage, caplog):
-    assert "removed 2 videos (6 files) whose skeletons are stored" in pipeline.remove_videos(load_params())
+    assert (
+        "removed 2 videos (6 files) whose skeletons are stored"
+        in footage_removal.remove_videos(load_params()).describe()
+    )
     before = (paths.POSES / "joints.npy").read_bytes()
     (footage.parents[1] / "params.yaml").write_text(PARAMS.replace("fast", "best"))
     with caplog.at_level(logging.WARNING):
