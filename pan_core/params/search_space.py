@@ -64,8 +64,8 @@ def space_faults(tune: TuneParams, *, model: ModelParams, train: TrainParams, sp
             if isinstance(entries[name], Range) and isinstance(_SEARCHED[part].model_fields[name].default, bool):
                 yield f"tune.space.{part}.{name}: expected a list of true and false"
                 continue
-            yield from _refused(sections[part], part, name, entries[name])
-    yield from _heads_that_do_not_fit(tune.space.get("model", {}), model)
+            yield from _find_refused(sections[part], part, name, entries[name])
+    yield from _find_unfit_heads(tune.space.get("model", {}), model)
     if tune.trials and tune.mode not in train.modes:
         yield f"tune.mode: {tune.mode} is not among train.modes {train.modes}"
     if tune.trials and len(split.splits) > 1:
@@ -77,7 +77,7 @@ def space_faults(tune: TuneParams, *, model: ModelParams, train: TrainParams, sp
         yield "tune.space: empty, nothing to search; name a parameter, or set tune.trials to 0"
 
 
-def _refused(base: ParamsSection, part: str, name: str, written: Range | Choice) -> Iterator[str]:
+def _find_refused(base: ParamsSection, part: str, name: str, written: Range | Choice) -> Iterator[str]:
     entry = _entry(part, name, written)
     if isinstance(entry, Range) and entry.whole and math.ceil(entry.low) >= math.floor(entry.high):
         yield f"tune.space.{part}.{name}: holds less than two whole numbers"
@@ -96,7 +96,7 @@ def _refused(base: ParamsSection, part: str, name: str, written: Range | Choice)
             yield f"tune.space.{part}.{name}: {value!r} cannot be used: {error.errors()[0]['msg']}"
 
 
-def _heads_that_do_not_fit(entries: Mapping[str, Range | Choice], model: ModelParams) -> Iterator[str]:
+def _find_unfit_heads(entries: Mapping[str, Range | Choice], model: ModelParams) -> Iterator[str]:
     hidden, heads = (
         _numbers(entries[name]) if name in entries else [getattr(model, name)] for name in ("hidden", "pose_heads")
     )

@@ -21,15 +21,15 @@ def run(params: Params, tracked: Run) -> dict:
     """Compare the clips to learn from that are new with those of the registered version `retrain.champion`.
 
     Raises:
-        PanError: Where there is no such version.
+        PanError: If there is no such version.
     """
     replace_folder(paths.DRIFT)
-    found = _compared(params, tracked)
+    found = _compare_with_champion(params, tracked)
     (paths.DRIFT / "verdict.txt").write_text(f"{found['verdict']}\n")
     return found
 
 
-def _compared(params: Params, tracked: Run) -> dict:
+def _compare_with_champion(params: Params, tracked: Run) -> dict:
     if not params.retrain.champion:
         return {"verdict": "no champion to compare with"}
     registry = registry_of(params.dataset)

@@ -3,7 +3,6 @@
 import logging
 import random
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,12 @@ from chaos.__main__ import record
 from chaos.servers import mlflow_server, running
 from chaos.workspace import Workspace
 from mlflow import MlflowClient
+from penn_workspace import make_mirror
 from ruamel.yaml import YAML
 
 from pan_core.files import write_json
 from pan_core.tracking import outbox
 from pan_core.tracking.tracker import Tracker
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "stages"))
-from conftest import make_mirror
 
 TARGET = "relabel"
 
