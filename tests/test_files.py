@@ -101,17 +101,20 @@ def test_json_round_trip_and_clear_errors(tmp_path):
     write_json(path, {"a": 1})
     assert read_json(path) == {"a": 1}
     path.write_text("{")
-    with pytest.raises(PanError, match="not JSON"):
+    with pytest.raises(PanError) as damaged:
         read_json(path)
-    with pytest.raises(PanError, match="no such file"):
+    with pytest.raises(PanError) as missing:
         read_json(tmp_path / "absent.json")
+    assert "JSON" in str(damaged.value).removeprefix(str(path))
+    assert str(tmp_path / "absent.json") in str(missing.value)
 
 
 def test_json_refuses_what_json_cannot_hold(tmp_path):
-    with pytest.raises(ValueError, match="Out of range"):
+    with pytest.raises(ValueError):
         write_json(tmp_path / "nan.json", {"accuracy": float("nan")})
 
 
 def test_too_little_space_is_said_before_anything_is_written(tmp_path):
-    with pytest.raises(PanError, match="make space"):
+    with pytest.raises(PanError) as caught:
         require_space(tmp_path, 1 << 62, "everything")
+    assert f"{(1 << 62) / 1e6:.0f}" in str(caught.value)

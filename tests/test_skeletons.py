@@ -42,12 +42,15 @@ def test_penn_action_gives_every_joint_of_jhmdb():
 
 
 def test_a_layout_with_faults_is_refused():
-    with pytest.raises(DataError, match="outside"):
+    with pytest.raises(DataError) as outside:
         SkeletonLayout("bad", ("a", "b"), ((0, 2),), (), (0,), ((0,), (1,)))
-    with pytest.raises(DataError, match="two parents"):
+    with pytest.raises(DataError) as parents:
         SkeletonLayout("bad", ("a", "b", "c"), ((0, 2), (1, 2)), (), (0,), ((0,), (1,)))
-    with pytest.raises(DataError, match="unknown skeleton layout"):
+    with pytest.raises(DataError) as unknown:
         layout_by_name("openpose25")
+    assert "outside" in str(outside.value)
+    assert "parents" in str(parents.value)
+    assert "openpose25" in str(unknown.value)
 
 
 def pose(layout):
@@ -80,5 +83,6 @@ def test_a_derived_joint_is_missing_when_a_source_is():
 
 
 def test_what_cannot_be_derived_is_said():
-    with pytest.raises(DataError, match="has no 'nose'"):
+    with pytest.raises(DataError) as caught:
         convert(pose(PENN13), PENN13, COCO17)
+    assert "'nose'" in str(caught.value)

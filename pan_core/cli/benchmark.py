@@ -1,4 +1,4 @@
-"""`pan benchmark`: the official protocol over seeds, and the comparison of two results."""
+"""`pan benchmark`: the official protocol over seeds, and the comparison of two results. Imports are late: start-up."""
 
 import os
 from pathlib import Path
@@ -23,29 +23,34 @@ app = typer.Typer(
 )
 
 
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the result files; if left out, docs/results for all splits, both modes, the recipe's epochs "
+        "and 5 seeds or more, else reports/benchmark."
+    ),
+]
+WithoutOption = Annotated[
+    list[str] | None, typer.Option(help="Leave out a part of the paper (put in an unused one), or 'all' in turn.")
+]
+OtherSeedsOption = Annotated[
+    int | None, typer.Option(min=1, help="Seeds of what runs beside PAN; as many as PAN's if left out.")
+]
+
+
 @app.command("run")
 def run(
     names: Annotated[list[str], typer.Argument(help="Datasets, such as penn_action jhmdb14.")],
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 to SEEDS - 1.")] = 5,
     modes: Annotated[str, typer.Option(help="Input modes, with commas.")] = "clip,online",
     splits: Annotated[str, typer.Option(help="Official splits, with commas, or 'all'.")] = "all",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the result files; if left out, docs/results for all splits, both modes, the recipe's epochs "
-            "and 5 seeds or more, else reports/benchmark."
-        ),
-    ] = None,
+    out: OutOption = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's, to try things out.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes of one thread; 0: the free cores, two at most.")] = 0,
     comparators: Annotated[bool, typer.Option("--comparators", help="A plain GRU and an ST-GCN beside it.")] = False,
-    without: Annotated[
-        list[str] | None, typer.Option(help="Leave out a part of the paper (put in an unused one), or 'all' in turn.")
-    ] = None,
+    without: WithoutOption = None,
     control: Annotated[list[str] | None, typer.Option(help="'leakage': a random split, groups ignored.")] = None,
-    other_seeds: Annotated[
-        int | None, typer.Option(min=1, help="Seeds of what runs beside PAN; as many as PAN's if left out.")
-    ] = None,
+    other_seeds: OtherSeedsOption = None,
     other_modes: Annotated[str, typer.Option(help="Input modes of what runs beside PAN; PAN's if left out.")] = "",
 ) -> None:
     """Train and score the recognizer over seeds, splits and modes; goes on where it was ended."""
@@ -68,7 +73,7 @@ def run(
     for name, context in chosen:
         folder = cache_folder() / "benchmark" / name
         result = benchmark(name, request, project_recipe(name, epochs), folder=folder, context=context, out=out)
-        typer.echo(_summary(result))
+        typer.echo(_summarise(result))
     typer.echo(f"written: {write_table_of_results(out)}")
 
 
@@ -94,7 +99,7 @@ def free_cores() -> int:
     return max(1, min(2, round(cores - os.getloadavg()[0])))
 
 
-def _summary(result: dict) -> str:
+def _summarise(result: dict) -> str:
     lines = [f"{result['title']}: {result['params']:,} parameters"]
     for mode, prefix in (("clip", ""), ("online", "online_")):
         mean, spread = result[f"{prefix}mean_accuracy"], result[f"{prefix}std_accuracy"]

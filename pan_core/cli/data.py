@@ -1,6 +1,7 @@
-"""`pan data`: what datasets there are, what is on disk, whether it is what it should be."""
+"""`pan data`: what datasets there are, what is on disk, whether it is what it should be. Imports are late: start-up."""
 
 import errno
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pan_core.cli.registry import ChampionOf, RecognizerOption
+from pan_core.cli.options import ChampionOf, RecognizerOption
 from pan_core.errors import DataError, PanError
 from pan_core.files import SCRATCH_SUFFIX, cache_folder, scratch_folder
 
@@ -106,12 +107,12 @@ def check(
 @app.command("remove-videos")
 def remove_videos() -> None:
     """Remove footage of your own whose skeletons are stored, as runs do where `pose.keep_video` is false."""
-    from pan_core.cli.pipeline import remove_videos as remove
     from pan_core.params.load import load_params
-    from pan_core.workspace.lock import one_run
+    from pan_core.workspace import footage_removal
+    from pan_core.workspace.lock import workspace_lock
 
-    with one_run(Path.cwd()):
-        typer.echo(remove(load_params()))
+    with workspace_lock(Path.cwd()):
+        typer.echo(footage_removal.remove_videos(load_params()).describe())
 
 
 @app.command()
@@ -151,7 +152,42 @@ def label(
     dataset: ChampionOf = None,
 ) -> None:
     """Suggest labels for footage that has none: tasks for Label Studio, the least certain first."""
-    from pan_core.cli.pipeline import label as label_footage
-
     with _disk_faults(out, "name a file with --out on a disk that can be written and has space"):
-        typer.echo(label_footage(folder, out=out, model=model, dataset=dataset))
+        typer.echo(_label(folder, out, model, dataset))
+
+
+def _label(folder: Path, out: Path, model: Path | None, dataset: str | None) -> str:
+    """Write the tasks; returns what was found, in lines."""
+    from pan_core.datasets.manifests import unlabelled_videos
+    from pan_core.datasets.manifests.label_studio_tasks import ROOT_VARIABLE, local_address, write_tasks
+    from pan_core.progress import progress_bar
+    from pan_core.retraining.suggest_labels import label_videos
+    from pan_core.workspace import recognizers
+
+    if out.suffix.lower() != ".json":
+        raise DataError(
+            f"{out}: expected the name of a JSON file, such as {out.with_suffix('.json')}", code="label.not-json"
+        )
+    videos = unlabelled_videos(folder)
+    if not videos:
+        return f"{folder}: every video has labels; nothing is written"
+    by, root = (
+        recognizers.get_recognizer(model, dataset),
+        Path(os.environ.get(ROOT_VARIABLE) or folder.resolve().parent),
+    )
+    with progress_bar("label", "frame") as update:
+        found = label_videos(
+            videos, extractor=by.extractor, recognizer=by.network, model_name=by.name,
+            address=lambda video: local_address(folder, video, root), progress=update,
+        )  # fmt: skip
+    config = write_tasks(found.tasks, list(dict.fromkeys([*by.network.actions, *by.network.labels])), out)
+    lines = [f"recognizer: {by.name}", *(f"left out: {video}: {reason}" for video, reason in found.left_out.items())]
+    if found.empty:
+        lines.append(f"nobody found in {len(found.empty)} videos: {', '.join(found.empty)}")
+    lines += [
+        f"{found.segments} segments in {len(found.tasks)} videos, the least certain first",
+        f"document root of Label Studio: {root}",
+        f"written: {out}",
+        f"written: {config}",
+    ]
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`pan doctor`: what this machine and this folder have, and what is missing."""
+"""`pan doctor`: what this machine and this folder have, and what is missing. Imports are late: start-up."""
 
 import ctypes.util
 import os
@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import typer
+
 from pan_core import __version__
 from pan_core.errors import PanError
 from pan_core.files import cache_folder
@@ -28,7 +30,7 @@ ANSWER_S = 4.0
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at.
 
     Attributes:
@@ -50,113 +52,124 @@ class Finding:
         )
 
 
-def examine() -> list[Finding]:
+def doctor() -> None:
+    """Print versions, devices, stores, and what is missing; ends with status 1 where something needed is."""
+    findings = examine()
+    for finding in findings:
+        typer.echo(str(finding))
+    missing = [finding.name for finding in findings if finding.advice and finding.needed]
+    typer.echo(f"\nmissing: {', '.join(missing)}" if missing else "\nnothing that is needed is missing")
+    if missing:
+        raise typer.Exit(1)
+
+
+def examine() -> list[Diagnosis]:
     """Versions, devices, stores and what is missing; nothing is changed and nothing is fetched.
 
     Each look stands alone: one that fails is a finding itself.
     """
-    findings: list[Finding] = []
+    findings: list[Diagnosis] = []
     for look in (_machine, _packages, _devices, _video, _workspace, _stores):
         try:
             findings += look()
         except Exception as error:
             name = look.__name__.strip("_")
-            findings.append(Finding(name, f"{type(error).__name__}: {error}", "could not be looked at"))
+            findings.append(Diagnosis(name, f"{type(error).__name__}: {error}", "could not be looked at"))
     return findings
 
 
-def _machine() -> Iterator[Finding]:
+def _machine() -> Iterator[Diagnosis]:
     import psutil
 
-    yield Finding("pan", f"{__version__}, {Path(__file__).parent}")
+    yield Diagnosis("pan", f"{__version__}, {Path(__file__).parent}")
     version = platform.python_version()
     right = sys.version_info[:2] == (3, 11)
-    yield Finding("Python", version, "" if right else "Python 3.11 is needed; run `make setup` with it", needed=True)
+    yield Diagnosis("Python", version, "" if right else "Python 3.11 is needed; run `make setup` with it", needed=True)
     memory = psutil.virtual_memory()
-    yield Finding(
+    yield Diagnosis(
         "machine",
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory.total / 1e9:.1f} GB of memory, "
         f"{memory.available / 1e9:.1f} GB free",
     )
     free = shutil.disk_usage(Path.cwd()).free
     advice = "" if free >= LEAST_FREE_BYTES else "a run needs some GB; make space"
-    yield Finding("disk", f"{free / 1e9:.1f} GB free in this folder", advice)
+    yield Diagnosis("disk", f"{free / 1e9:.1f} GB free in this folder", advice)
 
 
-def _packages() -> Iterator[Finding]:
+def _packages() -> Iterator[Diagnosis]:
     for name in PACKAGES:
         try:
-            yield Finding(name, metadata.version(name))
+            yield Diagnosis(name, metadata.version(name))
         except metadata.PackageNotFoundError:
-            yield Finding(name, "not installed", "run `make setup`", needed=True)
+            yield Diagnosis(name, "not installed", "run `make setup`", needed=True)
     archive = ctypes.util.find_library("archive")
-    yield Finding(
+    yield Diagnosis(
         "libarchive", archive or "not found", "" if archive else "for rar archives: apt-get install libarchive-tools"
     )
     git = shutil.which("git")
-    yield Finding("git", git or "not found", "" if git else "DVC needs it: apt-get install git", needed=True)
+    yield Diagnosis("git", git or "not found", "" if git else "DVC needs it: apt-get install git", needed=True)
 
 
-def _devices() -> Iterator[Finding]:
+def _devices() -> Iterator[Diagnosis]:
     import onnxruntime
     import torch
 
     cuda = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    yield Finding("GPU for training", ", ".join(cuda) or "none, the processor is used")
-    yield Finding("ONNX Runtime runs on", ", ".join(onnxruntime.get_available_providers()))
+    yield Diagnosis("GPU for training", ", ".join(cuda) or "none, the processor is used")
+    yield Diagnosis("ONNX Runtime runs on", ", ".join(onnxruntime.get_available_providers()))
     cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
-    yield Finding("cameras", ", ".join(cameras) or "none on this machine; rtsp and http addresses work without")
+    yield Diagnosis("cameras", ", ".join(cameras) or "none on this machine; rtsp and http addresses work without")
 
 
-def _video() -> Iterator[Finding]:
+def _video() -> Iterator[Diagnosis]:
     import cv2
 
     ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getBackends()
     advice = (
         "" if ffmpeg else "install the opencv-python wheel that requirements.lock names: without it no video is read"
     )
-    yield Finding("video by FFmpeg", "yes" if ffmpeg else "no", advice, needed=True)
+    yield Diagnosis("video by FFmpeg", "yes" if ffmpeg else "no", advice, needed=True)
 
 
-def _workspace() -> Iterator[Finding]:
+def _workspace() -> Iterator[Diagnosis]:
     from pan_core.params.load import PARAMS_FILE, load_params, pose_network
     from pan_core.workspace import paths
 
     try:
         params = load_params()
-        yield Finding(str(PARAMS_FILE), f"dataset {params.dataset}")
+        yield Diagnosis(str(PARAMS_FILE), f"dataset {params.dataset}")
         model = paths.model_folder("online", params.split.splits[0])
         trained = (model / "model.json").is_file()
         advice = "" if trained else "`make run` trains one"
-        yield Finding("recognizer", str(model) if trained else "none", advice, needed=True)
+        yield Diagnosis("recognizer", str(model) if trained else "none", advice, needed=True)
     except PanError as error:
-        yield Finding(str(PARAMS_FILE), str(error), "correct it, or go to the project's folder", needed=True)
+        yield Diagnosis(str(PARAMS_FILE), str(error), "correct it, or go to the project's folder", needed=True)
     finder = pose_network()
     there = finder.is_file()
     advice = "" if there else "`dvc repro pose_model` makes it"
-    yield Finding("pose network", str(finder) if there else "none", advice, needed=True)
-    yield Finding("cache", str(cache_folder().absolute()))
+    yield Diagnosis("pose network", str(finder) if there else "none", advice, needed=True)
+    yield Diagnosis("cache", str(cache_folder().absolute()))
 
 
-def _stores() -> Iterator[Finding]:
-    from pan_core.cli.pipeline import version_in_use
+def _stores() -> Iterator[Diagnosis]:
     from pan_core.tracking.tracker import STORE, store_uri
+    from pan_core.workspace.recognizers import champion_version
 
     uri = store_uri()
     if uri.startswith("sqlite:") and not (STORE / "mlflow.db").is_file():
-        yield Finding("MLflow", f"{uri}, empty", "the first run makes it")
+        yield Diagnosis("MLflow", f"{uri}, empty", "the first run makes it")
     else:
         try:
             _require_answer(uri)
-            champion = version_in_use(None)
-            yield Finding("MLflow", uri)
+            champion = champion_version()
+            yield Diagnosis("MLflow", uri)
             advice = "" if champion else "`make run` registers and promotes one"
-            yield Finding("champion", f"{champion[0]} version {champion[1]}" if champion else "none", advice)
+            yield Diagnosis("champion", f"{champion[0]} version {champion[1]}" if champion else "none", advice)
         except Exception as error:
-            yield Finding("MLflow", f"{uri}: {error}", "start the server, or correct MLFLOW_TRACKING_URI")
-    yield Finding("Prefect", os.environ.get("PREFECT_API_URL") or "embedded server, started when needed")
+            yield Diagnosis("MLflow", f"{uri}: {error}", "start the server, or correct MLFLOW_TRACKING_URI")
+    yield Diagnosis("Prefect", os.environ.get("PREFECT_API_URL") or "embedded server, started when needed")
     set_here = [name for name in sorted(os.environ) if name.startswith("PAN_")]
-    yield Finding("PAN_ variables", ", ".join(f"{name}={_shown(name)}" for name in set_here) or "none set")
+    yield Diagnosis("PAN_ variables", ", ".join(f"{name}={_mask_value(name)}" for name in set_here) or "none set")
 
 
 def _require_answer(uri: str) -> None:
@@ -167,26 +180,26 @@ def _require_answer(uri: str) -> None:
     """
     if not uri.startswith(("http://", "https://")):
         return
-    parts, said = urlsplit(uri), list[str]()
+    parts, answers = urlsplit(uri), list[str]()
 
     def ask() -> None:
         try:
             address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
             with urllib.request.urlopen(address, timeout=ANSWER_S):
-                said.append("")
+                answers.append("")
         except urllib.error.HTTPError as error:  # it does not like the question, but it is there
             error.close()
-            said.append("")
+            answers.append("")
         except Exception as error:
-            said.append(str(error))
+            answers.append(str(error))
 
     # In a thread: looking up a name keeps no time limit.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(ANSWER_S)
-    if not said or said[0]:
-        raise PanError(f"does not answer ({said[0] if said else f'within {ANSWER_S:g} s'})")
+    if not answers or answers[0]:
+        raise PanError(f"does not answer ({answers[0] if answers else f'within {ANSWER_S:g} s'})", code="server.away")
 
 
-def _shown(name: str) -> str:
+def _mask_value(name: str) -> str:
     return masked(f"{name}={os.environ[name]}").partition("=")[2]

@@ -1,4 +1,4 @@
-"""`pan edge`: bundles for devices, what they measured, and what is predicted where nothing was measured."""
+"""`pan edge`: bundles for devices, what they measured, and what is predicted for them. Imports are late: start-up."""
 
 from pathlib import Path
 from typing import Annotated
@@ -129,6 +129,9 @@ def _keep(path: Path, *, bundle: str = "") -> None:
     result = read_result(path)
     typer.echo(describe(result))
     if bundle and result["bundle"] != bundle:
-        raise DataError(f"{path}: the device measured another bundle than the one that was sent; run again")
+        raise DataError(
+            f"{path}: the device measured another bundle than the one that was sent; run again",
+            code="edge.other-bundle",
+        )
     verdict, kept = take_result(result)
     typer.echo(f"kept: {kept}\n{verdict.reason}: the budget is {'kept' if verdict.keeps else 'not kept'}")

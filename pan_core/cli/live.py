@@ -1,4 +1,4 @@
-"""`pan watch` and `pan serve`: recognition of live video; `pan doctor`."""
+"""`pan watch` and `pan serve`: recognition of live video. Imports are late: start-up."""
 
 import os
 import signal
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pan_core.cli.registry import ChampionOf, RecognizerOption
+from pan_core.cli.options import Blur, ChampionOf, RecognizerOption, SkeletonOnly, scene_of
 from pan_core.errors import PanError
 
 if TYPE_CHECKING:
+    from pan_core.live.access import Access
     from pan_core.live.events import Event, Rule
     from pan_core.live.picture import Scene
+    from pan_core.live.source import Source
     from pan_core.recognition.recognizer import Recognizer
 
 SPOOL = Path("events-waiting")
@@ -37,8 +39,6 @@ Hook = Annotated[
     str | None, typer.Option(help="Address to which each event is posted; ${NAME} is taken from the environment.")
 ]
 Spool = Annotated[Path, typer.Option(help="Folder in which events wait for the webhook.")]
-Blur = Annotated[bool, typer.Option("--blur", help="Show the scene too blurred to tell who it is.")]
-SkeletonOnly = Annotated[bool, typer.Option("--skeleton-only", help="Show skeletons alone, no pixel of the scene.")]
 Quality = Annotated[
     str | None,
     typer.Option(help="best, balanced or fast, for finding people; as the recognizer learnt them where left out."),
@@ -71,9 +71,9 @@ def watch(
     from pan_core.live.terminal import watch_here
 
     scene, rules = scene_of(blur, skeleton_only), _rules(event, minimum_s)
-    with _ended_by_sigterm(), ExitStack() as stack:
+    with ended_by_sigterm(), ExitStack() as stack:
         put = _writer(stack, events, webhook, spool)
-        in_use = _in_use(stack, model, dataset, quality, people)
+        in_use = _recognizer_getter(stack, model, dataset, quality, people)
         typer.echo(f"recognizer: {in_use().name}")
         typer.echo(
             watch_here(source, in_use, say=typer.echo, put_event=put, rules=rules, scene=scene, window=window, out=out)
@@ -105,38 +105,61 @@ def serve(
     dataset: ChampionOf = None,
 ) -> None:
     """Watch sources on a page: skeletons, captions, attention, events, and uploads of videos."""
-    import secrets
-
-    from pan_core.live.access import is_loopback, require_token
-    from pan_core.live.camera import Camera
-    from pan_core.live.server import application, listen, run
+    from pan_core.live.server import listen, run
     from pan_core.live.source import Source
-    from pan_core.live.uploads import Uploads
 
     scene, rules = scene_of(blur, skeleton_only), _rules(event, minimum_s)
     opened = [Source(source) for source in sources or []]
+    token, made_up = _choose_token(token, host)
+    door = listen(host, port)
+    with ended_by_sigterm(), ExitStack() as stack:
+        put = _writer(stack, events, webhook, spool)
+        in_use = _recognizer_getter(stack, model, dataset, quality, people)
+        _require_actions(rules, in_use())
+        page = _page(stack, opened, in_use, rules, put, scene=scene, token=token)
+        typer.echo(f"recognizer: {in_use().name}")
+        shown = f"[{host}]" if ":" in host else host
+        typer.echo(f"page: http://{shown}:{door.getsockname()[1]}/{f'?token={made_up}' if made_up else ''}")
+        run(page, door)
+
+
+def _choose_token(token: str | None, host: str) -> tuple[str | None, str | None]:
+    """The token that lets visitors in, and the same if it was made up here because the page is served to others."""
+    import secrets
+
+    from pan_core.live.access import is_loopback, require_token
+
     if token is None:
         token = os.environ.get("PAN_TOKEN")  # an empty one counts for typer as none
     require_token(token)
     made_up = secrets.token_urlsafe(24) if token is None and not is_loopback(host) else None
-    token = token or made_up
-    door = listen(host, port)
-    with _ended_by_sigterm(), ExitStack() as stack:
-        put = _writer(stack, events, webhook, spool)
-        in_use = _in_use(stack, model, dataset, quality, people)
-        _require_actions(rules, in_use())
-        cameras = [Camera(source, in_use, rules=rules, put_event=put) for source in opened]
-        for camera in cameras:
-            stack.enter_context(camera)
-        uploads = stack.enter_context(Uploads(in_use, scene=scene))
-        typer.echo(f"recognizer: {in_use().name}")
-        shown = f"[{host}]" if ":" in host else host
-        typer.echo(f"page: http://{shown}:{door.getsockname()[1]}/{f'?token={made_up}' if made_up else ''}")
-        run(application(cameras, in_use, uploads, scene=scene, token=token), door)
+    return token or made_up, made_up
+
+
+def _page(
+    stack: ExitStack,
+    sources: "Sequence[Source]",
+    in_use: "Callable[[], Recognizer]",
+    rules: "Mapping[str, Rule] | Rule",
+    put: "Callable[[Event], None]",
+    *,
+    scene: "Scene",
+    token: str | None,
+) -> "Access":
+    """The application of the page, with cameras and uploads that end with the stack."""
+    from pan_core.live.camera import Camera
+    from pan_core.live.server import application
+    from pan_core.live.uploads import Uploads
+
+    cameras = [Camera(source, in_use, rules=rules, put_event=put) for source in sources]
+    for camera in cameras:
+        stack.enter_context(camera)
+    uploads = stack.enter_context(Uploads(in_use, scene=scene))
+    return application(cameras, in_use, uploads, scene=scene, token=token)
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
+def ended_by_sigterm() -> Iterator[None]:
     """SIGTERM ends a command as Ctrl+C does, so that events, uploads and cameras are put in order."""
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -150,33 +173,11 @@ def _ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def doctor() -> None:
-    """Print versions, devices, stores, and what is missing; ends with status 1 where something needed is."""
-    from pan_core.cli.doctor import examine
-
-    findings = examine()
-    for finding in findings:
-        typer.echo(str(finding))
-    missing = [finding.name for finding in findings if finding.advice and finding.needed]
-    typer.echo(f"\nmissing: {', '.join(missing)}" if missing else "\nnothing that is needed is missing")
-    if missing:
-        raise typer.Exit(1)
-
-
 def _require_actions(rules: "Mapping[str, Rule] | Rule", recognizer: "Recognizer") -> None:
     """Refuse rules for actions that it does not know, before anything is served."""
     from pan_core.live.events import EventDetector
 
     EventDetector(recognizer.network.actions, rules=rules)
-
-
-def scene_of(blur: bool, skeleton_only: bool) -> "Scene":
-    """What is shown behind the skeletons, by two options of a command."""
-    from pan_core.live.picture import Scene
-
-    if skeleton_only:
-        return Scene.NONE
-    return Scene.BLUR if blur else Scene.FULL
 
 
 def _rules(actions: Sequence[str] | None, minimum_s: float) -> "Mapping[str, Rule] | Rule":
@@ -191,7 +192,9 @@ def _rules(actions: Sequence[str] | None, minimum_s: float) -> "Mapping[str, Rul
         try:
             value = float(threshold) if given else Rule.threshold
         except ValueError:
-            raise PanError(f"--event {text}: expected ACTION or ACTION=PROBABILITY, such as Waving=0.5") from None
+            raise PanError(
+                f"--event {text}: expected ACTION or ACTION=PROBABILITY, such as Waving=0.5", code="cli.event"
+            ) from None
         rules[name] = Rule(threshold=value, release=min(Rule.release, value), minimum_s=minimum_s)
     return rules
 
@@ -207,28 +210,28 @@ def _writer(
     sinks: list[Sink] = []
     for path in files or []:
         if path.suffix not in (".jsonl", ".csv"):
-            raise PanError(f"--events {path}: expected a file that ends in .jsonl or .csv")
+            raise PanError(f"--events {path}: expected a file that ends in .jsonl or .csv", code="cli.events")
         sinks.append(JsonLines(path) if path.suffix == ".jsonl" else CsvTable(path))
     if webhook:
         sinks.append(Webhook(with_variables(webhook), spool))
     return stack.enter_context(EventWriter(sinks)).put
 
 
-def _in_use(
+def _recognizer_getter(
     stack: ExitStack, model: Path | None, dataset: str | None, quality: str | None, people: int | None
 ) -> "Callable[[], Recognizer]":
     """The recognizer of a folder, or the champion, which may change."""
-    from pan_core.cli.pipeline import recognizer_in_use, version_in_use
     from pan_core.live.model_reloader import ModelReloader
     from pan_core.params.load import load_params
+    from pan_core.workspace.recognizers import champion_version, get_recognizer
 
     # Fixed now: params.yaml may be about another dataset tomorrow.
     dataset = dataset or load_params().dataset
 
     def load() -> "Recognizer":
-        return recognizer_in_use(model, dataset, quality=quality, people=people)
+        return get_recognizer(model, dataset, quality=quality, people=people)
 
     if model:
         fixed = load()
         return lambda: fixed
-    return stack.enter_context(ModelReloader(lambda: version_in_use(dataset), load))
+    return stack.enter_context(ModelReloader(lambda: champion_version(dataset), load))

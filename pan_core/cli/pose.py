@@ -1,4 +1,4 @@
-"""`pan pose`: the qualities of pose extraction, compared."""
+"""`pan pose`: the qualities of pose extraction, compared. Imports are late: start-up."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -9,8 +9,13 @@ import typer
 from pan_core.files import cache_folder
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from pan_core.benchmark.poses import Point
     from pan_core.params.load import Params
+    from pan_core.pose.network import PoseNetwork
     from pan_core.pose_training.sources import PictureSplit
+    from pan_core.pose_training.train_loop import TrainingSettings
 
 app = typer.Typer(help="Pose extraction: speed against accuracy.", no_args_is_help=True)
 
@@ -39,35 +44,12 @@ def benchmark(
 
     The workspace's recognizer says what the skeletons are worth.
     """
-    from pan_core.benchmark.poses import run_benchmark
-    from pan_core.datasets import dataset_by_name
-    from pan_core.errors import DataError
-    from pan_core.files import scratch_folder, write_json
-    from pan_core.model.store import load_model
+    from pan_core.files import write_json
     from pan_core.params.load import load_params
-    from pan_core.pose.extraction_settings import ExtractionSettings
-    from pan_core.pose.qualities import QUALITIES, REFERENCE
-    from pan_core.progress import progress_bar
-    from pan_core.tables import read_table
     from pan_core.tracking.tracker import git_commit
-    from pan_core.workspace import paths
 
     params = load_params()
-    truth = dataset_by_name(params.dataset).truth(paths.RAW)
-    if truth is None:
-        raise DataError(f"{params.dataset}: has no true joints; set dataset: actors in params.yaml and run `dvc repro`")
-    split = params.split.splits[0]
-    table = read_table("clips", paths.CLIPS)
-    table = table[table[f"split{split}"] == "test"].groupby("label", sort=True).head(clips)
-    shared = {name: value for name, value in params.pose.extraction().items() if name not in REFERENCE}
-    settings = {
-        name: ExtractionSettings(**shared, **values) for name, values in ({"reference": REFERENCE} | QUALITIES).items()
-    }
-    candidates = {name: (paths.own_pose_network(), each) for name, each in settings.items()}
-    candidates |= {str(path): (path, settings["balanced"]) for path in model or []}
-    with scratch_folder(cache_folder(), "pose-benchmark") as scratch, progress_bar("pose benchmark", "clip") as update:
-        recognizer = load_model(paths.model_folder("online", split))
-        reference, *points = run_benchmark(table, paths.RAW, truth.poses, recognizer, candidates, scratch, update)
+    table, (reference, *points) = _measure_qualities(params, clips, model or [])
     found = {
         "command": " ".join(["pan pose benchmark", f"--clips {clips}", *(f"--model {path}" for path in model or [])]), "dataset": params.dataset, "clips": len(table),
         "git_commit": git_commit(), "kind": "measured", "recogniser_learnt_from": params.pose.quality,
@@ -83,7 +65,40 @@ def benchmark(
     typer.echo(f"{len(table)} clips, {reference.frames} frames; written: {out}")
 
 
-class Source(StrEnum):
+def _measure_qualities(params: "Params", clips: int, models: list[Path]) -> "tuple[DataFrame, list[Point]]":
+    """Clips that were measured on, and the figures: the reference first, then each quality and model."""
+    from pan_core.benchmark.poses import run_benchmark
+    from pan_core.datasets import dataset_by_name
+    from pan_core.errors import DataError
+    from pan_core.files import scratch_folder
+    from pan_core.model.store import load_model
+    from pan_core.pose.extraction_settings import ExtractionSettings
+    from pan_core.pose.qualities import QUALITIES, REFERENCE
+    from pan_core.progress import progress_bar
+    from pan_core.tables import read_table
+    from pan_core.workspace import paths
+
+    truth = dataset_by_name(params.dataset).truth(paths.RAW)
+    if truth is None:
+        raise DataError(
+            f"{params.dataset}: has no true joints; set dataset: actors in params.yaml and run `dvc repro`",
+            code="benchmark.no-truth",
+        )
+    split = params.split.splits[0]
+    table = read_table("clips", paths.CLIPS)
+    table = table[table[f"split{split}"] == "test"].groupby("label", sort=True).head(clips)
+    shared = {name: value for name, value in params.pose.extraction().items() if name not in REFERENCE}
+    settings = {
+        name: ExtractionSettings(**shared, **values) for name, values in ({"reference": REFERENCE} | QUALITIES).items()
+    }
+    candidates = {name: (paths.own_pose_network(), each) for name, each in settings.items()}
+    candidates |= {str(path): (path, settings["balanced"]) for path in models}
+    with scratch_folder(cache_folder(), "pose-benchmark") as scratch, progress_bar("pose benchmark", "clip") as update:
+        recognizer = load_model(paths.model_folder("online", split))
+        return table, run_benchmark(table, paths.RAW, truth.poses, recognizer, candidates, scratch, update)
+
+
+class PictureSource(StrEnum):
     """What the network learns from."""
 
     VIDEOS = "videos"
@@ -91,21 +106,25 @@ class Source(StrEnum):
     COCO = "coco"
 
 
+SourceOption = Annotated[
+    PictureSource,
+    typer.Option(
+        help="videos: a teacher's maps, of the workspace's training videos or those in --folder; truth: the dataset's "
+        "true joints (actors); coco: --annotations and --images."
+    ),
+]
+StrictOption = Annotated[
+    bool, typer.Option(help="The paper's head on the last 384 channels, or the imported one on 864.")
+]
+
+
 @app.command()
 def train(
-    source: Annotated[
-        Source,
-        typer.Option(
-            help="videos: a teacher's maps, of the workspace's training videos or those in --folder; truth: the dataset's "
-            "true joints (actors); coco: --annotations and --images."
-        ),
-    ] = Source.VIDEOS,
+    source: SourceOption = PictureSource.VIDEOS,
     folder: Annotated[Path | None, typer.Option(help="Videos to learn from, with videos.")] = None,
     annotations: Annotated[Path | None, typer.Option(help="person_keypoints_*.json, with coco.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of its pictures, with coco.")] = None,
-    strict: Annotated[
-        bool, typer.Option(help="The paper's head on the last 384 channels, or the imported one on 864.")
-    ] = True,
+    strict: StrictOption = True,
     stages: Annotated[int, typer.Option(min=1, max=6)] = 6,
     frozen: Annotated[bool, typer.Option(help="Keep the backbone as it is.")] = True,
     every: Annotated[int, typer.Option(min=1, help="Learn from every so manieth frame.")] = 6,
@@ -121,30 +140,42 @@ def train(
 
     from pan_core.errors import ConfigError
     from pan_core.params.load import load_params
+    from pan_core.pose_training.train_loop import TrainingSettings
+
+    if size % 8:
+        raise ConfigError("pan pose train", [f"--size: expected a multiple of 8, but got {size}"], code="cli.size")
+    settings = TrainingSettings(
+        strict=strict, stages=stages, epochs=epochs, batch=batch, size=size, learning_rate=rate, frozen=frozen
+    )
+    torch.set_num_threads(threads)
+    teacher = _load_teacher()
+    pictures = _split_pictures(
+        source, load_params(), every=every, folder=folder, annotations=annotations, images=images
+    )
+    _train(pictures, teacher, settings, out)
+
+
+def _load_teacher() -> "PoseNetwork":
     from pan_core.pose.archive import fetch_archive
     from pan_core.pose.weights import load_network
-    from pan_core.pose_training.train_loop import TrainingSettings
+    from pan_core.workspace import paths
+
+    return load_network(fetch_archive(paths.downloaded_weights(), mirror=paths.mirror()))
+
+
+def _train(pictures: "PictureSplit", teacher: "PoseNetwork", settings: "TrainingSettings", out: Path) -> None:
     from pan_core.pose_training.trainer import train_pose
     from pan_core.progress import progress_bar
     from pan_core.workspace import paths
 
-    if size % 8:
-        raise ConfigError("pan pose train", [f"--size: expected a multiple of 8, but got {size}"])
-    torch.set_num_threads(threads)
-    teacher = load_network(fetch_archive(paths.downloaded_weights(), mirror=paths.mirror()))
-    learnt, held_out, judged = _split_pictures(
-        source, load_params(), every=every, folder=folder, annotations=annotations, images=images
-    )
+    learnt, held_out, judged = pictures
     typer.echo(
         f"{len(learnt)} pictures to learn from, {len(held_out)} held out, {len(judged)} with true joints to judge by"
     )
     with progress_bar("train the pose network", "step") as update:
         found = train_pose(
-            learnt, held_out, judged, teacher, teacher_model=paths.own_pose_network(),
-            settings=TrainingSettings(
-                strict=strict, stages=stages, epochs=epochs, batch=batch, size=size, learning_rate=rate, frozen=frozen
-            ),
-            out=out, progress=update,
+            learnt, held_out, judged, teacher, teacher_model=paths.own_pose_network(), settings=settings, out=out,
+            progress=update,
         )  # fmt: skip
     for who, accuracy in found["accuracy"].items():
         typer.echo(f"{who}: PCK@0.1 {accuracy['pck_0_1']:.1%}, PCK@0.05 {accuracy['pck_0_05']:.1%}")
@@ -152,7 +183,13 @@ def train(
 
 
 def _split_pictures(
-    source: Source, params: "Params", *, every: int, folder: Path | None, annotations: Path | None, images: Path | None
+    source: PictureSource,
+    params: "Params",
+    *,
+    every: int,
+    folder: Path | None,
+    annotations: Path | None,
+    images: Path | None,
 ) -> "PictureSplit":
     """Pictures of a source; the workspace is only read if neither COCO nor a folder gives them."""
     from pan_core.datasets import dataset_by_name
@@ -161,18 +198,18 @@ def _split_pictures(
     from pan_core.tables import read_table
     from pan_core.workspace import paths
 
-    if source is Source.COCO:
+    if source is PictureSource.COCO:
         if annotations is None or images is None:
             raise ConfigError("pan pose train", ["--source coco: expected --annotations FILE and --images FOLDER"])
         return sources.split_coco(annotations, images)
     if folder is not None:
-        if source is not Source.VIDEOS:
+        if source is not PictureSource.VIDEOS:
             raise DataError(f"{folder}: expected videos in it, and --source videos", code="pose-training.source")
         return sources.split_folder(folder, sources.person_finder(paths.own_pose_network()), every=every)
     truth = dataset_by_name(params.dataset).truth(paths.RAW)
     clips = read_table("clips", paths.CLIPS).groupby(f"split{params.split.splits[0]}")
     parts = {str(name): part for name, part in clips}
     dataset = sources.VideoDataset(params.dataset, paths.RAW, parts, None if truth is None else truth.poses)
-    if source is Source.TRUTH:
+    if source is PictureSource.TRUTH:
         return sources.split_truth(dataset, every=every)
     return sources.split_videos(dataset, sources.person_finder(paths.own_pose_network()), every=every)

@@ -1,7 +1,6 @@
-"""`pan registry`: the versions of the recognizer, and which of them is in use."""
+"""`pan registry`: the versions of the recognizer, and which of them is in use. Imports are late: start-up."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,22 +12,13 @@ Dataset = Annotated[
     str | None, typer.Option("--dataset", help="Whose versions; the dataset in params.yaml where left out.")
 ]
 
-# Of commands that recognise: which recognizer does it.
-RecognizerOption = Annotated[
-    Path | None, typer.Option(help="Folder of a trained online recognizer; the champion where left out.")
-]
-ChampionOf = Annotated[
-    str | None,
-    typer.Option(help="Whose champion, such as surveillance; that of the dataset in params.yaml where left out."),
-]
-
 app = typer.Typer(help="Versions of the recognizer: which is the champion, and why.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_versions(dataset: Dataset = None) -> None:
     """Show every version with its figures and what was decided, the newest first."""
-    registry = _registry(dataset)
+    registry = _open_registry(dataset)
     versions = registry.versions()
     if not versions:
         typer.echo(f"{registry.name}: nothing is registered yet; `pan run` registers what it trains")
@@ -48,7 +38,7 @@ def promote(
     number: Annotated[int, typer.Argument(metavar="VERSION", help="Number of the version.")], dataset: Dataset = None
 ) -> None:
     """Make a version the champion by hand, whatever was decided."""
-    registry = _registry(dataset)
+    registry = _open_registry(dataset)
     version = registry.version(number)
     if CHAMPION in version.aliases:
         typer.echo(f"{registry.name}: version {number} is the champion already")
@@ -61,12 +51,12 @@ def promote(
 @app.command()
 def rollback(dataset: Dataset = None) -> None:
     """Go back to the champion before."""
-    registry = _registry(dataset)
+    registry = _open_registry(dataset)
     left, came = registry.rollback()
     typer.echo(f"{registry.name}: version {came} is the champion again, version {left} is not")
 
 
-def _registry(dataset: str | None) -> Registry:
+def _open_registry(dataset: str | None) -> Registry:
     from pan_core.params.load import load_params
 
     if dataset is None:

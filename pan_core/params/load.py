@@ -35,7 +35,7 @@ class Params(AllParams):
 
     @property
     def removes_videos(self) -> bool:
-        """Whether a run removes videos in its end: of one's own footage only."""
+        """Whether a run removes videos at its end; only of your own footage."""
         return self.dataset == "surveillance" and not self.pose.keep_video
 
     def search_space(self) -> Space:
@@ -67,7 +67,7 @@ class Params(AllParams):
 
     def flat(self) -> dict[str, object]:
         """Values as `section.name`, the form in which MLflow shows them."""
-        return _flat(self.model_dump(mode="json", by_alias=True))
+        return _flatten(self.model_dump(mode="json", by_alias=True))
 
 
 def pose_network(path: Path = PARAMS_FILE) -> Path:
@@ -84,13 +84,21 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     try:
         data = YAML(typ="safe").load(path.read_text())
     except FileNotFoundError:
-        raise ConfigError(str(path), ["no such file; run from the project's root, where params.yaml lies"]) from None
+        raise ConfigError(
+            str(path), ["no such file; run from the project's root, where params.yaml lies"], code="params.missing"
+        ) from None
     except OSError as error:
-        raise ConfigError(str(path), [f"cannot be read ({error.strerror}); expected a file of parameters"]) from error
+        raise ConfigError(
+            str(path), [f"cannot be read ({error.strerror}); expected a file of parameters"], code="params.unreadable"
+        ) from error
     except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [f"not YAML: {' '.join(str(error).split())}"]) from error
+        raise ConfigError(str(path), [f"not YAML: {' '.join(str(error).split())}"], code="params.not-yaml") from error
     if not isinstance(data, dict):
-        raise ConfigError(str(path), ["expected sections with values, as in the file that came with the project"])
+        raise ConfigError(
+            str(path),
+            ["expected sections with values, as in the file that came with the project"],
+            code="params.not-sections",
+        )
     return parse_params(data, str(path))
 
 
@@ -103,7 +111,7 @@ def parse_params(data: dict, source: str) -> Params:
     try:
         params = Params.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(source, [_fault(item) for item in error.errors()]) from error
+        raise ConfigError(source, [_describe_fault(item) for item in error.errors()]) from error
     if faults := list(space_faults(params.tune, model=params.model, train=params.train, split=params.split)):
         raise ConfigError(source, faults)
     return params
@@ -119,7 +127,9 @@ def set_dataset(name: str, path: Path = PARAMS_FILE) -> bool:
     line = re.compile(r"^dataset:[ \t]*(?P<name>[^\s#]+)", re.MULTILINE)
     found = line.search(text)
     if found is None:
-        raise ConfigError(str(path), ["dataset: missing, a line such as 'dataset: actors' is needed"])
+        raise ConfigError(
+            str(path), ["dataset: missing, a line such as 'dataset: actors' is needed"], code="params.no-dataset"
+        )
     if found["name"].strip("'\"") == name:
         return False
     with atomic_path(path) as partial:
@@ -127,14 +137,14 @@ def set_dataset(name: str, path: Path = PARAMS_FILE) -> bool:
     return True
 
 
-def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
+def _flatten(values: dict[str, object], prefix: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
     for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat
 
 
-def _fault(item: Any) -> str:
+def _describe_fault(item: Any) -> str:
     location = [str(part) for part in item["loc"]]
     name = ".".join(location)
     if item["type"] == "extra_forbidden":

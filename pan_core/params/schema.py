@@ -29,20 +29,20 @@ NotNegative = Annotated[float, Field(ge=0)]
 Below1 = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Section(BaseModel):
+class ParamsSection(BaseModel):
     """A part of params.yaml: unknown keys are refused, values are never changed after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
-class ActorsParams(Section):
+class ActorsParams(ParamsSection):
     """The embedded dataset."""
 
     groups: Annotated[int, Field(ge=3)] = 21
     clips_per_group: Positive = 1
 
 
-class SurveillanceParams(Section):
+class SurveillanceParams(ParamsSection):
     """Footage of one's own; see `pan_core.datasets.surveillance`."""
 
     folder: str = "data/incoming"
@@ -50,7 +50,7 @@ class SurveillanceParams(Section):
     group: Literal["auto", "subject", "camera", "day", "video"] = "auto"
 
 
-class PysklParams(Section):
+class PysklParams(ParamsSection):
     """A pickle in the PYSKL format; see `pan_core.datasets.pyskl`."""
 
     path: str = ""
@@ -59,7 +59,7 @@ class PysklParams(Section):
     fps: Annotated[float, Field(ge=1, le=1000)] = 30.0
 
 
-class SplitParams(Section):
+class SplitParams(ParamsSection):
     """Which splits are used, how many are made where none is official, and how validation is cut out of training."""
 
     splits: Annotated[list[Positive], Field(min_length=1)] = [1]
@@ -74,7 +74,7 @@ class SplitParams(Section):
         return splits
 
 
-class PoseParams(Section):
+class PoseParams(ParamsSection):
     """Skeleton extraction; see `pan_core.pose.extraction_settings.ExtractionSettings`.
 
     `quality` gives the values of `QUALITIES` to those that are left out.
@@ -108,7 +108,7 @@ class PoseParams(Section):
         return self.model_dump(exclude={"quality", "network", "keep_video"})
 
 
-class RelabelParams(Section):
+class RelabelParams(ParamsSection):
     """Segments of composed actions."""
 
     enabled: bool = True
@@ -116,7 +116,7 @@ class RelabelParams(Section):
     compare: bool = True
 
 
-class ValidateParams(Section):
+class ValidateParams(ParamsSection):
     """What a clip must have to be used."""
 
     min_frames: Positive = 8
@@ -125,7 +125,7 @@ class ValidateParams(Section):
     on_failure: Literal["warn", "stop"] = "warn"
 
 
-class ModelParams(Section):
+class ModelParams(ParamsSection):
     """Pose-Attention Network: its input, and widths as in `pan_core.model.pan.PanSettings`."""
 
     frames: Annotated[int, Field(ge=4)] = 32
@@ -148,7 +148,7 @@ class ModelParams(Section):
         return self
 
 
-class AugmentationParams(Section):
+class AugmentationParams(ParamsSection):
     """Variation of training clips; see `pan_core.training.augmentation.AugmentationSettings`."""
 
     flip: Share = 0.5
@@ -163,7 +163,7 @@ class AugmentationParams(Section):
     mixup: NotNegative = 0.2
 
 
-class TrainParams(Section):
+class TrainParams(ParamsSection):
     """Optimisation; see `pan_core.training.settings.TrainSettings`."""
 
     modes: Annotated[list[Mode], Field(min_length=1)] = ["clip", "online"]
@@ -216,7 +216,7 @@ def _default_space() -> dict[Searched, dict[str, Range | Choice]]:
     return {part: {name: read_entry(entry) for name, entry in entries.items()} for part, entries in SPACE.items()}
 
 
-class TuneParams(Section):
+class TuneParams(ParamsSection):
     """Search of hyperparameters; no trials means the values of `model` and `train`. See `pan_core.tuning.study.Plan`.
 
     The budget of a step is `latency.budget_step_ms`.
@@ -241,13 +241,13 @@ class TuneParams(Section):
         return objectives
 
 
-class EvaluateParams(Section):
+class EvaluateParams(ParamsSection):
     """Benchmark evaluation."""
 
     min_test_accuracy: Share = 0.0
 
 
-class ExportParams(Section):
+class ExportParams(ParamsSection):
     """Exported networks, for which targets of edge/targets.yaml, and how closely they must agree with torch."""
 
     opset: Annotated[int, Field(ge=11, le=18)] = 17
@@ -258,7 +258,7 @@ class ExportParams(Section):
     scenes: Positive = 6
 
 
-class LatencyParams(Section):
+class LatencyParams(ParamsSection):
     """Time of one frame on this machine, and which devices must keep their budget by what kind of figure."""
 
     required: list[str] = []
@@ -271,7 +271,7 @@ class LatencyParams(Section):
     budget_frame_ms: PositiveFloat = 300.0
 
 
-class RetrainParams(Section):
+class RetrainParams(ParamsSection):
     """Retraining on deliveries of new footage; the flow sets all but `classes`.
 
     Attributes of note: `classes` may occur in new footage beside those that are known; `champion` is the version in the registry whose
@@ -285,7 +285,7 @@ class RetrainParams(Section):
     begin: bool = True
 
 
-class PromoteParams(Section):
+class PromoteParams(ParamsSection):
     """How much worse than the champion a challenger may be; see `pan_core.registry.decision.Margins`."""
 
     accuracy_margin: Share = 0.02
@@ -294,7 +294,7 @@ class PromoteParams(Section):
     min_class_clips: Positive = 5
 
 
-class DriftParams(Section):
+class DriftParams(ParamsSection):
     """When new footage is unlike that which the champion was trained on; see `pan_core.quality.DriftSettings`."""
 
     min_clips: Annotated[int, Field(ge=2)] = 20
@@ -304,7 +304,7 @@ class DriftParams(Section):
     bins: Annotated[int, Field(ge=2, le=100)] = 8
 
 
-class AllParams(Section):
+class AllParams(ParamsSection):
     """Every value of params.yaml."""
 
     dataset: str

@@ -11,15 +11,19 @@ from pydantic import ValidationError
 from pan_core.params.schema import (
     AugmentationParams,
     ModelParams,
+    ParamsSection,
     Searched,
-    Section,
     SplitParams,
     TrainParams,
     TuneParams,
 )
 from pan_core.params.space import Choice, Range, Space
 
-_SEARCHED: dict[str, type[Section]] = {"model": ModelParams, "train": TrainParams, "augmentation": AugmentationParams}
+_SEARCHED: dict[str, type[ParamsSection]] = {
+    "model": ModelParams,
+    "train": TrainParams,
+    "augmentation": AugmentationParams,
+}
 # They change what is compared, or where, and not how good it is.
 _FIXED = {"frames", "rate", "modes", "epochs", "least_steps", "device", "precision", "threads", "augmentation"}
 
@@ -48,7 +52,7 @@ def _entry(part: str, name: str, entry: Range | Choice) -> Range | Choice:
 
 def space_faults(tune: TuneParams, *, model: ModelParams, train: TrainParams, split: SplitParams) -> Iterator[str]:
     """What is wrong with the space: unknown names, and values that params.yaml itself would refuse."""
-    sections: dict[str, Section] = {"model": model, "train": train, "augmentation": train.augmentation}
+    sections: dict[str, ParamsSection] = {"model": model, "train": train, "augmentation": train.augmentation}
     for part, entries in tune.space.items():
         known = sorted(set(_SEARCHED[part].model_fields) - _FIXED)
         for name in entries.keys() - set(known):
@@ -60,8 +64,8 @@ def space_faults(tune: TuneParams, *, model: ModelParams, train: TrainParams, sp
             if isinstance(entries[name], Range) and isinstance(_SEARCHED[part].model_fields[name].default, bool):
                 yield f"tune.space.{part}.{name}: expected a list of true and false"
                 continue
-            yield from _refused(sections[part], part, name, entries[name])
-    yield from _heads_that_do_not_fit(tune.space.get("model", {}), model)
+            yield from _find_refused(sections[part], part, name, entries[name])
+    yield from _find_unfit_heads(tune.space.get("model", {}), model)
     if tune.trials and tune.mode not in train.modes:
         yield f"tune.mode: {tune.mode} is not among train.modes {train.modes}"
     if tune.trials and len(split.splits) > 1:
@@ -73,7 +77,7 @@ def space_faults(tune: TuneParams, *, model: ModelParams, train: TrainParams, sp
         yield "tune.space: empty, nothing to search; name a parameter, or set tune.trials to 0"
 
 
-def _refused(base: Section, part: str, name: str, written: Range | Choice) -> Iterator[str]:
+def _find_refused(base: ParamsSection, part: str, name: str, written: Range | Choice) -> Iterator[str]:
     entry = _entry(part, name, written)
     if isinstance(entry, Range) and entry.whole and math.ceil(entry.low) >= math.floor(entry.high):
         yield f"tune.space.{part}.{name}: holds less than two whole numbers"
@@ -92,7 +96,7 @@ def _refused(base: Section, part: str, name: str, written: Range | Choice) -> It
             yield f"tune.space.{part}.{name}: {value!r} cannot be used: {error.errors()[0]['msg']}"
 
 
-def _heads_that_do_not_fit(entries: Mapping[str, Range | Choice], model: ModelParams) -> Iterator[str]:
+def _find_unfit_heads(entries: Mapping[str, Range | Choice], model: ModelParams) -> Iterator[str]:
     hidden, heads = (
         _numbers(entries[name]) if name in entries else [getattr(model, name)] for name in ("hidden", "pose_heads")
     )

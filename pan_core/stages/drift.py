@@ -14,22 +14,22 @@ from pan_core.registry.models import PROFILE, registry_of
 from pan_core.tables import read_table
 from pan_core.tracking.tracker import Run
 from pan_core.workspace import paths
-from pan_core.workspace.training_data import read_material
+from pan_core.workspace.training_data import read_training_data
 
 
 def run(params: Params, tracked: Run) -> dict:
     """Compare the clips to learn from that are new with those of the registered version `retrain.champion`.
 
     Raises:
-        PanError: Where there is no such version.
+        PanError: If there is no such version.
     """
     replace_folder(paths.DRIFT)
-    found = _compared(params, tracked)
+    found = _compare_with_champion(params, tracked)
     (paths.DRIFT / "verdict.txt").write_text(f"{found['verdict']}\n")
     return found
 
 
-def _compared(params: Params, tracked: Run) -> dict:
+def _compare_with_champion(params: Params, tracked: Run) -> dict:
     if not params.retrain.champion:
         return {"verdict": "no champion to compare with"}
     registry = registry_of(params.dataset)
@@ -41,15 +41,15 @@ def _compared(params: Params, tracked: Run) -> dict:
         return {"verdict": f"the files of version {version.number} cannot be had"}
     if not (folder / PROFILE).is_file():
         return {"verdict": f"version {version.number} does not say what its footage was like"}
-    reference, material = read_table("profile", folder / PROFILE), read_material()
-    learnt = material.clips[material.clips[f"split{params.split.splits[0]}"].isin(["train", "val"])]
+    reference, data = read_table("profile", folder / PROFILE), read_training_data()
+    learnt = data.clips[data.clips[f"split{params.split.splits[0]}"].isin(["train", "val"])]
     new = learnt[~learnt["clip_id"].isin(reference["clip_id"])]
     if new.empty:
         return {"verdict": f"nothing that version {version.number} has not learnt from"}
     found = write_drift(
         paths.DRIFT,
         reference,
-        profile(new, material.poses),
+        profile(new, data.poses),
         DriftSettings(**params.drift.model_dump()),
         labels=load_model(folder).labels,
     )

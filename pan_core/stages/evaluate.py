@@ -15,7 +15,7 @@ from pan_core.evaluation.attention_figures import example_clips
 from pan_core.evaluation.relevance import Explanation, explain_clip
 from pan_core.evaluation.report import write_report
 from pan_core.evaluation.report_data import PoseAccuracy, Provenance, Relabelling, ReportData
-from pan_core.evaluation.split_predictions import SplitPredictions
+from pan_core.evaluation.split_predictions import MODES, SplitPredictions
 from pan_core.evaluation.table1 import build_table1
 from pan_core.files import read_json, replace_folder, write_json
 from pan_core.model.store import load_model
@@ -30,10 +30,9 @@ from pan_core.training.predict import Predictions, predict
 from pan_core.training.samples import Samples, build_samples
 from pan_core.workspace import paths
 from pan_core.workspace.paths import result_of
-from pan_core.workspace.training_data import TrainingData, read_material
+from pan_core.workspace.result_keys import CLASS_READINGS, BoundaryKeys, EvaluationKeys
+from pan_core.workspace.training_data import TrainingData, read_training_data
 
-# What the figures of the other ways to read a clip's class end with.
-ENDINGS = {"by segments": "by_segments", "without relabelling": "without_relabelling"}
 LEAST_PROBABILITY = 1e-6
 
 
@@ -41,25 +40,23 @@ def run(params: Params, tracked: Run) -> dict:
     """Score the test clips of every split and mode, write figures, pictures and the report.
 
     Raises:
-        GateError: Where the accuracy is below evaluate.min_test_accuracy.
+        GateError: If the accuracy is below evaluate.min_test_accuracy.
     """
     torch.set_num_threads(params.train.threads)
-    material, folder = read_material(), replace_folder(paths.EVALUATION)
+    data, folder = read_training_data(), replace_folder(paths.EVALUATION)
     truth = dataset_by_name(params.dataset).truth(paths.RAW)
-    known = truth.segments if truth else None
+    true_segments = truth.segments if truth else None
     jobs = [(split, mode) for split in params.split.splits for mode in params.train.modes]
-    outcomes = []
+    predictions = []
     with progress_bar("evaluate and draw", "step") as update:
         total = len(jobs) + 1
         for done, (split, mode) in enumerate(jobs, start=1):
-            outcomes.append(_outcome(params, material, known, mode, split))
-            outcomes[-1].save(folder / f"{mode}-split{split}.npz")
+            predictions.append(_predict_split(params, data, true_segments, mode=mode, split=split))
+            predictions[-1].save(folder / f"{mode}-split{split}.npz")
             update(done, total)
-        figures = _figures(outcomes)
+        figures = _collect_figures(predictions)
         figures |= _coverage(figures)
-        for section in write_report(paths.REPORT, _report(params, material, outcomes, figures)):
-            for number, picture in enumerate(section.pictures, start=1):
-                tracked.text(picture.svg, f"pictures/{section.key}{number if len(section.pictures) > 1 else ''}.svg")
+        _write_report(_report(params, data, predictions, figures), tracked)
         update(total, total)
     write_json(folder / "table1.json", _table1(params, figures))
     tracked.artifact(paths.REPORT)
@@ -67,128 +64,139 @@ def run(params: Params, tracked: Run) -> dict:
     return figures
 
 
-def _outcome(
-    params: Params, material: TrainingData, known: pd.DataFrame | None, mode: str, split: int
+def _predict_split(
+    params: Params, data: TrainingData, true_segments: pd.DataFrame | None, *, mode: str, split: int
 ) -> SplitPredictions:
-    """What the trained model says about the test clips; frame targets only where the true segments are known."""
+    """Predictions of the trained model for the test clips; frame targets only if the true segments are known."""
     loaded = load_model(paths.model_folder(mode, split))
+    segments = true_segments if true_segments is not None else data.segments
     samples = build_samples(
-        material.clips[material.clips[f"split{split}"] == "test"],
-        material.poses,
-        known if known is not None else material.segments,
-        classes=loaded.labels,
-        actions=loaded.actions,
-        mode=mode,
-        frames=loaded.frames,
-        rate=loaded.rate,
-    )
-    said = predict(loaded.model, samples)
-    without = paths.model_folder(mode, split, whole=True)
+        data.clips[data.clips[f"split{split}"] == "test"], data.poses, segments, classes=loaded.labels,
+        actions=loaded.actions, mode=mode, frames=loaded.frames, rate=loaded.rate,
+    )  # fmt: skip
+    predicted = predict(loaded.model, samples)
+    without = paths.model_folder(mode, split, relabelled=False)
     everything = samples.batch(np.arange(len(samples)))
     return SplitPredictions(
         mode=mode,
         split=split,
-        clip_ids=said.clip_ids,
+        clip_ids=predicted.clip_ids,
         classes=loaded.labels,
         actions=loaded.actions,
         labels=samples.labels,
-        probabilities=said.probabilities,
-        frame_probabilities=said.frame_probabilities,
-        action_probabilities=said.action_probabilities,
-        lengths=said.lengths,
-        pose_attention=said.pose_attention,
-        joints_attention=said.joints_attention,
+        probabilities=predicted.probabilities,
+        frame_probabilities=predicted.frame_probabilities,
+        action_probabilities=predicted.action_probabilities,
+        lengths=predicted.lengths,
+        pose_attention=predicted.pose_attention,
+        joints_attention=predicted.joints_attention,
         joints=everything.joints,
         layout=samples.layout,
-        frame_targets=everything.frame_targets if known is not None else None,
-        explanations=_explanations(params, samples, said),
+        frame_targets=everything.frame_targets if true_segments is not None else None,
+        explanations=_explanations(params, samples, predicted),
         whole_probabilities=predict(load_model(without).model, samples).probabilities if without.is_dir() else None,
     )
 
 
-def _explanations(params: Params, samples: Samples, said: Predictions) -> np.ndarray | None:
+def _explanations(params: Params, samples: Samples, predicted: Predictions) -> np.ndarray | None:
     """How well each class explains the actions of every clip's frames, (N, K); None where parts are not actions."""
     dataset = dataset_by_name(params.dataset)
     made = [dataset.parts(label) if params.relabel.enabled else whole(label) for label in samples.classes]
     if not {part for composition in made for part in composition.parts} <= set(samples.actions):
         return None
-    logs = np.log(np.maximum(said.action_probabilities, LEAST_PROBABILITY))
+    logs = np.log(np.maximum(predicted.action_probabilities, LEAST_PROBABILITY))
     shortest = np.round(params.relabel.min_segment_s * samples.fps).astype(int)
     return np.stack(
         [
             explain(own[:length], made, samples.actions, min_frames=least)
-            for own, length, least in zip(logs, said.lengths, shortest.tolist(), strict=True)
+            for own, length, least in zip(logs, predicted.lengths, shortest.tolist(), strict=True)
         ]
     )
 
 
-def _figures(outcomes: Sequence[SplitPredictions]) -> dict:
-    """Figures of each mode, mean over the splits in use."""
+def _collect_figures(predictions: Sequence[SplitPredictions]) -> dict:
+    """Figures of each mode, mean over the splits in use; those of clip mode, if it is used, are the headline."""
     figures: dict[str, object] = {}
-    for mode in sorted({outcome.mode for outcome in outcomes}):
-        own = [outcome for outcome in outcomes if outcome.mode == mode]
-        by_split = {f"split{o.split}": metrics.accuracy(o.labels, o.predictions) for o in own}
-        matrices = [metrics.confusion(o.labels, o.predictions, len(o.classes)) for o in own]
-        everything = [np.concatenate([getattr(o, name) for o in own]) for name in ("labels", "predictions")]
-        interval = metrics.accuracy_interval(*everything)
-        figures[f"test_accuracy_{mode}"] = float(np.mean(list(by_split.values())))
-        figures[f"mean_class_accuracy_{mode}"] = float(np.mean([metrics.mean_class_accuracy(m) for m in matrices]))
-        figures[f"by_split_{mode}"] = by_split
-        figures[f"interval95_{mode}"] = [interval.low, interval.high]
-        for way, ending in ENDINGS.items():
-            if all(way in o.clip_accuracies() for o in own):
-                figures[f"test_accuracy_{mode}_{ending}"] = float(np.mean([o.clip_accuracies()[way] for o in own]))
-        if own[0].frame_targets is not None:
-            scores = [
-                metrics.frame_accuracy(o.action_probabilities, o.frame_targets, o.lengths)
-                for o in own
-                if o.frame_targets is not None
-            ]
-            figures[f"frame_accuracy_{mode}"] = float(np.mean(scores))
-    online = [outcome for outcome in outcomes if outcome.mode == "online"]
-    if online:
-        curves = [metrics.observed_accuracy(o.labels, o.frame_probabilities, o.lengths) for o in online]
-        figures["accuracy_by_observed_share"] = {
-            f"{share:.0%}": float(value)
-            for share, value in zip(metrics.OBSERVED_SHARES, np.mean(curves, axis=0), strict=True)
-        }
-    headline = "clip" if "test_accuracy_clip" in figures else "online"
-    figures["test_accuracy"], figures["test_accuracy_mode"] = figures[f"test_accuracy_{headline}"], headline
-    figures["test_clips"] = sum(len(o) for o in outcomes if o.mode == headline)
+    for mode in sorted({each.mode for each in predictions}):
+        figures |= _mode_figures(mode, [each for each in predictions if each.mode == mode])
+    if online := [each for each in predictions if each.mode == "online"]:
+        figures["accuracy_by_observed_share"] = _accuracy_by_observed_share(online)
+    headline = "clip" if EvaluationKeys("clip").accuracy in figures else "online"
+    figures["test_accuracy"] = figures[EvaluationKeys(headline).accuracy]
+    figures["test_accuracy_mode"] = headline
+    figures["test_clips"] = sum(len(each) for each in predictions if each.mode == headline)
     return figures
 
 
+def _mode_figures(mode: str, splits: Sequence[SplitPredictions]) -> dict[str, object]:
+    keys = EvaluationKeys(mode)
+    by_split = {f"split{each.split}": metrics.accuracy(each.labels, each.predictions) for each in splits}
+    matrices = [metrics.confusion(each.labels, each.predictions, len(each.classes)) for each in splits]
+    interval = metrics.accuracy_interval(
+        np.concatenate([each.labels for each in splits]), np.concatenate([each.predictions for each in splits])
+    )
+    figures: dict[str, object] = {
+        keys.accuracy: float(np.mean(list(by_split.values()))),
+        keys.class_accuracy: float(np.mean([metrics.mean_class_accuracy(matrix) for matrix in matrices])),
+        keys.by_split: by_split,
+        keys.interval: [interval.low, interval.high],
+    }
+    accuracies = [each.clip_accuracies() for each in splits]
+    for reading in CLASS_READINGS:
+        if all(reading in by_reading for by_reading in accuracies):
+            figures[keys.accuracy_by(reading)] = float(np.mean([by_reading[reading] for by_reading in accuracies]))
+    if splits[0].frame_targets is not None:
+        scores = [
+            metrics.frame_accuracy(each.action_probabilities, each.frame_targets, each.lengths)
+            for each in splits
+            if each.frame_targets is not None
+        ]
+        figures[keys.frame_accuracy] = float(np.mean(scores))
+    return figures
+
+
+def _accuracy_by_observed_share(online: Sequence[SplitPredictions]) -> dict[str, float]:
+    """Accuracy after each share of a clip's frames, such as "50%"."""
+    curves = [metrics.observed_accuracy(each.labels, each.frame_probabilities, each.lengths) for each in online]
+    mean = np.mean(curves, axis=0)
+    return {f"{share:.0%}": float(value) for share, value in zip(metrics.OBSERVED_SHARES, mean, strict=True)}
+
+
 def _coverage(figures: dict) -> dict:
-    """How many test clips could not be scored, and the accuracy when each of them counts as a mistake."""
+    """Number of listed test clips, and the accuracy if each of them that could not be scored counts as a mistake."""
     clips = read_table("clips", paths.CLIPS)
     listed = sum(int((clips[f"split{number}"] == "test").sum()) for number in splits_of(clips))
     share = figures["test_clips"] / listed
-    modes = [mode for mode in ("clip", "online") if f"test_accuracy_{mode}" in figures]
-    return {"test_clips_listed": listed} | {
-        f"test_accuracy_{mode}_of_all_listed": figures[f"test_accuracy_{mode}"] * share for mode in modes
-    }
+    modes = [keys for keys in map(EvaluationKeys, MODES) if keys.accuracy in figures]
+    return {"test_clips_listed": listed} | {keys.accuracy_of_listed: figures[keys.accuracy] * share for keys in modes}
 
 
 def _table1(params: Params, figures: dict) -> list[dict[str, str]]:
-    measured: dict[str, float] = {mode: figures[f"test_accuracy_{mode}"] for mode in params.train.modes}
+    measured: dict[str, float] = {mode: figures[EvaluationKeys(mode).accuracy] for mode in params.train.modes}
     return build_table1(params.dataset, measured).as_records()
 
 
-def _report(params: Params, material: TrainingData, outcomes: Sequence[SplitPredictions], figures: dict) -> ReportData:
+def _write_report(report: ReportData, tracked: Run) -> None:
+    for section in write_report(paths.REPORT, report):
+        for number, picture in enumerate(section.pictures, start=1):
+            tracked.text(picture.svg, f"pictures/{section.key}{number if len(section.pictures) > 1 else ''}.svg")
+
+
+def _report(params: Params, data: TrainingData, predictions: Sequence[SplitPredictions], figures: dict) -> ReportData:
     split = f"split{params.split.splits[0]}"
     ready = [stage for stage in STAGES[: STAGES.index("evaluate")] if paths.result(stage).is_file()]
     return ReportData(
         title=f"PAN on {params.dataset}",
         dataset=params.dataset,
-        outcomes=outcomes,
+        outcomes=predictions,
         parameters=result_of("train")["params"],
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         histories=read_json(paths.RECOGNIZER / "histories.json"),
-        clips=pd.crosstab(material.clips["label"], material.clips[split]),
+        clips=pd.crosstab(data.clips["label"], data.clips[split]),
         quarantine=read_table("quarantine", paths.QUARANTINE / "validate.parquet"),
         pose_accuracy=_pose_accuracy(),
         relabelling=_relabelling(),
-        explanations=_decided(material, outcomes),
+        explanations=_explain_examples(data, predictions),
         settings=params.model_dump(mode="json", by_alias=True),
         runs={stage: result_of(stage)["mlflow_run_id"] for stage in ready},
         provenance=_provenance(),
@@ -196,14 +204,14 @@ def _report(params: Params, material: TrainingData, outcomes: Sequence[SplitPred
     )
 
 
-def _decided(material: TrainingData, outcomes: Sequence[SplitPredictions]) -> list[Explanation]:
+def _explain_examples(data: TrainingData, predictions: Sequence[SplitPredictions]) -> list[Explanation]:
     """What decided an ordinary success and the surest mistake, in the mode that runs on a device."""
-    shown = next((outcome for outcome in outcomes if outcome.mode == "online"), outcomes[0])
+    shown = next((each for each in predictions if each.mode == "online"), predictions[0])
     recognizer = load_model(paths.model_folder(shown.mode, shown.split))
     if not recognizer.model.settings.joints_attention:
         return []
     clips = [shown.clip_ids[clip] for clip in example_clips(shown, 2)]
-    return [explain_clip(recognizer, material.clips, material.poses, clip) for clip in clips]
+    return [explain_clip(recognizer, data.clips, data.poses, clip) for clip in clips]
 
 
 def _provenance() -> list[Provenance]:
@@ -219,10 +227,11 @@ def _notes(figures: dict) -> list[str]:
     scored, listed = figures["test_clips"], figures["test_clips_listed"]
     if scored == listed:
         return []
-    accuracy = figures[f"test_accuracy_{figures['test_accuracy_mode']}_of_all_listed"]
+    mode = figures["test_accuracy_mode"]
+    accuracy = figures[EvaluationKeys(mode).accuracy_of_listed]
     return [
         f"{listed - scored} of {listed} test clips are in quarantine and were not scored. With each of them counted as "
-        f"a mistake the test accuracy in {figures['test_accuracy_mode']} mode is {accuracy:.1%}."
+        f"a mistake the test accuracy in {mode} mode is {accuracy:.1%}."
     ]
 
 
@@ -239,13 +248,11 @@ def _pose_accuracy() -> PoseAccuracy | None:
 
 def _relabelling() -> Relabelling | None:
     found = result_of("relabel")
-    if "frame_accuracy" not in found:
+    if BoundaryKeys("refined").frame_accuracy not in found:
         return None
     return Relabelling(
-        frame_accuracy={way: found[f"frame_accuracy{ending}"] for way, ending in BOUNDARY_METHODS.items()},
-        boundary_errors={
-            way: np.array(found[f"boundary_errors_frames{ending}"]) for way, ending in BOUNDARY_METHODS.items()
-        },
+        frame_accuracy={method: found[BoundaryKeys(method).frame_accuracy] for method in BOUNDARY_METHODS},
+        boundary_errors={method: np.array(found[BoundaryKeys(method).errors_frames]) for method in BOUNDARY_METHODS},
         clips=found["sequence_clips"],
     )
 
@@ -254,5 +261,6 @@ def _require_accuracy(figures: dict, least: float) -> None:
     if figures["test_accuracy"] < least:
         raise GateError(
             f"test accuracy is {figures['test_accuracy']:.1%}, evaluate.min_test_accuracy in params.yaml asks for "
-            f"{least:.1%}; see {paths.REPORT}"
+            f"{least:.1%}; see {paths.REPORT}",
+            code="evaluate.accuracy",
         )

@@ -30,7 +30,8 @@ from pan_core.tracking.tracker import Run
 from pan_core.training.samples import Samples
 from pan_core.workspace import paths
 from pan_core.workspace.own_network import require_own_network
-from pan_core.workspace.training_data import read_material
+from pan_core.workspace.result_keys import exported_key
+from pan_core.workspace.training_data import read_training_data
 
 PARITY_CLIPS = 20
 BUNDLED_CROPS = 6
@@ -41,7 +42,7 @@ def run(params: Params, tracked: Run) -> dict:
     """Export the recognizers of the first split in use, then what each target runs.
 
     Raises:
-        ConfigError: Where a target would run another pose network than the one that people were found by.
+        ConfigError: If a target would run another pose network than the one that found the people.
     """
     require_own_network(params)
     targets = [target_by_name(name) for name in params.export.targets]
@@ -50,14 +51,14 @@ def run(params: Params, tracked: Run) -> dict:
     steps = len(params.train.modes) + 2 + len(targets)
     with progress_bar("export", "model") as update:
         for done, mode in enumerate(params.train.modes, start=1):
-            figures |= {f"{mode}_{key}": value for key, value in _export(params, mode).items()}
+            figures |= {exported_key(mode, key): value for key, value in _export_onnx(params, mode).items()}
             update(done, steps)
         shutil.copy2(paths.own_pose_network(), folder / "pose.onnx")
         if targets:
-            workshop = _Workshop(params)
+            exporter = TargetExporter(params)
             update(steps - len(targets), steps)
         for done, target in enumerate(targets, start=steps - len(targets) + 1):
-            figures |= {f"{target.name}_{key}": value for key, value in workshop.make(target).items()}
+            figures |= {exported_key(target.name, key): value for key, value in exporter.export(target).items()}
             update(done, steps)
     if targets:
         keep_crops(paths.REFERENCE / "crops.npz", BUNDLED_CROPS)
@@ -65,8 +66,8 @@ def run(params: Params, tracked: Run) -> dict:
     return figures
 
 
-class _Workshop:
-    """The trained networks, what they say of real inputs, and what was made of them so far."""
+class TargetExporter:
+    """Exports both networks of a target: the trained ones, reference outputs on real inputs, and what is exported so far."""
 
     def __init__(self, params: Params) -> None:
         self._params = params
@@ -79,14 +80,14 @@ class _Workshop:
         self._pose = load_network(archive).eval()
         self._write_references()
         self._pck = scene_pck(paths.own_pose_network(), self._settings, scenes=params.export.scenes)
-        self._made: dict[tuple[str, str, int], tuple[Path, dict]] = {}
+        self._exported: dict[tuple[str, str, int], tuple[Path, dict]] = {}
 
-    def make(self, target: Target) -> dict:
-        """Write what a target runs and compare it; what another target has already is copied."""
+    def export(self, target: Target) -> dict:
+        """Write the networks of a target and compare them with torch; equal ones of another target are copied."""
         folder = paths.exported_for(target.name)
         kind = (target.runtime, target.precision, target.opset)
-        if kind in self._made:
-            source, figures = self._made[kind]
+        if kind in self._exported:
+            source, figures = self._exported[kind]
             shutil.copytree(source, folder)
             return figures
         made = write_artifacts(
@@ -94,16 +95,16 @@ class _Workshop:
             pose=self._pose, pose_onnx=paths.own_pose_network(), stages=self._stages,
             crop_size=self._settings.crop_size,
         )  # fmt: skip
-        figures = self._judged(target, made)
+        figures = self._compare(target, made)
         write_gates(folder, target, figures)
-        self._made[kind] = folder, figures
+        self._exported[kind] = folder, figures
         return figures
 
     @property
     def _stages(self) -> tuple[int, int]:
         return self._settings.stages, self._settings.search_stages
 
-    def _judged(self, target: Target, made: Artifacts) -> dict:
+    def _compare(self, target: Target, made: Artifacts) -> dict:
         pose, search = pose_sessions(made.pose, self._settings)
         found: ParityReport = check(ExportedNetwork(made.step), pose, paths.REFERENCE, search=search)
         found.require(step_tolerance=self._params.export.tolerance, pose_tolerance=target.file_tolerance)
@@ -126,52 +127,42 @@ class _Workshop:
         }
 
     def _write_references(self) -> None:
-        params, material = self._params, read_material()
-        samples = material.samples(params.model, mode="online", split=params.split.splits[0], part="test")
+        params, data = self._params, read_training_data()
+        samples = data.samples(params.model, mode="online", split=params.split.splits[0], part="test")
         if samples.layout != self._loaded.layout:
             samples = samples.in_layout(self._loaded.layout)
-        samples = _some(samples, params.export.clips, params.seed)
+        samples = _draw_clips(samples, params.export.clips, params.seed)
         network = TorchNetwork(self._loaded)
         folder = paths.REFERENCE
         folder.mkdir()
         write_steps(folder / "steps.npz", network, samples, inputs=params.export.inputs)
         write_clips(folder / "clips.npz", network, samples)
-        test = material.clips[material.clips[f"split{params.split.splits[0]}"] == "test"]
+        test = data.clips[data.clips[f"split{params.split.splits[0]}"] == "test"]
         if not params.pose.keep_video:  # pictures of people would outlive the videos
             test = test[:0]
         crops = real_crops(
-            test.sample(frac=1, random_state=params.seed), material.poses, paths.RAW, count=params.export.inputs,
+            test.sample(frac=1, random_state=params.seed), data.poses, paths.RAW, count=params.export.inputs,
             size=self._settings.crop_size,
         )  # fmt: skip
         write_crops(folder / "crops.npz", self._pose, crops, stages=self._stages)
 
 
-def _some(samples: Samples, most: int, seed: int) -> Samples:
-    """So many clips, drawn at random."""
+def _draw_clips(samples: Samples, most: int, seed: int) -> Samples:
+    """At most so many clips, drawn at random."""
     chosen = np.random.default_rng(seed).permutation(len(samples))[:most]
     return samples.select(np.sort(chosen))
 
 
-def _export(params: Params, mode: str) -> dict:
+def _export_onnx(params: Params, mode: str) -> dict:
     source = paths.model_folder(mode, params.split.splits[0])
     loaded = load_model(source)
     path = paths.EXPORTED / ("clip.onnx" if mode == "clip" else "step.onnx")
-    description = read_json(source / "model.json")
-    features = _features(params, loaded)
+    description, features = read_json(source / "model.json"), _features(params, loaded)
     if mode == "clip":
-        clip_model = ClipModel(loaded.model)
-        write_onnx(
-            clip_model, clip_model.example(features[0].shape[0]), path,
-            inputs=CLIP_INPUTS, outputs=CLIP_OUTPUTS, opset=params.export.opset,
-        )  # fmt: skip
-        difference = clip_difference(path, clip_model, np.stack(features))
+        difference = _export_clip_model(ClipModel(loaded.model), path, features, opset=params.export.opset)
     else:
         step_model = StepModel(loaded.model)
-        write_onnx(
-            step_model, step_model.example(), path,
-            inputs=STEP_INPUTS, outputs=STEP_OUTPUTS, opset=params.export.opset,
-        )  # fmt: skip
-        difference = max(step_difference(path, step_model, stream) for stream in features)
+        difference = _export_step_model(step_model, path, features, opset=params.export.opset)
         description |= step_description(step_model)
     write_json(path.with_suffix(".json"), description)
     require_parity(path, difference, params.export.tolerance)
@@ -184,10 +175,23 @@ def _export(params: Params, mode: str) -> dict:
     }
 
 
+def _export_clip_model(model: ClipModel, path: Path, features: list[np.ndarray], *, opset: int) -> float:
+    """Write the clip model; returns its largest difference from torch."""
+    example = model.example(features[0].shape[0])
+    write_onnx(model, example, path, inputs=CLIP_INPUTS, outputs=CLIP_OUTPUTS, opset=opset)
+    return clip_difference(path, model, np.stack(features))
+
+
+def _export_step_model(model: StepModel, path: Path, features: list[np.ndarray], *, opset: int) -> float:
+    """Write the one-frame step; returns its largest difference from torch over whole clips."""
+    write_onnx(model, model.example(), path, inputs=STEP_INPUTS, outputs=STEP_OUTPUTS, opset=opset)
+    return max(step_difference(path, model, stream) for stream in features)
+
+
 def _features(params: Params, loaded: LoadedModel) -> list[np.ndarray]:
     """Features of real test clips, (T, V, D) each."""
-    material = read_material()
-    samples = material.samples(params.model, mode=loaded.mode, split=params.split.splits[0], part="test")
+    data = read_training_data()
+    samples = data.samples(params.model, mode=loaded.mode, split=params.split.splits[0], part="test")
     chosen = np.random.default_rng(params.seed).permutation(len(samples))[:PARITY_CLIPS]
     describe = PoseFeatures(samples.layout, mode=loaded.mode)
     return [describe(samples.batch(np.array([index])).joints)[0] for index in chosen]

@@ -21,8 +21,9 @@ from pan_core.recognition.stream import PersonStream, StreamRecognizer
 from pan_core.skeletons import convert
 from pan_core.tracking.tracker import Run
 from pan_core.workspace import paths
-from pan_core.workspace.devices import budget_verdicts
-from pan_core.workspace.training_data import read_material
+from pan_core.workspace.devices import judge_devices
+from pan_core.workspace.result_keys import latency_key
+from pan_core.workspace.training_data import read_training_data
 
 Count = Callable[[int, int], None]
 ROUNDS = 3
@@ -31,7 +32,7 @@ ROUNDS = 3
 def run(params: Params, tracked: Run) -> dict:
     """Measure the PAN step on real poses, and the way from a picture to an action on a drawn camera.
 
-    What is over its budget is told here and decided on by the stage promote, which keeps the champion.
+    A part over its budget is reported here; the stage promote decides on it and keeps the champion.
     """
     network = ExportedNetwork(paths.EXPORTED / "step.onnx")
     budgets = params.latency
@@ -44,31 +45,38 @@ def run(params: Params, tracked: Run) -> dict:
             budgets.budget_frame_ms, lambda: _frame_latency(params, network, update), rounds=ROUNDS
         )
     figures = {
-        f"{name}_{key}": value
-        for name, found in (("step", step), ("frame", frame))
+        latency_key(part, key): value
+        for part, found in (("step", step), ("frame", frame))
         for key, value in asdict(found).items()
     }
-    figures |= {"step_rounds": step_rounds, "frame_rounds": frame_rounds}
+    figures |= {latency_key("step", "rounds"): step_rounds, latency_key("frame", "rounds"): frame_rounds}
     tracked.metrics(figures)
-    for what, found, budget in (
-        ("one PAN step, features included", step, params.latency.budget_step_ms),
-        ("one frame, from picture to action", frame, params.latency.budget_frame_ms),
-    ):
-        if found.p90_ms > budget:
-            print(
-                f"{what}: p90 is {found.p90_ms:.2f} ms, the lowest of {ROUNDS} measurements, the budget in params.yaml is {budget:g} ms; such a model is not promoted: "
-                "use a smaller one, measure on a machine that does nothing else, or raise the budget if the device allows it",
-                flush=True,
-            )
+    _print_over_budget("one PAN step, features included", step, budgets.budget_step_ms)
+    _print_over_budget("one frame, from picture to action", frame, budgets.budget_frame_ms)
     tracked.tag("latency.host.kind", HERE)
-    devices = budget_verdicts(params)
+    devices = judge_devices(params)
     for name, verdict in devices.items():
         print(f"{name}: {verdict.reason}", flush=True)
         tracked.tag(f"latency.{name}.kind", verdict.kind)
-    return {"kind": HERE, **figures, **_flat(devices), "devices": {n: each.as_dict() for n, each in devices.items()}}
+    return {
+        "kind": HERE,
+        **figures,
+        **_number_devices(devices),
+        "devices": {n: each.as_dict() for n, each in devices.items()},
+    }
 
 
-def _flat(devices: dict[str, BudgetVerdict]) -> dict[str, float]:
+def _print_over_budget(part: str, found: Latency, budget_ms: float) -> None:
+    if found.p90_ms > budget_ms:
+        print(
+            f"{part}: p90 is {found.p90_ms:.2f} ms, the lowest of {ROUNDS} measurements, the budget in params.yaml is "
+            f"{budget_ms:g} ms; such a model is not promoted: use a smaller one, measure on a machine that does nothing "
+            "else, or raise the budget if the device allows it",
+            flush=True,
+        )
+
+
+def _number_devices(devices: dict[str, BudgetVerdict]) -> dict[str, float]:
     """Numbers of the devices for MLflow; each name says its kind, so that none is taken for another."""
     return {
         f"{name}_{'measured' if verdict.count else 'predicted'}_{figure}": value
@@ -85,11 +93,11 @@ def _step_latency(params: Params, network: StepNetwork, count: Count) -> Latency
     """Features and network, one thread, on poses of the dataset one after another."""
     stream = PersonStream(network, OnlineFeatures(network.layout), pose_fps=network.rate)
     total = params.latency.warmup + params.latency.frames
-    return measure(stream.update, _counted(_real_poses(total), total, count), warmup=params.latency.warmup)
+    return measure(stream.update, _count_items(_real_poses(total), total, count), warmup=params.latency.warmup)
 
 
 def _real_poses(total: int) -> Iterator[np.ndarray]:
-    poses = read_material().poses
+    poses = read_training_data().poses
     done = 0
     while True:
         for clip_id in poses.index["clip_id"]:
@@ -111,10 +119,10 @@ def _frame_latency(params: Params, network: StepNetwork, count: Count) -> Latenc
     warmup = min(params.latency.warmup, params.latency.pose_frames)
     total = warmup + params.latency.pose_frames
     frames, _ = render_scene([Performer("Waving")], seed=params.seed, frames=total)
-    return measure(call, _counted(frames, total, count), warmup=warmup)
+    return measure(call, _count_items(frames, total, count), warmup=warmup)
 
 
-def _counted(items: Iterator[np.ndarray] | np.ndarray, total: int, count: Count) -> Iterator[np.ndarray]:
+def _count_items(items: Iterator[np.ndarray] | np.ndarray, total: int, count: Count) -> Iterator[np.ndarray]:
     for done, item in enumerate(items, start=1):
         yield item
         count(done, total)

@@ -29,7 +29,7 @@ def run(params: Params, tracked: Run) -> dict:
     clips = read_table("clips", paths.CLIPS)
     failures: list[Failure] = []
     if dataset.has_video:
-        layout, source = OPENPOSE18, _extracted(params, clips, failures)
+        layout, source = OPENPOSE18, extract_poses(params, clips, failures)
     else:
         layout, source = dataset.pose_layout(paths.RAW), dataset.poses(paths.RAW, clips)
     write_pose_set(paths.POSES, layout, source)
@@ -46,7 +46,7 @@ def run(params: Params, tracked: Run) -> dict:
     } | _accuracy(dataset, poses)
 
 
-def _extracted(params: Params, clips: pd.DataFrame, failures: list[Failure]) -> Iterator[ClipPoses]:
+def extract_poses(params: Params, clips: pd.DataFrame, failures: list[Failure]) -> Iterator[ClipPoses]:
     """Poses of every clip; a video is extracted once, however many clips are parts of it."""
     network = Path(params.pose.network)
     require_pinned(network)

@@ -32,7 +32,10 @@ def run(params: Params, tracked: Run) -> dict:
     with progress_bar("compare the exported pose network", "stage") as update:
         difference = _difference(network, path, update)
     if difference > TOLERANCE:
-        raise GateError(f"{path}: differs from torch by {difference:.1e}, expected at most {TOLERANCE:.0e}")
+        raise GateError(
+            f"{path}: differs from torch by {difference:.1e}, expected at most {TOLERANCE:.0e}",
+            code="pose-model.parity",
+        )
     return {
         "archive_sha256": ARCHIVE_SHA256,
         "sha256": sha256_of(path),

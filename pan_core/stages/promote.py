@@ -33,7 +33,8 @@ from pan_core.tables import write_table
 from pan_core.tracking.tracker import Run, Tracker, git_commit
 from pan_core.workspace import paths
 from pan_core.workspace.paths import result_of
-from pan_core.workspace.training_data import read_material
+from pan_core.workspace.result_keys import EvaluationKeys, exported_key, latency_key
+from pan_core.workspace.training_data import read_training_data
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -41,26 +42,20 @@ def run(params: Params, tracked: Run) -> dict:
 
     A refusal is a result, not an error: the champion stays.
     """
-    workspace, registry = _Workspace.of(params), registry_of(params.dataset)
-    version = _registered(params, workspace, registry, tracked)
+    candidate, registry = Candidate.of(params), registry_of(params.dataset)
+    version = _register(params, candidate, registry, tracked)
     champion = registry.champion()
     already = champion is not None and champion.number == version.number
     decided = bool(version.tags.get(DECISION))
-    decision = _decision(params, workspace, registry, version, None if already else champion)
+    decision = _decide(params, candidate, registry, version, None if already else champion)
     reason = f"the champion already; its own conditions: {decision.reason}" if already else decision.reason
     if not already and decision.promoted:
         registry.promote(version.number)
-    # Last: of a run that is killed before, the next one knows that there is something left to do.
+    # Last: a run that is killed before leaves no decision, so that the next run knows that there is something left to do.
     if not (already and decided):
         registry.tag(version.number, DECISION, reason)
-    others = _other_start(workspace)
-    write_page(
-        paths.PROMOTION,
-        decision,
-        notes=[f"{name}: {100 * accuracy:.1f} % on the same clips" for name, accuracy in others.items()],
-    )
-    tracked.artifact(paths.PROMOTION)
-    tracked.tag(DECISION, reason)
+    others = _judge_other_start(candidate)
+    _write_decision(decision, reason, others, tracked)
     outcome = decision.as_dict() | {
         "version": version.number, "reason": reason, "others": others, "already": already and decided,
     }  # fmt: skip
@@ -69,9 +64,16 @@ def run(params: Params, tracked: Run) -> dict:
     return outcome
 
 
+def _write_decision(decision: Decision, reason: str, others: dict[str, float], tracked: Run) -> None:
+    notes = [f"{name}: {100 * accuracy:.1f} % on the same clips" for name, accuracy in others.items()]
+    write_page(paths.PROMOTION, decision, notes=notes)
+    tracked.artifact(paths.PROMOTION)
+    tracked.tag(DECISION, reason)
+
+
 @dataclass(frozen=True)
-class _Workspace:
-    """The recognizer of the workspace and the clips of its split.
+class Candidate:
+    """The trained recognizer of the workspace and the clips of its split.
 
     Attributes:
         model: Its folder.
@@ -88,15 +90,13 @@ class _Workspace:
     grouping: str
 
     @classmethod
-    def of(cls, params: Params) -> "_Workspace":
+    def of(cls, params: Params) -> "Candidate":
         """What the stages before have left; the split is the first in use."""
-        split, material = params.split.splits[0], read_material()
-        parts = material.clips[f"split{split}"]
-        learnt = material.clips[parts.isin(["train", "val"])]
+        split, data = params.split.splits[0], read_training_data()
+        parts = data.clips[f"split{split}"]
+        learnt = data.clips[parts.isin(["train", "val"])]
         grouping = result_of("split")["grouping"]
-        return cls(
-            paths.model_folder("online", split), learnt, material.clips[parts == "test"], material.poses, grouping
-        )
+        return cls(paths.model_folder("online", split), learnt, data.clips[parts == "test"], data.poses, grouping)
 
     def lineage(self, clips: pd.DataFrame) -> Lineage:
         """Where clips come from."""
@@ -113,46 +113,49 @@ class _Workspace:
         return Judged(name, hits(loaded, self.test, self.poses), frozenset(loaded.labels), learnt)
 
 
-def _registered(params: Params, workspace: _Workspace, registry: Registry, tracked: Run) -> Version:
-    """The version of these very weights, made where there is none."""
-    digest = sha256_of(workspace.model / "model.safetensors")
+def _register(params: Params, candidate: Candidate, registry: Registry, tracked: Run) -> Version:
+    """The version of exactly these weights; registered now if there is none."""
+    digest = sha256_of(candidate.model / "model.safetensors")
     for version in registry.versions():
         if version.tags.get(SHA256) == digest:
             # Other data or parameters may have led to the same weights.
-            for name, value in ((DATA, _data(params)), (RECIPE, params.recipe())):
+            for name, value in ((DATA, _data_version(params)), (RECIPE, params.recipe())):
                 registry.tag(version.number, name, value)
             return version
     # A folder for these weights alone: a run that goes on after a kill may have logged others before.
     folder = f"model-{digest[:12]}"
-    tracked.artifact(workspace.model, folder)
-    tracked.text(json.dumps(_learnt(params, workspace).as_dict(), indent=0), f"{folder}/{LINEAGE}")
+    tracked.artifact(candidate.model, folder)
+    tracked.text(json.dumps(_lineage(params, candidate).as_dict(), indent=0), f"{folder}/{LINEAGE}")
     with scratch_folder(cache_folder(), PROFILE) as scratch:
-        write_table(profile(workspace.learnt, workspace.poses), "profile", scratch / PROFILE)
+        write_table(profile(candidate.learnt, candidate.poses), "profile", scratch / PROFILE)
         tracked.artifact(scratch / PROFILE, folder)
+    tracked.require_delivered()  # a version whose files are missing could not be loaded
+    return registry.register(tracked.artifact_uri(folder), tracked.run_id, _version_tags(params, digest))
+
+
+def _version_tags(params: Params, digest: str) -> dict[str, str]:
     evaluate, latency = result_of("evaluate"), result_of("latency")
-    tags = {
+    return {
         SHA256: digest,
         "dataset": params.dataset,
-        "test_accuracy_online": f"{evaluate['test_accuracy_online']:.4f}",
-        "step_p90_ms": f"{latency['step_p90_ms']:.3f}",
-        DATA: _data(params),
+        "test_accuracy_online": f"{evaluate[EvaluationKeys('online').accuracy]:.4f}",
+        "step_p90_ms": f"{latency[latency_key('step', 'p90_ms')]:.3f}",
+        DATA: _data_version(params),
         RECIPE: params.recipe(),
         BEGAN_WITH: str(params.retrain.champion),
         "git_commit": git_commit(),
     }
-    tracked.require_delivered()  # a version whose files are not there could be loaded by nobody
-    return registry.register(tracked.artifact_uri(folder), tracked.run_id, tags)
 
 
-def _data(params: Params) -> str:
-    """Which data: DVC's hash of the footage where the flow gave it, else a hash of the valid clips."""
+def _data_version(params: Params) -> str:
+    """DVC's hash of the footage if the flow gave it, else a hash of the valid clips."""
     return params.retrain.data_version or sha256_of(paths.VALID / "clips.parquet")[:16]
 
 
-def _decision(
-    params: Params, workspace: _Workspace, registry: Registry, version: Version, champion: Version | None
+def _decide(
+    params: Params, candidate: Candidate, registry: Registry, version: Version, champion: Version | None
 ) -> Decision:
-    challenger = workspace.judged(f"version {version.number}", workspace.model, _learnt(params, workspace))
+    challenger = candidate.judged(f"version {version.number}", candidate.model, _lineage(params, candidate))
     present, others = None, _own_conditions(params)
     by_hand = f"`pan registry promote {version.number}` decides by hand"
     if version.tags.get(ROLLED_BACK):
@@ -161,28 +164,28 @@ def _decision(
         name = f"version {champion.number} (champion)"
         try:
             folder = registry.fetch(champion)
-            present = workspace.judged(name, folder, Lineage.read(folder))
+            present = candidate.judged(name, folder, Lineage.read(folder))
         except PanError as error:
             others.append(Check(f"{name} can be judged", False, str(error), by_hand))
     asked = params.promote
     margins = Margins(asked.accuracy_margin, asked.class_margin, asked.min_clips, asked.min_class_clips)
-    return decide(challenger, present, workspace.holdout, margins, others)
+    return decide(challenger, present, candidate.holdout, margins, others)
 
 
-def _other_start(workspace: _Workspace) -> dict[str, float]:
+def _judge_other_start(candidate: Candidate) -> dict[str, float]:
     """Accuracy on the test clips of the network that began otherwise; validation clips had chosen, so this is for information."""
-    folder = paths.other_folder(workspace.model)
+    folder = paths.other_folder(candidate.model)
     if not folder.is_dir():
         return {}
     start = load_model(folder).preprocessing["start"]
     name = "trained from the champion's weights" if start == CHAMPION else "trained from nothing"
-    return {f"{name}, not chosen": workspace.judged(name, folder, None).accuracy}
+    return {f"{name}, not chosen": candidate.judged(name, folder, None).accuracy}
 
 
-def _learnt(params: Params, workspace: _Workspace) -> Lineage:
+def _lineage(params: Params, candidate: Candidate) -> Lineage:
     """What the recognizer learnt from, itself and by the weights that it began with."""
-    own = workspace.lineage(workspace.learnt)
-    if load_model(workspace.model).preprocessing.get("start") != CHAMPION:
+    own = candidate.lineage(candidate.learnt)
+    if load_model(candidate.model).preprocessing.get("start") != CHAMPION:
         return own
     registry = registry_of(params.dataset)
     version = registry.version(params.retrain.champion)
@@ -198,18 +201,18 @@ def _own_conditions(params: Params) -> list[Check]:
     return [
         *(
             Check(
-                f"latency of a {what}, this host", latency[f"{what}_p90_ms"] <= budget,
-                f"p90 {latency[f'{what}_p90_ms']:.2f} ms", f"{budget:g} ms",
+                f"latency of a {part}, this host", latency[latency_key(part, "p90_ms")] <= budget,
+                f"p90 {latency[latency_key(part, 'p90_ms')]:.2f} ms", f"{budget:g} ms",
             )
-            for what, budget in limits
+            for part, budget in limits
         ),
         *(
-            Check(f"latency of {name}", standing["keeps"], standing["reason"], "its budget in edge/targets.yaml")
-            for name, standing in latency["devices"].items() if name in params.latency.required
+            Check(f"latency of {name}", verdict["keeps"], verdict["reason"], "its budget in edge/targets.yaml")
+            for name, verdict in latency["devices"].items() if name in params.latency.required
         ),
         Check(
-            "exported model against torch", export["online_difference"] <= params.export.tolerance,
-            f"largest difference {export['online_difference']:.1e}", f"{params.export.tolerance:g}",
+            "exported model against torch", export[exported_key("online", "difference")] <= params.export.tolerance,
+            f"largest difference {export[exported_key('online', 'difference')]:.1e}", f"{params.export.tolerance:g}",
         ),
         Check("expectations on the data", not failed, "; ".join(failed) or "all met", "none failed"),
     ]  # fmt: skip
@@ -226,20 +229,20 @@ def _write_summary(params: Params, registry: Registry, outcome: dict) -> None:
         "classes": split["classes"],
         "pose_pck": pose["pck"],
         "test_accuracy": evaluate["test_accuracy"],
-        "test_accuracy_clip": evaluate.get("test_accuracy_clip"),
-        "test_accuracy_online": evaluate["test_accuracy_online"],
+        "test_accuracy_clip": evaluate.get(EvaluationKeys("clip").accuracy),
+        "test_accuracy_online": evaluate[EvaluationKeys("online").accuracy],
         "test_accuracy_mode": evaluate["test_accuracy_mode"],
         "test_clips": evaluate["test_clips"],
         "test_clips_listed": evaluate["test_clips_listed"],
-        "latency_p90_ms": latency["frame_p90_ms"],
-        "latency_p50_ms": latency["frame_p50_ms"],
-        "latency_p99_ms": latency["frame_p99_ms"],
-        "latency_step_p90_ms": latency["step_p90_ms"],
+        "latency_p90_ms": latency[latency_key("frame", "p90_ms")],
+        "latency_p50_ms": latency[latency_key("frame", "p50_ms")],
+        "latency_p99_ms": latency[latency_key("frame", "p99_ms")],
+        "latency_step_p90_ms": latency[latency_key("step", "p90_ms")],
         "latency_kind": latency["kind"],
-        "params": export["online_params"],
-        "model_bytes": export["online_bytes"],
-        "model_sha256": export["online_sha256"],
-        "data": _data(params),
+        "params": export[exported_key("online", "params")],
+        "model_bytes": export[exported_key("online", "bytes")],
+        "model_sha256": export[exported_key("online", "sha256")],
+        "data": _data_version(params),
         "pose_model": result_of("pose_model")["sha256"][:16],
         "registered_model": registry.name,
         "registered_version": outcome["version"],

@@ -19,6 +19,7 @@ from pan_core.segments.table import BOUNDARY_METHODS, boundary_errors, cut_clips
 from pan_core.tables import read_table, write_table
 from pan_core.tracking.tracker import Run
 from pan_core.workspace import paths
+from pan_core.workspace.result_keys import BoundaryKeys
 
 Compositions = Mapping[str, Composition]
 
@@ -30,18 +31,18 @@ def run(params: Params, tracked: Run) -> dict:
     clips = clips[[clip_id in poses for clip_id in clips["clip_id"]]]
     given = dataset.segments(paths.RAW, clips) if params.relabel.enabled else None
     if given is not None:
-        return _written(given, "given")
+        return _write_segments(given, "given")
     labels = clips["label"].unique()
     made = {label: dataset.parts(label) if params.relabel.enabled else whole(label) for label in labels}
     sequences = clips[[is_sequence(made[label]) for label in clips["label"]]]
     if sequences.empty:
-        return _written(cut_clips(clips, made, {}), "given classes" if params.relabel.enabled else "whole clips")
+        return _write_segments(cut_clips(clips, made, {}), "given classes" if params.relabel.enabled else "whole clips")
     found = _boundaries(clips, sequences, poses, made, params)
-    figures = _written(cut_clips(clips, made, found["refined"]), "change points, then forced alignment")
+    figures = _write_segments(cut_clips(clips, made, found["refined"]), "change points, then forced alignment")
     return figures | {"sequence_clips": len(sequences)} | _accuracy(dataset, sequences, made, found)
 
 
-def _written(table: pd.DataFrame, source: str) -> dict:
+def _write_segments(table: pd.DataFrame, source: str) -> dict:
     write_table(table, "segments", paths.SEGMENTS)
     return {"segments": len(table), "actions": int(table["label"].nunique()), "source": source}
 
@@ -80,7 +81,7 @@ def _boundaries(
 def _accuracy(
     dataset: Dataset, sequences: pd.DataFrame, made: Compositions, found: Mapping[str, Boundaries]
 ) -> dict[str, object]:
-    """Frame accuracy and boundary errors of each way, over all clips of a sequence; empty where nobody knows."""
+    """Frame accuracy and boundary errors of each method, over all clips of a sequence; empty if the truth is unknown."""
     truth = dataset.truth(paths.RAW)
     if truth is None:
         return {}
@@ -88,10 +89,10 @@ def _accuracy(
     true = truth.segments[truth.segments["clip_id"].isin(lengths)]
     fps = float(sequences["fps"].median())
     figures: dict[str, object] = {}
-    for way, ending in BOUNDARY_METHODS.items():
-        table = cut_clips(sequences, made, found[way])
+    for method in BOUNDARY_METHODS:
+        table, keys = cut_clips(sequences, made, found[method]), BoundaryKeys(method)
         errors = boundary_errors(table, true)
-        figures[f"frame_accuracy{ending}"] = frame_accuracy(table, true, lengths)
-        figures[f"boundary_error_s{ending}"] = float(np.abs(errors).mean() / fps)
-        figures[f"boundary_errors_frames{ending}"] = errors.tolist()
+        figures[keys.frame_accuracy] = frame_accuracy(table, true, lengths)
+        figures[keys.error_s] = float(np.abs(errors).mean() / fps)
+        figures[keys.errors_frames] = errors.tolist()
     return figures

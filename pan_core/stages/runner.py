@@ -25,7 +25,7 @@ def run_stage(name: str) -> dict:
         PanError: Where the stage is unknown, its input is not as it must be, or the disk is full.
     """
     if name not in STAGES:
-        raise PanError(f"stage {name!r} is unknown; the stages are {', '.join(STAGES)}")
+        raise PanError(f"stage {name!r} is unknown; the stages are {', '.join(STAGES)}", code="stage.unknown")
     params = load_params()
     try:
         return _tracked(name, params)

@@ -22,7 +22,7 @@ def run(params: Params, tracked: Run) -> dict:
     """Catalogue the clips and cut validation groups out of the training part of each split in use.
 
     Raises:
-        DataError: Where a split in params.yaml does not exist.
+        DataError: If a split in params.yaml does not exist.
     """
     dataset = dataset_by_name(params.dataset)
     with progress_bar("read clips", "clip") as update:
@@ -30,10 +30,10 @@ def run(params: Params, tracked: Run) -> dict:
     clips = catalogue.clips
     official = splits_of(clips)
     differences = check_counts(clips, dataset.facts)
-    _say(catalogue, differences)
+    _print_differences(catalogue, differences)
     if not official:
         clips = group_splits(clips, folds=params.split.folds, seed=params.seed)
-    clips = _in_use(clips, params)
+    clips = _select_splits(clips, params)
     leaks, counts = {}, {}
     for column in (f"split{number}" for number in params.split.splits):
         if not (clips[column] == "val").any():  # a holdout says itself what validates
@@ -57,15 +57,17 @@ def run(params: Params, tracked: Run) -> dict:
     }
 
 
-def _in_use(clips: pd.DataFrame, params: Params) -> pd.DataFrame:
+def _select_splits(clips: pd.DataFrame, params: Params) -> pd.DataFrame:
     """The clip table with the split columns in use only."""
     known = splits_of(clips)
     if absent := sorted(set(params.split.splits) - set(known)):
-        raise DataError(f"split.splits: {params.dataset} has splits {known}, but got {absent} in params.yaml")
+        raise DataError(
+            f"split.splits: {params.dataset} has splits {known}, but got {absent} in params.yaml", code="split.unknown"
+        )
     return clips.drop(columns=[f"split{number}" for number in known if number not in params.split.splits])
 
 
-def _say(catalogue: Catalogue, differences: list[str]) -> None:
+def _print_differences(catalogue: Catalogue, differences: list[str]) -> None:
     """Print what is not as published, so that nobody takes a part for the whole."""
     for difference in differences:
         print(f"not as published: {difference}")

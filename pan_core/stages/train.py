@@ -1,11 +1,11 @@
 """Stage train: the Pose-Attention Network, once for each input mode and split.
 
-Where relabelling changes anything, a second network learns each clip's class as its one action, to compare with. In a
+If relabelling changes anything, a second network learns each clip's class as its one action, to compare with. In a
 retraining the online network is trained from nothing and from the champion's weights; validation clips choose between the two.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -14,55 +14,95 @@ from tqdm import tqdm
 
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.surveillance import Surveillance
-from pan_core.errors import PanError
+from pan_core.errors import DataError, PanError
 from pan_core.files import cache_folder, replace_folder, write_json
 from pan_core.model.store import LoadedModel, load_model, save_model
 from pan_core.params.load import Params
 from pan_core.params.schema import ModelParams, TrainParams
 from pan_core.pose.provenance import network_hash
 from pan_core.registry.lineage import Lineage
-from pan_core.registry.models import registry_of
+from pan_core.registry.models import Registry, Version, registry_of
 from pan_core.segments.table import whole_clips
 from pan_core.tracking.tracker import Run
 from pan_core.training.fit import FitResult, Weights, body, fit
 from pan_core.viewer.plots import training_curves
 from pan_core.workspace import paths
-from pan_core.workspace.training_data import TrainingData, network_settings, read_material, train_settings, tuned
+from pan_core.workspace.training_data import TrainingData, network_settings, read_training_data, train_settings, tuned
 
-Figures = dict[str, object]
 SCRATCH, CHAMPION = "scratch", "champion"
 """What a training begins with."""
 
 
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What all trainings of the stage share.
+
+    Attributes:
+        params: The whole of params.yaml.
+        model: Network, with the tuned values.
+        train: Training, with the tuned values.
+    """
+
+    params: Params
+    model: ModelParams
+    train: TrainParams
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One recognizer to train.
+
+    Attributes:
+        data: Clips to learn from.
+        mode: Input mode, "clip" or "online".
+        split: Number of the split.
+        relabelled: Whether the segments are atomic actions; if not, each clip is one action.
+        starts: Weights to begin with, by name; None for random ones. The best network of them is kept.
+    """
+
+    data: TrainingData
+    mode: str
+    split: int
+    relabelled: bool
+    starts: Mapping[str, Weights | None]
+
+    @property
+    def folder(self) -> Path:
+        """Where the recognizer goes."""
+        return paths.model_folder(self.mode, self.split, relabelled=self.relabelled)
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A finished training.
+
+    Attributes:
+        name: Name of the training, under which its curves are logged.
+        start: What it began with, a key of `TrainingJob.starts`.
+        checkpoint: File that a training goes on from after a kill.
+        result: The network and its history.
+    """
+
+    name: str
+    start: str
+    checkpoint: Path
+    result: FitResult
+
+
 def run(params: Params, tracked: Run) -> dict:
     """Train every mode on every split in use; model selection sees validation groups only, never test."""
-    model, train = tuned(params)
-    torch.set_num_threads(train.threads)
-    materials = _materials(params)
-    folder, checkpoints = replace_folder(paths.RECOGNIZER), []
+    setup = TrainingSetup(params, *tuned(params))
+    torch.set_num_threads(setup.train.threads)
+    data, folder = read_training_data(), replace_folder(paths.RECOGNIZER)
     histories: dict[str, list[dict[str, float]]] = {}
-    figures: Figures = {}
-    champion = _champion(params, model, materials[False])
-    for split, mode, (whole, material) in product(params.split.splits, train.modes, materials.items()):
-        target = paths.model_folder(mode, split, whole=whole)
-        starts: dict[str, Weights | None] = {SCRATCH: None}
-        if champion and mode == "online" and not whole:
-            starts[CHAMPION] = champion
-        results = {}
-        for start, weights in starts.items():
-            name = target.name if start == SCRATCH else f"{target.name}-from-{start}"
-            checkpoints.append(cache_folder() / "checkpoints" / params.dataset / f"{name}.pt")
-            results[start] = _train(params, material, model, train, mode, split, tracked, checkpoints[-1], weights)
-            histories[name] = results[start].history
-            figures[f"{name}_val_accuracy"] = results[start].val_accuracy
-        # Of equals the champion's: it has seen more.
-        ranked = sorted(results, key=lambda start: (results[start].val_accuracy, start == CHAMPION), reverse=True)
-        for start, folder_of_one in zip(ranked, (target, paths.other_folder(target)), strict=False):
-            _save(params, material, model, mode, results[start], folder_of_one, start)
-        if len(starts) > 1:
-            figures[f"{target.name}_start"] = ranked[0]
-        if not whole:
-            figures["params"] = sum(weights.numel() for weights in results[ranked[0]].model.parameters())
+    checkpoints: list[Path] = []
+    figures: dict[str, object] = {}
+    for job in _plan_jobs(setup, data):
+        networks = [_train(setup, job, start, tracked) for start in job.starts]
+        best = _save_ranked(setup, job, networks)
+        histories |= {network.name: network.result.history for network in networks}
+        checkpoints += [network.checkpoint for network in networks]
+        figures |= _collect_figures(job, networks, best)
     write_json(folder / "histories.json", histories)
     tracked.text(training_curves(histories).svg, "training_curves.svg")
     tracked.artifact(folder, "models")
@@ -71,109 +111,130 @@ def run(params: Params, tracked: Run) -> dict:
     return figures
 
 
-def _materials(params: Params) -> dict[bool, TrainingData]:
-    """What networks learn from; under True whole clips, where that makes a difference and is wanted."""
-    material = read_material()
-    composed = (material.segments["label"] != material.segments["parent_label"]).any()
-    if not (composed and params.relabel.compare):
-        return {False: material}
-    return {False: material, True: replace(material, segments=whole_clips(material.clips))}
+def _plan_jobs(setup: TrainingSetup, data: TrainingData) -> Iterator[TrainingJob]:
+    params = setup.params
+    variants = {True: data}
+    composed = (data.segments["label"] != data.segments["parent_label"]).any()
+    if composed and params.relabel.compare:
+        variants[False] = replace(data, segments=whole_clips(data.clips))
+    champion = starting_weights(params, setup.model, data)
+    for split, mode, (relabelled, variant) in product(params.split.splits, setup.train.modes, variants.items()):
+        starts: dict[str, Weights | None] = {SCRATCH: None}
+        if champion and mode == "online" and relabelled:
+            starts[CHAMPION] = champion
+        yield TrainingJob(data=variant, mode=mode, split=split, relabelled=relabelled, starts=starts)
 
 
-def _train(
-    params: Params,
-    material: TrainingData,
-    model: ModelParams,
-    train: TrainParams,
-    mode: str,
-    split: int,
-    tracked: Run,
-    checkpoint: Path,
-    start: Weights | None,
-) -> FitResult:
-    name = checkpoint.stem
-    return fit(
-        material.samples(model, mode=mode, split=split, part="train"),
-        material.samples(model, mode=mode, split=split, part="val"),
-        settings=train_settings(train),
-        model_settings=network_settings(model),
+def _train(setup: TrainingSetup, job: TrainingJob, start: str, tracked: Run) -> TrainedNetwork:
+    name = job.folder.name if start == SCRATCH else f"{job.folder.name}-from-{start}"
+    checkpoint = cache_folder() / "checkpoints" / setup.params.dataset / f"{name}.pt"
+    result = fit(
+        job.data.samples(setup.model, mode=job.mode, split=job.split, part="train"),
+        job.data.samples(setup.model, mode=job.mode, split=job.split, part="val"),
+        settings=train_settings(setup.train),
+        model_settings=network_settings(setup.model),
         checkpoint=checkpoint,
-        seed=params.seed,
+        seed=setup.params.seed,
         log=lambda epoch, row: tracked.metrics({f"{name}/{key}": value for key, value in row.items()}, step=epoch),
         progress=lambda epochs: tqdm(epochs, desc=f"train {name}", unit="epoch", dynamic_ncols=True),
-        start=start,
+        start=job.starts[start],
     )
+    return TrainedNetwork(name, start, checkpoint, result)
 
 
-def _save(
-    params: Params, material: TrainingData, model: ModelParams, mode: str, result: FitResult, target: Path, start: str
-) -> None:
+def _save_ranked(setup: TrainingSetup, job: TrainingJob, networks: Sequence[TrainedNetwork]) -> TrainedNetwork:
+    """Save the networks of a job, the better one as the recognizer; returns that one."""
+    # Of equals the champion's: it has seen more.
+    ranked = sorted(networks, key=lambda each: (each.result.val_accuracy, each.start == CHAMPION), reverse=True)
+    for network, folder in zip(ranked, (job.folder, paths.other_folder(job.folder)), strict=False):
+        _save(setup, job, network, folder)
+    return ranked[0]
+
+
+def _collect_figures(job: TrainingJob, networks: Sequence[TrainedNetwork], best: TrainedNetwork) -> dict[str, object]:
+    figures: dict[str, object] = {f"{network.name}_val_accuracy": network.result.val_accuracy for network in networks}
+    if len(networks) > 1:
+        figures[f"{job.folder.name}_start"] = best.start
+    if job.relabelled:
+        figures["params"] = sum(weights.numel() for weights in best.result.model.parameters())
+    return figures
+
+
+def _save(setup: TrainingSetup, job: TrainingJob, network: TrainedNetwork, folder: Path) -> None:
+    params = setup.params
     save_model(
-        target,
-        result.model,
-        labels=material.classes,
-        actions=material.actions,
-        layout=material.poses.layout,
-        mode=mode,
-        frames=model.frames,
-        rate=model.rate,
+        folder,
+        network.result.model,
+        labels=job.data.classes,
+        actions=job.data.actions,
+        layout=job.data.poses.layout,
+        mode=job.mode,
+        frames=setup.model.frames,
+        rate=setup.model.rate,
         preprocessing={
             "dataset": params.dataset,
             "pose": params.pose.extraction(),
-            "start": start,
+            "start": network.start,
             "network": _pose_network(params),
         },
     )
 
 
 def _pose_network(params: Params) -> str | None:
-    """Hash of the network that the skeletons are of; None for annotated ones."""
+    """Hash of the network that found the skeletons; None for annotated ones."""
     network = Path(params.pose.network)
     return network_hash(network) if dataset_by_name(params.dataset).has_video and network.is_file() else None
 
 
-def _champion(params: Params, model: ModelParams, material: TrainingData) -> Weights | None:
-    """Weights of the registered version that training starts from.
-
-    None where it is not asked for, where its files are lost, where it does not fit, and where it may have learnt what is now
-    to test its successor: the holdout was drawn anew.
+def starting_weights(params: Params, model: ModelParams, data: TrainingData) -> Weights | None:
+    """Weights of the registered version that training starts from; None if none is asked for or it cannot be used.
 
     Raises:
-        PanError: Where there is no such version.
+        PanError: If there is no such version.
     """
     if not (params.retrain.champion and params.retrain.begin):
         return None
     registry = registry_of(params.dataset)
     version = registry.version(params.retrain.champion)
     try:
-        folder = registry.fetch(version)
-        loaded, learnt = load_model(folder), Lineage.read(folder)
+        return champion_weights(registry, version, params, model, data)
     except PanError as error:
         print(f"training does not start from version {version.number}: {error}")
         return None
-    parts = material.clips[[f"split{split}" for split in params.split.splits]]
-    test = material.clips[(parts == "test").any(axis=1)]
+
+
+def champion_weights(
+    registry: Registry, version: Version, params: Params, model: ModelParams, data: TrainingData
+) -> Weights:
+    """Weights of a registered version that a training on the data may start from.
+
+    Raises:
+        PanError: If its files are lost, or it does not fit.
+        DataError: If it may have learnt what now tests its successor, because the holdout was drawn anew.
+    """
+    folder = registry.fetch(version)
+    loaded, learnt = load_model(folder), Lineage.read(folder)
+    parts = data.clips[[f"split{split}" for split in params.split.splits]]
+    test = data.clips[(parts == "test").any(axis=1)]
     # The retraining flow, which alone asks for a champion, says what the holdout was drawn by.
     grouping = params.surveillance.group if params.dataset == Surveillance.name else ""
-    shared = learnt.shared_with(Lineage.of(test, material.poses.index, grouping)) if learnt else None
-    differences = list(_differences(loaded, model, material))
-    if shared is None or shared:
-        what = "shares groups or videos with the test clips" if shared else "is not known well enough"
-        print(f"training does not start from version {version.number}: what it learnt from {what}")
-        return None
-    if differences:
-        print(
-            f"training does not start from version {version.number}: its {' and '.join(differences)} differ from today's"
+    shared = learnt.shared_with(Lineage.of(test, data.poses.index, grouping)) if learnt else None
+    if shared is None:
+        raise DataError("what it learnt from is not known well enough", code="champion.unknown-lineage")
+    if shared:
+        raise DataError(
+            "what it learnt from shares groups or videos with the test clips", code="champion.learnt-test-clips"
         )
-        return None
-    same_heads = (list(loaded.labels), list(loaded.actions)) == (material.classes, material.actions)
+    if differences := list(_find_differences(loaded, model, data)):
+        raise DataError(f"its {' and '.join(differences)} differ from today's", code="champion.differs")
+    same_heads = (list(loaded.labels), list(loaded.actions)) == (data.classes, data.actions)
     return dict(loaded.model.state_dict()) if same_heads else body(loaded.model)
 
 
-def _differences(loaded: LoadedModel, model: ModelParams, material: TrainingData) -> Iterator[str]:
+def _find_differences(loaded: LoadedModel, model: ModelParams, data: TrainingData) -> Iterator[str]:
     if replace(loaded.model.settings, dropout=0.0) != replace(network_settings(model), dropout=0.0):
         yield "widths"
-    if loaded.layout != material.poses.layout:
+    if loaded.layout != data.poses.layout:
         yield "skeletons"
     if loaded.rate != model.rate:
         yield "frame rate"

@@ -1,10 +1,10 @@
 """Stage tune: hyperparameters by Optuna on the validation part; no trials means the values of params.yaml.
 
-Test is never read: material of the test part is left out before anything is made of it.
+Test is never read: clips of the test part are left out before anything is made of them.
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from optuna.trial import FrozenTrial, TrialState
-from tqdm import tqdm
 
 from pan_core.code_identity import code_hash
 from pan_core.errors import PanError
@@ -23,20 +22,20 @@ from pan_core.params.space import Values
 from pan_core.tracking.tracker import Run, Tracker
 from pan_core.training.checkpoint import fingerprint
 from pan_core.training.samples import Samples
+from pan_core.tuning.coordination import run_study
 from pan_core.tuning.objective import Settings, Trainer
-from pan_core.tuning.search import Tools, repeat, search, still_wanted
+from pan_core.tuning.search import Tools, repeat, search
 from pan_core.tuning.storage import open_storage, place, readable_errors
 from pan_core.tuning.study import CURVE, Leader, Plan, Study, step_of
 from pan_core.tuning.study_plots import importance, study_pictures
 from pan_core.tuning.workers import Worker
-from pan_core.workers.pool import run_jobs
 from pan_core.workspace import paths
 from pan_core.workspace.context import workers
-from pan_core.workspace.training_data import TrainingData, network_settings, read_material, train_settings
+from pan_core.workspace.training_data import TrainingData, network_settings, read_training_data, train_settings
 
 ROW = "mlflow_run_id"
 # Settings of a full training, or of how it is run; a trial does not depend on them.
-NO_PART = ("train.modes", "train.epochs", "train.least_steps", "train.threads", "train.device")
+NOT_IN_TRIALS = ("train.modes", "train.epochs", "train.least_steps", "train.threads", "train.device")
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -45,38 +44,58 @@ def run(params: Params, tracked: Run) -> dict:
         write_json(paths.TUNED, {"source": "params.yaml", "values": {}})
         return {"trials": 0, "source": "params.yaml", "values": _origins(params, {}, "")}
     with readable_errors(journal()):
-        study = _bench(params).study
-        row = _row_of(study, params, tracked)
-        _work_together(params, study)
+        study = _read_study_data(params).study
+        row = _study_row(study, params, tracked)
+        # Handed on as they are: params.yaml may be edited while this goes on.
+        written = params.model_dump_json(by_alias=True)
+        run_study(
+            study,
+            search_job=partial(_search_here, written),
+            repeat_job=partial(_repeat_here, written),
+            workers=workers(params),
+        )
         if not (judged := study.judged()):
             raise PanError(
-                f"study {study.plan.name}: no complete trial is within latency.budget_step_ms = {study.plan.budget_ms:g}"
+                f"study {study.plan.name}: no complete trial is within latency.budget_step_ms = {study.plan.budget_ms:g}",
+                code="tune.no-trial-in-budget",
             )
-        winner = judged[0]
-        source = f"study {study.plan.name}, trial {winner.number}"
-        found = study.trial(winner.number).params
+        source = f"study {study.plan.name}, trial {judged[0].number}"
+        found = study.trial(judged[0].number).params
         write_json(paths.TUNED, {"source": source, "values": found})
-        for name, picture in study_pictures(study).items():
-            for each in {run.run_id: run for run in (row, tracked)}.values():
-                each.text(picture.svg, f"{name}.svg")
-        tracked.tag("pan.study", study.plan.name)
-        tracked.tag("pan.study_run", row.run_id)
-        return {
-            "trials": len(study.complete),
-            "pruned": len(study.trials(TrialState.PRUNED)),
-            "failed": len(study.trials(TrialState.FAIL)),
-            "source": source,
-            "storage": place(journal()),
+        _log_study(study, row, tracked)
+        return _collect_figures(study, judged, source) | {
             "study_run_id": row.run_id,
-            "val_accuracy": winner.accuracy,
-            "step_ms": winner.step_ms,
-            "defaults_compared": any(leader.is_default for leader in judged),
-            "leaders": [_leader(leader) for leader in judged],
-            "front": [trial.number for trial in study.front()],
-            "importance": importance(study),
             "values": _origins(params, found, source),
-            "history": [_row(study, trial) for trial in study.trials(TrialState.COMPLETE, TrialState.PRUNED)],
+            "history": [
+                _describe_trial(study, trial) for trial in study.trials(TrialState.COMPLETE, TrialState.PRUNED)
+            ],
         }
+
+
+def _log_study(study: Study, row: Run, tracked: Run) -> None:
+    """Pictures of the study for its own row and the stage's, which may be the same one."""
+    for name, picture in study_pictures(study).items():
+        for run in {run.run_id: run for run in (row, tracked)}.values():
+            run.text(picture.svg, f"{name}.svg")
+    tracked.tag("pan.study", study.plan.name)
+    tracked.tag("pan.study_run", row.run_id)
+
+
+def _collect_figures(study: Study, judged: Sequence[Leader], source: str) -> dict[str, Any]:
+    winner = judged[0]
+    return {
+        "trials": len(study.complete),
+        "pruned": len(study.trials(TrialState.PRUNED)),
+        "failed": len(study.trials(TrialState.FAIL)),
+        "source": source,
+        "storage": place(journal()),
+        "val_accuracy": winner.accuracy,
+        "step_ms": winner.step_ms,
+        "defaults_compared": any(leader.is_default for leader in judged),
+        "leaders": [_describe_leader(leader) for leader in judged],
+        "front": [trial.number for trial in study.front()],
+        "importance": importance(study),
+    }
 
 
 def join(params: Params) -> str:
@@ -86,7 +105,7 @@ def join(params: Params) -> str:
         What was done, in a line.
     """
     with readable_errors(journal()):
-        study = _search(params, _bench(params), alone=False)
+        study = _search(params, _read_study_data(params), alone=False)
         return (
             f"study {study.plan.name}: {len(study.counted)} trials are complete; "
             "`pan tune` or `dvc repro` trains the leaders again and names the winner"
@@ -94,7 +113,7 @@ def join(params: Params) -> str:
 
 
 def journal() -> Path:
-    """The file of studies, where PAN_OPTUNA_STORAGE names no database."""
+    """The file of studies, unless PAN_OPTUNA_STORAGE names a database."""
     return cache_folder() / "tune" / "journal.log"
 
 
@@ -102,36 +121,40 @@ def open_study(params: Params) -> Study:
     """The study of the workspace as it stands.
 
     Raises:
-        PanError: Where it has not begun.
+        PanError: If it has not begun.
     """
     with readable_errors(journal()):
-        return _bench(params, create=False).study
+        return _read_study_data(params, create=False).study
 
 
 @dataclass(frozen=True)
-class _Bench:
-    """A study and the clips that it rests on."""
+class StudyData:
+    """A study and the clips that it rests on.
+
+    Attributes:
+        study: The study.
+        train: Samples that every trial learns from.
+        val: Samples that judge it.
+    """
 
     study: Study
     train: Samples
     val: Samples
 
 
-def _bench(params: Params, *, create: bool = True) -> _Bench:
+def _read_study_data(params: Params, *, create: bool = True) -> StudyData:
     split = params.split.splits[0]
-    material = without_test(read_material(), split)
+    data = without_test(read_training_data(), split)
     train, val = (
-        material.samples(params.model, mode=params.tune.mode, split=split, part=part) for part in ("train", "val")
+        data.samples(params.model, mode=params.tune.mode, split=split, part=part) for part in ("train", "val")
     )
-    return _Bench(Study(_plan(params, train, val), open_storage(journal()), create=create), train, val)
+    return StudyData(Study(_plan(params, train, val), open_storage(journal()), create=create), train, val)
 
 
-def without_test(material: TrainingData, split: int) -> TrainingData:
+def without_test(data: TrainingData, split: int) -> TrainingData:
     """The clips that a split trains and validates on, with their segments."""
-    clips = material.clips[material.clips[f"split{split}"].isin(["train", "val"])]
-    return replace(
-        material, clips=clips, segments=material.segments[material.segments["clip_id"].isin(clips["clip_id"])]
-    )
+    clips = data.clips[data.clips[f"split{split}"].isin(["train", "val"])]
+    return replace(data, clips=clips, segments=data.segments[data.segments["clip_id"].isin(clips["clip_id"])])
 
 
 def _plan(params: Params, train: Samples, val: Samples) -> Plan:
@@ -140,7 +163,7 @@ def _plan(params: Params, train: Samples, val: Samples) -> Plan:
     fixed = {
         name: value
         for name, value in flat.items()
-        if name.startswith(("model.", "train.")) and name not in space.entries and name not in NO_PART
+        if name.startswith(("model.", "train.")) and name not in space.entries and name not in NOT_IN_TRIALS
     }
     length = {"tune.epochs": params.tune.epochs, "tune.mode": params.tune.mode, "seed": params.seed}
     rests_on = {
@@ -172,7 +195,7 @@ def make_plan(params: Params, *, name: str, rests_on: Mapping[str, str]) -> Plan
     )
 
 
-def _row_of(study: Study, params: Params, tracked: Run) -> Run:
+def _study_row(study: Study, params: Params, tracked: Run) -> Run:
     """The row that all trials of the study stand below: that of the stage that began it, where the store still has it."""
     kept = study.optuna.user_attrs.get(ROW)
     if kept is not None and (found := Tracker(params.dataset).run(kept)) is not None:
@@ -181,87 +204,43 @@ def _row_of(study: Study, params: Params, tracked: Run) -> Run:
     return tracked
 
 
-def _work_together(params: Params, study: Study) -> None:
-    """Workers on the trials, then on the leaders' repeats; both go on where they were."""
-    missing: list[tuple[int, int]] = []
-    with tqdm(total=study.plan.trials, desc="tune", unit="trial", dynamic_ncols=True) as bar:
-        # Handed on as they are: params.yaml may be edited while this goes on.
-        written = params.model_dump_json(by_alias=True)
-
-        def trials() -> list[Callable[[], object]]:
-            # A trial that still runs, or whose worker died in it, is for a worker to wait for or to mark.
-            idle = not still_wanted(study) and not study.trials(TrialState.RUNNING)
-            return [] if idle else [partial(_search_here, written)] * workers(params)
-
-        def repeats() -> list[Callable[[], object]]:
-            _show_trials(study, bar)
-            missing.extend(study.missing_repeats())
-            bar.set_description("leaders again", refresh=False)
-            bar.set_postfix_str("", refresh=False)
-            bar.unit = "training"
-            bar.reset(total=len(missing))
-            return [partial(_repeat_here, written, number, seed) for number, seed in missing]
-
-        def tick() -> None:
-            if missing:
-                _count(bar, len(missing) - len(study.missing_repeats()))
-            else:
-                _show_trials(study, bar)
-
-        run_jobs((trials, repeats), workers=workers(params), tick=tick)
-
-
-def _show_trials(study: Study, bar: tqdm) -> None:
-    done = study.counted
-    if done:
-        best = max(study.accuracy(trial) for trial in done)
-        given_up = len(study.trials(TrialState.PRUNED))
-        bar.set_postfix_str(f"best {100 * best:.1f} %, {given_up} given up", refresh=False)
-    _count(bar, len(done))
-
-
-def _count(bar: tqdm, done: int) -> None:
-    if done != bar.n:
-        bar.update(done - bar.n)
-
-
 @cache
-def _here(written: str) -> tuple[Params, _Bench]:
+def _open_once(written: str) -> tuple[Params, StudyData]:
     """Parameters and study of a worker process, opened once."""
     params = Params.model_validate_json(written)
-    return params, _bench(params)
+    return params, _read_study_data(params)
 
 
 def _search_here(written: str) -> None:
     with readable_errors(journal()):
-        params, bench = _here(written)
-        _search(params, bench, alone=workers(params) == 1)
+        params, study_data = _open_once(written)
+        _search(params, study_data, alone=workers(params) == 1)
 
 
-def _search(params: Params, bench: _Bench, *, alone: bool) -> Study:
+def _search(params: Params, study_data: StudyData, *, alone: bool) -> Study:
     with tempfile.TemporaryDirectory() as scratch, Worker(journal().parent / "workers") as worker:
-        search(bench.study, worker, _tools(params, bench, Path(scratch)), alone=alone)
-    return bench.study
+        search(study_data.study, worker, _tools(params, study_data, Path(scratch)), alone=alone)
+    return study_data.study
 
 
 def _repeat_here(written: str, number: int, seed: int) -> None:
-    params, bench = _here(written)
+    params, study_data = _open_once(written)
     with readable_errors(journal()), tempfile.TemporaryDirectory() as scratch:
-        repeat(bench.study, number, seed, _tools(params, bench, Path(scratch)))
+        repeat(study_data.study, number, seed, _tools(params, study_data, Path(scratch)))
 
 
-def _tools(params: Params, bench: _Bench, scratch: Path) -> Tools:
+def _tools(params: Params, study_data: StudyData, scratch: Path) -> Tools:
     torch.set_num_threads(params.train.threads)
     tracker = Tracker(params.dataset)
-    parent = bench.study.optuna.user_attrs.get(ROW)
+    parent = study_data.study.optuna.user_attrs.get(ROW)
     if parent is None:
         parent = tracker.open_stage("tune", fingerprint=params.fingerprint(), params=params.flat()).run_id
-        bench.study.optuna.set_user_attr(ROW, parent)
+        study_data.study.optuna.set_user_attr(ROW, parent)
 
     def open_row(name: str, values: Values) -> AbstractContextManager[Run]:
         return tracker.nested(parent, name, params=values)
 
-    trainer = Trainer(bench.train, bench.val, partial(trial_settings, params), scratch)
+    trainer = Trainer(study_data.train, study_data.val, partial(trial_settings, params), scratch)
     return Tools(trainer, open_row, partial(tracker.give_up, parent))
 
 
@@ -286,7 +265,7 @@ def _origins(params: Params, found: Mapping[str, Any], source: str) -> dict[str,
     }  # fmt: skip
 
 
-def _leader(leader: Leader) -> dict[str, Any]:
+def _describe_leader(leader: Leader) -> dict[str, Any]:
     return {
         "trial": leader.number,
         "val_accuracy": leader.accuracy,
@@ -296,7 +275,7 @@ def _leader(leader: Leader) -> dict[str, Any]:
     }
 
 
-def _row(study: Study, trial: FrozenTrial) -> dict[str, Any]:
+def _describe_trial(study: Study, trial: FrozenTrial) -> dict[str, Any]:
     complete = trial.state == TrialState.COMPLETE
     curve = trial.user_attrs.get(CURVE, [])
     return {

@@ -22,8 +22,8 @@ def run(params: Params, tracked: Run) -> dict:
     """Write the valid clips and segments, the quarantine table and Data Docs.
 
     Raises:
-        DataError: Where the tables do not belong together.
-        GateError: Where more than the share in params.yaml is in quarantine, a class is left without clips, or the
+        DataError: If the tables do not belong together.
+        GateError: If more than the share in params.yaml is in quarantine, a class is left without clips, or the
             dataset as a whole does not meet what is expected and params.yaml says to stop there.
     """
     clips, poses = read_table("clips", paths.CLIPS), PoseSet(paths.POSES)
@@ -32,15 +32,16 @@ def run(params: Params, tracked: Run) -> dict:
         [read_table("quarantine", paths.QUARANTINE / f"{stage}.parquet") for stage in ("split", "pose")],
         ignore_index=True,
     )
-    quarantine = _added(quarantine, _faults(clips, segments, poses, quarantine, params))
-    quality = _checked(_left(clips, quarantine), poses, clips, params, tracked)
-    quarantine = _added(quarantine, quality.unusable())
+    quarantine = _add_faults(quarantine, _faults(clips, segments, poses, quarantine, params))
+    quality = _check_quality(_without_quarantined(clips, quarantine), poses, clips, params, tracked)
+    quarantine = _add_faults(quarantine, quality.unusable())
     write_table(quarantine, "quarantine", paths.QUARANTINE / "validate.parquet")
-    valid = _left(clips, quarantine)
+    valid = _without_quarantined(clips, quarantine)
     _require_enough(len(valid), quarantine, params)
     if lost := sorted(set(clips["label"]) - set(valid["label"])):
         raise GateError(
-            f"no clip of {', '.join(lost)} can be used; see {paths.QUARANTINE}/validate.parquet for the reasons"
+            f"no clip of {', '.join(lost)} can be used; see {paths.QUARANTINE}/validate.parquet for the reasons",
+            code="validate.lost-class",
         )
     write_table(valid, "clips", paths.VALID / "clips.parquet")
     write_table(segments[segments["clip_id"].isin(valid["clip_id"])], "segments", paths.VALID / "segments.parquet")
@@ -92,22 +93,24 @@ def _fault(poses: PoseSet, clip_id: str, params: Params) -> str:
     return ""
 
 
-def _added(quarantine: pd.DataFrame, faults: dict[str, str]) -> pd.DataFrame:
+def _add_faults(quarantine: pd.DataFrame, faults: dict[str, str]) -> pd.DataFrame:
     known = set(quarantine["clip_id"])
     rows = [(clip_id, "validate", reason) for clip_id, reason in faults.items() if clip_id not in known]
     return pd.concat([quarantine, pd.DataFrame(rows, columns=list(QUARANTINE_TABLE.columns))], ignore_index=True)
 
 
-def _left(clips: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
+def _without_quarantined(clips: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
     return clips[~clips["clip_id"].isin(quarantine["clip_id"])]
 
 
-def _checked(
+def _check_quality(
     clips: pd.DataFrame, poses: PoseSet, every_clip: pd.DataFrame, params: Params, tracked: Run
 ) -> QualityResult:
     """Great Expectations on the clips that are whole one by one, with Data Docs."""
     if clips.empty:
-        raise GateError(f"no clip can be used; see {paths.QUARANTINE} for the reasons of each stage")
+        raise GateError(
+            f"no clip can be used; see {paths.QUARANTINE} for the reasons of each stage", code="validate.nothing-left"
+        )
     with progress_bar("Great Expectations", "step") as update:
         table = summarise(clips, poses, split=f"split{splits_of(clips)[0]}")
         labels, kind = sorted(every_clip["label"].unique()), kind_of(params.dataset, poses)
@@ -128,7 +131,8 @@ def _report(quality: QualityResult, params: Params) -> None:
         listed = "".join(f"\n  - {fault}" for fault in dataset_wide)
         raise GateError(
             f"the dataset does not meet {len(dataset_wide)} of {quality.checked} expectations, and "
-            f"validate.on_failure is stop; see {paths.DATA_DOCS}/index.html:{listed}"
+            f"validate.on_failure is stop; see {paths.DATA_DOCS}/index.html:{listed}",
+            code="validate.expectations",
         )
 
 
@@ -140,5 +144,6 @@ def _require_enough(valid: int, quarantine: pd.DataFrame, params: Params) -> Non
         listed = "".join(f"\n  - {count} x {reason}" for reason, count in common.items())
         raise GateError(
             f"{len(quarantine)} of {valid + len(quarantine)} clips and rows ({share:.0%}) are in quarantine, validate."
-            f"max_quarantined allows {params.validation.max_quarantined:.0%}; see {paths.QUARANTINE}. Most often:{listed}"
+            f"max_quarantined allows {params.validation.max_quarantined:.0%}; see {paths.QUARANTINE}. Most often:{listed}",
+            code="validate.quarantine-share",
         )

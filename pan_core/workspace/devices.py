@@ -1,4 +1,4 @@
-"""The workspace's devices: their bundles, their measurements, and the verdicts on their budgets. Commands of `pan edge` and the stage latency use it."""
+"""Devices of a workspace: their bundles, measurements and budget verdicts, for `pan edge` and the stage latency."""
 
 import math
 from dataclasses import asdict
@@ -27,20 +27,23 @@ from pan_core.pose.onnx_cut import cut_after
 from pan_core.workspace import paths
 from pan_core.workspace.own_network import require_own_network
 from pan_core.workspace.paths import result_of
+from pan_core.workspace.result_keys import exported_key
 
 HALF, SINGLE = 2, 4
 """Bytes of a number."""
 
 
 def exported_targets() -> list[str]:
-    """Targets for which the last run exported.
+    """Targets that the last run exported.
 
     Raises:
-        DataError: Where it did for none.
+        DataError: If there are none.
     """
     found = [name for name in read_targets() if (paths.exported_for(name) / GATES).is_file()]
     if not found:
-        raise DataError(f"{paths.EXPORTED}: nothing was exported for any target; run `dvc repro export`")
+        raise DataError(
+            f"{paths.EXPORTED}: nothing was exported for any target; run `dvc repro export`", code="export.missing"
+        )
     return found
 
 
@@ -48,83 +51,85 @@ def bundle_target(name: str, folder: Path) -> dict:
     """Write the bundle of a target; returns its manifest.
 
     Raises:
-        ConfigError: Where people were found by another pose network than the one that devices run.
-        DataError: Where the target is unknown or was not exported.
+        ConfigError: If people were found by another pose network than the one that devices run.
+        DataError: If the target is unknown or was not exported.
     """
     target, params = target_by_name(name), load_params()
     require_own_network(params)
     result = result_of("export") if paths.result("export").is_file() else {}
-    if f"{name}_structure" not in result:
+    if exported_key(name, "structure") not in result:
         raise DataError(
-            f"{name}: nothing was exported for it; add it to export.targets in params.yaml and run `dvc repro export`"
+            f"{name}: nothing was exported for it; add it to export.targets in params.yaml and run `dvc repro export`",
+            code="export.missing",
         )
     return write_bundle(
         folder, target, exported=paths.exported_for(name), reference=paths.REFERENCE, settings=asdict(_settings(params)),
         step_tolerance=params.export.tolerance,
-        recognizer=f"pan-{params.dataset}, online, {result['online_sha256'][:12]}",
+        recognizer=f"pan-{params.dataset}, online, {result[exported_key('online', 'sha256')][:12]}",
         mlflow_run_id=result["mlflow_run_id"],
     )  # fmt: skip
 
 
 def take_result(result: dict[str, Any]) -> tuple[BudgetVerdict, Path]:
-    """Keep a measurement that a device wrote, where it counts for the networks of this workspace.
+    """Keep a measurement that a device wrote, if it counts for the networks of this workspace.
 
     Args:
         result: As `pan_core.edge.result.read_result` gives it.
 
     Returns:
-        Verdict on the target's budget, and the file in which the measurement is kept.
+        Verdict on its target, and the file in which it is kept.
 
     Raises:
-        DataError: Where it says nothing of the target's speed with these networks.
+        DataError: If it was measured with other networks or settings.
     """
     target = target_by_name(result["target"])
-    _require(result, target)
+    _require_valid(result, target)
     kept = paths.measured_on(target.name)
     write_result(kept, result)
     return judge_measurement(result, target), kept
 
 
-def budget_verdicts(params: Params) -> dict[str, BudgetVerdict]:
-    """Budget verdict on each exported target except the host, by a measurement or else by a prediction.
+def judge_devices(params: Params) -> dict[str, BudgetVerdict]:
+    """Verdict on each exported target except the host, by a measurement or else by a prediction.
 
     Raises:
-        ConfigError: Where a target must keep its budget for which nothing is exported, or devices would run another pose network
-            than the one that people were found by.
+        ConfigError: If a target in latency.required is not exported, or devices would run another pose network than the one
+            that found the people.
     """
     require_own_network(params)
     if missing := [name for name in params.latency.required if name not in params.export.targets or name == HOST]:
         raise ConfigError(
             str(PARAMS_FILE),
             [f"latency.required: expected devices that are in export.targets too, but got {', '.join(missing)}"],
+            code="latency.required",
         )
-    return {name: _judge_target(params, target_by_name(name)) for name in params.export.targets if name != HOST}
+    return {name: _judge(params, target_by_name(name)) for name in params.export.targets if name != HOST}
 
 
 def predictions(params: Params) -> dict[str, dict[str, float]]:
     """Predicted milliseconds of each target with known peaks: "crop", "search", "step", and "frame" and "fps" of one person."""
-    return {name: _predicted(params, target, fit()) for name, target in read_targets().items() if target.peaks}
+    return {name: _predict(params, target, fit()) for name, target in read_targets().items() if target.peaks}
 
 
-def _judge_target(params: Params, target: Target) -> BudgetVerdict:
+def _judge(params: Params, target: Target) -> BudgetVerdict:
     path, why = paths.measured_on(target.name), "not measured"
     if path.is_file():
         try:
             result = read_result(path)
-            _require(result, target)
+            _require_valid(result, target)
             return judge_measurement(result, target)
         except DataError as error:
             why = str(error)
     if target.peaks is None:
         return judge_unknown(target, why)
     fitted = fit()
-    fps = _predicted(params, target, fitted)["fps"]
+    fps = _predict(params, target, fitted)["fps"]
     return judge_prediction(
         fps, fitted.factor, target, accepted=params.latency.evidence == "measured or predicted", why=why
     )
 
 
-def _require(result: dict[str, Any], target: Target) -> None:
+def _require_valid(result: dict[str, Any], target: Target) -> None:
     expected = Expectation(
         target=target,
         structure=_gates(target)["structure"],
@@ -134,7 +139,7 @@ def _require(result: dict[str, Any], target: Target) -> None:
     require_result(result, expected)
 
 
-def _predicted(params: Params, target: Target, fitted: Fit) -> dict[str, float]:
+def _predict(params: Params, target: Target, fitted: Fit) -> dict[str, float]:
     assert target.peaks is not None
     settings, peaks = _settings(params), target.peaks
     pose, search = (
@@ -148,7 +153,7 @@ def _predicted(params: Params, target: Target, fitted: Fit) -> dict[str, float]:
 
     half = HALF if target.precision == "fp16" else SINGLE
     shapes = {name: (1, *shape) for name, shape in _description()["shapes"].items()}
-    # Somebody who stands upright is looked at in a crop half as wide as high.
+    # A person who stands upright fills a crop half as wide as high.
     width = math.ceil(settings.crop_size * max(settings.narrowest_crop, 0.5) / STRIDE) * STRIDE
     parts = {
         "crop": time(pose, {INPUT_NAME: (1, 3, settings.crop_size, width)}, half),

@@ -1,4 +1,7 @@
-"""What DVC writes in place while it works: a kill or a full disk leaves half of it, and then no later `dvc` command starts."""
+"""Repair of DVC's own files after a kill or a full disk.
+
+DVC writes dvc.lock and its table of locks in place; if one is left half-written, no later `dvc` command starts.
+"""
 
 import json
 import logging
@@ -7,41 +10,43 @@ import time
 from pathlib import Path
 
 import psutil
+from ruamel.yaml import YAML, YAMLError
+from voluptuous import Invalid
 
 from pan_core.errors import PanError
 
 _log = logging.getLogger(__name__)
 
 LOCKFILE, ASIDE = "dvc.lock", Path(".dvc/tmp")
-HELD = Path(".dvc/tmp/rwlock")
+LOCK_TABLE = Path(".dvc/tmp/rwlock")
 """Which process reads or writes which path. DVC believes an entry as long as any process has that number."""
 
 SCHEMA = "2.0"
 CONFLICT = "<<<<<<< "
 DYING_S = 10.0
-"""How long the DVC of a run that was killed may take to end."""
+"""Seconds that the DVC of a killed run may take to end."""
 
 
-def mend(folder: Path) -> None:
-    """Make a folder one in which DVC can start. Only right for whoever holds its `one_run`.
+def repair_dvc_state(folder: Path) -> None:
+    """Put DVC's files of a folder in order, so that it can start. Call it with the `workspace_lock` held.
 
-    A dvc.lock that was cut off is put aside: what DVC's run cache has of the stages is then checked out, not computed again.
-    Entries of DVC's own locks go whose process is none of DVC's any more. Nothing is touched while DVC is at work there.
+    A truncated dvc.lock is put aside; stages that are in DVC's run cache are then checked out, not computed again. Lock
+    entries of processes that have ended are removed. Nothing is touched while DVC is at work in the folder.
 
     Raises:
-        PanError: Where dvc.lock has the marks of a merge conflict, or cannot be put aside.
+        PanError: If dvc.lock has the marks of a merge conflict, or cannot be put aside.
     """
     end = time.monotonic() + DYING_S
-    while cut_off(folder / LOCKFILE) or _held(folder):
+    while is_truncated(folder / LOCKFILE) or _has_locks(folder):
         if not _dvc_at_work(folder):
             break
         if time.monotonic() > end:
-            return  # a person's own `dvc repro`: DVC itself will tell of it
+            return  # a person's own `dvc repro`: DVC itself reports it
         time.sleep(0.1)
     else:
         return
-    (folder / HELD).unlink(missing_ok=True)
-    if cut_off(folder / LOCKFILE):
+    (folder / LOCK_TABLE).unlink(missing_ok=True)
+    if is_truncated(folder / LOCKFILE):
         _put_aside(folder)
 
 
@@ -55,7 +60,9 @@ def _put_aside(folder: Path) -> None:
         shutil.copy2(path, aside)  # it may be a link to elsewhere
         path.unlink()
     except OSError as error:
-        raise PanError(f"{path}: is damaged, as by a kill or a full disk, and cannot be put aside ({error})") from error
+        raise PanError(
+            f"{path}: is damaged, as by a kill or a full disk, and cannot be put aside ({error})", code="dvc-lock.stuck"
+        ) from error
     _log.warning(
         "%s: was damaged, as by a kill or a full disk, and is now %s; finished stages come back where DVC's run cache has them",
         path,
@@ -63,15 +70,13 @@ def _put_aside(folder: Path) -> None:
     )
 
 
-def cut_off(path: Path) -> bool:
-    """Whether a dvc.lock ends in the middle; of any other fault DVC tells by itself. Where there is none it does not.
+def is_truncated(path: Path) -> bool:
+    """Whether a dvc.lock ends in the middle; False if it is missing. DVC itself reports any other fault.
 
     Raises:
-        PanError: Where it has the marks of a merge conflict: which side holds is for a person to say.
+        PanError: If it has the marks of a merge conflict: a person decides which side holds.
     """
-    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
-    from ruamel.yaml import YAML, YAMLError
-    from voluptuous import Invalid
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA  # late: start-up
 
     try:
         text = path.read_text()
@@ -82,7 +87,8 @@ def cut_off(path: Path) -> bool:
     if any(line.startswith(CONFLICT) for line in text.splitlines()):
         raise PanError(
             f"{path}: has the marks of a merge conflict; take one side (`git checkout --ours {LOCKFILE}`, or --theirs), then run again: "
-            "stages that it does not describe run again"
+            "stages that it does not describe run again",
+            code="dvc-lock.merge-conflict",
         )
     if not text.endswith("\n"):
         return True  # DVC ends every line; half a line may be valid all the same, with half a hash that nothing has
@@ -96,10 +102,10 @@ def cut_off(path: Path) -> bool:
     return False
 
 
-def _held(folder: Path) -> bool:
+def _has_locks(folder: Path) -> bool:
     """Whether DVC's table of locks has an entry, or is damaged; after a run that ended it is there, and empty."""
     try:
-        table = json.loads((folder / HELD).read_text())
+        table = json.loads((folder / LOCK_TABLE).read_text())
     except FileNotFoundError:
         return False
     except ValueError:

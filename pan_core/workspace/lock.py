@@ -1,4 +1,4 @@
-"""One at a time, whoever started it: `pan run` or a flow of Prefect in a folder, or whatever else holds a lock of its own."""
+"""Locks between processes: one run a workspace, whether `pan run` or a flow of Prefect, and locks of others' own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,14 +7,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pan_core.errors import PanError
-from pan_core.workspace.dvc_repair import mend
+from pan_core.workspace.dvc_repair import repair_dvc_state
 
 LOCK = Path(".dvc/tmp/pan-run.lock")
 """Below the folder that has the dvc.yaml, beside DVC's own locks, which it holds for moments only."""
 
 
 class BusyError(PanError):
-    """Somebody else is at work where only one may be."""
+    """Another process holds the lock."""
+
+    code = "lock.busy"
 
 
 @contextmanager
@@ -23,10 +25,10 @@ def exclusive_lock(lock: Path, refusal: str) -> Iterator[None]:
 
     Args:
         lock: File; made where missing.
-        refusal: What to say where another process holds it.
+        refusal: Message if another process holds it.
 
     Raises:
-        BusyError: The refusal.
+        BusyError: With the refusal.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock, timeout=0)
@@ -41,16 +43,16 @@ def exclusive_lock(lock: Path, refusal: str) -> Iterator[None]:
 
 
 @contextmanager
-def one_run(folder: Path) -> Iterator[None]:
-    """Hold a folder's run; what a killed one has left half-written is mended first.
+def workspace_lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder's run; files that a killed run left half-written are repaired first.
 
     Args:
         folder: Root of the project, or a workspace.
 
     Raises:
-        BusyError: Where another run is at work there.
+        BusyError: If another run is at work there.
     """
     refusal = f"another run is going on in {folder.resolve()}; wait for it, or stop it, then run again: finished stages are kept"
     with exclusive_lock(folder / LOCK, refusal):
-        mend(folder)
+        repair_dvc_state(folder)
         yield

@@ -1,4 +1,4 @@
-"""Devices run the pose network of this project, so nothing is made for them of skeletons that another one found."""
+"""Check that people were found by the project's own pose network, the only one that devices run."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from pan_core.workspace import paths
 
 
 def require_own_network(params: Params) -> None:
-    """Refuse devices where people are found by another network than the project's.
+    """Refuse export targets if people are found by another network than the project's.
 
     Raises:
-        ConfigError: What to do instead.
+        ConfigError: If they are, with what to do instead.
     """
     own, network = paths.own_pose_network(), Path(params.pose.network)
     if not params.export.targets or network == own:
@@ -25,4 +25,5 @@ def require_own_network(params: Params) -> None:
             f"pose.network: devices run {own} only, but people are found by {network}; what the recognizer learnt from it "
             "would meet other skeletons there: use the project's network, or set export.targets: [] to do without devices"
         ],
+        code="devices.other-network",
     )

@@ -62,9 +62,9 @@ def result_of(stage: str) -> dict:
     return read_json(result(stage))
 
 
-def model_folder(mode: str, split: int, *, whole: bool = False) -> Path:
-    """Trained recognizer of one mode and split; `whole` for the one that learnt without relabelling."""
-    return RECOGNIZER / f"{mode}-split{split}{'-whole' if whole else ''}"
+def model_folder(mode: str, split: int, *, relabelled: bool = True) -> Path:
+    """Trained recognizer of one mode and split; not `relabelled`: the one that learnt each clip as one action."""
+    return RECOGNIZER / f"{mode}-split{split}{'' if relabelled else '-whole'}"
 
 
 def exported_for(target: str) -> Path:

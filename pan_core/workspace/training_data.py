@@ -48,7 +48,7 @@ class TrainingData:
         )
 
 
-def read_material() -> TrainingData:
+def read_training_data() -> TrainingData:
     """The valid clips of the workspace."""
     return TrainingData(
         clips=read_table("clips", paths.VALID / "clips.parquet"),

@@ -3,7 +3,6 @@
 import logging
 import random
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,13 @@ from chaos.__main__ import record
 from chaos.servers import mlflow_server, running
 from chaos.workspace import Workspace
 from mlflow import MlflowClient
+from penn_workspace import make_mirror
 from ruamel.yaml import YAML
 
 from pan_core.files import write_json
 from pan_core.tracking import outbox
+from pan_core.tracking import run as run_of_tracking
 from pan_core.tracking.tracker import Tracker
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "stages"))
-from conftest import make_mirror
 
 TARGET = "relabel"
 
@@ -73,8 +71,7 @@ def test_what_mlflow_could_not_take_is_there_when_its_server_is_back(tmp_path, m
             run.text("<svg/>", "training_curves.svg")
             run.artifact(tmp_path / "model.bin", "models")
             (tmp_path / "model.bin").unlink()
-        assert "does not answer; what it is to be told is kept in" in caplog.text
-        assert "messages about run" in caplog.text
+        assert {outbox.__name__, run_of_tracking.__name__} <= {record.name for record in caplog.records}
         server.start()
         Tracker("actors")
         client = MlflowClient(server.address)
@@ -95,7 +92,10 @@ def test_the_table_tells_what_failed_what_was_lost_and_what_was_not_run(tmp_path
     write_json(tmp_path / "table.json", {"killed": row, "disk_full": {"skipped": "needs root"}})
     record("clock_jumps", {"fault": "clock_jumps", "error": "AssertionError: gone"})
     lines = (tmp_path / "table.md").read_text().splitlines()
-    assert "| Killed | 20 | 9 figures | weights | seen; 7 s, commit abc1234 |" in lines
-    assert "| disk_full | 0 | | | not run: needs root |" in lines
-    assert "| prefect_away | 0 | | | not run yet |" in lines
-    assert "| clock_jumps | 1 | | **failed** | AssertionError: gone |" in lines
+    rows = {
+        cells[1]: cells[2:-1] for cells in ([cell.strip() for cell in line.split("|")] for line in lines) if cells[1:]
+    }
+    assert rows["Killed"] == ["20", "9 figures", "weights", "seen; 7 s, commit abc1234"]
+    assert rows["disk_full"] == ["0", "", "", "not run: needs root"]
+    assert rows["prefect_away"] == ["0", "", "", "not run yet"]
+    assert rows["clock_jumps"] == ["1", "", "**failed**", "AssertionError: gone"]

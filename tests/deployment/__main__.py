@@ -11,10 +11,9 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[1] / "stages"))
 
-from conftest import make_mirror
 from deployment.machines import Clone, machines, told
+from penn_workspace import make_mirror
 
 from pan_core.stages import STAGES
 

@@ -1,17 +1,13 @@
 """One stage past one machine, with the services of compose.yaml as processes; `python tests/deployment` does all of them."""
 
 import json
-import sys
-from pathlib import Path
 
 import boto3
 import pytest
 from chaos.servers import postgresql_programs
 from deployment.machines import Clone, machines, told
 from mlflow import MlflowClient
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "stages"))
-from conftest import make_mirror
+from penn_workspace import make_mirror
 
 STAGES = ("fetch",)
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # PostgreSQL, MLflow and Prefect make their tables

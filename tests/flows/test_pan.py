@@ -9,7 +9,7 @@ from prefect.client.schemas.filters import FlowRunFilter, LogFilter, TaskRunFilt
 
 import flows.pan
 from flows.pan import GAVE_WAY, ReadableLog, pan
-from pan_core.workspace.lock import one_run
+from pan_core.workspace.lock import workspace_lock
 
 CHAIN = """
 stages:
@@ -94,7 +94,7 @@ def test_a_stage_for_which_a_retry_helps_is_tried_again(project, server, monkeyp
 
 
 def test_a_run_beside_another_one_is_told_before_any_stage(chain, server):
-    with one_run(chain):
+    with workspace_lock(chain):
         state = pan(return_state=True)
     assert state.is_failed()
     assert "another run is going on in" in state.message
@@ -103,7 +103,7 @@ def test_a_run_beside_another_one_is_told_before_any_stage(chain, server):
 
 def test_a_deployments_run_beside_another_one_gives_way(chain, server, monkeypatch):
     monkeypatch.setattr(flows.pan, "deployment", SimpleNamespace(id="of a deployment"))
-    with one_run(chain):
+    with workspace_lock(chain):
         state = pan(return_state=True)
     assert (state.is_cancelled(), state.name) == (True, GAVE_WAY)
     assert "another run is going on in" in state.message

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from flows.reproduce import stage_order
 from flows.workspace import WORKSPACES, changes, workspace
 from pan_core.errors import ConfigError, PanError
-from pan_core.workspace.lock import BusyError, one_run
+from pan_core.workspace.lock import BusyError, workspace_lock
 
 PARAMS = """\
 dataset: actors  # the one that comes with the project
@@ -198,7 +198,7 @@ def test_a_path_that_leads_out_of_the_project_must_be_absolute(root):
 def test_a_workspace_in_which_a_run_is_at_work_is_left_as_it_is(root):
     folder = workspace(root, {"train": {"epochs": 30}}, "named")
     before = (folder / "params.yaml").read_text()
-    with one_run(folder), pytest.raises(BusyError, match="another run is going on in"):
+    with workspace_lock(folder), pytest.raises(BusyError, match="another run is going on in"):
         workspace(root, {"train": {"epochs": 40}}, "named")
     assert (folder / "params.yaml").read_text() == before
 

@@ -216,8 +216,8 @@ from pathlib import Path
 from pan_core.live.picture import Scene
 from pan_core.live.server import application, listen, run
 from pan_core.live.uploads import Uploads
-from pan_core.cli.live import _ended_by_sigterm
-with _ended_by_sigterm(), Uploads(None, scene=Scene.FULL) as uploads:
+from pan_core.cli.live import ended_by_sigterm
+with ended_by_sigterm(), Uploads(None, scene=Scene.FULL) as uploads:
     door = listen("127.0.0.1", 0)
     print(door.getsockname()[1], flush=True)
     run(application([], None, uploads, scene=Scene.FULL, token=None), door)

@@ -3,6 +3,7 @@
 from dataclasses import fields
 
 import pytest
+from refusals import refused
 from ruamel.yaml import YAML
 
 from pan_core.datasets.actors import ActorsSettings
@@ -25,17 +26,20 @@ def test_three_mistakes_are_reported_in_one_message(tmp_path):
     path = write(tmp_path, "dataset: actors\ntrain: {epoch: 3, batch: 0}\npoze: {stages: 2}\n")
     with pytest.raises(ConfigError) as caught:
         load_params(path)
-    message = str(caught.value)
-    assert "3 faults" in message
-    assert "train.epoch: unknown name; did you mean 'epochs'?" in message
-    assert "train.batch: input should be greater than or equal to 2, but got 0" in message
-    assert "poze: unknown name; did you mean 'pose'?" in message
+    faults = dict(zip(caught.value.names, caught.value.faults, strict=True))
+    assert set(faults) == {"train.epoch", "train.batch", "poze"}
+    assert "did you mean 'epochs'?" in faults["train.epoch"]
+    assert "greater than or equal to 2, but got 0" in faults["train.batch"]
+    assert "'pose'" in faults["poze"]
+    assert all(fault in str(caught.value) for fault in caught.value.faults)
 
 
 def test_section_validate_is_found_under_its_own_name(tmp_path):
     path = write(tmp_path, "dataset: actors\nvalidate: {max_quarantind: 0.5}\n")
-    with pytest.raises(ConfigError, match=r"validate\.max_quarantind: unknown name; did you mean 'max_quarantined'"):
+    with pytest.raises(ConfigError) as caught:
         load_params(path)
+    assert caught.value.names == ("validate.max_quarantind",)
+    assert "'max_quarantined'" in caught.value.faults[0]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ def test_what_cannot_be_used_is_named(tmp_path, text, said):
 
 
 def test_missing_file_says_where_to_run(tmp_path):
-    with pytest.raises(ConfigError, match="run from the project's root"):
+    with refused("params.missing", ConfigError):
         load_params(tmp_path / "params.yaml")
 
 
@@ -123,9 +127,10 @@ def test_a_quality_gives_what_is_left_out(given, expected):
 def test_a_seed_that_no_library_takes_and_a_folder_for_a_file_are_said(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text("dataset: actors\nseed: 5000000000\n")
-    with pytest.raises(ConfigError, match="seed"):
+    with pytest.raises(ConfigError) as caught:
         load_params(path)
-    with pytest.raises(ConfigError, match="cannot be read"):
+    assert caught.value.names == ("seed",)
+    with refused("params.unreadable", ConfigError):
         load_params(tmp_path)
 
 
@@ -179,9 +184,11 @@ def test_a_space_has_full_names_and_knows_whole_numbers():
 
 
 def test_tuning_does_not_see_what_another_split_tests():
-    with pytest.raises(ConfigError, match="tuned on clips that another split tests"):
+    with pytest.raises(ConfigError) as caught:
         parse_params({"dataset": "actors", "tune": {"trials": 2}, "split": {"splits": [1, 2]}}, "params.yaml")
-    with pytest.raises(ConfigError, match=r"tune\.mode: clip is not among train\.modes"):
+    assert caught.value.names == ("tune.trials",)
+    with pytest.raises(ConfigError) as caught:
         parse_params(
             {"dataset": "actors", "tune": {"trials": 2, "mode": "clip"}, "train": {"modes": ["online"]}}, "params.yaml"
         )
+    assert caught.value.names == ("tune.mode",)

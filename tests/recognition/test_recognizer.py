@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pan_core.cli import doctor
-from pan_core.cli.doctor import Finding, examine
+from pan_core.cli.doctor import Diagnosis, examine
 from pan_core.errors import DataError, PanError
 from pan_core.model.features import feature_count
 from pan_core.model.pan import PAN, PanSettings
@@ -126,5 +126,5 @@ def test_the_doctor_tells_a_server_that_is_away(workspace: Path, monkeypatch: py
 
 
 def test_a_finding_is_one_line_and_tells_no_password() -> None:
-    told = str(Finding("MLflow", "postgresql://me:s3cr3t@host/db\naway", "start it", needed=True))
+    told = str(Diagnosis("MLflow", "postgresql://me:s3cr3t@host/db\naway", "start it", needed=True))
     assert told.splitlines()[0] == "MISSING  MLflow                 postgresql://me:***@host/db away"

@@ -1,18 +1,19 @@
 """Suggested labels of real video files, with a scripted tracker in the place of the pose network."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scripted_people import ScriptedExtractor, make_video, person, waving_network
 from typer.testing import CliRunner
 
-from pan_core.cli import pipeline
 from pan_core.cli.main import app
 from pan_core.datasets.manifests.label_studio_tasks import Suggestion
 from pan_core.errors import DataError
 from pan_core.recognition.predict_video import Person, Segment, Timeline
 from pan_core.retraining.suggest_labels import label_videos, suggestions
+from pan_core.workspace import recognizers
 
 SURE = pytest.approx(np.exp(3) / (np.exp(3) + 1), abs=1e-3)
 
@@ -106,7 +107,8 @@ def footage(recognizer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT", raising=False)
     extractor = Rewinding(lambda k: [(0, person(160))])
-    monkeypatch.setattr(pipeline, "_recognizer", lambda *_: (recognizer, "pan-x version 3 (champion)", extractor))
+    in_use = SimpleNamespace(network=recognizer, name="pan-x version 3 (champion)", extractor=extractor)
+    monkeypatch.setattr(recognizers, "get_recognizer", lambda *_: in_use)
     (tmp_path / "foot").mkdir()
     for name in ("known.avi", "new.avi"):
         make_video(tmp_path / "foot" / name, frames=15, fps=15)
@@ -176,7 +178,7 @@ def test_nothing_has_been_trained(request, tmp_path, monkeypatch):
     (tmp_path / "foot").mkdir()
     make_video(tmp_path / "foot" / "new.avi", frames=5, fps=15)
     folder = tmp_path / "models" / "pan" / "online-split1"
-    monkeypatch.setattr(pipeline, "_in_use", lambda *_: (folder, str(folder)))
+    monkeypatch.setattr(recognizers, "find_recognizer", lambda *_: (folder, str(folder)))
     result = run("foot")
     assert result.exit_code == 1
     assert result.output == f"error: {folder}: not a recognizer, model.json is missing; run `dvc repro` to train one\n"

@@ -10,19 +10,33 @@ import time
 import numpy as np
 import pytest
 from filelock import FileLock
+from refusals import refused
 from safetensors.numpy import load_file
 
 from pan_core.datasets.splits import groups_of
+from pan_core.errors import PanError
 from pan_core.params.load import load_params
 from pan_core.registry.models import DATA, DECISION, RECIPE, registry_of
 from pan_core.stages import STAGES, train
-from pan_core.workspace.training_data import read_material
+from pan_core.workspace.training_data import read_training_data
 
 pytestmark = pytest.mark.timeout(900)  # a whole pipeline, also on a machine that has other work
 
 
 def reports(workspace):
     return {name: json.loads((workspace.folder / "reports" / f"{name}.json").read_text()) for name in STAGES}
+
+
+def stages_run(output):
+    """Stages that DVC ran, by what it printed."""
+    return re.findall(r"Running stage '(\w+)'", output)
+
+
+def champion(workspace, monkeypatch):
+    """Number of the champion."""
+    with monkeypatch.context() as patch:
+        patch.chdir(workspace.folder)
+        return registry_of("penn_action").champion().number
 
 
 def test_every_stage_leaves_its_result_with_its_run(finished):
@@ -42,7 +56,7 @@ def test_summary_has_the_figures_of_the_table(finished):
     summary = json.loads((workspace.folder / "reports" / "summary.json").read_text())
     assert {"test_accuracy", "pose_pck", "latency_p90_ms", "params"} <= set(summary)
     assert f"{100 * summary['test_accuracy_online']:.1f} %" in output
-    assert "make ui" in output
+    assert output.endswith(workspace.run("pan", "summary")[1])
 
 
 def test_report_needs_no_other_file(finished):
@@ -55,7 +69,9 @@ def test_a_clip_is_explained_in_one_picture(finished):
     workspace, _ = finished
     status, output = workspace.run("pan", "explain", "0040")
     assert status == 0, output
-    assert "What speaks for it comes from" in output
+    picture, written = output.splitlines()
+    assert len(picture.split()) > 5  # what it shows, in words
+    assert (workspace.folder / written.partition(": ")[2]).name == "explained_0040.svg"
     assert (workspace.folder / "predictions" / "explained_0040.svg").is_file()
 
 
@@ -64,7 +80,7 @@ def test_nothing_is_done_twice(finished):
     before = {path: path.stat().st_mtime_ns for path in (workspace.folder / "reports").rglob("*") if path.is_file()}
     status, output = workspace.run("dvc", "repro")
     assert status == 0
-    assert "Running stage" not in output
+    assert stages_run(output) == []
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
@@ -124,9 +140,8 @@ def test_three_mistakes_in_params_are_told_at_once_and_nothing_is_lost(finished)
     finally:
         path.write_text(good)
     assert status == 1
-    assert "3 faults" in output
-    assert "did you mean 'epochs'?" in output
-    assert "did you mean 'model'?" in output
+    assert output.count("\n  - ") == 3
+    assert {"'epochs'?", "'model'?"} <= set(output.split())
     assert (workspace.folder / "reports" / "summary.json").is_file()
 
 
@@ -135,31 +150,33 @@ def test_other_training_parameters_train_again_and_nothing_before(finished):
     workspace.set({"train.epochs": 3})
     status, output = workspace.run("dvc", "repro", "train")
     assert status == 0, output
-    assert re.findall(r"Running stage '(\w+)'", output) == ["tune", "train"]
+    assert stages_run(output) == ["tune", "train"]
     histories = json.loads((workspace.folder / "models" / "pan" / "histories.json").read_text())
     assert {name: len(history) for name, history in histories.items()} == {"clip-split1": 3, "online-split1": 3}
 
 
-def test_the_first_model_is_the_champion(finished):
+def test_the_first_model_is_the_champion(finished, monkeypatch):
     workspace, _ = finished
     decided = json.loads((workspace.folder / "reports" / "promote.json").read_text())
     status, output = workspace.run("pan", "registry", "list")
     assert status == 0, output
+    failed = [check["name"] for check in decided["checks"] if not check["passed"]]
     if decided["promoted"]:
         assert "pan-penn_action version 1 (champion)" in output
-        assert decided["reason"].startswith("promoted; all")
+        assert failed == []
     else:  # the expectations on so small a dataset need not be met, and are a condition
-        assert decided["reason"].startswith("refused; expectations on the data")
+        assert failed == ["expectations on the data"]
         assert workspace.run("pan", "registry", "promote", "1")[0] == 0
     page = (workspace.folder / "reports" / "promotion.html").read_text()
-    assert "latency of a step, this host" in page
+    assert all(check["name"] in page for check in decided["checks"])
     status, output = workspace.run("pan", "registry", "rollback")
     assert status == 1
-    assert "version 1 is the only champion so far" in output
+    assert output.startswith("error:")
+    assert champion(workspace, monkeypatch) == 1
 
 
 @pytest.mark.long
-def test_a_second_model_is_weighed_against_the_champion_and_can_be_taken_back(finished):
+def test_a_second_model_is_weighed_against_the_champion_and_can_be_taken_back(finished, monkeypatch):
     workspace, _ = finished
     workspace.set({"train.epochs": 3})  # as the test before has it, so its training is not done again
     status, output = workspace.run("dvc", "repro")
@@ -167,7 +184,7 @@ def test_a_second_model_is_weighed_against_the_champion_and_can_be_taken_back(fi
     decided = json.loads((workspace.folder / "reports" / "promote.json").read_text())
     summary = json.loads((workspace.folder / "reports" / "summary.json").read_text())
     assert decided["version"] == summary["registered_version"] == 2
-    assert decided["champion"] == "version 1 (champion)"
+    assert decided["champion"].split()[:2] == ["version", "1"]
     names = [check["name"] for check in decided["checks"]]
     assert {"classes", "accuracy on the holdout", "each class"} <= set(names)
     listed = workspace.run("pan", "registry", "list")[1]
@@ -176,7 +193,7 @@ def test_a_second_model_is_weighed_against_the_champion_and_can_be_taken_back(fi
     assert workspace.run("pan", "registry", "promote", "2")[0] == 0
     status, output = workspace.run("pan", "registry", "rollback")
     assert status == 0
-    assert "version 1 is the champion again, version 2 is not" in output
+    assert champion(workspace, monkeypatch) == 1
     status, output = workspace.run("pan", "registry", "promote", "9")
     assert status == 1
     assert "has no version 9; it has 2, 1" in output
@@ -185,27 +202,34 @@ def test_a_second_model_is_weighed_against_the_champion_and_can_be_taken_back(fi
 def test_training_starts_from_the_champion_unless_it_may_have_learnt_what_now_tests(finished, monkeypatch, capsys):
     workspace, _ = finished
     monkeypatch.chdir(workspace.folder)
-    params, material = load_params(), read_material()
+    params, data = load_params(), read_training_data()
     params = params.model_copy(update={"retrain": params.retrain.model_copy(update={"champion": 1})})
-    weights = train._champion(params, params.model, material)
+    registry = registry_of("penn_action")
+
+    def weights():
+        return train.champion_weights(registry, registry.version(1), params, params.model, data)
+
     registered = load_file(workspace.folder / "models" / "pan" / "online-split1" / "model.safetensors")
-    assert weights.keys() == registered.keys()
+    assert train.starting_weights(params, params.model, data).keys() == weights().keys() == registered.keys()
     (lineage,) = (workspace.folder / ".cache" / "registry").rglob("1-*/lineage.json")
     kept = lineage.read_text()
-    test = material.clips[material.clips["split1"] == "test"]
+    test = data.clips[data.clips["split1"] == "test"]
     stored = json.loads(kept)
     lineage.write_text(json.dumps(stored | {"groups": [*stored["groups"], groups_of(test).iloc[0]]}))
-    assert train._champion(params, params.model, material) is None
-    assert "what it learnt from shares groups or videos with the test clips" in capsys.readouterr().out
+    with refused("champion.learnt-test-clips") as caught:
+        weights()
+    assert train.starting_weights(params, params.model, data) is None
+    assert str(caught.value) in capsys.readouterr().out
     lineage.unlink()
-    assert train._champion(params, params.model, material) is None
-    assert "what it learnt from is not known" in capsys.readouterr().out
+    with refused("champion.unknown-lineage"):
+        weights()
     lineage.write_text(kept)
-    weights_of_it = lineage.with_name("model.safetensors")
-    weights_of_it.rename(weights_of_it.with_suffix(".gone"))
-    assert train._champion(params, params.model, material) is None
-    assert "training does not start from version 1: " in capsys.readouterr().out
-    weights_of_it.with_suffix(".gone").rename(weights_of_it)
+    file = lineage.with_name("model.safetensors")
+    file.rename(file.with_suffix(".gone"))
+    with pytest.raises(PanError):
+        weights()
+    assert train.starting_weights(params, params.model, data) is None
+    file.with_suffix(".gone").rename(file)
 
 
 @pytest.mark.long
@@ -227,10 +251,10 @@ def test_a_model_over_its_budget_is_not_promoted(finished):
     workspace.set({"latency.budget_step_ms": 0.0001})
     status, output = workspace.run("pan", "stage", "latency")
     assert status == 0
-    assert "the budget in params.yaml is 0.0001 ms; such a model is not promoted" in output
+    assert "0.0001" in output
     status, output = workspace.run("pan", "stage", "promote")
     workspace.set({"latency.budget_step_ms": 500})
     assert status == 0
     decided = json.loads((workspace.folder / "reports" / "promote.json").read_text())
     assert not decided["promoted"]
-    assert "latency of a step, this host: p90" in decided["reason"]
+    assert [check["passed"] for check in decided["checks"] if "step" in check["name"]] == [False]

@@ -43,7 +43,7 @@ def extracted(monkeypatch):
 def test_clips_are_parts_of_videos_that_are_extracted_once(clips, extracted):
     failures = []
     found = {
-        clip.clip_id: clip for clip in pose._extracted(parse_params({"dataset": "actors"}, "test"), clips, failures)
+        clip.clip_id: clip for clip in pose.extract_poses(parse_params({"dataset": "actors"}, "test"), clips, failures)
     }
     assert extracted == [{"a.mp4": "data/raw/a.mp4", "b.mp4": "data/raw/b.mp4", "c.mp4": "data/raw/c.mp4"}]
     assert {key: clip.joints.shape[:2] for key, clip in found.items()} == {"a1": (1, 20), "a2": (1, 30), "c": (2, 40)}

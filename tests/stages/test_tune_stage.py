@@ -42,7 +42,8 @@ def test_the_winner_takes_the_place_of_params_yaml_in_training(tuned):
     assert found["values"]["train.epochs"] == {"value": 4, "from": "params.yaml"}
     row = next(row for row in found["history"] if row["trial"] == winner["trial"])
     assert found["values"]["model.hidden"]["value"] == row["model.hidden"]
-    assert "leaders, trained again with 2 fresh seeds" in output
+    assert len(winner["val_accuracies"]) == 2
+    assert "leaders," in output
     status, output = workspace.run("pan", "stage", "train")
     assert status == 0, output
     model = json.loads((workspace.folder / "models" / "pan" / "online-split1" / "model.json").read_text())
@@ -75,7 +76,9 @@ def test_show_prints_the_front_without_a_run(tuned):
     status, output = workspace.run("pan", "tune", "--show")
     assert status == 0
     assert "3 complete; 3 complete trials wanted" in output
-    assert "front: no other trial is more accurate and as fast" in output
+    _, _, front = output.partition("\nfront:")
+    listed = {line.split()[0] for line in front.partition("\n\n")[0].splitlines()[2:]}
+    assert listed == {str(number) for number in report(workspace)["front"]}
 
 
 def test_labels_of_test_clips_are_never_read(tuned):

@@ -1,10 +1,12 @@
 """The validate stage on tables that were made by hand."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refused
 
 from pan_core.errors import DataError, GateError
 from pan_core.params.load import Params
@@ -64,6 +66,10 @@ def run(poses: dict[str, np.ndarray], **limits: object) -> tuple[dict, Tracked]:
     ), tracked
 
 
+def numbers(text: str) -> list[str]:
+    return re.findall(r"\d+(?:\.\d+)?", text)
+
+
 def reasons() -> dict[str, str]:
     table = read_table("quarantine", paths.QUARANTINE / "validate.parquet")
     return dict(zip(table["clip_id"], table["reason"], strict=True))
@@ -90,13 +96,14 @@ def test_each_bad_clip_is_in_quarantine_with_its_reason(workspace: dict[str, np.
     write_table(segments, "segments", paths.SEGMENTS)
     figures, _ = run(workspace, max_quarantined=0.5, min_visible_joints=0.4)
     found = reasons()
-    assert found["run0"].startswith("5 frames, expected at least 8; poses last 0.17 s, expected 0.67 s")
+    assert numbers(found["run0"]) == ["5", "8", "0.17", "0.67"]  # frames and seconds, each with the least expected
     assert found["run1"] == "no person found"
-    assert found["run2"] == "31% of the joints visible, expected at least 40%"
-    assert "joints in the picture" in found["run3"]
-    assert "annotated scores are 0, 0.5 or 1" in found["run4"]
-    assert "no poses, and no reason" in found["run5"]
-    assert found["run6"] == "segment run ends at frame 99, expected at most 20"
+    assert numbers(found["run2"]) == ["31", "40"]  # percent of the joints
+    assert "picture" in found["run3"]
+    assert "scores" in found["run4"]
+    assert "--force" in found["run5"]
+    assert "segment" in found["run6"]
+    assert numbers(found["run6"]) == ["99", "20"]
     assert len(found) == figures["quarantined"] == 7
     assert figures["clips"] == 13
     assert not set(read_table("segments", paths.VALID / "segments.parquet")["clip_id"]) & set(found)
@@ -106,10 +113,9 @@ def test_rows_of_a_list_count_in_the_share(workspace: dict[str, np.ndarray]) -> 
     """Three rows could not become clips: 3 of 23 are more than the tenth that is allowed."""
     rows = [{"clip_id": f"Subject 3/ADL.csv:{line}", "stage": "split", "reason": "no time"} for line in (4, 7, 9)]
     write_table(pd.DataFrame(rows), "quarantine", paths.QUARANTINE / "split.parquet")
-    with pytest.raises(
-        GateError, match=r"3 of 23 clips and rows \(13%\).*max_quarantined allows 10%(.|\n)*3 x no time"
-    ):
+    with refused("validate.quarantine-share", GateError) as caught:
         run(workspace)
+    assert numbers(str(caught.value)) == ["3", "23", "13", "10", "3"]
     assert len(reasons()) == 3
     assert run(workspace, max_quarantined=0.2)[0]["clips"] == 20
 
@@ -117,31 +123,34 @@ def test_rows_of_a_list_count_in_the_share(workspace: dict[str, np.ndarray]) -> 
 def test_a_class_that_is_lost_stops_the_run(workspace: dict[str, np.ndarray]) -> None:
     for number in range(10):
         workspace[f"walk{number}"] = workspace[f"walk{number}"][:, :3]
-    with pytest.raises(GateError, match="no clip of walk can be used"):
+    with refused("validate.lost-class", GateError) as caught:
         run(workspace, max_quarantined=1.0)
+    assert "walk" in str(caught.value)
 
 
 def test_nothing_left_stops_the_run(workspace: dict[str, np.ndarray]) -> None:
-    with pytest.raises(GateError, match="no clip can be used"):
+    with refused("validate.nothing-left", GateError):
         run({clip_id: value[:, :3] for clip_id, value in workspace.items()}, max_quarantined=1.0)
 
 
 def test_tables_of_different_runs_stop_the_run(workspace: dict[str, np.ndarray]) -> None:
-    with pytest.raises(DataError, match="pose set: 1 clips are not in the clip table, such as other"):
+    with pytest.raises(DataError) as caught:
         run({**workspace, "other": workspace["run0"]})
+    assert "other" in str(caught.value)
 
 
 def test_expectations_on_the_whole_warn(workspace: dict[str, np.ndarray], capsys: pytest.CaptureFixture[str]) -> None:
     still = {clip_id: np.repeat(value[:, :1], 20, axis=1) for clip_id, value in workspace.items()}
     figures, _ = run(still)
     assert [fault.split(":")[0] for fault in figures["expectations_failed"]] == ["clips move"]
-    assert "expectation not met: clips move" in capsys.readouterr().out
+    assert figures["expectations_failed"][0] in capsys.readouterr().out
 
 
 def test_expectations_on_the_whole_stop_where_that_is_wanted(workspace: dict[str, np.ndarray]) -> None:
     still = {clip_id: np.repeat(value[:, :1], 20, axis=1) for clip_id, value in workspace.items()}
-    with pytest.raises(GateError, match=r"does not meet 1 of 15 expectations(.|\n)*clips move"):
+    with refused("validate.expectations", GateError) as caught:
         run(still, on_failure="stop")
+    assert numbers(str(caught.value))[:2] == ["1", "15"]
 
 
 def test_kind_of_a_dataset(workspace: dict[str, np.ndarray]) -> None:

@@ -47,7 +47,7 @@ def test_from_prediction_to_measurement(finished):
     write_result(path, device_result(workspace.folder, labels=["Sitting"]))
     status, output = workspace.run("pan", "edge", "import", "result.json")
     assert status == 1
-    assert "its recognizer knows other classes (Sitting" in output
+    assert "Sitting" in output
     kept = workspace.folder / "edge" / "results" / "raspberry-pi-5.json"
     assert not kept.exists()
 
@@ -70,8 +70,9 @@ def test_bundles_of_what_was_exported(finished):
     workspace, _ = finished
     status, output = workspace.run("pan", "edge", "bundle")
     assert status == 0, output
-    assert "dist/host: pan-penn_action" in output
+    assert "pan-penn_action" in output
+    assert (workspace.folder / "dist" / "host" / "manifest.json").is_file()
     assert (workspace.folder / "dist" / "raspberry-pi-5" / "models" / "pose.param").is_file()
     status, output = workspace.run("pan", "edge", "bundle", "--target", "jetson-nano")
     assert status == 1
-    assert "nothing was exported for it; add it to export.targets" in output
+    assert "export.targets" in output

@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 from dvc.repo import Repo
+from refusals import refused
 
-from pan_core.errors import PanError
-from pan_core.workspace.dvc_repair import ASIDE, HELD, LOCKFILE, mend
-from pan_core.workspace.lock import one_run
+from pan_core.workspace.dvc_repair import ASIDE, LOCK_TABLE, LOCKFILE, repair_dvc_state
+from pan_core.workspace.lock import workspace_lock
 
 PIPELINE = """
 stages:
@@ -61,10 +61,10 @@ def test_dvc_goes_on_wherever_its_lock_file_was_cut_off_and_computes_nothing_aga
     with Repo(str(project)) as repo, chdir(project):
         for length in range(0, len(whole), 5):
             (project / LOCKFILE).write_text(whole[:length])
-            mend(project)
+            repair_dvc_state(project)
             repo.reproduce()
     (project / LOCKFILE).write_text(whole[: whole.rindex("md5: ")] + "md5: 4152")
-    with one_run(project):
+    with workspace_lock(project):
         repro(project)
     assert ran(project) == ["first", "second"]
     assert (project / LOCKFILE).read_text() == whole
@@ -75,7 +75,7 @@ def test_only_what_was_cut_off_is_put_aside(project):
     whole = (project / LOCKFILE).read_text()
     for content in (whole, whole.replace("2.0", "3.0"), None):
         (project / LOCKFILE).unlink(missing_ok=True) if content is None else (project / LOCKFILE).write_text(content)
-        mend(project)
+        repair_dvc_state(project)
         assert put_aside(project) == []
         assert (project / LOCKFILE).is_file() == (content is not None)
 
@@ -83,7 +83,7 @@ def test_only_what_was_cut_off_is_put_aside(project):
 def test_which_side_of_a_merge_conflict_holds_is_for_a_person_to_say(project):
     whole = (project / LOCKFILE).read_text()
     (project / LOCKFILE).write_text(f"<<<<<<< HEAD\n{whole}=======\n{whole}>>>>>>> other\n")
-    with pytest.raises(PanError, match="marks of a merge conflict; take one side"), one_run(project):
+    with refused("dvc-lock.merge-conflict"), workspace_lock(project):
         pass
     assert (project / LOCKFILE).read_text().count(whole) == 2
 
@@ -91,8 +91,8 @@ def test_which_side_of_a_merge_conflict_holds_is_for_a_person_to_say(project):
 def test_stages_that_were_finished_are_not_computed_again(project, caplog):
     whole = (project / LOCKFILE).read_text()
     (project / LOCKFILE).write_text(whole[: len(whole) // 2].rpartition(":")[0])
-    with one_run(project):
-        assert "finished stages come back where DVC's run cache has them" in caplog.text
+    with workspace_lock(project):
+        assert [(record.levelname, record.args[0].name) for record in caplog.records] == [("WARNING", LOCKFILE)]
         repro(project)
     assert ran(project) == ["first", "second"]
     assert (project / LOCKFILE).read_text() == whole
@@ -103,9 +103,9 @@ def test_stages_that_were_finished_are_not_computed_again(project, caplog):
 def test_locks_that_no_dvc_process_here_holds_are_released(project, content):
     # The number of a process that was killed belongs to another one by now: to this one.
     held = {"write": {str(project / "made/first"): {"pid": os.getpid(), "cmd": "dvc repro"}}, "read": {}}
-    (project / HELD).write_text(json.dumps(held) if content is None else content)
+    (project / LOCK_TABLE).write_text(json.dumps(held) if content is None else content)
     (project / "source").write_text("changed")
-    with one_run(project):
+    with workspace_lock(project):
         repro(project)
     assert ran(project) == ["first", "second", "first"]
 
@@ -132,11 +132,11 @@ def test_nothing_is_touched_while_dvc_is_at_work_here(project, monkeypatch):
     monkeypatch.setattr("pan_core.workspace.dvc_repair.DYING_S", 0.5)
     with dvc_at_work(project, "-u"):
         (project / LOCKFILE).write_text("stages:\n  sl")  # as if DVC were just writing it
-        mend(project)
-        assert json.loads((project / HELD).read_text())["write"]
+        repair_dvc_state(project)
+        assert json.loads((project / LOCK_TABLE).read_text())["write"]
         assert put_aside(project) == []
-    mend(project)
-    assert not (project / HELD).exists()
+    repair_dvc_state(project)
+    assert not (project / LOCK_TABLE).exists()
     assert len(put_aside(project)) == 1
 
 
@@ -144,7 +144,7 @@ def test_dvc_at_work_in_a_workspace_below_does_not_count(project):
     below = project / "below"
     below.mkdir()
     Repo.init(str(below), no_scm=True).close()
-    (project / HELD).write_text("{")
+    (project / LOCK_TABLE).write_text("{")
     with dvc_at_work(below):
-        mend(project)
-        assert not (project / HELD).exists()
+        repair_dvc_state(project)
+        assert not (project / LOCK_TABLE).exists()

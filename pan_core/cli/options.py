@@ -1,0 +1,28 @@
+"""Options that commands of several groups share. Imports are late: start-up."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pan_core.live.picture import Scene
+
+RecognizerOption = Annotated[
+    Path | None, typer.Option(help="Folder of a trained online recognizer; the champion where left out.")
+]
+ChampionOf = Annotated[
+    str | None,
+    typer.Option(help="Whose champion, such as surveillance; that of the dataset in params.yaml where left out."),
+]
+Blur = Annotated[bool, typer.Option("--blur", help="Show the scene too blurred to tell who it is.")]
+SkeletonOnly = Annotated[bool, typer.Option("--skeleton-only", help="Show skeletons alone, no pixel of the scene.")]
+
+
+def scene_of(blur: bool, skeleton_only: bool) -> "Scene":
+    """What is shown behind the skeletons, by two options of a command."""
+    from pan_core.live.picture import Scene
+
+    if skeleton_only:
+        return Scene.NONE
+    return Scene.BLUR if blur else Scene.FULL

@@ -1,0 +1,56 @@
+"""A run of the pipeline in the working directory: `dvc repro` with a clear answer if it cannot start."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from pan_core.datasets import dataset_by_name
+from pan_core.errors import PanError
+from pan_core.params.load import PARAMS_FILE, load_params, set_dataset
+from pan_core.workers.pool import die_with_parent
+from pan_core.workspace.lock import workspace_lock
+
+
+def run_pipeline(dataset: str | None = None, *, target: str | None = None) -> None:
+    """Run every stage that is out of date.
+
+    Args:
+        dataset: Written into params.yaml first, as `dvc exp run --set-param` would.
+        target: Only this stage and those that it depends on.
+
+    Raises:
+        PanError: If parameters are wrong, another run is going on, or a stage failed.
+    """
+    params = load_params()
+    dataset_by_name(dataset or params.dataset)
+    with workspace_lock(Path.cwd()):
+        if dataset and set_dataset(dataset):
+            print(f"{PARAMS_FILE}: dataset is now {dataset}", flush=True)
+            params = load_params()
+        status = _run_dvc(target)
+
+        from pan_core.tracking.tracker import deliver_waiting  # late: start-up
+
+        deliver_waiting()
+        if status:
+            raise PanError(
+                "the run stopped, see the message above; finished work is kept, run again to go on from there",
+                code="run.stopped",
+            )
+        if params.removes_videos and (now := load_params()).removes_videos and not target:
+            from pan_core.workspace.footage_removal import remove_videos  # late: start-up
+
+            print(remove_videos(now).describe(), flush=True)
+
+
+def _run_dvc(target: str | None) -> int:
+    """Exit status of `dvc repro`."""
+    # The stages are called by name, also if the environment was not activated.
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", "repro", *([target] if target else [])],
+        check=False,
+        env=environment,
+        preexec_fn=die_with_parent,
+    ).returncode

@@ -1,0 +1,34 @@
+"""The closing table of a run, from reports/summary.json."""
+
+from pan_core.files import read_json
+from pan_core.workspace import paths
+
+
+def summary_table() -> str:
+    """Figures of the last finished run as aligned lines."""
+    figures = read_json(paths.SUMMARY)
+    rows = [
+        ("dataset", f"{figures['dataset']}: {figures['clips']} clips, {figures['classes']} classes"),
+        ("test clips scored", f"{figures['test_clips']} of {figures['test_clips_listed']}"),
+        ("joint accuracy (PCK@0.1)", _percent(figures["pose_pck"], "not known: no true joints to compare with")),
+        ("test accuracy, clip mode", _percent(figures.get("test_accuracy_clip"), "not trained")),
+        ("test accuracy, online mode", _percent(figures.get("test_accuracy_online"), "not trained")),
+        ("latency p90, one PAN step", f"{figures['latency_step_p90_ms']:.3f} ms"),
+        (
+            "latency p90, frame to action",
+            f"{figures['latency_p90_ms']:.1f} ms (p50 {figures['latency_p50_ms']:.1f} ms)",
+        ),
+        ("model size", f"{figures['params']:,} parameters, {figures['model_bytes'] / 1e6:.1f} MB ONNX"),
+        ("registry", f"{figures['registered_model']} version {figures['registered_version']}: {figures['decision']}"),
+        ("report", str(paths.REPORT)),
+        ("data docs", str(paths.DATA_DOCS / "index.html")),
+        ("figures", str(paths.SUMMARY)),
+        ("MLflow UI", "make ui, then the address that it shows"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    line = "-" * (width + 44)
+    return "\n".join([line, *(f"{name:<{width}}  {value}" for name, value in rows), line])
+
+
+def _percent(value: float | None, missing: str) -> str:
+    return missing if value is None else f"{100 * value:.1f} %"
