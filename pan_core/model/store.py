@@ -13,7 +13,7 @@ from pan_core.model.features import BOUND, EXTENT_SHARE, FORGETTING, LAGS, MODES
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.skeletons import SkeletonLayout
 
-FORMAT = "pan-recognizer-3"
+FORMAT = "pan-recogniser-3"
 """Changes when older code could no longer feed the network correctly."""
 
 
