@@ -20,11 +20,11 @@ from prefect.states import Completed
 from ruamel.yaml import YAML
 
 from flows.form import Overrides
+from flows.overrides import add_override_option, read_overrides
 from flows.pan import prepare, run_stages, turned_away, unless
+from flows.prefect_server import run_to_its_end
 from flows.reproduce import RefusedError, environment_of, project_root
-from flows.results import show_results
-from flows.server import run_to_its_end
-from flows.settings import add_settings, read_settings
+from flows.run_artifacts import show_results
 from flows.workspace import WORKSPACES, workspace
 from pan_core.datasets.holdout import BRING_BACK, HOLDOUT, Holdout
 from pan_core.datasets.manifests import unlabelled_videos
@@ -516,11 +516,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.retrain", description="Retrain on new footage.")
     parser.add_argument("--source", default="", help="where deliveries come from, such as s3://bucket/prefix")
     parser.add_argument("--incoming", default=str(INCOMING), help="the inbox")
-    add_settings(parser)
+    add_override_option(parser)
     parser.add_argument("--force", action="store_true", help="train although nothing is new")
     arguments = parser.parse_args()
     try:
-        overrides = read_settings(arguments.settings)
+        overrides = read_overrides(arguments.settings)
         given = (arguments.source, arguments.incoming, overrides)
         before = _registered() if arguments.force else 0
 

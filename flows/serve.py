@@ -17,8 +17,8 @@ from prefect.runner import Runner
 from prefect.states import Crashed
 
 from flows.arrivals import watching
+from flows.prefect_server import any_server
 from flows.reproduce import project_root
-from flows.server import any_server
 from pan_core.errors import PanError
 from pan_core.secrets import guard_output, without_login
 from pan_core.workspace.lock import exclusive_lock

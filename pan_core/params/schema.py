@@ -277,7 +277,7 @@ class RetrainParams(Section):
 
 
 class PromoteParams(Section):
-    """How much worse than the champion a challenger may be; see `pan_core.registry.decision.Margins`."""
+    """How much worse than the champion a challenger may be; see `pan_core.registry.promotion.Margins`."""
 
     accuracy_margin: Share = 0.02
     class_margin: Share = 0.2

@@ -25,7 +25,16 @@ from pan_core.datasets.splits import group_splits, groups_of, with_validation
 from pan_core.datasets.surveillance import AUTO, VIDEOS, Surveillance, best_grouping, groupings, place
 from pan_core.errors import DataError, PanError
 from pan_core.files import atomic_path, read_json, require_space, scratch_folder, write_json
-from pan_core.retraining.inbox import WITHDRAWN, Delivery, Refused, Rules, folders, is_whole, open_delivery, stamp
+from pan_core.retraining.inbox import (
+    WITHDRAWN,
+    Delivery,
+    DeliveryRefused,
+    Rules,
+    folders,
+    is_whole,
+    open_delivery,
+    stamp,
+)
 from pan_core.tables import splits_of
 
 _log = logging.getLogger(__name__)
@@ -234,9 +243,9 @@ class Footage:
             try:
                 told = failed.get(folder.name, {})
                 if (told.get("stamp"), told.get("recipe")) == (seen, recipe):
-                    raise Refused(told["reason"])
+                    raise DeliveryRefused(told["reason"])
                 receipts.append(self._receive(folder, seen, frozenset(classes), max_unusable, context))
-            except Refused as error:
+            except DeliveryRefused as error:
                 receipts.append(Receipt(folder.name, REFUSED, str(error)))
             except OSError as error:
                 if error.errno == errno.ENOSPC:
@@ -390,11 +399,11 @@ class Footage:
             return Receipt(name, KNOWN, since)
         for other in withdrawn:
             if (other["name"], other["digest"]) == (name, delivery.digest):
-                raise Refused(
+                raise DeliveryRefused(
                     f"was withdrawn on {other['withdrawn_at'][:10]}; deliver it under another name to have it again"
                 )
         if double := _doubles(delivery):
-            raise Refused(
+            raise DeliveryRefused(
                 f"{len(double)} of its videos are there twice, such as {double[0]} and {double[1]}: one could test what was learnt from "
                 "the other; deliver each once"
             )
@@ -402,7 +411,7 @@ class Footage:
         known_videos = {digest: other["name"] for other in taken.values() for digest in other["hashes"].values()}
         again = [video for video, digest in delivery.hashes.items() if digest in known_videos]
         if again:
-            raise Refused(
+            raise DeliveryRefused(
                 f"{len(again)} of its {len(delivery.hashes)} videos were taken before, such as {again[0]} with "
                 f"{known_videos[delivery.hashes[again[0]]]}; deliver only what is new"
             )
@@ -429,7 +438,7 @@ class Footage:
                 for part in (holdout.videos, holdout.validation)
             )
             if not (videos and validation):
-                raise Refused(
+                raise DeliveryRefused(
                     "all videos that decide, or all that validate, are in it, and without them no two models could be compared; "
                     "begin anew as docs/retraining.md says"
                 )
@@ -459,7 +468,7 @@ class Footage:
             if f"{entry['name']}/{video}" in deciding and hashes.get(video) != digest
         ]
         if lost:
-            raise Refused(
+            raise DeliveryRefused(
                 f"{len(lost)} of its videos decide or validate, such as {lost[0]}, and would be gone or another; put them back (their "
                 f"labels may change), or withdraw the whole delivery by {WITHDRAWN}"
             )
@@ -484,7 +493,9 @@ class Footage:
                     progress(done, len(delivery.videos))
             write_manifest(delivery.manifest.rows, partial / MANIFEST_NAME)
             if stamp(delivery.folder) != seen:
-                raise Refused("was changed while it was taken; the next run takes it when its sender has finished")
+                raise DeliveryRefused(
+                    "was changed while it was taken; the next run takes it when its sender has finished"
+                )
         entry = {
             "name": delivery.name,
             "digest": delivery.digest,

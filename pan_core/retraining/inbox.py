@@ -26,7 +26,7 @@ SHOWN = 3
 _DATED = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[._-].+)?")
 
 
-class Refused(DataError):
+class DeliveryRefused(DataError):
     """Why a delivery is not taken."""
 
 
@@ -114,7 +114,7 @@ def check_name(folder: Path) -> None:
             return
     except ValueError:
         pass
-    raise Refused("expected a name that begins with a day, such as 2026-11-20 or 2026-11-20-north")
+    raise DeliveryRefused("expected a name that begins with a day, such as 2026-11-20 or 2026-11-20-north")
 
 
 def open_delivery(folder: Path, rules: Rules, context: Context) -> Delivery:
@@ -132,16 +132,16 @@ def open_delivery(folder: Path, rules: Rules, context: Context) -> Delivery:
     try:
         manifest = read_any(folder)
     except DataError as error:
-        raise Refused(str(error)) from error
+        raise DeliveryRefused(str(error)) from error
     if manifest.missing:
-        raise Refused(
+        raise DeliveryRefused(
             f"its manifest names {len(manifest.missing)} videos that are not there: {_some(manifest.missing)}"
         )
     listed = set(manifest.rows["video"])
     videos = {name: path for name, path in video_files(folder).items() if name in listed}
     faults = [*_label_faults(manifest, rules), *_unusable(manifest, videos, rules, context)]
     if faults:
-        raise Refused("; ".join(faults))
+        raise DeliveryRefused("; ".join(faults))
     return Delivery(folder.name, folder, manifest, videos, {name: sha256_of(path) for name, path in videos.items()})
 
 

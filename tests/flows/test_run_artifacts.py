@@ -1,4 +1,4 @@
-from flows.results import figures, links
+from flows.run_artifacts import figures, links
 from pan_core.workspace import paths
 
 

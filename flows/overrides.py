@@ -10,8 +10,8 @@ from ruamel.yaml.error import YAMLError
 from pan_core.errors import PanError
 
 
-def add_settings(parser: ArgumentParser) -> None:
-    """Give a command the option `--set`; what it was given is `settings`, for `read_settings`."""
+def add_override_option(parser: ArgumentParser) -> None:
+    """Give a command the option `--set`; what it was given is `settings`, for `read_overrides`."""
     parser.add_argument(
         "--set",
         action="append",
@@ -22,7 +22,7 @@ def add_settings(parser: ArgumentParser) -> None:
     )
 
 
-def read_settings(settings: Iterable[str]) -> dict[str, Any]:
+def read_overrides(settings: Iterable[str]) -> dict[str, Any]:
     """Values nested like params.yaml; where a name is given twice, the last counts.
 
     Args:

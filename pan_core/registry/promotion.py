@@ -52,7 +52,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Holdout:
+class DecidingClips:
     """Clips that decide.
 
     Attributes:
@@ -114,7 +114,7 @@ class Decision:
 
 
 def decide(
-    challenger: Judged, champion: Judged | None, holdout: Holdout, margins: Margins, others: Iterable[Check] = ()
+    challenger: Judged, champion: Judged | None, holdout: DecidingClips, margins: Margins, others: Iterable[Check] = ()
 ) -> Decision:
     """Weigh a challenger.
 
@@ -151,7 +151,7 @@ def decide(
     return Decision(promoted, tuple(checks), champion.name if champion else "", challenger.name, difference)
 
 
-def _unseen(model: Judged, holdout: Holdout) -> Check:
+def _unseen(model: Judged, holdout: DecidingClips) -> Check:
     shared = model.learnt.shared_with(holdout.lineage) if model.learnt else None
     if shared is not None:
         found = f"shares {_some(shared)} with its training" if shared else "shares none with its training"
@@ -181,7 +181,7 @@ def _accuracy(challenger: Judged, champion: Judged, margins: Margins) -> Check:
     return Check("accuracy on the holdout", found.low >= -margins.accuracy, words, allowed)
 
 
-def _classes(challenger: Judged, champion: Judged, holdout: Holdout, margins: Margins) -> Check:
+def _classes(challenger: Judged, champion: Judged, holdout: DecidingClips, margins: Margins) -> Check:
     drops, few = {}, []
     for label in sorted(set(holdout.labels.values())):
         own = [clip for clip, name in holdout.labels.items() if name == label]

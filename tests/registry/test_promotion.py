@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from pan_core.errors import DataError
-from pan_core.registry.decision import Check, Holdout, Judged, Margins, decide
 from pan_core.registry.lineage import Lineage
+from pan_core.registry.promotion import Check, DecidingClips, Judged, Margins, decide
 
 CLASSES = ("fall", "walk")
 MARGINS = Margins(accuracy=0.05, class_accuracy=0.1)
@@ -14,7 +14,7 @@ MARGINS = Margins(accuracy=0.05, class_accuracy=0.1)
 
 def holdout(clips=200):
     names = [f"clip{number}" for number in range(clips)]
-    return Holdout(
+    return DecidingClips(
         {name: CLASSES[number % 2] for number, name in enumerate(names)},
         Lineage("day", frozenset(f"day{number // 10}" for number in range(clips)), frozenset({"aa", "bb"})),
     )
@@ -75,7 +75,7 @@ def test_a_fall_of_just_the_margin_is_allowed():
 
 
 def test_a_class_of_few_clips_does_not_decide_alone():
-    few = Holdout(holdout(100).labels | {"only": "crawl"}, holdout().lineage)
+    few = DecidingClips(holdout(100).labels | {"only": "crawl"}, holdout().lineage)
     labels = (*CLASSES, "crawl")
     old, new = judged("old", range(20), of=few, labels=labels), judged("new", (100,), of=few, labels=labels)
     assert refusals(decide(new, old, few, Margins(0.05, 0.1))) == ["each class"]
@@ -141,7 +141,7 @@ def test_other_conditions_count():
 
 def test_nothing_is_decided_without_a_holdout_or_on_a_part_of_it():
     with pytest.raises(DataError, match="no holdout"):
-        decide(Judged("new", {}, frozenset(), frozenset()), None, Holdout({}, {}), MARGINS)
+        decide(Judged("new", {}, frozenset(), frozenset()), None, DecidingClips({}, {}), MARGINS)
     part = judged("new", (), of=holdout(150))
     with pytest.raises(DataError, match="new: has not judged 50 of 200 holdout clips"):
         decide(part, None, holdout(), MARGINS)
