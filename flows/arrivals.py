@@ -12,8 +12,8 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
 from flows.pan import GAVE_WAY
-from flows.retrain import LOCK
 from pan_core.retraining.inbox import MARKER, WITHDRAWN, folders
+from pan_core.retraining.project import LOCK
 
 LOOK_EVERY_S = 15.0
 Delivered = dict[str, int]

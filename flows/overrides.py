@@ -36,15 +36,22 @@ def read_overrides(settings: Iterable[str]) -> dict[str, Any]:
         name, equals, text = setting.partition("=")
         *sections, last = name.strip().split(".")
         if not equals or not last or not all(sections):
-            raise PanError(f"--set {setting}: expected SECTION.NAME=VALUE, such as train.epochs=30")
+            raise PanError(
+                f"--set {setting}: expected SECTION.NAME=VALUE, such as train.epochs=30", code="override.form"
+            )
         try:
             value = YAML(typ="safe").load(text)
         except YAMLError as error:
-            raise PanError(f"--set {setting}: the value is not YAML ({' '.join(str(error).split())})") from error
+            raise PanError(
+                f"--set {setting}: the value is not YAML ({' '.join(str(error).split())})", code="override.yaml"
+            ) from error
         inner = nested
         for section in sections:
             inner = inner.setdefault(section, {})
             if not isinstance(inner, dict):
-                raise PanError(f"--set {setting}: {section} was given a value of its own before; name one of the two")
+                raise PanError(
+                    f"--set {setting}: {section} was given a value of its own before; name one of the two",
+                    code="override.section",
+                )
         inner[last] = value
     return nested

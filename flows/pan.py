@@ -18,13 +18,14 @@ from prefect.states import Cancelled, State
 from flows.form import DatasetName, Overrides, Targets
 from flows.overrides import add_override_option, read_overrides
 from flows.prefect_server import run_to_its_end
-from flows.reproduce import LockedError, project_root, remove_videos, reproduce, select, stage_order, with_upstream
+from flows.reproduce import project_root, remove_videos, reproduce, select, stage_order, with_upstream
 from flows.run_artifacts import show_results
 from flows.workspace import changes, workspace
 from pan_core.errors import PanError
 from pan_core.params.load import PARAMS_FILE, load_params
 from pan_core.secrets import guard_output
 from pan_core.tracking.tracker import deliver_waiting
+from pan_core.workspace.failures import LockedError
 from pan_core.workspace.lock import BusyError, one_run
 
 # Only where trying again can help: a network that was away, a decoder or a disk that gave out.

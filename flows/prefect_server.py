@@ -140,8 +140,8 @@ def embedded_server(port: int | None = None) -> Iterator[str]:
     Raises:
         PanError: Where no port is free, or it does not start.
     """
-    import uvicorn
-    from prefect.server.api.server import create_app
+    import uvicorn  # late: start-up
+    from prefect.server.api.server import create_app  # late: start-up
 
     # Held from here on: two servers that start at once never take the same one.
     listening = _bound(port)

@@ -122,8 +122,8 @@ def _bring_up_to_date(folder: Path, root: Path) -> None:
 
 
 def _configure(folder: Path, root: Path) -> None:
-    from dvc.config import Config
-    from dvc.repo import Repo
+    from dvc.config import Config  # late: start-up
+    from dvc.repo import Repo  # late: start-up
 
     given = Config(str(root / Repo.DVC_DIR), validate=False)
     (folder / Repo.DVC_DIR).mkdir(exist_ok=True)
@@ -166,7 +166,7 @@ def _paths_in(params: Params) -> list[Path]:
         if ".." in path.parts
     ]
     if faults:
-        raise ConfigError(SOURCE, faults)
+        raise ConfigError(SOURCE, faults, code="workspace.outside")
     return list(relative.values())
 
 
@@ -176,15 +176,18 @@ def _sources(folder: Path) -> Iterator[Path]:
     Raises:
         PanError: Where DVC cannot read the pipeline with these parameters.
     """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
+    from dvc.exceptions import DvcException  # late: start-up
+    from dvc.repo import Repo  # late: start-up
 
     try:
         with Repo(str(folder)) as repo:
             outs = [Path(out.fs_path) for out in repo.index.outs if out.protocol == "local"]
             deps = {Path(dep.fs_path) for dep in repo.index.deps if dep.protocol == "local"}
     except DvcException as error:
-        raise PanError(f"{folder / PIPELINE}: DVC cannot read the pipeline: {error}; see `dvc dag` there") from error
+        raise PanError(
+            f"{folder / PIPELINE}: DVC cannot read the pipeline: {error}; see `dvc dag` there",
+            code="pipeline.unreadable",
+        ) from error
     made = {path for path in deps if any(out in (path, *path.parents) or path in out.parents for out in outs)}
     yield from (path.relative_to(folder) for path in deps - made if path.is_relative_to(folder))
 

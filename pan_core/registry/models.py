@@ -86,7 +86,8 @@ class Registry:
             if each.number == number:
                 return each
         raise PanError(
-            f"{self.name}: has no version {number}; it has {', '.join(str(each.number) for each in known) or 'none'}"
+            f"{self.name}: has no version {number}; it has {', '.join(str(each.number) for each in known) or 'none'}",
+            code="registry.no-version",
         )
 
     def trained(self, data: str, recipe: str) -> Version | None:
@@ -124,12 +125,16 @@ class Registry:
         champions = self._champions()
         if len(champions) < 2:
             now = f"version {champions[0]} is the only champion so far" if champions else "there is no champion"
-            raise PanError(f"{self.name}: {now}, so there is none to go back to; see `pan registry list`")
+            raise PanError(
+                f"{self.name}: {now}, so there is none to go back to; see `pan registry list`",
+                code="registry.no-champion-before",
+            )
         there = {each.number for each in self.versions()}
         before = [number for number in champions[:-1] if number in there]
         if not before:
             raise PanError(
-                f"{self.name}: the champions before version {champions[-1]} were deleted; none to go back to"
+                f"{self.name}: the champions before version {champions[-1]} were deleted; none to go back to",
+                code="registry.champions-deleted",
             )
         # The alias last, likewise.
         self._remember(before)
@@ -153,7 +158,7 @@ class Registry:
         Raises:
             PanError: Where they are gone.
         """
-        import mlflow
+        import mlflow  # late: start-up
 
         folder = (cache or cache_folder() / "registry") / self.name / f"{version.number}-{version.run_id[:8]}"
         if not folder.is_dir():
@@ -166,7 +171,8 @@ class Registry:
             except (mlflow.exceptions.MlflowException, OSError) as error:
                 raise PanError(
                     f"{self.name}: the files of version {version.number} cannot be had from {version.source} ({error}); "
-                    "choose another with `pan registry promote`"
+                    "choose another with `pan registry promote`",
+                    code="registry.files-gone",
                 ) from error
         return folder
 
@@ -175,14 +181,16 @@ class Registry:
         return next((version for version in found if bool(version.tags.get(DECISION)) == decided), None)
 
     def _model(self) -> Any:
-        from mlflow.exceptions import MlflowException
+        from mlflow.exceptions import MlflowException  # late: start-up
 
         try:
             return self._client.get_registered_model(self.name)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return None
-            raise PanError(f"MLflow registry {store_uri()}: cannot be read ({error})") from error
+            raise PanError(
+                f"MLflow registry {store_uri()}: cannot be read ({error})", code="registry.unreadable"
+            ) from error
 
     def _champions(self) -> list[int]:
         model = self._model()

@@ -129,13 +129,16 @@ def decide(
         DataError: Where there is no holdout, or a model did not judge all of it.
     """
     if not holdout.labels:
-        raise DataError("no holdout: the test part of the split is empty, so nothing can be decided")
+        raise DataError(
+            "no holdout: the test part of the split is empty, so nothing can be decided", code="holdout.empty"
+        )
     models = [challenger, *([champion] if champion else [])]
     for model in models:
         if model.hits.keys() != holdout.labels.keys():
             absent = sorted(holdout.labels.keys() - model.hits.keys())
             raise DataError(
-                f"{model.name}: has not judged {len(absent)} of {len(holdout.labels)} holdout clips, such as {absent[:1]}"
+                f"{model.name}: has not judged {len(absent)} of {len(holdout.labels)} holdout clips, such as {absent[:1]}",
+                code="holdout.not-judged",
             )
     checks = [_unseen(model, holdout) for model in models]
     difference = None

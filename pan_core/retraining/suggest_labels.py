@@ -84,7 +84,10 @@ def label_videos(
             empty += [] if found else [name]
         done += length
     if left_out and not tasks:
-        raise DataError(f"none of {len(left_out)} videos can be read, such as {next(iter(left_out.values()))}")
+        raise DataError(
+            f"none of {len(left_out)} videos can be read, such as {next(iter(left_out.values()))}",
+            code="labels.no-video",
+        )
     return Labelling(tasks, segments, tuple(empty), left_out)
 
 

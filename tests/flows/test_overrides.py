@@ -1,4 +1,5 @@
 import pytest
+from refusals import refused
 
 from flows.overrides import read_overrides
 from pan_core.errors import PanError
@@ -26,5 +27,5 @@ def test_what_cannot_be_read_is_named(setting):
 
 
 def test_a_value_cannot_become_a_section():
-    with pytest.raises(PanError, match="train was given a value"):
+    with refused("override.section"):
         read_overrides(["train=3", "train.epochs=3"])

@@ -80,15 +80,24 @@ Path("reports/summary.json").write_text(json.dumps({"decision": reason}))
 
 # Footage with a label that is not to be had after all does not pass.
 VALIDATE = """
-import sys
 from pathlib import Path
 
 from pan_core.errors import GateError
+from pan_core.workspace.failures import recorded_failure
 
-if any("Sitting" in path.read_text() for path in Path("data/footage").glob("*/manifest.csv")):
-    print("error: 3 of 9 clips (33%) are in quarantine", file=sys.stderr)
-    sys.exit(GateError.exit_status)
+with recorded_failure("validate"):
+    if any("Sitting" in path.read_text() for path in Path("data/footage").glob("*/manifest.csv")):
+        raise GateError("3 of 9 clips (33%) are in quarantine", code="quarantine.too-much")
 Path("valid.txt").write_text("yes")
+"""
+
+# A challenger below the bound.
+EVALUATE = """
+from pan_core.errors import GateError
+from pan_core.workspace.failures import recorded_failure
+
+with recorded_failure("evaluate"):
+    raise GateError("accuracy 40 %, at least 60 % asked for", code="accuracy.too-low")
 """
 
 
@@ -290,8 +299,7 @@ def test_a_challenger_below_a_bound_is_refused_with_the_reason_and_once(project)
         "  evaluate:\n    cmd: python evaluate.py\n    deps: [valid.txt, evaluate.py]\n    outs: [evaluated.txt]\n"
     )
     (project / "dvc.yaml").write_text(pipeline.replace("  promote:", evaluate + "  promote:"))
-    said = "import sys\nprint('error: accuracy 40 %, at least 60 % asked for', file=sys.stderr)\nsys.exit(65)\n"
-    (project / "evaluate.py").write_text(said)
+    (project / "evaluate.py").write_text(EVALUATE)
     deliver(project, "2026-11-02")
     assert run() == ("Refused", "stage evaluate: accuracy 40 %, at least 60 % asked for")
     assert run() == ("NothingNew", "stage evaluate: accuracy 40 %, at least 60 % asked for")
