@@ -32,7 +32,7 @@ def test_refusals_fail_a_run_once_for_each_reason(memory):
         end_without_training("idle", RunNotes([BAD]), memory)
     ended = end_without_training("idle", RunNotes([BAD]), memory)
     assert ended.name == "NothingNew"
-    assert ended.message.startswith("idle; 2026-11-09")
+    assert "2026-11-09" in ended.message
     with refused("retraining.all-refused", DataError):
         end_without_training("idle", RunNotes([Receipt("2026-11-09", "refused", "cut off")]), memory)
 
@@ -45,7 +45,7 @@ def test_a_source_that_is_away_fails_a_run_that_had_nothing_else_to_do(memory, t
     notes = RunNotes([NEW], away="unreachable")
     with refused("retraining.source-away"):
         end_without_training("idle", notes, memory)
-    assert end_decided(decided(tmp_path), notes, memory).message == "v2: why; unreachable"
+    assert end_decided(decided(tmp_path), notes, memory).message.endswith("unreachable")
 
 
 @pytest.mark.parametrize(
