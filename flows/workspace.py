@@ -50,11 +50,11 @@ def workspace(root: Path, overrides: Mapping[str, Any], name: str = "") -> Path:
     """
     if not overrides and not name:
         return root
-    text = _overridden(root / PARAMS_FILE, overrides)
+    text = _override_text(root / PARAMS_FILE, overrides)
     params = parse_params(YAML(typ="safe").load(text), SOURCE)
     if params == load_params(root / PARAMS_FILE) and not name:
         return root
-    given = _paths_in(params)
+    given = _find_paths(params)
     folder = root / WORKSPACES / (name or params.fingerprint()[:8])
     with one_run(folder):  # not under the feet of a run that is at work there
         _write(folder / PARAMS_FILE, text)
@@ -76,7 +76,7 @@ def changes(root: Path, folder: Path) -> list[str]:
     ]
 
 
-def _overridden(path: Path, overrides: Mapping[str, Any]) -> str:
+def _override_text(path: Path, overrides: Mapping[str, Any]) -> str:
     """Text of params.yaml with the values put in, comments kept."""
     load_params(path)  # its own faults are told as such
     yaml = YAML()
@@ -90,7 +90,7 @@ def _overridden(path: Path, overrides: Mapping[str, Any]) -> str:
 
 def _put(document: MutableMapping[str, Any], values: Mapping[str, Any], section: type[BaseModel]) -> None:
     for name, value in values.items():
-        inner = _section(section, name)
+        inner = _find_section(section, name)
         if inner and isinstance(value, Mapping):
             if not isinstance(document.get(name), MutableMapping):
                 document[name] = {}
@@ -99,7 +99,7 @@ def _put(document: MutableMapping[str, Any], values: Mapping[str, Any], section:
             document[name] = value
 
 
-def _section(section: type[BaseModel], name: str) -> type[Section] | None:
+def _find_section(section: type[BaseModel], name: str) -> type[Section] | None:
     """The section of that name, None where it is a value or unknown."""
     for key, field in section.model_fields.items():
         kind = field.annotation
@@ -137,13 +137,13 @@ def _configure(folder: Path, root: Path) -> None:
 def _link_sources(folder: Path, root: Path, given: Iterable[Path]) -> None:
     """Links to everything else that stages read, and to where they keep what outlives them."""
     (root / STORE).mkdir(exist_ok=True)
-    wanted = {Path(".cache"), STORE, *given, *_sources(folder)}
+    wanted = {Path(".cache"), STORE, *given, *_find_sources(folder)}
     for name in sorted(wanted):
         if (root / name).exists() and CODE not in (name, *name.parents):
             _link(folder / name, root / name)
 
 
-def _paths_in(params: Params) -> list[Path]:
+def _find_paths(params: Params) -> list[Path]:
     """Relative paths among the parameters.
 
     Raises:
@@ -170,7 +170,7 @@ def _paths_in(params: Params) -> list[Path]:
     return list(relative.values())
 
 
-def _sources(folder: Path) -> Iterator[Path]:
+def _find_sources(folder: Path) -> Iterator[Path]:
     """Files and folders below the workspace that stages read and no stage writes.
 
     Raises:

@@ -62,18 +62,18 @@ class Registry:
 
     def register(self, source: str, run_id: str, tags: Mapping[str, str]) -> Version:
         """Add a version, which becomes the challenger."""
-        self._model() or self._client.create_registered_model(self.name)
+        self._find_model() or self._client.create_registered_model(self.name)
         made = self._client.create_model_version(self.name, source=source, run_id=run_id, tags=dict(tags))
         self._client.set_registered_model_alias(self.name, CHALLENGER, str(made.version))
         return self.version(int(made.version))
 
     def versions(self) -> list[Version]:
         """All versions, the newest first; empty where nothing was registered."""
-        model = self._model()
+        model = self._find_model()
         if model is None:
             return []
         found = self._client.search_model_versions(f"name = '{self.name}'")
-        return sorted((_version(each, model.aliases) for each in found), key=lambda each: -each.number)
+        return sorted((_describe_version(each, model.aliases) for each in found), key=lambda each: -each.number)
 
     def version(self, number: int) -> Version:
         """One version.
@@ -92,11 +92,11 @@ class Registry:
 
     def trained(self, data: str, recipe: str) -> Version | None:
         """The newest version of these data and parameters that was decided on, None where there is none."""
-        return self._newest(data, recipe, decided=True)
+        return self._find_newest(data, recipe, decided=True)
 
     def undecided(self, data: str, recipe: str) -> Version | None:
         """Likewise, one whose decision was never finished."""
-        return self._newest(data, recipe, decided=False)
+        return self._find_newest(data, recipe, decided=False)
 
     def champion(self) -> Version | None:
         """The version in use, None before the first promotion."""
@@ -176,11 +176,11 @@ class Registry:
                 ) from error
         return folder
 
-    def _newest(self, data: str, recipe: str, *, decided: bool) -> Version | None:
+    def _find_newest(self, data: str, recipe: str, *, decided: bool) -> Version | None:
         found = [v for v in self.versions() if (v.tags.get(DATA), v.tags.get(RECIPE)) == (data, recipe)]
         return next((version for version in found if bool(version.tags.get(DECISION)) == decided), None)
 
-    def _model(self) -> Any:
+    def _find_model(self) -> Any:
         from mlflow.exceptions import MlflowException  # late: start-up
 
         try:
@@ -193,7 +193,7 @@ class Registry:
             ) from error
 
     def _champions(self) -> list[int]:
-        model = self._model()
+        model = self._find_model()
         if model is None:
             return []
         current = model.aliases.get(CHAMPION)
@@ -212,7 +212,7 @@ def registry_of(dataset: str) -> Registry:
     return Registry(f"pan-{dataset}")
 
 
-def _version(found: Any, aliases: Mapping[str, object]) -> Version:
+def _describe_version(found: Any, aliases: Mapping[str, object]) -> Version:
     number = int(found.version)
     own = tuple(sorted(alias for alias, version in aliases.items() if int(str(version)) == number))
     return Version(number, own, dict(found.tags), found.source, found.run_id or "", int(found.creation_timestamp))

@@ -143,23 +143,23 @@ def open_delivery(folder: Path, rules: Rules, context: Context) -> Delivery:
         raise DeliveryRefused(str(error), code="delivery.manifest") from error
     if manifest.missing:
         raise DeliveryRefused(
-            f"its manifest names {len(manifest.missing)} videos that are not there: {_some(manifest.missing)}",
+            f"its manifest names {len(manifest.missing)} videos that are not there: {_shorten(manifest.missing)}",
             code="delivery.videos-missing",
         )
     listed = set(manifest.rows["video"])
     videos = {name: path for name, path in video_files(folder).items() if name in listed}
-    faults = [*_label_faults(manifest, rules), *_find_unusable(manifest, videos, rules, context)]
+    faults = [*_find_label_faults(manifest, rules), *_find_unusable(manifest, videos, rules, context)]
     if faults:
         raise DeliveryRefused("; ".join(reason for _, reason in faults), code=faults[0][0])
     return Delivery(folder.name, folder, manifest, videos, {name: sha256_of(path) for name, path in videos.items()})
 
 
-def _label_faults(manifest: Manifest, rules: Rules) -> Iterator[DeliveryFault]:
+def _find_label_faults(manifest: Manifest, rules: Rules) -> Iterator[DeliveryFault]:
     labels = set(manifest.rows["label"])
     if rules.classes and (unknown := sorted(labels - rules.classes)):
         yield (
             "delivery.unknown-labels",
-            f"labels that nobody has announced: {_some(unknown)}; known are {', '.join(sorted(rules.classes))}; "
+            f"labels that nobody has announced: {_shorten(unknown)}; known are {', '.join(sorted(rules.classes))}; "
             "correct them, or add them to retrain.classes in params.yaml",
         )
     if rules.several and len(labels) < 2:
@@ -198,6 +198,6 @@ def _find_unusable(
         )
 
 
-def _some(names: Collection[str]) -> str:
+def _shorten(names: Collection[str]) -> str:
     shown = ", ".join(list(names)[:SHOWN])
     return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -110,10 +110,10 @@ def _receive(footage: Footage, folder: Path, seen: str, rules: IntakeRules, cont
     if receipt := _settle_unopened(footage, folder, entry, seen):
         return receipt
     others = Ledger(ledger.others(name), ledger.withdrawn)
-    delivery = open_delivery(folder, _rules_of(footage, others, rules), context)
+    delivery = open_delivery(folder, _build_rules(footage, others, rules), context)
     if entry and delivery.digest == entry["digest"]:
         footage.memory.add("stamps", name, [seen, entry["digest"]])
-        return Receipt(name, KNOWN, _since(entry))
+        return Receipt(name, KNOWN, _describe_since(entry))
     require_new(delivery, others)
     if entry:
         require_kept(footage.holdout, entry, delivery.hashes)
@@ -123,7 +123,7 @@ def _receive(footage: Footage, folder: Path, seen: str, rules: IntakeRules, cont
 
 def _settle_unopened(footage: Footage, folder: Path, entry: Entry | None, seen: str) -> Receipt | None:
     """Receipt of a folder whose videos need not be read; None if they must be."""
-    name, since = folder.name, _since(entry)
+    name, since = folder.name, _describe_since(entry)
     if (folder / WITHDRAWN_MARKER).is_file():
         if not entry:
             return Receipt(name, WITHDRAWN_NOW, "not in the footage")
@@ -140,11 +140,11 @@ def _settle_unopened(footage: Footage, folder: Path, entry: Entry | None, seen: 
     return None
 
 
-def _since(entry: Entry | None) -> str:
+def _describe_since(entry: Entry | None) -> str:
     return f"taken on {entry['taken_at'][:10]}" if entry else ""
 
 
-def _rules_of(footage: Footage, others: Ledger, rules: IntakeRules) -> Rules:
+def _build_rules(footage: Footage, others: Ledger, rules: IntakeRules) -> Rules:
     """Rules for a delivery beside the others in the footage."""
     labels = rules.classes | footage.ledger.labels if rules.classes or others.taken else frozenset[str]()
     group = footage.holdout.group if footage.holdout else ""
@@ -167,7 +167,7 @@ def require_new(delivery: Delivery, others: Ledger) -> None:
                 f"was withdrawn on {other['withdrawn_at'][:10]}; deliver it under another name to have it again",
                 code="delivery.withdrawn",
             )
-    if double := _doubles(delivery):
+    if double := _find_doubles(delivery):
         raise DeliveryRefused(
             f"{len(double)} of its videos are there twice, such as {double[0]} and {double[1]}: one could test what was learnt from "
             "the other; deliver each once",
@@ -229,7 +229,7 @@ def _describe_taken(delivery: Delivery, before: Entry | None, seen: str) -> Rece
     clips = len(delivery.manifest.rows)
     notes = [f"{clips} clips of {len(delivery.labels)} classes in {len(delivery.videos)} videos"]
     if before:
-        notes.append(f"instead of what was {_since(before)}")
+        notes.append(f"instead of what was {_describe_since(before)}")
     if delivery.manifest.unlisted:
         notes.append(f"{len(delivery.manifest.unlisted)} videos without labels")
     if len(delivery.manifest.quarantine):
@@ -237,7 +237,7 @@ def _describe_taken(delivery: Delivery, before: Entry | None, seen: str) -> Rece
     return Receipt(delivery.name, TAKEN, ", ".join(notes), clips, seen, CORRECTED if before else NEW)
 
 
-def _doubles(delivery: Delivery) -> list[str]:
+def _find_doubles(delivery: Delivery) -> list[str]:
     """Videos that another one of the same delivery is the same as."""
     hashes = pd.Series(delivery.hashes)
     return list(hashes[hashes.duplicated(keep=False)].sort_values(kind="stable").index)

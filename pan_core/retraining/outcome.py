@@ -78,7 +78,7 @@ def end_without_training(reason: str, notes: RunNotes, memory: DeliveryMemory) -
 def end_at_gate(error: RefusedError, notes: RunNotes, memory: DeliveryMemory) -> Outcome:
     """Outcome of a challenger that did not get as far as a comparison."""
     page = f"# Refused at the stage {error.stage}\n\n{error.reason}"
-    return Outcome(NOT_PROMOTED, _message(str(error), notes, memory), page)
+    return Outcome(NOT_PROMOTED, _join_message(str(error), notes, memory), page)
 
 
 def end_decided(folder: Path, notes: RunNotes, memory: DeliveryMemory) -> Outcome:
@@ -91,7 +91,7 @@ def end_decided(folder: Path, notes: RunNotes, memory: DeliveryMemory) -> Outcom
     """
     found = read_json(folder / paths.result("promote"))
     name = PROMOTED if found["promoted"] else NOT_PROMOTED
-    message = _message(f"{found['challenger']}: {found['reason']}", notes, memory)
+    message = _join_message(f"{found['challenger']}: {found['reason']}", notes, memory)
     page = _describe_decision(found, folder / paths.PROMOTION)
     return Outcome(NOTHING_NEW if found["already"] else name, message, page)
 
@@ -108,7 +108,7 @@ def _describe_decision(found: Mapping[str, Any], page: Path) -> str:
     )
 
 
-def _message(reason: str, notes: RunNotes, memory: DeliveryMemory) -> str:
+def _join_message(reason: str, notes: RunNotes, memory: DeliveryMemory) -> str:
     refused = [f"{name} was refused: {why}" for name, why in _report_refusals(notes, memory).items()]
     return "; ".join([reason, *refused, *notes.lines])
 

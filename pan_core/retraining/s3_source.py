@@ -112,17 +112,17 @@ def fetch_deliveries(
         PanError: Where the server does not answer, or the disk cannot hold a delivery.
     """
     bucket, prefix = parse_address(address)
-    client = _client(address)
-    with _explained_errors(address, client):
-        names = list(_names(client, bucket, prefix, incoming, left))
-        found = [_listed(client, bucket, prefix, name, left, unfinished) for name in names]
+    client = _open_client(address)
+    with _explain_errors(address, client):
+        names = list(_list_names(client, bucket, prefix, incoming, left))
+        found = [_list_delivery(client, bucket, prefix, name, left, unfinished) for name in names]
         deliveries = [delivery for delivery in found if delivery]
     meter = _Meter(sum(delivery.size for delivery in deliveries), progress)
     brought: list[Path] = []
     faults: list[PanError] = []
     for delivery in deliveries:
         try:
-            with _explained_errors(address, client):
+            with _explain_errors(address, client):
                 brought.append(_bring(client, bucket, delivery, incoming, meter))
         except PanError as error:
             faults.append(error)
@@ -147,7 +147,7 @@ def parse_address(address: str) -> tuple[str, str]:
     return parts[1], f"{prefix}/" if prefix else ""
 
 
-def _client(address: str) -> Any:
+def _open_client(address: str) -> Any:
     """Client of S3; nothing is sent yet."""
     try:
         return Session().client("s3", config=Config(connect_timeout=CONNECT_TIMEOUT_S))
@@ -155,24 +155,24 @@ def _client(address: str) -> Any:
         credentials = _explain_credentials(error)
         reason = credentials or (
             f"AWS's settings cannot be used ({type(error).__name__}); see AWS_ENDPOINT_URL "
-            f"({_server(os.environ.get('AWS_ENDPOINT_URL', 'not set'))}) and ~/.aws/config"
+            f"({_hide_login(os.environ.get('AWS_ENDPOINT_URL', 'not set'))}) and ~/.aws/config"
         )
         raise PanError(f"{address}: {reason}", code="s3.credentials" if credentials else "s3.settings") from error
 
 
-def _names(client: Any, bucket: str, prefix: str, incoming: Path, left: Left) -> Iterator[str]:
+def _list_names(client: Any, bucket: str, prefix: str, incoming: Path, left: Left) -> Iterator[str]:
     """Folders directly below the prefix that are not in the inbox."""
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
     for page in pages:
         for folder in page.get("CommonPrefixes", []):
             name = folder["Prefix"].removeprefix(prefix).removesuffix("/")
-            if fault := _fault(name) or ("is hidden" if name.startswith(".") else ""):
+            if fault := _find_fault(name) or ("is hidden" if name.startswith(".") else ""):
                 left(name, f"its name {fault}")
             elif not (incoming / name).exists():
                 yield name
 
 
-def _listed(
+def _list_delivery(
     client: Any, bucket: str, prefix: str, name: str, left: Left, unfinished: Left | None
 ) -> _RemoteDelivery | None:
     """A delivery with all of its files; None where it is not finished, or refused."""
@@ -189,13 +189,13 @@ def _listed(
         return None
     folders = {str(parent) for path in files for parent in PurePosixPath(path).parents}
     for path in files:
-        if fault := _fault(path) or ("is a file and a folder" if path in folders else ""):
+        if fault := _find_fault(path) or ("is a file and a folder" if path in folders else ""):
             left(name, f"{path!r} in it {fault}")
             return None
     return _RemoteDelivery(name, files)
 
 
-def _fault(path: str) -> str:
+def _find_fault(path: str) -> str:
     """Why a path is no place inside a folder; empty where it is one."""
     parts = path.split("/")
     if "\\" in path or any(part in ("", ".", "..") for part in parts):
@@ -224,7 +224,7 @@ def _bring(client: Any, bucket: str, delivery: _RemoteDelivery, incoming: Path, 
 
 
 @contextmanager
-def _explained_errors(address: str, client: Any) -> Iterator[None]:
+def _explain_errors(address: str, client: Any) -> Iterator[None]:
     """Raise what AWS's library or the system refused as a `PanError`."""
     try:
         yield
@@ -252,7 +252,7 @@ def _explain(error: Exception, client: Any) -> tuple[str, str]:
     if isinstance(error, aws.HTTPClientError | aws.ConnectionError | Boto3Error):
         broken = isinstance(error, Boto3Error)
         what, code = ("broke off again and again", "s3.broken-off") if broken else ("does not answer", "s3.away")
-        server = _server(client.meta.endpoint_url)
+        server = _hide_login(client.meta.endpoint_url)
         return (
             code,
             f"{server} {what} ({kind}); see AWS_ENDPOINT_URL and the network, then run again: what is whole is kept",
@@ -274,7 +274,7 @@ def _kebab(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
 
 
-def _server(url: str) -> str:
+def _hide_login(url: str) -> str:
     """Address of a server, without a password that may stand in it."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else url
