@@ -12,8 +12,8 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
 from flows.pan import GAVE_WAY
-from flows.retrain import LOCK
 from pan_core.retraining.inbox import MARKER, WITHDRAWN, folders
+from pan_core.retraining.project import LOCK
 
 LOOK_EVERY_S = 15.0
 Delivered = dict[str, int]
@@ -61,7 +61,7 @@ class Arrivals:
 @contextmanager
 def watching(incoming: Path, deployment: UUID) -> Iterator[None]:
     """Look at the inbox in the background, and start runs of a deployment."""
-    arrivals, end = Arrivals(incoming, lambda: _run_of(deployment), _at_work), threading.Event()
+    arrivals, end = Arrivals(incoming, lambda: start_run(deployment), _is_at_work), threading.Event()
 
     def watch() -> None:
         while not end.wait(LOOK_EVERY_S):
@@ -79,7 +79,7 @@ def watching(incoming: Path, deployment: UUID) -> Iterator[None]:
         thread.join()
 
 
-def _at_work() -> bool:
+def _is_at_work() -> bool:
     """Whether any process retrains in this project: a served run, one by hand, one that outlived what served it."""
     try:
         with FileLock(LOCK, timeout=0):
@@ -88,7 +88,8 @@ def _at_work() -> bool:
         return True
 
 
-def _run_of(deployment: UUID) -> Callable[[], bool | None]:
+def start_run(deployment: UUID) -> Callable[[], bool | None]:
+    """Start a run of a deployment; returns what tells how it ended, as for `Arrivals`: None while it has not."""
     with get_client(sync_client=True) as client:
         started = client.create_flow_run_from_deployment(deployment, name=None)
 

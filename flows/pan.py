@@ -16,15 +16,16 @@ from prefect.runtime import deployment
 from prefect.states import Cancelled, State
 
 from flows.form import DatasetName, Overrides, Targets
-from flows.reproduce import LockedError, project_root, remove_videos, reproduce, select, stage_order, with_upstream
-from flows.results import show_results
-from flows.server import run_to_its_end
-from flows.settings import add_settings, read_settings
+from flows.overrides import add_override_option, read_overrides
+from flows.prefect_server import run_to_its_end
+from flows.reproduce import project_root, remove_videos, reproduce, select, stage_order, with_upstream
+from flows.run_artifacts import show_results
 from flows.workspace import changes, workspace
 from pan_core.errors import PanError
 from pan_core.params.load import PARAMS_FILE, load_params
 from pan_core.secrets import guard_output
 from pan_core.tracking.tracker import deliver_waiting
+from pan_core.workspace.failures import LockedError
 from pan_core.workspace.lock import BusyError, workspace_lock
 
 # Only where trying again can help: a network that was away, a decoder or a disk that gave out.
@@ -174,10 +175,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.pan", description="Run the pipeline as a Prefect flow.")
     parser.add_argument("targets", nargs="*", metavar="STAGE", help="stages to run; all by default")
     parser.add_argument("--dataset", help="instead of the one in params.yaml")
-    add_settings(parser)
+    add_override_option(parser)
     arguments = parser.parse_args()
     try:
-        overrides = read_settings(arguments.settings)
+        overrides = read_overrides(arguments.settings)
         targets = arguments.targets or None
         run_to_its_end(lambda _: pan(dataset=arguments.dataset, targets=targets, overrides=overrides))
     except PanError as error:

@@ -12,50 +12,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pan_core.errors import DataError, GateError, PanError
+from pan_core.errors import PanError
 from pan_core.files import CACHE_VARIABLE
 from pan_core.secrets import masked
 from pan_core.workers.pool import die_with_parent
+from pan_core.workspace.failures import LockedError, StageError, clear_failure, read_failure
 from pan_core.workspace.paths import MIRROR_VARIABLE
 
 PIPELINE = "dvc.yaml"
 TAIL_LINES = 20
-DVC_SAYS = (
-    "ERROR: failed to reproduce",
-    "Running stage",
-    "> ",
-    "To track the changes",
-    "Use `dvc push`",
-    "Updating lock file",
-)
 PROGRESS_EVERY_S = 10.0
 GRACE_S = 5.0
-
-
-class StageError(PanError):
-    """A DVC stage that failed; the message carries the last lines that it wrote."""
-
-
-class LockedError(StageError):
-    """Another DVC run is at work in this project."""
-
-
-class RefusedError(StageError):
-    """What the stage was given, or measured, is not as it must be; the message is the stage's own.
-
-    Attributes:
-        stage: Its name.
-        reason: What it said.
-        measured: Whether a measured value is outside the bounds of params.yaml; else its input is at fault.
-    """
-
-    def __init__(self, stage: str, reason: str, measured: bool) -> None:
-        self.stage, self.reason, self.measured = stage, reason, measured
-        super().__init__(f"stage {stage}: {reason}")
-
-    def __reduce__(self) -> tuple[type["RefusedError"], tuple[str, str, bool]]:
-        """All arguments, so that it can go from one process to another."""
-        return type(self), (self.stage, self.reason, self.measured)
 
 
 def project_root() -> Path:
@@ -66,7 +33,9 @@ def project_root() -> Path:
     """
     root = Path.cwd()
     if not (root / PIPELINE).is_file():
-        raise PanError(f"{root}: no {PIPELINE} here; change to the project's root, then run again")
+        raise PanError(
+            f"{root}: no {PIPELINE} here; change to the project's root, then run again", code="pipeline.missing"
+        )
     return root
 
 
@@ -76,7 +45,7 @@ def stage_order(root: Path) -> list[str]:
     Raises:
         PanError: Where DVC cannot read the pipeline.
     """
-    import networkx
+    import networkx  # late: start-up
 
     graph = _graph(root)
     rank = {name: number for number, name in enumerate(graph)}
@@ -85,7 +54,7 @@ def stage_order(root: Path) -> list[str]:
 
 def with_upstream(root: Path, names: Iterable[str]) -> set[str]:
     """These stages and all that they rest on; a name that is no stage stays."""
-    import networkx
+    import networkx  # late: start-up
 
     graph, names = _graph(root), set(names)
     return names.union(*(networkx.descendants(graph, name) for name in names if name in graph))
@@ -93,10 +62,10 @@ def with_upstream(root: Path, names: Iterable[str]) -> set[str]:
 
 def _graph(root: Path) -> "networkx.DiGraph[str]":  # type: ignore[name-defined]  # noqa: F821
     """From each stage of dvc.yaml to those that it depends on; stages in the file's order."""
-    import networkx
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-    from dvc.stage import PipelineStage
+    import networkx  # late: start-up
+    from dvc.exceptions import DvcException  # late: start-up
+    from dvc.repo import Repo  # late: start-up
+    from dvc.stage import PipelineStage  # late: start-up
 
     try:
         with Repo(str(root)) as repo:
@@ -110,7 +79,9 @@ def _graph(root: Path) -> "networkx.DiGraph[str]":  # type: ignore[name-defined]
             graph.add_nodes_from(stage.name for stage in stages)
             graph.add_edges_from((stage.name, needed.name) for stage, needed in edges)
     except DvcException as error:
-        raise PanError(f"{root / PIPELINE}: DVC cannot read the pipeline: {error}; see `dvc dag`") from error
+        raise PanError(
+            f"{root / PIPELINE}: DVC cannot read the pipeline: {error}; see `dvc dag`", code="pipeline.unreadable"
+        ) from error
     return graph
 
 
@@ -128,7 +99,10 @@ def select(order: list[str], targets: Iterable[str] | None) -> list[str]:
         near = difflib.get_close_matches(name, order, n=1)
         faults.append(f"{name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
     if faults:
-        raise PanError(f"targets: no such stage {', '.join(faults)}; {PIPELINE} has {', '.join(order)}")
+        raise PanError(
+            f"targets: no such stage {', '.join(faults)}; {PIPELINE} has {', '.join(order)}",
+            code="pipeline.unknown-target",
+        )
     return [name for name in order if name in wanted]
 
 
@@ -143,14 +117,17 @@ def reproduce(name: str, root: Path, log: Callable[[str], None], *, force: bool 
             to one line in ten seconds.
 
     Raises:
-        LockedError: Where another DVC run is at work here.
-        StageError: Where the stage fails.
+        LockedError: If another DVC run is at work here.
+        RefusedError: If the stage refuses its input, or a measured value is out of bounds.
+        StageError: If the stage fails otherwise.
     """
+    clear_failure(name, root)  # DVC may fail before the stage starts
     code, tail = _call(
         [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), name], root, log
     )
     if code != 0:
-        raise _failure(name, code, tail)
+        failure = read_failure(name, root)
+        raise (failure and failure.refusal) or _describe_failure(name, code, tail)
 
 
 def remove_videos(root: Path, log: Callable[[str], None]) -> None:
@@ -165,7 +142,7 @@ def remove_videos(root: Path, log: Callable[[str], None]) -> None:
     """
     code, tail = _call(["pan", "data", "remove-videos"], root, log)
     if code != 0:
-        raise PanError("\n".join(["videos were not removed:", *tail]))
+        raise PanError("\n".join(["videos were not removed:", *tail]), code="footage.not-removed")
 
 
 def _call(command: list[str], root: Path, log: Callable[[str], None]) -> tuple[int, list[str]]:
@@ -198,21 +175,19 @@ def thinned(lines: Iterable[str], clock: Callable[[], float] = time.monotonic) -
         yield text
 
 
-def _failure(name: str, code: int, tail: list[str]) -> StageError:
+def _describe_failure(name: str, code: int, tail: list[str]) -> StageError:
     output = "\n".join(f"  {line}" for line in tail) or "  (no output)"
+    # DVC has the same exit status for a lock and for any other fault.
     if any("Unable to acquire lock" in line or "it is being blocked by" in line for line in tail):
         return LockedError(
             f"stage {name!r}: another DVC run is at work in this project; wait until it ends, or end it, "
-            f"then start this one again: finished stages are kept\n{output}"
+            f"then start this one again: finished stages are kept\n{output}",
+            code="stage.locked",
         )
-    status = next((line.rpartition("exited with ")[2] for line in tail if "exited with " in line), "")
-    if status in (str(GateError.exit_status), str(DataError.exit_status)):
-        own = [line for line in tail if not line.startswith(DVC_SAYS)]
-        begin = max((number for number, line in enumerate(own) if line.startswith("error: ")), default=0)
-        return RefusedError(name, "\n".join(own[begin:]).removeprefix("error: "), status == str(GateError.exit_status))
     return StageError(
-        f"stage {name!r}: `dvc repro --single-item {name}` ended with exit status {code}; put right what its last "
-        f"lines say, then run again: finished stages are kept\n{output}"
+        f"stage {name!r}: `dvc repro --single-item {name}` ended with exit status {code}; correct what its last "
+        f"lines name, then run again: finished stages are kept\n{output}",
+        code="stage.failed",
     )
 
 

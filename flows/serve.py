@@ -17,8 +17,8 @@ from prefect.runner import Runner
 from prefect.states import Crashed
 
 from flows.arrivals import watching
+from flows.prefect_server import any_server
 from flows.reproduce import project_root
-from flows.server import any_server
 from pan_core.errors import PanError
 from pan_core.secrets import guard_output, without_login
 from pan_core.workspace.lock import exclusive_lock
@@ -111,7 +111,10 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        with exclusive_lock(project_root() / LOCK, _served(project_root())), any_server() as (api_url, embedded):
+        with (
+            exclusive_lock(project_root() / LOCK, _describe_served(project_root())),
+            any_server() as (api_url, embedded),
+        ):
             if embedded and (closed := close_abandoned_runs()):
                 print(f"{closed} run(s) that a killed process left behind are marked as crashed")
             # No limit on processes: a surplus run must be taken up to end as cancelled.
@@ -119,7 +122,7 @@ def main() -> int:
             ids = {name: cast(UUID, runner.add_deployment(each)) for name, each in deployments(source).items()}
             for deployment_id in ids.values():
                 _settle(deployment_id)
-            print(_instructions(api_url, embedded), flush=True)
+            print(_describe_use(api_url, embedded), flush=True)
             with watching(INCOMING, ids[RETRAINING]):
                 asyncio.run(runner.start())
             print("stopped")
@@ -139,11 +142,11 @@ def _settle(deployment_id: UUID) -> None:
         client.update_deployment(deployment_id, update)
 
 
-def _served(root: Path) -> str:
+def _describe_served(root: Path) -> str:
     return f"{root}: this project is already being served; use that one (`prefect deployment run {PIPELINE}`) or end it"
 
 
-def _instructions(api_url: str, embedded: bool) -> str:
+def _describe_use(api_url: str, embedded: bool) -> str:
     api_url = without_login(api_url)
     export = f"export PREFECT_API_URL={api_url}"
     elsewhere = f"From any other folder, first: {export}" if embedded else f"Where it is not set, first: {export}"

@@ -51,11 +51,11 @@ def workspace(root: Path, overrides: Mapping[str, Any], name: str = "") -> Path:
     """
     if not overrides and not name:
         return root
-    text = _overridden(root / PARAMS_FILE, overrides)
+    text = _override_text(root / PARAMS_FILE, overrides)
     params = parse_params(YAML(typ="safe").load(text), SOURCE)
     if params == load_params(root / PARAMS_FILE) and not name:
         return root
-    given = _paths_in(params)
+    given = _find_paths(params)
     folder = root / WORKSPACES / (name or params.fingerprint()[:8])
     with workspace_lock(folder):  # not under the feet of a run that is at work there
         _write(folder / PARAMS_FILE, text)
@@ -78,7 +78,7 @@ def changes(root: Path, folder: Path) -> list[str]:
     ]
 
 
-def _overridden(path: Path, overrides: Mapping[str, Any]) -> str:
+def _override_text(path: Path, overrides: Mapping[str, Any]) -> str:
     """Text of params.yaml with the values put in, comments kept."""
     load_params(path)  # its own faults are told as such
     yaml = YAML()
@@ -92,7 +92,7 @@ def _overridden(path: Path, overrides: Mapping[str, Any]) -> str:
 
 def _put(document: MutableMapping[str, Any], values: Mapping[str, Any], section: type[BaseModel]) -> None:
     for name, value in values.items():
-        inner = _section(section, name)
+        inner = _find_section(section, name)
         if inner and isinstance(value, Mapping):
             if not isinstance(document.get(name), MutableMapping):
                 document[name] = {}
@@ -101,7 +101,7 @@ def _put(document: MutableMapping[str, Any], values: Mapping[str, Any], section:
             document[name] = value
 
 
-def _section(section: type[BaseModel], name: str) -> type[ParamsSection] | None:
+def _find_section(section: type[BaseModel], name: str) -> type[ParamsSection] | None:
     """The section of that name, None where it is a value or unknown."""
     for key, field in section.model_fields.items():
         kind = field.annotation
@@ -124,8 +124,8 @@ def _bring_up_to_date(folder: Path, root: Path) -> None:
 
 
 def _configure(folder: Path, root: Path) -> None:
-    from dvc.config import Config
-    from dvc.repo import Repo
+    from dvc.config import Config  # late: start-up
+    from dvc.repo import Repo  # late: start-up
 
     given = Config(str(root / Repo.DVC_DIR), validate=False)
     (folder / Repo.DVC_DIR).mkdir(exist_ok=True)
@@ -139,13 +139,13 @@ def _configure(folder: Path, root: Path) -> None:
 def _link_sources(folder: Path, root: Path, given: Iterable[Path]) -> None:
     """Links to everything else that stages read, and to where they keep what outlives them."""
     (root / STORE).mkdir(exist_ok=True)
-    wanted = {Path(".cache"), STORE, *given, *_sources(folder)}
+    wanted = {Path(".cache"), STORE, *given, *_find_sources(folder)}
     for name in sorted(wanted):
         if (root / name).exists() and CODE not in (name, *name.parents):
             _link(folder / name, root / name)
 
 
-def _paths_in(params: Params) -> list[Path]:
+def _find_paths(params: Params) -> list[Path]:
     """Relative paths among the parameters.
 
     Raises:
@@ -168,25 +168,28 @@ def _paths_in(params: Params) -> list[Path]:
         if ".." in path.parts
     ]
     if faults:
-        raise ConfigError(SOURCE, faults)
+        raise ConfigError(SOURCE, faults, code="workspace.outside")
     return list(relative.values())
 
 
-def _sources(folder: Path) -> Iterator[Path]:
+def _find_sources(folder: Path) -> Iterator[Path]:
     """Files and folders below the workspace that stages read and no stage writes.
 
     Raises:
         PanError: Where DVC cannot read the pipeline with these parameters.
     """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
+    from dvc.exceptions import DvcException  # late: start-up
+    from dvc.repo import Repo  # late: start-up
 
     try:
         with Repo(str(folder)) as repo:
             outs = [Path(out.fs_path) for out in repo.index.outs if out.protocol == "local"]
             deps = {Path(dep.fs_path) for dep in repo.index.deps if dep.protocol == "local"}
     except DvcException as error:
-        raise PanError(f"{folder / PIPELINE}: DVC cannot read the pipeline: {error}; see `dvc dag` there") from error
+        raise PanError(
+            f"{folder / PIPELINE}: DVC cannot read the pipeline: {error}; see `dvc dag` there",
+            code="pipeline.unreadable",
+        ) from error
     made = {path for path in deps if any(out in (path, *path.parents) or path in out.parents for out in outs)}
     below = (path.relative_to(folder) for path in deps - made if path.is_relative_to(folder))
     yield from (path for path in below if WATCHED not in path.parents)

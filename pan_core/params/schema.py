@@ -286,7 +286,7 @@ class RetrainParams(ParamsSection):
 
 
 class PromoteParams(ParamsSection):
-    """How much worse than the champion a challenger may be; see `pan_core.registry.decision.Margins`."""
+    """How much worse than the champion a challenger may be; see `pan_core.registry.promotion.Margins`."""
 
     accuracy_margin: Share = 0.02
     class_margin: Share = 0.2

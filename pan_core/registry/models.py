@@ -62,18 +62,18 @@ class Registry:
 
     def register(self, source: str, run_id: str, tags: Mapping[str, str]) -> Version:
         """Add a version, which becomes the challenger."""
-        self._model() or self._client.create_registered_model(self.name)
+        self._find_model() or self._client.create_registered_model(self.name)
         made = self._client.create_model_version(self.name, source=source, run_id=run_id, tags=dict(tags))
         self._client.set_registered_model_alias(self.name, CHALLENGER, str(made.version))
         return self.version(int(made.version))
 
     def versions(self) -> list[Version]:
         """All versions, the newest first; empty where nothing was registered."""
-        model = self._model()
+        model = self._find_model()
         if model is None:
             return []
         found = self._client.search_model_versions(f"name = '{self.name}'")
-        return sorted((_version(each, model.aliases) for each in found), key=lambda each: -each.number)
+        return sorted((_describe_version(each, model.aliases) for each in found), key=lambda each: -each.number)
 
     def version(self, number: int) -> Version:
         """One version.
@@ -86,16 +86,17 @@ class Registry:
             if each.number == number:
                 return each
         raise PanError(
-            f"{self.name}: has no version {number}; it has {', '.join(str(each.number) for each in known) or 'none'}"
+            f"{self.name}: has no version {number}; it has {', '.join(str(each.number) for each in known) or 'none'}",
+            code="registry.no-version",
         )
 
     def trained(self, data: str, recipe: str) -> Version | None:
         """The newest version of these data and parameters that was decided on, None where there is none."""
-        return self._newest(data, recipe, decided=True)
+        return self._find_newest(data, recipe, decided=True)
 
     def undecided(self, data: str, recipe: str) -> Version | None:
         """Likewise, one whose decision was never finished."""
-        return self._newest(data, recipe, decided=False)
+        return self._find_newest(data, recipe, decided=False)
 
     def champion(self) -> Version | None:
         """The version in use, None before the first promotion."""
@@ -124,12 +125,16 @@ class Registry:
         champions = self._champions()
         if len(champions) < 2:
             now = f"version {champions[0]} is the only champion so far" if champions else "there is no champion"
-            raise PanError(f"{self.name}: {now}, so there is none to go back to; see `pan registry list`")
+            raise PanError(
+                f"{self.name}: {now}, so there is none to go back to; see `pan registry list`",
+                code="registry.no-champion-before",
+            )
         there = {each.number for each in self.versions()}
         before = [number for number in champions[:-1] if number in there]
         if not before:
             raise PanError(
-                f"{self.name}: the champions before version {champions[-1]} were deleted; none to go back to"
+                f"{self.name}: the champions before version {champions[-1]} were deleted; none to go back to",
+                code="registry.champions-deleted",
             )
         # The alias last, likewise.
         self._remember(before)
@@ -153,7 +158,7 @@ class Registry:
         Raises:
             PanError: Where they are gone.
         """
-        import mlflow
+        import mlflow  # late: start-up
 
         folder = (cache or cache_folder() / "registry") / self.name / f"{version.number}-{version.run_id[:8]}"
         if not folder.is_dir():
@@ -166,26 +171,29 @@ class Registry:
             except (mlflow.exceptions.MlflowException, OSError) as error:
                 raise PanError(
                     f"{self.name}: the files of version {version.number} cannot be had from {version.source} ({error}); "
-                    "choose another with `pan registry promote`"
+                    "choose another with `pan registry promote`",
+                    code="registry.files-gone",
                 ) from error
         return folder
 
-    def _newest(self, data: str, recipe: str, *, decided: bool) -> Version | None:
+    def _find_newest(self, data: str, recipe: str, *, decided: bool) -> Version | None:
         found = [v for v in self.versions() if (v.tags.get(DATA), v.tags.get(RECIPE)) == (data, recipe)]
         return next((version for version in found if bool(version.tags.get(DECISION)) == decided), None)
 
-    def _model(self) -> Any:
-        from mlflow.exceptions import MlflowException
+    def _find_model(self) -> Any:
+        from mlflow.exceptions import MlflowException  # late: start-up
 
         try:
             return self._client.get_registered_model(self.name)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return None
-            raise PanError(f"MLflow registry {store_uri()}: cannot be read ({error})") from error
+            raise PanError(
+                f"MLflow registry {store_uri()}: cannot be read ({error})", code="registry.unreadable"
+            ) from error
 
     def _champions(self) -> list[int]:
-        model = self._model()
+        model = self._find_model()
         if model is None:
             return []
         current = model.aliases.get(CHAMPION)
@@ -204,7 +212,7 @@ def registry_of(dataset: str) -> Registry:
     return Registry(f"pan-{dataset}")
 
 
-def _version(found: Any, aliases: Mapping[str, object]) -> Version:
+def _describe_version(found: Any, aliases: Mapping[str, object]) -> Version:
     number = int(found.version)
     own = tuple(sorted(alias for alias, version in aliases.items() if int(str(version)) == number))
     return Version(number, own, dict(found.tags), found.source, found.run_id or "", int(found.creation_timestamp))

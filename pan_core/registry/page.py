@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pan_core.files import atomic_path
-from pan_core.registry.decision import Decision
+from pan_core.registry.promotion import Decision
 from pan_core.viewer.templates import templates
 
 

@@ -1,9 +1,9 @@
-"""What has arrived: dated folders, and what speaks against each of them."""
+"""The inbox: dated folders that have arrived, and what is wrong with each of them."""
 
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -26,8 +26,12 @@ SHOWN = 3
 _DATED = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[._-].+)?")
 
 
-class Refused(DataError):
-    """Why a delivery is not taken."""
+DeliveryFault = tuple[str, str]
+"""Code and message of what is wrong with a delivery."""
+
+
+class DeliveryRefused(DataError):
+    """The reason why a delivery is not taken."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,9 @@ def folders(incoming: Path) -> list[Path]:
         DataError: Where there is no inbox.
     """
     if not incoming.is_dir():
-        raise DataError(f"{incoming}: no such folder; expected the inbox, with a folder for each delivery")
+        raise DataError(
+            f"{incoming}: no such folder; expected the inbox, with a folder for each delivery", code="inbox.missing"
+        )
     return sorted(path for path in incoming.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
@@ -114,7 +120,9 @@ def check_name(folder: Path) -> None:
             return
     except ValueError:
         pass
-    raise Refused("expected a name that begins with a day, such as 2026-11-20 or 2026-11-20-north")
+    raise DeliveryRefused(
+        "expected a name that begins with a day, such as 2026-11-20 or 2026-11-20-north", code="delivery.name"
+    )
 
 
 def open_delivery(folder: Path, rules: Rules, context: Context) -> Delivery:
@@ -132,38 +140,46 @@ def open_delivery(folder: Path, rules: Rules, context: Context) -> Delivery:
     try:
         manifest = read_any(folder)
     except DataError as error:
-        raise Refused(str(error)) from error
+        raise DeliveryRefused(str(error), code="delivery.manifest") from error
     if manifest.missing:
-        raise Refused(
-            f"its manifest names {len(manifest.missing)} videos that are not there: {_some(manifest.missing)}"
+        raise DeliveryRefused(
+            f"its manifest names {len(manifest.missing)} videos that are not there: {_shorten(manifest.missing)}",
+            code="delivery.videos-missing",
         )
     listed = set(manifest.rows["video"])
     videos = {name: path for name, path in video_files(folder).items() if name in listed}
-    faults = [*_label_faults(manifest, rules), *_unusable(manifest, videos, rules, context)]
+    faults = [*_find_label_faults(manifest, rules), *_find_unusable(manifest, videos, rules, context)]
     if faults:
-        raise Refused("; ".join(faults))
+        raise DeliveryRefused("; ".join(reason for _, reason in faults), code=faults[0][0])
     return Delivery(folder.name, folder, manifest, videos, {name: sha256_of(path) for name, path in videos.items()})
 
 
-def _label_faults(manifest: Manifest, rules: Rules) -> Iterable[str]:
+def _find_label_faults(manifest: Manifest, rules: Rules) -> Iterator[DeliveryFault]:
     labels = set(manifest.rows["label"])
     if rules.classes and (unknown := sorted(labels - rules.classes)):
         yield (
-            f"labels that nobody has announced: {_some(unknown)}; known are {', '.join(sorted(rules.classes))}; "
-            "correct them, or add them to retrain.classes in params.yaml"
+            "delivery.unknown-labels",
+            f"labels that nobody has announced: {_shorten(unknown)}; known are {', '.join(sorted(rules.classes))}; "
+            "correct them, or add them to retrain.classes in params.yaml",
         )
     if rules.several and len(labels) < 2:
-        yield f"all of one class ({', '.join(labels)}), and there is no other footage to tell it from"
+        yield (
+            "delivery.one-class",
+            f"all of one class ({', '.join(labels)}), and there is no other footage to tell it from",
+        )
     column = {"day": "recorded_at"}.get(rules.group, rules.group)
     if column and (lacking := int((manifest.rows[column] == "").sum())):
         yield (
+            "delivery.no-group",
             f"{lacking} of {len(manifest.rows)} rows have no {column}, by which clips are kept out of training; fill in that column "
-            f"of the manifest, or {column} in the data of the tasks of Label Studio"
+            f"of the manifest, or {column} in the data of the tasks of Label Studio",
         )
 
 
-def _unusable(manifest: Manifest, videos: dict[str, Path], rules: Rules, context: Context) -> Iterable[str]:
-    """Rows that say nothing sensible, and rows of videos that cannot be read, where they are too many."""
+def _find_unusable(
+    manifest: Manifest, videos: dict[str, Path], rules: Rules, context: Context
+) -> Iterator[DeliveryFault]:
+    """Rows that make no sense, and rows of videos that cannot be read, if they are too many."""
     probed = probe_all(
         videos.values(), cache=context.cache / "probes" / "surveillance.jsonl", workers=context.workers,
         remember=context.remember, progress=context.progress,
@@ -176,11 +192,12 @@ def _unusable(manifest: Manifest, videos: dict[str, Path], rules: Rules, context
     if lost > rules.max_unusable * whole or good.empty:
         reasons = [*manifest.quarantine["reason"], *failed["reason"].unique()]
         yield (
+            "delivery.unusable-rows",
             f"{lost} of {whole} rows cannot be used, validate.max_quarantined allows {rules.max_unusable:.0%}: "
-            f"{'; '.join(reasons[:SHOWN])}"
+            f"{'; '.join(reasons[:SHOWN])}",
         )
 
 
-def _some(names: Collection[str]) -> str:
+def _shorten(names: Collection[str]) -> str:
     shown = ", ".join(list(names)[:SHOWN])
     return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

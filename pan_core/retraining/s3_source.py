@@ -45,8 +45,8 @@ REFUSALS = {
     "ExpiredToken": f"the credentials have expired; {CREDENTIALS}",
     "PermanentRedirect": "the bucket is in another region; name it in AWS_REGION",
 }
-# What an answer without a body is given as.
-REFUSALS |= {"403": REFUSALS["AccessDenied"], "404": REFUSALS["NoSuchKey"], "301": REFUSALS["PermanentRedirect"]}
+STATUS = {"403": "AccessDenied", "404": "NoSuchKey", "301": "PermanentRedirect"}
+"""Codes of answers without a body, by their HTTP status."""
 
 Progress = Callable[[int, int], None]
 Left = Callable[[str, str], None]
@@ -54,7 +54,7 @@ Left = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
-class _Delivery:
+class _RemoteDelivery:
     """A finished folder below the prefix: its name, and key and size of every file by its path in the folder."""
 
     name: str
@@ -94,7 +94,7 @@ def fetch_deliveries(
     """Download the finished deliveries that are not in the inbox.
 
     A delivery is a folder directly below the prefix with `_SUCCESS` in it. It appears in the inbox whole or not at
-    all; one that cannot be had keeps none of the others. One whose names could not be kept inside its folder
+    all; a failed download does not block the others. One whose names could not be kept inside its folder
     is refused with a warning, and the others go on.
 
     Args:
@@ -112,24 +112,24 @@ def fetch_deliveries(
         PanError: Where the server does not answer, or the disk cannot hold a delivery.
     """
     bucket, prefix = parse_address(address)
-    client = _client(address)
-    with _explained(address, client):
-        names = list(_names(client, bucket, prefix, incoming, left))
-        found = [_listed(client, bucket, prefix, name, left, unfinished) for name in names]
+    client = _open_client(address)
+    with _explain_errors(address, client):
+        names = list(_list_names(client, bucket, prefix, incoming, left))
+        found = [_list_delivery(client, bucket, prefix, name, left, unfinished) for name in names]
         deliveries = [delivery for delivery in found if delivery]
     meter = _Meter(sum(delivery.size for delivery in deliveries), progress)
     brought: list[Path] = []
     faults: list[PanError] = []
     for delivery in deliveries:
         try:
-            with _explained(address, client):
+            with _explain_errors(address, client):
                 brought.append(_bring(client, bucket, delivery, incoming, meter))
         except PanError as error:
             faults.append(error)
     if faults:
         # What another try may mend is to be tried again.
         kind = DataError if all(isinstance(error, DataError) for error in faults) else PanError
-        raise kind("; ".join(str(error) for error in faults)) from faults[0]
+        raise kind("; ".join(str(error) for error in faults), code=faults[0].code) from faults[0]
     return brought
 
 
@@ -142,36 +142,39 @@ def parse_address(address: str) -> tuple[str, str]:
     parts = re.fullmatch(r"s3://([^/]+)/*(.*)", address.strip())
     if not parts or "@" in parts[1]:
         shown = f"one with credentials in it; {CREDENTIALS}" if "@" in address else repr(address)
-        raise DataError(f"Expected an address such as s3://bucket/prefix, but got {shown}")
+        raise DataError(f"Expected an address such as s3://bucket/prefix, but got {shown}", code="s3.address")
     prefix = parts[2].rstrip("/")
     return parts[1], f"{prefix}/" if prefix else ""
 
 
-def _client(address: str) -> Any:
+def _open_client(address: str) -> Any:
     """Client of S3; nothing is sent yet."""
     try:
         return Session().client("s3", config=Config(connect_timeout=CONNECT_TIMEOUT_S))
     except (aws.BotoCoreError, ValueError) as error:
-        reason = _about_credentials(error) or (
+        credentials = _explain_credentials(error)
+        reason = credentials or (
             f"AWS's settings cannot be used ({type(error).__name__}); see AWS_ENDPOINT_URL "
-            f"({_server(os.environ.get('AWS_ENDPOINT_URL', 'not set'))}) and ~/.aws/config"
+            f"({_hide_login(os.environ.get('AWS_ENDPOINT_URL', 'not set'))}) and ~/.aws/config"
         )
-        raise PanError(f"{address}: {reason}") from error
+        raise PanError(f"{address}: {reason}", code="s3.credentials" if credentials else "s3.settings") from error
 
 
-def _names(client: Any, bucket: str, prefix: str, incoming: Path, left: Left) -> Iterator[str]:
+def _list_names(client: Any, bucket: str, prefix: str, incoming: Path, left: Left) -> Iterator[str]:
     """Folders directly below the prefix that are not in the inbox."""
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
     for page in pages:
         for folder in page.get("CommonPrefixes", []):
             name = folder["Prefix"].removeprefix(prefix).removesuffix("/")
-            if fault := _fault(name) or ("is hidden" if name.startswith(".") else ""):
+            if fault := _find_fault(name) or ("is hidden" if name.startswith(".") else ""):
                 left(name, f"its name {fault}")
             elif not (incoming / name).exists():
                 yield name
 
 
-def _listed(client: Any, bucket: str, prefix: str, name: str, left: Left, unfinished: Left | None) -> _Delivery | None:
+def _list_delivery(
+    client: Any, bucket: str, prefix: str, name: str, left: Left, unfinished: Left | None
+) -> _RemoteDelivery | None:
     """A delivery with all of its files; None where it is not finished, or refused."""
     folder = f"{prefix}{name}/"
     files: dict[str, tuple[str, int]] = {}
@@ -186,13 +189,13 @@ def _listed(client: Any, bucket: str, prefix: str, name: str, left: Left, unfini
         return None
     folders = {str(parent) for path in files for parent in PurePosixPath(path).parents}
     for path in files:
-        if fault := _fault(path) or ("is a file and a folder" if path in folders else ""):
+        if fault := _find_fault(path) or ("is a file and a folder" if path in folders else ""):
             left(name, f"{path!r} in it {fault}")
             return None
-    return _Delivery(name, files)
+    return _RemoteDelivery(name, files)
 
 
-def _fault(path: str) -> str:
+def _find_fault(path: str) -> str:
     """Why a path is no place inside a folder; empty where it is one."""
     parts = path.split("/")
     if "\\" in path or any(part in ("", ".", "..") for part in parts):
@@ -202,7 +205,7 @@ def _fault(path: str) -> str:
     return ""
 
 
-def _bring(client: Any, bucket: str, delivery: _Delivery, incoming: Path, meter: _Meter) -> Path:
+def _bring(client: Any, bucket: str, delivery: _RemoteDelivery, incoming: Path, meter: _Meter) -> Path:
     """Download a delivery; its folder appears when every file is there in its size."""
     require_space(incoming, delivery.size, f"delivery {delivery.name}")
     target = incoming / delivery.name
@@ -214,48 +217,64 @@ def _bring(client: Any, bucket: str, delivery: _Delivery, incoming: Path, meter:
             if (got := file.stat().st_size) != size:
                 raise DataError(
                     f"s3://{bucket}/{key}: listed with {size} bytes, but has {got}; it changed while it was read, run "
-                    "again when its sender has finished with the delivery"
+                    "again when its sender has finished with the delivery",
+                    code="s3.changed",
                 )
     return target
 
 
 @contextmanager
-def _explained(address: str, client: Any) -> Iterator[None]:
-    """Say what AWS's library or the system refused as an error that a person can put right."""
+def _explain_errors(address: str, client: Any) -> Iterator[None]:
+    """Raise what AWS's library or the system refused as a `PanError`."""
     try:
         yield
     except (aws.BotoCoreError, aws.ClientError, Boto3Error) as error:
         # What the network did may pass; an address or credentials stay as they are.
         kind = PanError if isinstance(error, aws.HTTPClientError | aws.ConnectionError | Boto3Error) else DataError
-        raise kind(f"{address}: {_reason(error, client)}") from error
+        code, reason = _explain(error, client)
+        raise kind(f"{address}: {reason}", code=code) from error
     except OSError as error:
         raise PanError(
-            f"{address}: {error.strerror or error}; make space or name another inbox, then run again"
+            f"{address}: {error.strerror or error}; make space or name another inbox, then run again", code="s3.inbox"
         ) from error
 
 
-def _reason(error: Exception, client: Any) -> str:
+def _explain(error: Exception, client: Any) -> tuple[str, str]:
+    """Code and message of an error of AWS's library."""
     kind = type(error).__name__
     if isinstance(error, aws.ClientError):
-        code = str(error.response.get("Error", {}).get("Code", "unknown"))
-        return REFUSALS.get(code, f"the server refused it ({code}); see its documentation, then run again")
+        answer = str(error.response.get("Error", {}).get("Code", "unknown"))
+        answer = STATUS.get(answer, answer)
+        reason = REFUSALS.get(answer, f"the server refused it ({answer}); see its documentation, then run again")
+        return f"s3.{_kebab(answer)}", reason
     if isinstance(error, aws.ParamValidationError):
-        return "no name of a bucket; expected s3://bucket/prefix"
+        return "s3.bucket-name", "no name of a bucket; expected s3://bucket/prefix"
     if isinstance(error, aws.HTTPClientError | aws.ConnectionError | Boto3Error):
-        what = "broke off again and again" if isinstance(error, Boto3Error) else "does not answer"
-        server = _server(client.meta.endpoint_url)
-        return f"{server} {what} ({kind}); see AWS_ENDPOINT_URL and the network, then run again: what is whole is kept"
-    return _about_credentials(error) or f"cannot be read ({kind}: {error})"
+        broken = isinstance(error, Boto3Error)
+        what, code = ("broke off again and again", "s3.broken-off") if broken else ("does not answer", "s3.away")
+        server = _hide_login(client.meta.endpoint_url)
+        return (
+            code,
+            f"{server} {what} ({kind}); see AWS_ENDPOINT_URL and the network, then run again: what is whole is kept",
+        )
+    if credentials := _explain_credentials(error):
+        return "s3.credentials", credentials
+    return "s3.unreadable", f"cannot be read ({kind}: {error})"
 
 
-def _about_credentials(error: Exception) -> str:
-    """What to do where credentials are the reason; empty where they are not."""
+def _explain_credentials(error: Exception) -> str:
+    """What to do if credentials are the reason; empty if they are not."""
     kind = type(error).__name__
     reason = "Credential" in kind or "Token" in kind or isinstance(error, aws.ProfileNotFound | aws.LoginError)
     return f"no usable credentials ({kind}); {CREDENTIALS}" if reason else ""
 
 
-def _server(url: str) -> str:
+def _kebab(name: str) -> str:
+    """Write "AccessDenied" as "access-denied"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
+
+
+def _hide_login(url: str) -> str:
     """Address of a server, without a password that may stand in it."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else url

@@ -54,7 +54,7 @@ def label_videos(
         DataError: Where none can be read, or the recognizer does not fit.
     """
     addresses = {name: address(name) for name in videos}
-    frames, left_out = _lengths(videos)
+    frames, left_out = _count_frames(videos)
     tasks: list[dict[str, Any]] = []
     empty, segments, done, total = [], 0, 0, sum(frames.values())
 
@@ -84,11 +84,14 @@ def label_videos(
             empty += [] if found else [name]
         done += length
     if left_out and not tasks:
-        raise DataError(f"none of {len(left_out)} videos can be read, such as {next(iter(left_out.values()))}")
+        raise DataError(
+            f"none of {len(left_out)} videos can be read, such as {next(iter(left_out.values()))}",
+            code="labels.no-video",
+        )
     return Labelling(tasks, segments, tuple(empty), left_out)
 
 
-def _lengths(videos: Mapping[str, Path]) -> tuple[dict[str, int], dict[str, str]]:
+def _count_frames(videos: Mapping[str, Path]) -> tuple[dict[str, int], dict[str, str]]:
     """Frames of every video, and why some have none."""
     frames, left_out = {}, {}
     for name, path in videos.items():
@@ -115,10 +118,10 @@ def suggestions(timeline: Timeline, actions: Sequence[str]) -> list[Suggestion]:
         for segment in person.segments
         for action in names_of(segment.label, actions)
     ]
-    return [span for action in actions for span in _joined([part for part in parts if part.label == action])]
+    return [span for action in actions for span in _join_spans([part for part in parts if part.label == action])]
 
 
-def _joined(parts: list[Suggestion]) -> Iterator[Suggestion]:
+def _join_spans(parts: list[Suggestion]) -> Iterator[Suggestion]:
     """Suggestions of one label, those that touch or overlap as one."""
     last: Suggestion | None = None
     for part in sorted(parts, key=lambda one: one.start_s):

@@ -13,7 +13,6 @@ from pan_core.model.store import load_model
 from pan_core.params.load import Params
 from pan_core.pose.pose_set import PoseSet
 from pan_core.quality.profiles import profile
-from pan_core.registry.decision import Check, Decision, Holdout, Judged, Margins, decide
 from pan_core.registry.lineage import LINEAGE, Lineage
 from pan_core.registry.models import (
     BEGAN_WITH,
@@ -29,6 +28,7 @@ from pan_core.registry.models import (
     registry_of,
 )
 from pan_core.registry.page import write_page
+from pan_core.registry.promotion import Check, DecidingClips, Decision, Judged, Margins, decide
 from pan_core.tables import write_table
 from pan_core.tracking.tracker import Run, Tracker, git_commit
 from pan_core.workspace import paths
@@ -103,9 +103,9 @@ class Candidate:
         return Lineage.of(clips, self.poses.index, self.grouping)
 
     @property
-    def holdout(self) -> Holdout:
+    def holdout(self) -> DecidingClips:
         """The test clips."""
-        return Holdout(dict(zip(self.test["clip_id"], self.test["label"], strict=True)), self.lineage(self.test))
+        return DecidingClips(dict(zip(self.test["clip_id"], self.test["label"], strict=True)), self.lineage(self.test))
 
     def judged(self, name: str, folder: Path, learnt: Lineage | None) -> Judged:
         """What a model makes of the test clips."""

@@ -1,4 +1,4 @@
-"""Runs one stage: parameters in, MLflow run around it, JSON result out."""
+"""Runs one stage: parameters in, MLflow run around it, JSON result or failure file out."""
 
 import errno
 import shutil
@@ -12,6 +12,7 @@ from pan_core.params.load import Params, load_params
 from pan_core.stages import STAGES
 from pan_core.tracking.tracker import Run, Tracker
 from pan_core.workspace import paths
+from pan_core.workspace.failures import recorded_failure
 
 Stage = Callable[[Params, Run], dict]
 # With less than this free, a failure to write is put down to the full disk.
@@ -19,13 +20,18 @@ LITTLE_SPACE = 5_000_000
 
 
 def run_stage(name: str) -> dict:
-    """Run a stage and write `reports/<name>.json`.
+    """Run a stage and write `reports/<name>.json`; if it raises a `PanError`, write `paths.failure(name)`.
 
     Raises:
         PanError: Where the stage is unknown, its input is not as it must be, or the disk is full.
     """
     if name not in STAGES:
         raise PanError(f"stage {name!r} is unknown; the stages are {', '.join(STAGES)}", code="stage.unknown")
+    with recorded_failure(name):
+        return _run(name)
+
+
+def _run(name: str) -> dict:
     params = load_params()
     try:
         return _tracked(name, params)

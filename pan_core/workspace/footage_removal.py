@@ -27,7 +27,6 @@ from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.pose_set import ClipPoses, PoseSet
 from pan_core.pose.records import SUFFIX, VideoRecord, read_record, record_of, write_record
 from pan_core.progress import progress_bar
-from pan_core.retraining.footage import LEDGER
 from pan_core.tables import read_table
 from pan_core.video import probe
 from pan_core.workspace import paths
@@ -122,7 +121,12 @@ def _require_removable(params: Params) -> Path:
             f"{folder}: no such folder, so nothing can be said of the videos that belong there",
             code="removal.no-footage",
         )
-    retraining = (folder / HOLDOUT, folder / LEDGER, paths.FOOTAGE / LEDGER, paths.FOOTAGE.with_suffix(".dvc"))
+    retraining = (
+        folder / HOLDOUT,
+        folder / paths.LEDGER,
+        paths.FOOTAGE / paths.LEDGER,
+        paths.FOOTAGE.with_suffix(".dvc"),
+    )
     if used := [path for path in retraining if path.exists()]:
         raise DataError(
             f"{used[0]}: retraining judges every version on the videos of one holdout, so they are kept",

@@ -20,6 +20,8 @@ REFERENCE = EXPORTED / "reference"
 MEASURED = Path("edge/results")
 FOOTAGE = Path("data/footage")
 """Where retraining keeps what it has taken."""
+LEDGER = "deliveries.json"
+"""File in a folder of footage with the deliveries that were taken."""
 REMOVED = Path("data/removed.jsonl")
 WORKSPACES = Path(".cache/workspaces")
 """Folders of runs with other parameters."""
@@ -55,6 +57,11 @@ def mirror() -> Path | None:
 def result(stage: str) -> Path:
     """JSON result of a stage."""
     return REPORTS / f"{stage}.json"
+
+
+def failure(stage: str) -> Path:
+    """Why the last run of a stage failed; missing if it did not. Not in `.cache`, which all workspaces share."""
+    return REPORTS / "failures" / f"{stage}.json"
 
 
 def result_of(stage: str) -> dict:

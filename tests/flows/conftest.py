@@ -29,7 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 @pytest.fixture(scope="session")
 def server():
     """A Prefect server, embedded in this process; the current settings point to it."""
-    from flows.server import embedded_server
+    from flows.prefect_server import embedded_server
 
     with embedded_server() as api_url:
         yield api_url

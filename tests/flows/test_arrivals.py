@@ -8,7 +8,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.states import Cancelled, Completed, Failed
 
-from flows.arrivals import Arrivals, _run_of
+from flows.arrivals import Arrivals, start_run
 from flows.pan import GAVE_WAY
 from flows.serve import RETRAINING, deployments
 
@@ -119,7 +119,7 @@ def deployment(server):
 )
 def test_what_has_become_of_a_run(deployment, state, served):
     """None: somebody deleted it."""
-    ended = _run_of(deployment)
+    ended = start_run(deployment)
     assert ended() is None
     with get_client(sync_client=True) as client:
         scheduled = FlowRunFilter.model_validate({"state": {"type": {"any_": ["SCHEDULED"]}}})

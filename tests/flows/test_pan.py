@@ -9,7 +9,7 @@ from prefect.client.schemas.filters import FlowRunFilter, LogFilter, TaskRunFilt
 
 import flows.pan
 from flows.pan import GAVE_WAY, ReadableLog, pan
-from pan_core.workspace.lock import workspace_lock
+from pan_core.workspace.lock import BusyError, workspace_lock
 
 CHAIN = """
 stages:
@@ -78,7 +78,7 @@ def test_a_failing_stage_fails_the_flow_with_its_output(project, server):
     )
     state = pan(return_state=True)
     assert state.is_failed()
-    assert "stage 'a'" in state.message
+    assert state.result(raise_on_failure=False).code == "stage.failed"
     assert "the camera is gone" in state.message
     assert not (root / "b.txt").exists()
 
@@ -96,8 +96,7 @@ def test_a_stage_for_which_a_retry_helps_is_tried_again(project, server, monkeyp
 def test_a_run_beside_another_one_is_told_before_any_stage(chain, server):
     with workspace_lock(chain):
         state = pan(return_state=True)
-    assert state.is_failed()
-    assert "another run is going on in" in state.message
+    assert isinstance(state.result(raise_on_failure=False), BusyError)
     assert not (chain / "first.txt").exists()
 
 
@@ -106,13 +105,13 @@ def test_a_deployments_run_beside_another_one_gives_way(chain, server, monkeypat
     with workspace_lock(chain):
         state = pan(return_state=True)
     assert (state.is_cancelled(), state.name) == (True, GAVE_WAY)
-    assert "another run is going on in" in state.message
+    assert str(chain) in state.message
 
 
 def test_an_unknown_target_fails_before_any_stage(chain, server):
     state = pan(targets=["frist"], return_state=True)
     assert state.is_failed()
-    assert "did you mean 'first'?" in state.message
+    assert state.result(raise_on_failure=False).code == "pipeline.unknown-target"
     assert not (chain / "first.txt").exists()
 
 
@@ -139,7 +138,7 @@ def test_overrides_run_beside_the_project(parametrised, server):
     state = pan(overrides={"train": {"epochs": 3}}, targets=["fetch"], return_state=True)
     assert state.is_completed()
     (folder,) = (parametrised / ".cache/workspaces").iterdir()
-    assert "epochs: 3" in (folder / "out.txt").read_text()
+    assert (folder / "out.txt").read_text().split() == ["epochs:", "3"]
     assert (parametrised / "params.yaml").read_text() == before
     assert not (parametrised / "out.txt").exists()
     _, lines, artifacts = run_of(state)
@@ -158,8 +157,7 @@ def test_overrides_without_sense_are_one_message_before_any_stage(parametrised, 
     monkeypatch.setattr(flows.pan, "RETRY_DELAY_S", 0)
     state = pan(overrides={"train": {"epochz": 3, "batch": 1}}, return_state=True)
     assert state.is_failed()
-    assert "train.epochz: unknown name; did you mean 'epochs'?" in state.message
-    assert "train.batch: input should be greater than or equal to 2, but got 1" in state.message
+    assert set(state.result(raise_on_failure=False).names) == {"train.epochz", "train.batch"}
     assert run_of(state)[0] == []
     with get_client(sync_client=True) as client:
         assert client.read_flow_run(state.state_details.flow_run_id).run_count == 1

@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from refusals import refused
 
-from flows.reproduce import LockedError, StageError, project_root, reproduce, select, stage_order, thinned
-from pan_core.errors import PanError
+from flows.reproduce import project_root, reproduce, select, stage_order, thinned
+from pan_core.workspace.failures import LockedError, RefusedError, StageError
 
 # Written backwards on purpose: c needs b, b needs a; d needs nothing.
 BACKWARDS = """
@@ -40,14 +41,16 @@ def test_stages_follow_the_graph_and_then_the_file(project):
 
 
 def test_a_broken_pipeline_is_an_error_for_people(project):
-    with pytest.raises(PanError, match=r"dvc\.yaml"):
+    with refused("pipeline.unreadable") as error:
         stage_order(project("stages:\n  a:\n    command: echo\n"))
+    assert "dvc.yaml" in str(error.value)
 
 
 def test_without_a_pipeline_the_folder_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PanError, match=f"{tmp_path}.*project's root"):
+    with refused("pipeline.missing") as error:
         project_root()
+    assert str(tmp_path) in str(error.value)
 
 
 def test_targets_keep_the_order_of_the_graph():
@@ -56,9 +59,9 @@ def test_targets_keep_the_order_of_the_graph():
 
 
 def test_unknown_targets_are_all_named_with_the_nearest():
-    with pytest.raises(PanError) as error:
+    with refused("pipeline.unknown-target") as error:
         select(["fetch", "split", "pose"], ["pos", "xyz", "split"])
-    assert "'pos' (did you mean 'pose'?)" in str(error.value)
+    assert "'pose'?" in str(error.value)
     assert "'xyz'" in str(error.value)
 
 
@@ -76,7 +79,7 @@ def test_a_second_run_does_nothing(project):
     first, lines = (root / "out.txt").read_text(), []
     reproduce("only", root, lines.append)
     assert (root / "out.txt").read_text() == first
-    assert any("didn't change, skipping" in line for line in lines)
+    assert any("skipping" in line for line in lines)
 
 
 def test_a_stage_imports_the_code_that_lies_beside_it(project):
@@ -89,8 +92,30 @@ def test_a_stage_imports_the_code_that_lies_beside_it(project):
 
 def test_a_failing_stage_reports_its_last_lines(project):
     root = project(one_stage("echo the disk is full && exit 3"))
-    with pytest.raises(StageError, match=r"(?s)stage 'only'.*dvc repro --single-item only.*the disk is full"):
+    with refused("stage.failed", StageError) as error:
         reproduce("only", root, lambda line: None)
+    assert "the disk is full" in str(error.value)
+
+
+REFUSES = """
+from pan_core.errors import DataError
+from pan_core.workspace.failures import recorded_failure
+
+with recorded_failure("only"):
+    raise DataError("the camera film is torn", code="video.torn")
+"""
+
+
+def test_a_stage_that_refuses_its_input_is_told_by_its_failure_file(project):
+    root = project(one_stage("python refuses.py"))
+    (root / "refuses.py").write_text(REFUSES)
+    (root / "pan_core").symlink_to(Path(__file__).parents[2] / "pan_core")
+    with refused("video.torn", RefusedError) as error:
+        reproduce("only", root, lambda line: None)
+    assert (error.value.stage, error.value.reason, error.value.measured) == ("only", "the camera film is torn", False)
+    (root / "refuses.py").write_text("raise SystemExit(66)")
+    with refused("stage.failed", StageError):
+        reproduce("only", root, lambda line: None)  # the file of before says nothing of this time
 
 
 def test_a_project_that_is_busy_is_said_to_be(project):
@@ -100,7 +125,7 @@ def test_a_project_that_is_busy_is_said_to_be(project):
     )
     try:
         wait_for((root / "started").exists)
-        with pytest.raises(LockedError, match="another DVC run is at work"):
+        with refused("stage.locked", LockedError):
             reproduce("only", root, lambda line: None)
     finally:
         os.killpg(other.pid, signal.SIGKILL)

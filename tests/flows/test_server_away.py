@@ -7,7 +7,7 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.server import run_to_its_end
+from flows.prefect_server import run_to_its_end
 
 
 class Healthy(BaseHTTPRequestHandler):

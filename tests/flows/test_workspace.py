@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
+from refusals import refused
 from ruamel.yaml import YAML
 
 from flows.reproduce import stage_order
@@ -183,22 +184,24 @@ def test_the_space_of_a_study_is_replaced_as_a_whole(root):
 def test_every_fault_is_told_at_once_and_nothing_is_made(root):
     with pytest.raises(ConfigError) as error:
         workspace(root, {"train": {"epochz": 3, "batch": 1}, "model": {"hidden": 100, "pose_heads": 7}})
-    assert "train.epochz: unknown name; did you mean 'epochs'?" in str(error.value)
-    assert "train.batch" in str(error.value)
-    assert "hidden must be a multiple of pose_heads=7" in str(error.value)
+    assert {"train.epochz", "train.batch"} <= set(error.value.names)
+    assert "'epochs'?" in str(error.value)
+    assert "pose_heads=7" in str(error.value)
     assert not (root / WORKSPACES).exists()
 
 
 def test_a_path_that_leads_out_of_the_project_must_be_absolute(root):
-    with pytest.raises(ConfigError, match=r"surveillance\.folder: .* absolute one, but got '\.\./elsewhere'"):
+    with refused("workspace.outside", ConfigError) as error:
         workspace(root, {"surveillance": {"folder": "../elsewhere"}})
+    assert error.value.names == ("surveillance.folder",)
+    assert "'../elsewhere'" in str(error.value)
     assert not (root / WORKSPACES).exists()
 
 
 def test_a_workspace_in_which_a_run_is_at_work_is_left_as_it_is(root):
     folder = workspace(root, {"train": {"epochs": 30}}, "named")
     before = (folder / "params.yaml").read_text()
-    with workspace_lock(folder), pytest.raises(BusyError, match="another run is going on in"):
+    with workspace_lock(folder), pytest.raises(BusyError):
         workspace(root, {"train": {"epochs": 40}}, "named")
     assert (folder / "params.yaml").read_text() == before
 

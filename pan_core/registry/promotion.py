@@ -52,7 +52,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Holdout:
+class DecidingClips:
     """Clips that decide.
 
     Attributes:
@@ -114,7 +114,7 @@ class Decision:
 
 
 def decide(
-    challenger: Judged, champion: Judged | None, holdout: Holdout, margins: Margins, others: Iterable[Check] = ()
+    challenger: Judged, champion: Judged | None, holdout: DecidingClips, margins: Margins, others: Iterable[Check] = ()
 ) -> Decision:
     """Weigh a challenger.
 
@@ -129,32 +129,35 @@ def decide(
         DataError: Where there is no holdout, or a model did not judge all of it.
     """
     if not holdout.labels:
-        raise DataError("no holdout: the test part of the split is empty, so nothing can be decided")
+        raise DataError(
+            "no holdout: the test part of the split is empty, so nothing can be decided", code="holdout.empty"
+        )
     models = [challenger, *([champion] if champion else [])]
     for model in models:
         if model.hits.keys() != holdout.labels.keys():
             absent = sorted(holdout.labels.keys() - model.hits.keys())
             raise DataError(
-                f"{model.name}: has not judged {len(absent)} of {len(holdout.labels)} holdout clips, such as {absent[:1]}"
+                f"{model.name}: has not judged {len(absent)} of {len(holdout.labels)} holdout clips, such as {absent[:1]}",
+                code="holdout.not-judged",
             )
-    checks = [_unseen(model, holdout) for model in models]
+    checks = [_check_unseen(model, holdout) for model in models]
     difference = None
     if champion:
         difference = challenger.accuracy - champion.accuracy
         checks += [
-            _labels(challenger, champion),
-            _accuracy(challenger, champion, margins),
-            _classes(challenger, champion, holdout, margins),
+            _check_labels(challenger, champion),
+            _check_accuracy(challenger, champion, margins),
+            _check_classes(challenger, champion, holdout, margins),
         ]
     checks += others
     promoted = all(check.passed for check in checks)
     return Decision(promoted, tuple(checks), champion.name if champion else "", challenger.name, difference)
 
 
-def _unseen(model: Judged, holdout: Holdout) -> Check:
+def _check_unseen(model: Judged, holdout: DecidingClips) -> Check:
     shared = model.learnt.shared_with(holdout.lineage) if model.learnt else None
     if shared is not None:
-        found = f"shares {_some(shared)} with its training" if shared else "shares none with its training"
+        found = f"shares {_shorten(shared)} with its training" if shared else "shares none with its training"
     elif model.learnt:
         found = f"not known: its training was grouped by {model.learnt.grouping or 'the dataset'}, the holdout is by {holdout.lineage.grouping or 'the dataset'}"
     else:
@@ -162,15 +165,15 @@ def _unseen(model: Judged, holdout: Holdout) -> Check:
     return Check(f"groups of the holdout, {model.name}", shared == [], found, "none")
 
 
-def _labels(challenger: Judged, champion: Judged) -> Check:
+def _check_labels(challenger: Judged, champion: Judged) -> Check:
     lost = sorted(champion.labels - challenger.labels)
     return Check(
-        "classes", not lost, f"does not know {_some(lost)}" if lost else "knows all of the champion's", "none lost"
+        "classes", not lost, f"does not know {_shorten(lost)}" if lost else "knows all of the champion's", "none lost"
     )
 
 
-def _accuracy(challenger: Judged, champion: Judged, margins: Margins) -> Check:
-    found = compare([_numbers(challenger)], [_numbers(champion)])
+def _check_accuracy(challenger: Judged, champion: Judged, margins: Margins) -> Check:
+    found = compare([_as_numbers(challenger)], [_as_numbers(champion)])
     words = (
         f"{100 * challenger.accuracy:.1f} % against {100 * champion.accuracy:.1f} %, difference {100 * found.difference:+.1f} points, "
         f"95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f} over {found.clips} clips"
@@ -181,7 +184,7 @@ def _accuracy(challenger: Judged, champion: Judged, margins: Margins) -> Check:
     return Check("accuracy on the holdout", found.low >= -margins.accuracy, words, allowed)
 
 
-def _classes(challenger: Judged, champion: Judged, holdout: Holdout, margins: Margins) -> Check:
+def _check_classes(challenger: Judged, champion: Judged, holdout: DecidingClips, margins: Margins) -> Check:
     drops, few = {}, []
     for label in sorted(set(holdout.labels.values())):
         own = [clip for clip, name in holdout.labels.items() if name == label]
@@ -200,15 +203,15 @@ def _classes(challenger: Judged, champion: Judged, holdout: Holdout, margins: Ma
     else:
         found = "none judged"
     if few:
-        found += f"; fewer than {margins.class_clips} clips of {_some(few)}"
+        found += f"; fewer than {margins.class_clips} clips of {_shorten(few)}"
     if unjudged := sorted(challenger.labels - set(holdout.labels.values())):
-        found += f"; no clip of the holdout shows {_some(unjudged)}"
+        found += f"; no clip of the holdout shows {_shorten(unjudged)}"
     return Check("each class", not fallen, found, f"at most {100 * margins.class_accuracy:.0f} points each")
 
 
-def _numbers(model: Judged) -> dict[str, float]:
+def _as_numbers(model: Judged) -> dict[str, float]:
     return {clip: float(hit) for clip, hit in model.hits.items()}
 
 
-def _some(names: Sequence[str]) -> str:
+def _shorten(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,4 +1,4 @@
-from flows.results import figures, links
+from flows.run_artifacts import figures, links
 from pan_core.workspace import paths
 
 
@@ -26,4 +26,4 @@ def test_a_server_that_is_away_takes_no_link_from_the_run(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    assert "- MLflow run: `abc`" in links(tmp_path, "abc")
+    assert "`abc`" in links(tmp_path, "abc")

@@ -10,8 +10,8 @@ from ruamel.yaml.error import YAMLError
 from pan_core.errors import PanError
 
 
-def add_settings(parser: ArgumentParser) -> None:
-    """Give a command the option `--set`; what it was given is `settings`, for `read_settings`."""
+def add_override_option(parser: ArgumentParser) -> None:
+    """Give a command the option `--set`; what it was given is `settings`, for `read_overrides`."""
     parser.add_argument(
         "--set",
         action="append",
@@ -22,7 +22,7 @@ def add_settings(parser: ArgumentParser) -> None:
     )
 
 
-def read_settings(settings: Iterable[str]) -> dict[str, Any]:
+def read_overrides(settings: Iterable[str]) -> dict[str, Any]:
     """Values nested like params.yaml; where a name is given twice, the last counts.
 
     Args:
@@ -36,15 +36,22 @@ def read_settings(settings: Iterable[str]) -> dict[str, Any]:
         name, equals, text = setting.partition("=")
         *sections, last = name.strip().split(".")
         if not equals or not last or not all(sections):
-            raise PanError(f"--set {setting}: expected SECTION.NAME=VALUE, such as train.epochs=30")
+            raise PanError(
+                f"--set {setting}: expected SECTION.NAME=VALUE, such as train.epochs=30", code="override.form"
+            )
         try:
             value = YAML(typ="safe").load(text)
         except YAMLError as error:
-            raise PanError(f"--set {setting}: the value is not YAML ({' '.join(str(error).split())})") from error
+            raise PanError(
+                f"--set {setting}: the value is not YAML ({' '.join(str(error).split())})", code="override.yaml"
+            ) from error
         inner = nested
         for section in sections:
             inner = inner.setdefault(section, {})
             if not isinstance(inner, dict):
-                raise PanError(f"--set {setting}: {section} was given a value of its own before; name one of the two")
+                raise PanError(
+                    f"--set {setting}: {section} was given a value of its own before; name one of the two",
+                    code="override.section",
+                )
         inner[last] = value
     return nested

@@ -140,11 +140,11 @@ def embedded_server(port: int | None = None) -> Iterator[str]:
     Raises:
         PanError: Where no port is free, or it does not start.
     """
-    import uvicorn
-    from prefect.server.api.server import create_app
+    import uvicorn  # late: start-up
+    from prefect.server.api.server import create_app  # late: start-up
 
     # Held from here on: two servers that start at once never take the same one.
-    listening = _bound(port)
+    listening = _bind_socket(port)
     port = listening.getsockname()[1]
     api_url = f"http://{HOST}:{port}/api"
     # Also where the folder has no prefect.toml: pages from elsewhere in somebody's browser neither read nor start runs.
@@ -160,8 +160,8 @@ def embedded_server(port: int | None = None) -> Iterator[str]:
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         try:
-            _await(server, thread, api_url)
-            with _published(api_url):
+            _await_start(server, thread, api_url)
+            with _publish_address(api_url):
                 yield api_url
         finally:
             APILogHandler().flush()  # while there still is a server to take them
@@ -169,7 +169,7 @@ def embedded_server(port: int | None = None) -> Iterator[str]:
             thread.join(STOP_S)
 
 
-def _await(server: "uvicorn.Server", thread: threading.Thread, api_url: str) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _await_start(server: "uvicorn.Server", thread: threading.Thread, api_url: str) -> None:  # type: ignore[name-defined]  # noqa: F821
     deadline = time.monotonic() + START_S
     while not server.started:
         if not thread.is_alive() or time.monotonic() > deadline:
@@ -181,7 +181,7 @@ def _await(server: "uvicorn.Server", thread: threading.Thread, api_url: str) -> 
 
 
 @contextmanager
-def _published(api_url: str) -> Iterator[None]:
+def _publish_address(api_url: str) -> Iterator[None]:
     update_current_profile({PREFECT_API_URL: api_url})
     try:
         yield
@@ -199,7 +199,7 @@ def _loopback_port(api_url: str) -> int:
     return address.port or 80
 
 
-def _bound(port: int | None) -> socket.socket:
+def _bind_socket(port: int | None) -> socket.socket:
     """A socket that listens on loopback: only one that listens keeps others from its port."""
     ports = range(FIRST_PORT, FIRST_PORT + 100) if port is None else [port]
     for each in ports:
