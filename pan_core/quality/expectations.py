@@ -56,7 +56,7 @@ class QualityLimits:
 
 def on_clips(kind: Kind, labels: Sequence[str], limits: QualityLimits) -> list[Any]:
     """Expectations on the summary table: those of every dataset, then those of its kind."""
-    import great_expectations.expectations as gxe
+    import great_expectations.expectations as gxe  # late: start-up
 
     low, high = limits.mean_score
     common = [
@@ -95,7 +95,7 @@ def on_clips(kind: Kind, labels: Sequence[str], limits: QualityLimits) -> list[A
 
 
 def _on_annotated(limits: QualityLimits) -> list[Any]:
-    import great_expectations.expectations as gxe
+    import great_expectations.expectations as gxe  # late: start-up
 
     return [
         gxe.ExpectColumnValuesToBeBetween(
@@ -105,7 +105,7 @@ def _on_annotated(limits: QualityLimits) -> list[Any]:
 
 
 def _on_extracted(limits: QualityLimits) -> list[Any]:
-    import great_expectations.expectations as gxe
+    import great_expectations.expectations as gxe  # late: start-up
 
     low, high = limits.mean_score
     return [
@@ -126,7 +126,7 @@ def _on_extracted(limits: QualityLimits) -> list[Any]:
 
 def on_classes(limits: QualityLimits) -> list[Any]:
     """Expectations on the counts by class."""
-    import great_expectations.expectations as gxe
+    import great_expectations.expectations as gxe  # late: start-up
 
     return [
         gxe.ExpectColumnMaxToBeBetween(
@@ -144,7 +144,7 @@ def on_classes(limits: QualityLimits) -> list[Any]:
 
 def on_videos(limits: QualityLimits) -> list[Any]:
     """Expectations on the labelled videos of cameras."""
-    import great_expectations.expectations as gxe
+    import great_expectations.expectations as gxe  # late: start-up
 
     return [
         gxe.ExpectColumnValuesToBeBetween(column="rates", max_value=1, meta=_name("one rate a video")),

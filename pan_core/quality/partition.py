@@ -36,7 +36,7 @@ class Partition:
         values = reference.dropna().to_numpy(dtype=float)
         edges = _edges(values, step, bins)
         counts = _counts(values, edges)
-        low, *inner, high = _smoothed(counts).tolist()
+        low, *inner, high = _smooth(counts).tolist()
         return cls({"bins": edges.tolist(), "weights": inner, "tail_weights": [low, high]}, counts)
 
     @classmethod
@@ -44,7 +44,7 @@ class Partition:
         """Shares of classes, each of `known`."""
         values = sorted(set(known))
         counts = reference.value_counts().reindex(values, fill_value=0).to_numpy()
-        return cls({"values": values, "weights": _smoothed(counts).tolist()}, counts)
+        return cls({"values": values, "weights": _smooth(counts).tolist()}, counts)
 
     def count(self, new: pd.Series) -> np.ndarray:
         """Clips of other footage in the same bins or classes."""
@@ -67,7 +67,7 @@ class Partition:
         return float(chdtri(freedom, level) / 2 * (1 / new + 1 / self.counts.sum()))
 
 
-def _smoothed(counts: np.ndarray) -> np.ndarray:
+def _smooth(counts: np.ndarray) -> np.ndarray:
     return (counts + SMOOTHING) / (counts.sum() + SMOOTHING * len(counts))
 
 

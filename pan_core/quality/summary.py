@@ -39,7 +39,7 @@ def summarise(clips: pd.DataFrame, poses: PoseSet, *, split: str) -> pd.DataFram
         DataError: Where `clips` has no column `split`.
     """
     if split not in clips.columns:
-        raise DataError(f"clip table: no column {split!r}; it has {', '.join(clips.columns)}")
+        raise DataError(f"clip table: no column {split!r}; it has {', '.join(clips.columns)}", code="summary.split")
     measured = _measure(poses)
     table = clips[["clip_id", "label", split, "n_frames", "fps"]].rename(columns={split: "part"})
     table = table.merge(measured, on="clip_id", how="left", suffixes=("_video", ""))
