@@ -19,7 +19,7 @@ Hits = Sequence[Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Accuracy of A minus that of B on the same clips.
 
     Attributes:
@@ -53,7 +53,7 @@ def mean_interval(hits: Hits) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def compare(first: Hits, second: Hits) -> Comparison:
+def compare(first: Hits, second: Hits) -> PairedComparison:
     """Paired comparison of two recognizers on the same splits.
 
     With one run each on one split, a clip is right or wrong, and the test is McNemar's, exact. Otherwise a clip is
@@ -72,7 +72,7 @@ def compare(first: Hits, second: Hits) -> Comparison:
         test, p_value = "McNemar, exact", _mcnemar(values[0])
     else:
         test, p_value = "paired permutation", _permutation(shares)
-    return Comparison(float(shares.mean()), low, high, p_value, test, values.shape[1])
+    return PairedComparison(float(shares.mean()), low, high, p_value, test, values.shape[1])
 
 
 def _by_clip(hits: Hits) -> tuple[np.ndarray, np.ndarray]:
