@@ -17,7 +17,7 @@ from pan_core.quality.findings import Finding, QualityResult, in_words
 from pan_core.quality.gx_context import quiet
 
 if TYPE_CHECKING:
-    from pan_core.viewer.plots import Picture
+    from pan_core.viewer.canvas import Picture
 
 SITE = "data_docs"
 STYLE_FILE = "style.css"

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pan_core.quality.profiles import FEATURES, Feature
-from pan_core.viewer.plots import BLUE, FAINT, INK, VERMILLION, Picture, canvas, drawn, percent_axis
+from pan_core.viewer.canvas import BLUE, FAINT, INK, VERMILLION, Picture, canvas, drawn, percent_axis
 
 BINS = 24
 COLUMNS = 3

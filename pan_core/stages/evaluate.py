@@ -180,7 +180,7 @@ def _report(params: Params, material: TrainingData, outcomes: Sequence[SplitPred
     return ReportData(
         title=f"PAN on {params.dataset}",
         dataset=params.dataset,
-        outcomes=outcomes,
+        predictions=outcomes,
         parameters=result_of("train")["params"],
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         histories=read_json(paths.RECOGNIZER / "histories.json"),

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pan_core.params.space import Choice, Range
 from pan_core.tuning.study import CURVE, Study, step_of
-from pan_core.viewer.plots import BLUE, FAINT, GREEN, VERMILLION, Picture, canvas, drawn, percent_axis
+from pan_core.viewer.canvas import BLUE, FAINT, GREEN, VERMILLION, Picture, canvas, drawn, percent_axis
 
 FEWEST = 4
 """Complete trials below which nothing can be said of what mattered."""
