@@ -45,10 +45,10 @@ class Worker:
         self.file.unlink(missing_ok=True)
         os.close(self._lock)
 
-    def take(self, trial: Trial) -> "Beating":
+    def take(self, trial: Trial) -> "HeartbeatThread":
         """Put this worker's name on a trial and keep showing that it lives."""
         trial.set_user_attr(WORKER, str(self.file))
-        return Beating(trial)
+        return HeartbeatThread(trial)
 
     def dead(self, study: optuna.Study) -> list[FrozenTrial]:
         """Trials that are marked as running although nobody runs them any more."""
@@ -70,7 +70,7 @@ class Worker:
         return now - since > STALE_S
 
 
-class Beating:
+class HeartbeatThread:
     """Counts up on a trial in the background, so that other machines see that its worker lives."""
 
     def __init__(self, trial: Trial) -> None:

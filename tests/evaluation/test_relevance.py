@@ -57,8 +57,15 @@ def test_relevance_is_the_change_of_the_logit_with_the_attention(network, featur
     np.testing.assert_allclose(attention.sum(axis=1), 1)
 
 
+def registered(layer) -> dict[str, list]:
+    """What is registered with a layer, hooks among it."""
+    return {name: list(value) for name, value in vars(layer).items() if isinstance(value, dict)}
+
+
 def test_the_network_is_left_as_it_was(network, features):
+    before = registered(network.joints_attention)
     relevance_of(network, features)
+    assert registered(network.joints_attention) == before
     assert all(weights.grad is None for weights in network.parameters())
 
 
