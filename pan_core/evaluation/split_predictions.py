@@ -70,7 +70,7 @@ class SplitPredictions:
     def __post_init__(self) -> None:
         faults = [
             f"Expected `{name}` to have shape {shape}, but got {getattr(self, name).shape}"
-            for name, shape in self._expected_shapes().items()
+            for name, shape in self._list_shapes().items()
             if getattr(self, name) is not None and getattr(self, name).shape != shape
         ]
         if self.mode not in MODES:
@@ -86,7 +86,7 @@ class SplitPredictions:
                 code="predictions.shape",
             )
 
-    def _expected_shapes(self) -> dict[str, tuple[int, ...]]:
+    def _list_shapes(self) -> dict[str, tuple[int, ...]]:
         clips = len(self.clip_ids)
         frames = self.joints.shape[1] if self.joints.ndim > 1 else 0
         joints, classes, actions = self.layout.size, len(self.classes), len(self.actions)

@@ -88,13 +88,13 @@ def write_data_docs(result: QualityResult, folder: Path, front: Front | None = N
     with quiet(), atomic_path(folder) as partial, tempfile.TemporaryDirectory() as site:
         partial.mkdir()
         _build(result.context, Path(site))
-        pages = {_flat_name(page.relative_to(site)): page for page in Path(site).rglob("*.html")}
+        pages = {_flatten_name(page.relative_to(site)): page for page in Path(site).rglob("*.html")}
         for name in pages.keys() - {"index.html"}:
             (partial / name).write_text(_strip_foreign(pages[name].read_text(encoding="utf-8")), encoding="utf-8")
         (partial / STYLE_FILE).write_text(STYLE, encoding="utf-8")
         for name, picture in front.pictures.items():
             (partial / f"{name}.svg").write_text(picture.svg, encoding="utf-8")
-        index = _index(result, front, sorted(pages.keys() - {"index.html"}))
+        index = _write_index(result, front, sorted(pages.keys() - {"index.html"}))
         (partial / "index.html").write_text(index, encoding="utf-8")
     return folder / "index.html"
 
@@ -123,7 +123,7 @@ def _build(context: Any, folder: Path) -> None:
     context.delete_data_docs_site(SITE)
 
 
-def _flat_name(page: Path) -> str:
+def _flatten_name(page: Path) -> str:
     # Great Expectations: validations/SUITE/RUN/TIME/BATCH.html and expectations/SUITE.html.
     if page.parts[0] == "validations":
         return f"{page.parts[1]}.html"
@@ -133,18 +133,18 @@ def _flat_name(page: Path) -> str:
 def _strip_foreign(page: str) -> str:
     for pattern in _FOREIGN:
         page = pattern.sub("", page)
-    page = re.sub(r'href="(?:\.\./)*([^"#:]+\.html)"', lambda link: f'href="{_flat_name(Path(link[1]))}"', page)
+    page = re.sub(r'href="(?:\.\./)*([^"#:]+\.html)"', lambda link: f'href="{_flatten_name(Path(link[1]))}"', page)
     return page.replace("</head>", f'<link rel="stylesheet" href="{STYLE_FILE}">\n</head>', 1)
 
 
-def _index(result: QualityResult, front: Front, pages: list[str]) -> str:
+def _write_index(result: QualityResult, front: Front, pages: list[str]) -> str:
     groups = dict.fromkeys(finding.table for finding in result.findings)
     lead = "\n".join(f"<p>{html.escape(words)}</p>" for words in front.lead)
     pictures = "\n".join(
         f'<img src="{name}.svg" width="{picture.width}" alt="{html.escape(picture.alt)}">'
         for name, picture in front.pictures.items()
     )
-    tables = "\n".join(_group(group, result, pages) for group in groups)
+    tables = "\n".join(_write_group(group, result, pages) for group in groups)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><title>{front.title}</title><link rel="stylesheet" href="{STYLE_FILE}"></head>
@@ -158,9 +158,9 @@ def _index(result: QualityResult, front: Front, pages: list[str]) -> str:
 """
 
 
-def _group(group: str, result: QualityResult, pages: list[str]) -> str:
+def _write_group(group: str, result: QualityResult, pages: list[str]) -> str:
     findings = sorted((item for item in result.findings if item.table == group), key=lambda item: item.passed)
-    rows = "\n".join(_row(finding) for finding in findings)
+    rows = "\n".join(_write_row(finding) for finding in findings)
     links = ((f"{group}.html", "as Great Expectations saw it"), (f"{group}_expected.html", "what it expects"))
     listed = ", ".join(f'<a href="{page}">{words}</a>' for page, words in links if page in pages)
     return f"""<h2>{group.capitalize()}</h2>
@@ -171,7 +171,7 @@ def _group(group: str, result: QualityResult, pages: list[str]) -> str:
 <p>{listed}</p>"""
 
 
-def _row(finding: Finding) -> str:
+def _write_row(finding: Finding) -> str:
     cells = (
         finding.name + (" *" if finding.fatal else ""),
         "yes" if finding.passed else "no",

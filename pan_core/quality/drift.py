@@ -139,7 +139,7 @@ def write_drift(
     quality = check_drift(reference, new, labels=labels, settings=settings)
     seen, learnt = set(new["label"]), set(reference["label"])
     result = DriftResult(
-        _verdict(quality),
+        _judge(quality),
         len(new),
         len(reference),
         tuple(sorted(seen - learnt - set(labels or ()))),
@@ -160,7 +160,7 @@ def _add_words(finding: Finding, words: str) -> Finding:
     )
 
 
-def _verdict(quality: QualityResult) -> Verdict:
+def _judge(quality: QualityResult) -> Verdict:
     if any(finding.name == ENOUGH for finding in quality.failed):
         return "too few"
     return "yes" if any(_is_drift(finding) for finding in quality.failed) else "no"

@@ -110,7 +110,7 @@ class TrainingLoop:
         batch = self._augment(indices, rng)
         features = torch.from_numpy(self.describe(batch.joints)).to(self.device)
         mask = torch.from_numpy(batch.mask).to(self.device)
-        classes, actions = self._targets(batch)
+        classes, actions = self._smooth_targets(batch)
         partner, weight = mixing(len(indices), self.settings.augmentation, rng)
         own = torch.from_numpy(weight).to(self.device)
         features, classes, actions = (_mix_clips(value, partner, own) for value in (features, classes, actions))
@@ -120,7 +120,7 @@ class TrainingLoop:
             )
         with _autocast(self.device, self.settings.precision):
             output = self.network(features, mask=mask)
-        logits, loss = self._loss(_full_precision(output), mask, classes, actions)
+        logits, loss = self._compute_loss(_full_precision(output), mask, classes, actions)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -144,7 +144,7 @@ class TrainingLoop:
         joints = augment(joints, self.train.layout, strength, rng)
         return Batch(joints, lengths, batch.labels, targets)
 
-    def _targets(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def _smooth_targets(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Smoothed class (B, K) and action (B, T, A) distributions; a frame without an action keeps zeros."""
         labels = torch.from_numpy(batch.labels).to(self.device)
         classes = torch.nn.functional.one_hot(labels, len(self.train.classes)).float()
@@ -153,7 +153,7 @@ class TrainingLoop:
         smoothing = self.settings.label_smoothing
         return smooth(classes, smoothing), smooth(actions, smoothing) * labelled
 
-    def _loss(
+    def _compute_loss(
         self, output: PanOutput, mask: torch.Tensor, classes: torch.Tensor, actions: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Class logits at the end of the clips (B, K), and the loss."""
@@ -176,7 +176,7 @@ class TrainingLoop:
             features = torch.from_numpy(self.describe(batch.joints)).to(self.device)
             mask = torch.from_numpy(batch.mask).to(self.device)
             output = run_in_parts(self.averaged, features, mask)
-            logits, value = self._loss(output, mask, *self._targets(batch))
+            logits, value = self._compute_loss(output, mask, *self._smooth_targets(batch))
             loss += float(value) * len(indices)
             hits += float((logits.argmax(dim=-1).cpu().numpy() == batch.labels).sum())
         return {"val_loss": loss / len(val), "val_accuracy": hits / len(val)}

@@ -158,12 +158,7 @@ def build_samples(
     Raises:
         DataError: Where a clip has nobody in it, there is no clip, or a segment's label is not among the actions.
     """
-    if mode not in MODES:
-        raise DataError(
-            f"unknown input mode {mode!r} of the recognizer; expected one of {', '.join(MODES)}", code="samples.mode"
-        )
-    if clips.empty:
-        raise DataError("no clips to make samples of; check the split and the quarantine table", code="samples.empty")
+    _check_request(clips, mode)
     spans = _group_spans(segments, set(clips["clip_id"]))
     names = tuple(actions or ()) if spans else tuple(classes)
     _check_labels(spans, names)
@@ -220,6 +215,16 @@ def resample(joints: np.ndarray, at: np.ndarray, *, how: str) -> np.ndarray:
     score = (1 - share[:, None]) * scores[before] + share[:, None] * scores[after]
     place = (1 - share[:, None, None]) * places[before] + share[:, None, None] * places[after]
     return np.concatenate([place, score[..., None]], axis=-1)
+
+
+def _check_request(clips: pd.DataFrame, mode: str) -> None:
+    """The mode must be known, and there must be clips."""
+    if mode not in MODES:
+        raise DataError(
+            f"unknown input mode {mode!r} of the recognizer; expected one of {', '.join(MODES)}", code="samples.mode"
+        )
+    if clips.empty:
+        raise DataError("no clips to make samples of; check the split and the quarantine table", code="samples.empty")
 
 
 def _keep_main_person(poses: ClipPoses) -> ClipPoses:

@@ -107,13 +107,13 @@ def readable_errors(journal: Path) -> Iterator[None]:
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise PanError(
             f"{STORAGE_VARIABLE}: {where} is not an address of a database that can be used here "
-            f"({_first_line(error)}); expected such as postgresql://user@host/database",
+            f"({_take_first_line(error)}); expected such as postgresql://user@host/database",
             code="storage.address",
         ) from None
     except (SQLAlchemyError, StorageInternalError) as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
         raise PanError(
-            f"{STORAGE_VARIABLE}: {where} cannot be used ({_first_line(cause)}); start its server or correct the address, "
+            f"{STORAGE_VARIABLE}: {where} cannot be used ({_take_first_line(cause)}); start its server or correct the address, "
             "then run again: finished trials are kept",
             code="storage.unavailable",
         ) from None
@@ -126,6 +126,6 @@ def readable_errors(journal: Path) -> Iterator[None]:
         ) from error
 
 
-def _first_line(error: BaseException) -> str:
+def _take_first_line(error: BaseException) -> str:
     original = getattr(error, "orig", None) or error
     return str(original).strip().splitlines()[0] if str(original).strip() else type(original).__name__

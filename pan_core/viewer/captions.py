@@ -81,9 +81,9 @@ def spans(captions: Sequence[Caption], *, shortest: int = 1) -> list[CaptionSpan
         else:
             merged.append([start, end, label])
     return [
-        CaptionSpan(start, end, label, _mean_confidence(captions[start:end], label)) for start, end, label in merged
+        CaptionSpan(start, end, label, _average_confidence(captions[start:end], label)) for start, end, label in merged
     ]
 
 
-def _mean_confidence(captions: Sequence[Caption], label: str) -> float:
+def _average_confidence(captions: Sequence[Caption], label: str) -> float:
     return float(np.mean([caption.confidence for caption in captions if caption.label == label]))
