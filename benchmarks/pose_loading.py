@@ -188,19 +188,21 @@ def waiting_share(samples: Samples) -> dict:
     import torch  # late: the memory of the other steps is measured without it
 
     from pan_core.model.pan import PanSettings  # late: imports torch
-    from pan_core.training import fit as training  # late: imports torch
+    from pan_core.training.fit import build_network  # late: imports torch
+    from pan_core.training.loop import TrainingLoop  # late: imports torch
+    from pan_core.training.schedule import epoch_batches  # late: imports torch
     from pan_core.training.settings import TrainSettings  # late: imports torch
 
     torch.set_num_threads(1)
     timed, settings = TimedSamples(samples), TrainSettings(device="cpu")
-    trained = training._Training(timed, timed, settings, PanSettings(), seed=0)
+    trained = TrainingLoop(timed, timed, settings, PanSettings(), 0, build_network, torch.device("cpu"))
     rng = np.random.default_rng(0)
-    batches = training.epoch_batches(samples.lengths, settings.batch, rng)[: STEPS + 3]
+    batches = epoch_batches(samples.lengths, settings.batch, rng)[: STEPS + 3]
     for indices in batches[:3]:
-        trained._step(indices, rng)
+        trained.step(indices, rng)
     timed.seconds, started = 0.0, time.perf_counter()
     for indices in batches[3:]:
-        trained._step(indices, rng)
+        trained.step(indices, rng)
     total = time.perf_counter() - started
     return {"steps": STEPS, "step_ms": total / STEPS * 1e3, "batch_ms": timed.seconds / STEPS * 1e3,
             "waiting_percent": 100 * timed.seconds / total}  # fmt: skip

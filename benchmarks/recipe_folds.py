@@ -25,9 +25,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from pan_core.benchmark.prepared_data import TrainingData, prepare
+from pan_core.benchmark.prepared_data import BenchmarkData, prepare
 from pan_core.benchmark.protocol import Recipe
-from pan_core.benchmark.request import project_recipe
 from pan_core.benchmark.runs import pretrain
 from pan_core.files import cache_folder
 from pan_core.model.features import MODES
@@ -36,14 +35,15 @@ from pan_core.training.fit import body, fit
 from pan_core.training.predict import predict
 from pan_core.training.samples import Samples
 from pan_core.workspace.context import dataset_context
+from pan_core.workspace.recipe import project_recipe
 
 
-def never_test(material: TrainingData, recipe: Recipe, mode: str) -> Samples:
+def never_test(data: BenchmarkData, recipe: Recipe, mode: str) -> Samples:
     """Samples of the clips that every split trains on."""
-    parts = material.parts(material.splits[0]).copy()
-    for split in material.splits:
-        parts[material.parts(split) != "train"] = "unused"
-    return material.samples(parts, "train", mode=mode, frames=recipe.frames, rate=recipe.rate)
+    parts = data.parts(data.splits[0]).copy()
+    for split in data.splits:
+        parts[data.parts(split) != "train"] = "unused"
+    return data.samples(parts, "train", mode=mode, frames=recipe.frames, rate=recipe.rate)
 
 
 def neighbours(samples: Samples, folds: int) -> np.ndarray:
@@ -77,7 +77,7 @@ def changed(recipe: Recipe, values: dict[str, Any]) -> Recipe:
     )  # fmt: skip
 
 
-def score(samples: Samples, recipe: Recipe, folds: int, seed: int, source: TrainingData | None) -> dict[str, float]:
+def score(samples: Samples, recipe: Recipe, folds: int, seed: int, source: BenchmarkData | None) -> dict[str, float]:
     """Accuracy and log loss of clips by networks that did not see them."""
     start = None
     if source:
@@ -119,12 +119,12 @@ def main() -> None:
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     recipe = changed(project_recipe(arguments.dataset), values)
     context = dataset_context(Params(dataset=arguments.dataset))
-    material, *sources = (
+    data, *sources = (
         prepare(name, cache_folder() / "benchmark" / name, context)
         for name in (arguments.dataset, recipe.pretrained_on)
         if name
     )
-    samples = never_test(material, recipe, arguments.mode)
+    samples = never_test(data, recipe, arguments.mode)
     found = score(samples, recipe, arguments.folds, arguments.seed, sources[0] if sources else None)
     print(json.dumps({"dataset": arguments.dataset, "mode": arguments.mode, **values, **found}))
 

@@ -25,7 +25,6 @@ import psutil
 import torch
 
 from pan_core.benchmark.methods import comparator
-from pan_core.benchmark.request import project_recipe
 from pan_core.export.onnx_file import write_onnx
 from pan_core.model.features import PoseFeatures
 from pan_core.model.online import OnlineFeatures
@@ -35,6 +34,7 @@ from pan_core.skeletons import PENN13
 from pan_core.training.augmentation import augment
 from pan_core.training.fit import build_network, fit
 from pan_core.training.samples import Samples
+from pan_core.workspace.recipe import project_recipe
 
 BATCH, FRAMES, CLASSES = 32, 32, 15
 MILESTONES = (10, 1_000, 100_000)

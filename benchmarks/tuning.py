@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from optuna.trial import TrialState
 
-from pan_core.benchmark.prepared_data import TrainingData, prepare
+from pan_core.benchmark.prepared_data import BenchmarkData, prepare
 from pan_core.datasets.splits import with_validation
 from pan_core.evaluation.table1 import DATASET_TITLES
 from pan_core.files import atomic_path, cache_folder, read_json, write_json
@@ -69,9 +69,9 @@ def no_row(name: str, values: Values) -> Iterator[Nowhere]:
 
 def parts(dataset: str, params: Params, seed: int) -> dict[str, Samples]:
     """Samples of the train, val and test part, as the pipeline would cut them."""
-    material = TrainingData(folder_of(dataset))
-    cut = with_validation(material.clips, f"split{SPLIT}", share=params.split.validation_share, seed=seed)
-    make = partial(material.samples, cut, mode=MODE, frames=params.model.frames, rate=params.model.rate)
+    data = BenchmarkData(folder_of(dataset))
+    cut = with_validation(data.clips, f"split{SPLIT}", share=params.split.validation_share, seed=seed)
+    make = partial(data.samples, cut, mode=MODE, frames=params.model.frames, rate=params.model.rate)
     return {part: make(part=part) for part in ("train", "val", "test")}
 
 

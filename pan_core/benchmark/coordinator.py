@@ -15,7 +15,7 @@ from pan_core.benchmark.methods import PROJECT, code_of
 from pan_core.benchmark.prepared_data import BenchmarkData, prepare
 from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, MODEL, PARTS_OF_THE_PAPER, Job, Recipe, Variant, plan
 from pan_core.benchmark.results import build_results, stored_runs
-from pan_core.benchmark.runs import Record, Setting, execute
+from pan_core.benchmark.runs import BenchmarkSetting, Record, execute
 from pan_core.datasets.base import Context
 from pan_core.errors import ConfigError, DataError
 from pan_core.evaluation.table1 import COLUMN_OF, DATASET_TITLES
@@ -79,14 +79,14 @@ def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, cont
         The result, as written.
 
     Raises:
-        ConfigError: Where a split is unknown, or a leakage control is asked for where every clip is a group of its own.
-        DataError: Where the dataset cannot be had.
+        ConfigError: If a split is unknown, or a leakage control is requested although every clip is a group of its own.
+        DataError: If the dataset cannot be fetched.
     """
-    material = prepare(name, folder, context)
-    splits = _checked_splits(name, material, request)
+    data = prepare(name, folder, context)
+    splits = _choose_splits(name, data, request)
     code = {variant.name: code_of(variant) for variant in (MODEL, *OTHERS)}
-    setting = Setting(
-        name, folder, material.data_hash, recipe, _commit(), code, *_source(name, recipe, folder, context)
+    setting = BenchmarkSetting(
+        name, folder, data.data_hash, recipe, _describe_commit(), code, *_prepare_source(name, recipe, folder, context)
     )
     own = plan((MODEL,), modes=request.modes, splits=splits, seeds=request.seeds)
     jobs = own + plan(
@@ -95,43 +95,51 @@ def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, cont
         splits=splits,
         seeds=request.other_seeds or request.seeds,
     )
-    done = _Done(setting, out / f"{name}.json")
-    finished = {job: record for job in jobs if (record := done(job)) is not None}
+    done = _FinishedRuns(setting, out / f"{name}.json")
+    finished = {job: record for job in jobs if (record := done.find(job)) is not None}
     pending = [job for job in jobs if job not in finished]
-    tracker = _Rows(setting, jobs) if pending else None
-    _run(setting, pending, finished, tracker, request.workers)
+    tracker = _MlflowRows(setting, jobs) if pending else None
+    _run_pending(setting, pending, finished, tracker, request.workers)
     seeds = max(request.seeds, request.other_seeds or 0)
-    records = [*(finished[job] for job in own), *_complete(done, seeds, splits)]
-    result = build_results(_head(name, material, setting, splits, request), records)
+    records = [*(finished[job] for job in own), *_collect_others(done, seeds, splits)]
+    result = build_results(_describe_benchmark(name, data, setting, splits, request), records)
     write_json(out / f"{name}.json", result)
     if tracker:
         tracker.close(result)
     return read_json(out / f"{name}.json")
 
 
-def _source(name: str, recipe: Recipe, folder: Path, context: Context) -> tuple[Path | None, str]:
-    """Folder and hash of the material that networks learn first."""
+def _prepare_source(name: str, recipe: Recipe, folder: Path, context: Context) -> tuple[Path | None, str]:
+    """Folder and hash of the data that networks learn first."""
     if not recipe.pretrained_on:
         return None, ""
     if recipe.pretrained_on == name:
-        raise ConfigError("pan benchmark", [f"{name}: a network cannot be pretrained on what it is tested on"])
+        raise ConfigError(
+            "pan benchmark",
+            [f"{name}: a network cannot be pretrained on what it is tested on"],
+            code="benchmark.pretrained-on-itself",
+        )
     source = folder.parent / recipe.pretrained_on
     return source, prepare(recipe.pretrained_on, source, context).data_hash
 
 
-def _checked_splits(name: str, material: BenchmarkData, request: Request) -> list[int]:
+def _choose_splits(name: str, data: BenchmarkData, request: Request) -> list[int]:
     faults = []
-    if unknown := sorted(set(request.splits) - set(material.splits)):
-        faults.append(f"--splits: {name} has splits {material.splits}, but got {unknown}")
-    if Variant("control", LEAKAGE) in request.others and not material.may_leak:
+    if unknown := sorted(set(request.splits) - set(data.splits)):
+        faults.append(f"--splits: {name} has splits {data.splits}, but got {unknown}")
+    if Variant("control", LEAKAGE) in request.others and not data.may_leak:
         faults.append(f"--control leakage: every clip of {name} is a group of its own, so no split of it can leak")
     if faults:
         raise ConfigError("pan benchmark", faults)
-    return list(request.splits) or material.splits
+    return list(request.splits) or data.splits
 
 
-def _run(
-    setting: Setting, pending: Sequence[Job], finished: dict[Job, Record], tracker: "_Rows | None", workers: int
+def _run_pending(
+    setting: BenchmarkSetting,
+    pending: Sequence[Job],
+    finished: dict[Job, Record],
+    tracker: "_MlflowRows | None",
+    workers: int,
 ) -> None:
     """Run the pending jobs; the bar shows the recognizer's mean so far in each mode."""
     total = len(pending) + len(finished)
@@ -155,39 +163,39 @@ def _running_mean(finished: dict[Job, Record]) -> str:
     return ", ".join(means)
 
 
-class _Done:
+class _FinishedRuns:
     """Finished runs: those of this machine, and those of a result file that came with the project.
 
     Args:
         setting: What the runs must rest on.
-        published: The result file; it may be absent, or be of other code, data or settings.
+        published: The result file; it may be missing, or belong to other code, data or settings.
     """
 
-    def __init__(self, setting: Setting, published: Path) -> None:
+    def __init__(self, setting: BenchmarkSetting, published: Path) -> None:
         self.setting = setting
         self._published: dict[tuple[str, str, int, int, str], Record] = {}
         with suppress(DataError):
             for run in stored_runs(published):
                 self._published[run["method"], run["mode"], run["split"], run["seed"], run["identity"]] = run
 
-    def __call__(self, job: Job) -> Record | None:
+    def find(self, job: Job) -> Record | None:
         """The figures of a run that is done."""
         key = (job.variant.name, job.mode, job.split, job.seed, self.setting.identity(job))
         return self.setting.finished(job) or self._published.get(key)
 
 
-def _complete(done: _Done, seeds: int, splits: Sequence[int]) -> list[Record]:
+def _collect_others(done: _FinishedRuns, seeds: int, splits: Sequence[int]) -> list[Record]:
     """Runs of everything beside the recognizer, asked for now or before: of each mode the seeds that have every split."""
     records: list[Record] = []
     for variant in (other for other in OTHERS if other.name in done.setting.code):
         for seed, mode in product(range(seeds), variant.modes):
-            found = [done(Job(variant, mode, split, seed)) for split in splits]
+            found = [done.find(Job(variant, mode, split, seed)) for split in splits]
             records += [record for record in found if record is not None] if None not in found else []
     return records
 
 
-def _commit() -> str:
-    """The commit, for the record; marked where the work tree is not it."""
+def _describe_commit() -> str:
+    """The git commit, marked if the work tree differs from it."""
     changed = subprocess.run(
         ["git", "status", "--porcelain", "--untracked-files=no", "pan_core"],
         cwd=PROJECT, capture_output=True, text=True, check=False,
@@ -195,7 +203,7 @@ def _commit() -> str:
     return git_commit(PROJECT) + ("-dirty" if changed.stdout.strip() else "")
 
 
-def _command(name: str, request: Request) -> str:
+def _write_command(name: str, request: Request) -> str:
     """The command line that gives the recognizer's figures again."""
     words = [f"pan benchmark {name} --seeds {request.seeds}"]
     words += [f"--modes {','.join(request.modes)}"] if request.modes != MODES else []
@@ -204,13 +212,15 @@ def _command(name: str, request: Request) -> str:
     return " ".join(words)
 
 
-def _head(name: str, material: BenchmarkData, setting: Setting, splits: Sequence[int], request: Request) -> dict:
+def _describe_benchmark(
+    name: str, data: BenchmarkData, setting: BenchmarkSetting, splits: Sequence[int], request: Request
+) -> dict:
     return {
         "dataset": name,
-        "command": _command(name, request),
-        "title": DATASET_TITLES.get(COLUMN_OF.get(name, name), material.title),
-        "clips": len(material.clips),
-        "classes": len(material.classes),
+        "command": _write_command(name, request),
+        "title": DATASET_TITLES.get(COLUMN_OF.get(name, name), data.title),
+        "clips": len(data.clips),
+        "classes": len(data.classes),
         "splits": list(splits),
         "git_commit": setting.commit,
         "data_hash": setting.data_hash,
@@ -219,10 +229,10 @@ def _head(name: str, material: BenchmarkData, setting: Setting, splits: Sequence
     }
 
 
-class _Rows:
+class _MlflowRows:
     """MLflow rows of a benchmark: one for it, one nested in it for each seed, split, mode and variant."""
 
-    def __init__(self, setting: Setting, jobs: Sequence[Job]) -> None:
+    def __init__(self, setting: BenchmarkSetting, jobs: Sequence[Job]) -> None:
         self._tracker = Tracker(f"{setting.dataset}-benchmark")
         self._fingerprint = setting.identity(jobs[0])
         recipe = asdict(setting.recipe)

@@ -53,7 +53,7 @@ def comparator(name: str) -> ModuleType:
         PanError: If there is none of that name.
     """
     if name not in COMPARATORS:
-        raise PanError(f"{name}: no such comparator; known: {', '.join(COMPARATORS)}")
+        raise PanError(f"{name}: no such comparator; known: {', '.join(COMPARATORS)}", code="benchmark.comparator")
     return import_module(f"pan_core.benchmark.comparators.{name}")
 
 

@@ -94,7 +94,7 @@ def run_benchmark(
     for name, poses_of_all in found.items():
         write_pose_set(scratch / name, extractors[name].layout, iter(poses_of_all))
         poses = PoseSet(scratch / name)
-        frames = sum(_looked_at(truth, each) for each in poses_of_all)
+        frames = sum(_count_frames(truth, each) for each in poses_of_all)
         scenes = [scene for each in poses_of_all for scene in scenes_of(each, truth)]
         accuracy = accuracy_of(poses, truth, clips["clip_id"])
         points.append(
@@ -124,13 +124,13 @@ def scenes_of(poses: ClipPoses, truth: PoseSet) -> list[AnnotatedPicture]:
 def coverage_of(clips: Iterable[ClipPoses], truth: PoseSet) -> float:
     """Share of all frames in which the first person has a skeleton."""
     seen = [
-        (each.joints[0, ..., 2] > 0).any(axis=1) if len(each.joints) else np.zeros(_looked_at(truth, each), bool)
+        (each.joints[0, ..., 2] > 0).any(axis=1) if len(each.joints) else np.zeros(_count_frames(truth, each), bool)
         for each in clips
     ]
     return float(np.concatenate(seen).mean())
 
 
-def _looked_at(truth: PoseSet, poses: ClipPoses) -> int:
+def _count_frames(truth: PoseSet, poses: ClipPoses) -> int:
     """Frames of a clip at the rate of its poses; where nobody was found they hold none."""
     true = truth.clip(poses.clip_id)
     return poses.joints.shape[1] if len(poses.joints) else round(true.joints.shape[1] * poses.fps / true.fps)

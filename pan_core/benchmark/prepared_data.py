@@ -57,7 +57,7 @@ class BenchmarkData:
 
     @property
     def may_leak(self) -> bool:
-        """Whether a split that ignores groups can leak: a group has several clips, or the groups are not known.
+        """A split that ignores groups can leak: a group has several clips, or the groups are not known.
 
         Nobody has published those of Penn Action, but neighbours in its order often come from one film.
         """
@@ -69,7 +69,7 @@ class BenchmarkData:
         Args:
             split: Number of the official split.
             shuffled: Seed of a random split in which each class keeps the sizes of its parts, and groups are ignored:
-                the broken protocol whose flattery the leakage control measures. None for the official one.
+                the broken protocol whose optimism the leakage control measures. None for the official split.
         """
         official = self.clips[f"split{split}"]
         if shuffled is None:
@@ -106,14 +106,15 @@ def posed_dataset(name: str) -> Dataset:
     """A dataset of poses.
 
     Raises:
-        DataError: Where it is unknown or gives videos only.
+        DataError: If it is unknown or gives videos only.
     """
     dataset = datasets.dataset_by_name(name)
     if dataset.has_video:
         known = [other for other in datasets.REGISTRY if other.startswith(f"{name}_")]
         raise DataError(
             f"{name}: gives videos, and the benchmark compares recognizers on poses that everybody has; "
-            f"{f'use {known[0]}, or ' if known else ''}run the pipeline on it: pan run --dataset {name}"
+            f"{f'use {known[0]}, or ' if known else ''}run the pipeline on it: pan run --dataset {name}",
+            code="benchmark.videos",
         )
     return dataset
 
@@ -129,7 +130,7 @@ def prepare(name: str, folder: Path, context: Context) -> BenchmarkData:
         context: Where the dataset comes from.
 
     Raises:
-        DataError: Where the dataset is unknown, cannot be had, gives videos only or has no official split.
+        DataError: If the dataset is unknown, cannot be fetched, gives videos only or has no official split.
     """
     dataset = posed_dataset(name)
     if not (folder / "raw").is_dir():
@@ -146,11 +147,13 @@ def _lay_out(dataset: Dataset, folder: Path, context: Context, made_by: str) -> 
     (folder / "data.json").unlink(missing_ok=True)
     clips = dataset.catalogue(folder / "raw", context).clips
     if not splits_of(clips):
-        raise DataError(f"{dataset.name}: has no official split, so there is nothing to compare with")
+        raise DataError(
+            f"{dataset.name}: has no official split, so there is nothing to compare with", code="benchmark.no-split"
+        )
     write_table(clips, "clips", folder / "clips.parquet")
     write_pose_set(folder / "poses", dataset.pose_layout(folder / "raw"), dataset.poses(folder / "raw", clips))
     poses = PoseSet(folder / "poses")
-    write_table(_actions(dataset, folder / "raw", clips, poses), "segments", folder / "segments.parquet")
+    write_table(_find_actions(dataset, folder / "raw", clips, poses), "segments", folder / "segments.parquet")
     digest = hashlib.sha256(np.ascontiguousarray(poses.joints).data)
     for table in (clips.drop(columns="path"), read_table("segments", folder / "segments.parquet")):
         digest.update(table.to_csv(index=False).encode())
@@ -158,7 +161,7 @@ def _lay_out(dataset: Dataset, folder: Path, context: Context, made_by: str) -> 
     write_json(folder / "data.json", {**about, "made_by": made_by})
 
 
-def _actions(dataset: Dataset, raw: Path, clips: pd.DataFrame, poses: PoseSet) -> pd.DataFrame:
+def _find_actions(dataset: Dataset, raw: Path, clips: pd.DataFrame, poses: PoseSet) -> pd.DataFrame:
     """Which atomic action holds when: segments of the dataset, else change points inside each clip alone."""
     given = dataset.segments(raw, clips)
     if given is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from pan_core.benchmark.runs import Record
 from pan_core.errors import ConfigError, DataError
 from pan_core.evaluation.metrics import OBSERVED_SHARES
-from pan_core.evaluation.statistics import Comparison, compare, mean_interval
+from pan_core.evaluation.statistics import PairedComparison, compare, mean_interval
 from pan_core.model.features import MODES
 
 SECTIONS = {"ablation": "ablations", "comparator": "comparators", "control": "controls"}
@@ -29,7 +29,7 @@ def summarise(records: Sequence[Record]) -> dict:
     Args:
         records: Runs of the variant.
     """
-    clip, online = (_mode(records, mode) for mode in ("clip", "online"))
+    clip, online = (_summarise_mode(records, mode) for mode in ("clip", "online"))
     figures = {**clip, "params": max(record["params"] for record in records)}
     figures |= {f"online_{name}": value for name, value in online.items()}
     if clip["mean_accuracy"] is not None and online["mean_accuracy"] is not None:
@@ -40,10 +40,10 @@ def summarise(records: Sequence[Record]) -> dict:
             f"{share:.0%}": float(value) for share, value in zip(OBSERVED_SHARES, np.mean(curves, axis=0), strict=True)
         }
     ordered = sorted(records, key=lambda r: (r["mode"], r["seed"], r["split"]))
-    return figures | {"runs": [_kept(record) for record in ordered]}
+    return figures | {"runs": [_select_figures(record) for record in ordered]}
 
 
-def _kept(record: Record) -> dict:
+def _select_figures(record: Record) -> dict:
     """What a result file holds of a run; its hits as a 1 or a 0 for each test clip, in the order of their ids."""
     measured = {"behaviour": record["behaviour"]} if "behaviour" in record else {}
     hits = "".join(str(int(hit)) for _, hit in sorted(record["hits"].items()))
@@ -52,7 +52,7 @@ def _kept(record: Record) -> dict:
     return {name: record[name] for name in KEPT if name in record} | measured | {"hits": hits} | clips
 
 
-def _mode(records: Sequence[Record], mode: str) -> dict:
+def _summarise_mode(records: Sequence[Record], mode: str) -> dict:
     own = [record for record in records if record["mode"] == mode]
     names = ("mean_accuracy", "std_accuracy", "interval95", "mean_class_accuracy", "seeds")
     if not own:
@@ -69,7 +69,7 @@ def _mode(records: Sequence[Record], mode: str) -> dict:
     return dict(zip(names, values, strict=True))
 
 
-def _reactions(records: Sequence[Record]) -> dict:
+def _average_reactions(records: Sequence[Record]) -> dict:
     """Share of predictions that each change of the clips changes, mean over splits of the runs that measured it."""
     found = [record["behaviour"] for record in records if "behaviour" in record]
     names = ("changed", "moved", "gained")
@@ -100,7 +100,7 @@ def build_results(head: Mapping[str, object], records: Sequence[Record]) -> dict
     own = [record for record in records if record["kind"] == "model"]
     result = dict(head) | summarise(own)
     result["test_clips"] = {str(record["split"]): sorted(record["hits"]) for record in own}
-    result["behaviour"] = {mode: _reactions([r for r in records if r["mode"] == mode]) for mode in MODES}
+    result["behaviour"] = {mode: _average_reactions([r for r in records if r["mode"] == mode]) for mode in MODES}
     for kind, section in SECTIONS.items():
         methods = dict.fromkeys(record["method"] for record in records if record["kind"] == kind)
         result[section] = [
@@ -114,10 +114,12 @@ def stored_runs(path: Path) -> list[Record]:
     """Every run of a result file, with its kind, its method and its hits by clip id.
 
     Raises:
-        DataError: Where the file is no result.
+        DataError: If the file is missing or is not a result.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such result; `pan benchmark NAME` writes docs/results/NAME.json")
+        raise DataError(
+            f"{path}: no such result; `pan benchmark NAME` writes docs/results/NAME.json", code="result.missing"
+        )
     try:
         result = json.loads(path.read_text())
         named = [("model", "pan", result)]
@@ -125,25 +127,27 @@ def stored_runs(path: Path) -> list[Record]:
         return [
             run
             | {"kind": kind, "method": method}
-            | {"hits": dict(zip(_tested(run, result), map(int, run["hits"]), strict=True))}
+            | {"hits": dict(zip(_list_tested(run, result), map(int, run["hits"]), strict=True))}
             for kind, method, own in named
             for run in own["runs"]
         ]
     except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path}: not a result file of `pan benchmark` ({type(error).__name__}: {error})") from error
+        raise DataError(
+            f"{path}: not a result file of `pan benchmark` ({type(error).__name__}: {error})", code="result.damaged"
+        ) from error
 
 
-def _tested(run: Record, result: Mapping) -> list[str]:
+def _list_tested(run: Record, result: Mapping) -> list[str]:
     """Test clips of a stored run, in the order of its hits."""
     return run["clips"] if "clips" in run else result["test_clips"][str(run["split"])]
 
 
-def compare_results(first: Path, second: Path, *, mode: str = "clip") -> Comparison:
+def compare_results(first: Path, second: Path, *, mode: str = "clip") -> PairedComparison:
     """Paired test between the recognizers of two result files, on the runs that both have.
 
     Raises:
-        ConfigError: Where the mode is unknown.
-        DataError: Where a file is no result, the files are of different data, or have no run in common.
+        ConfigError: If the mode is unknown.
+        DataError: If a file is not a result, or the files are of different data or have no run in common.
     """
     if mode not in MODES:
         raise ConfigError("pan benchmark compare", [f"--mode: unknown {mode!r}; known: {', '.join(MODES)}"])
@@ -153,8 +157,14 @@ def compare_results(first: Path, second: Path, *, mode: str = "clip") -> Compari
     )
     common = sorted(one.keys() & other.keys())
     if not common:
-        raise DataError(f"{first} and {second}: no split and seed of {mode} mode that both have been run on")
+        raise DataError(
+            f"{first} and {second}: no split and seed of {mode} mode that both have been run on",
+            code="result.no-common-run",
+        )
     if {one[key]["data_hash"] for key in common} != {other[key]["data_hash"] for key in common}:
-        raise DataError(f"{first} and {second}: were measured on different data, so their clips cannot be paired")
+        raise DataError(
+            f"{first} and {second}: were measured on different data, so their clips cannot be paired",
+            code="result.other-data",
+        )
     hits = [hits_by_split([runs[key] for key in common]) for runs in (one, other)]
     return compare(*(list(own.values()) for own in hits))

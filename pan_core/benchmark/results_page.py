@@ -24,20 +24,20 @@ have seen clips that another split tests, stands in [decisions](../decisions.md)
 """
 
 
-def write_table_of_results(folder: Path) -> Path:
-    """Write README.md over all result files of a folder, and return its path."""
+def write_results_page(folder: Path) -> Path:
+    """Write README.md with all result files of a folder, and return its path."""
     results = {path: read_json(path) for path in sorted(folder.glob("*.json"))}
     for path in [path for path, result in results.items() if not result.keys() >= {"command", "runs", "recipe"}]:
         _log.warning("%s: not a result file of `pan benchmark`, left out of the table", path)
         del results[path]
-    sections = [_section(result) for result in results.values()]
+    sections = [_write_section(result) for result in results.values()]
     path = folder / "README.md"
     with atomic_path(path) as partial:
         partial.write_text("\n".join([INTRODUCTION, *sections]))
     return path
 
 
-def _section(result: Mapping) -> str:
+def _write_section(result: Mapping) -> str:
     rows = [*_model_rows(result), *_other_rows(result), *_published_rows(result["dataset"])]
     curve = result.get("online_accuracy_by_observed_share")
     return "\n".join(
@@ -46,17 +46,17 @@ def _section(result: Mapping) -> str:
             "",
             f"{result['clips']} clips, {result['classes']} classes, splits {', '.join(map(str, result['splits']))}; "
             f"{result['recipe']['training']['epochs']} epochs, {result['recipe']['training']['least_steps']} steps at least; "
-            f"{_pretraining(result['recipe'])}`{result['command']}`.",
+            f"{_describe_pretraining(result['recipe'])}`{result['command']}`.",
             "",
-            *_markdown(COLUMNS, rows),
+            *_format_table(COLUMNS, rows),
             "",
-            *([*_curve(curve), ""] if curve else []),
-            *_behaviour(result["behaviour"]),
+            *([*_write_curve(curve), ""] if curve else []),
+            *_write_behaviour(result["behaviour"]),
         ]
     )
 
 
-def _pretraining(recipe: Mapping) -> str:
+def _describe_pretraining(recipe: Mapping) -> str:
     source = recipe.get("pretrained_on")
     return (
         f"each network first learnt the training part of {DATASET_TITLES.get(source, source)}, by the same recipe; "
@@ -70,27 +70,27 @@ def _model_rows(result: Mapping) -> Iterator[Sequence[str]]:
         if result[f"{prefix}mean_accuracy"] is not None:
             lost = result.get("online_loss") if mode == "online" else None
             note = "" if lost is None else f"{100 * lost:.1f} points below clip mode"
-            yield _row(f"**PAN, {MODE_TITLES[mode]}**", result, prefix, note)
+            yield _format_row(f"**PAN, {MODE_TITLES[mode]}**", result, prefix, note)
 
 
 def _other_rows(result: Mapping) -> Iterator[Sequence[str]]:
     for section in ("ablations", "comparators", "controls"):
         for variant in result[section]:
             name = variant["method"]
-            title = _switched(name, result["recipe"]) if section == "ablations" else METHODS.get(name, name)
+            title = _name_ablation(name, result["recipe"]) if section == "ablations" else METHODS.get(name, name)
             for mode, prefix in (("clip", ""), ("online", "online_")):
                 if variant[f"{prefix}mean_accuracy"] is not None:
                     note = NOTES.get(section, "")
-                    yield _row(f"{title}, {MODE_TITLES[mode]}", variant, prefix, note)
+                    yield _format_row(f"{title}, {MODE_TITLES[mode]}", variant, prefix, note)
 
 
-def _switched(part: str, recipe: Mapping) -> str:
+def _name_ablation(part: str, recipe: Mapping) -> str:
     """Name of an ablation: the recipe has most parts of the paper, and does without some."""
     had = part == JOINTS_LOSS or recipe["network"][SWITCHES[part]]
     return f"PAN {'without' if had else 'with'} {part.replace('_', ' ')}"
 
 
-def _row(title: str, figures: Mapping, prefix: str, note: str) -> Sequence[str]:
+def _format_row(title: str, figures: Mapping, prefix: str, note: str) -> Sequence[str]:
     spread, interval = figures[f"{prefix}std_accuracy"], figures[f"{prefix}interval95"]
     return (
         title,
@@ -109,16 +109,16 @@ def _published_rows(dataset: str) -> Iterator[Sequence[str]]:
         yield (row.method, str(figure), "-", "-", "-", figure.kind, row.note)
 
 
-def _curve(curve: Mapping[str, float]) -> list[str]:
+def _write_curve(curve: Mapping[str, float]) -> list[str]:
     values = [f"{100 * value:.1f}" for value in curve.values()]
     return [
         "Online mode, by the share of the clip seen:",
         "",
-        *_markdown(("share seen", *curve), [("accuracy", *values)]),
+        *_format_table(("share seen", *curve), [("accuracy", *values)]),
     ]
 
 
-def _behaviour(behaviour: Mapping[str, Mapping]) -> list[str]:
+def _write_behaviour(behaviour: Mapping[str, Mapping]) -> list[str]:
     """Share of test clips whose predicted class a change of the clip changes, by mode; every joint in turn, at worst."""
     measured = {mode: changes for mode, changes in behaviour.items() if changes}
     if not measured:
@@ -131,9 +131,9 @@ def _behaviour(behaviour: Mapping[str, Mapping]) -> list[str]:
         cells = {**plain, "a joint lost, mean": sum(lost.values()) / len(lost), "a joint lost, worst": lost[worst]}
         rows.append((MODE_TITLES[mode], *(f"{100 * value:.1f}" for value in cells.values())))
     head = ("predictions changed (%)", *cells)
-    return ["Predictions that change when the clip does (seed 0):", "", *_markdown(head, rows), ""]
+    return ["Predictions that change when the clip does (seed 0):", "", *_format_table(head, rows), ""]
 
 
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _format_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [columns, ["---"] * len(columns), *rows]
     return ["| " + " | ".join(line) + " |" for line in lines]

@@ -33,17 +33,17 @@ POLL_S = 1.0
 
 
 @dataclass(frozen=True)
-class Setting:
+class BenchmarkSetting:
     """What all runs of a benchmark share.
 
     Attributes:
         dataset: Name in the registry.
-        folder: Prepared material of the dataset; finished runs go to `runs` in it.
-        data_hash: Hash of the material.
+        folder: Prepared data of the dataset; finished runs go to `runs` in it.
+        data_hash: Hash of the data.
         recipe: How networks are trained.
         commit: Git commit, for the record.
-        source: Prepared material that the recipe's networks learn first; None for none.
-        source_hash: Hash of that material.
+        source: Prepared data that the recipe's networks learn first; None for none.
+        source_hash: Hash of that data.
         code: Hash of the code behind each variant's figures, by its kind and name, as it was when the benchmark began.
     """
 
@@ -78,7 +78,7 @@ class Setting:
 
 
 def execute(
-    setting: Setting, jobs: Sequence[Job], *, workers: int = 1, waiting: Callable[[], None] | None = None
+    setting: BenchmarkSetting, jobs: Sequence[Job], *, workers: int = 1, waiting: Callable[[], None] | None = None
 ) -> Iterator[tuple[Job, Record]]:
     """Run jobs and yield each as it is finished; what was finished before is the caller's to read.
 
@@ -107,43 +107,35 @@ def execute(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def run(setting: Setting, job: Job) -> Record:
+def run(setting: BenchmarkSetting, job: Job) -> Record:
     """Train on the training part, score the test part, and write both files of the run.
 
     Raises:
-        PanError: Where the code has changed since the benchmark began: its figures would be filed under other code.
+        PanError: If the code has changed since the benchmark began: its figures would be filed under other code.
     """
     if code_of(job.variant) != setting.code[job.variant.name]:
         raise PanError(
-            "the project's code has changed since this benchmark began; start it again, finished runs are kept"
+            "the project's code has changed since this benchmark began; start it again, finished runs are kept",
+            code="benchmark.code-changed",
         )
     torch.set_num_threads(1)
-    recipe, material = recipe_of(job.variant, setting.recipe), BenchmarkData(setting.folder)
-    parts = material.parts(job.split, shuffled=job.seed if job.variant.name == LEAKAGE else None)
+    recipe, data = recipe_of(job.variant, setting.recipe), BenchmarkData(setting.folder)
+    parts = data.parts(job.split, shuffled=job.seed if job.variant.name == LEAKAGE else None)
     train, test = (
-        material.samples(parts, part, mode=job.mode, frames=recipe.frames, rate=recipe.rate)
-        for part in ("train", "test")
+        data.samples(parts, part, mode=job.mode, frames=recipe.frames, rate=recipe.rate) for part in ("train", "test")
     )
-    start, spent = _pretrained(setting, job, recipe, train.layout) if setting.source else (None, 0.0)
-    path = setting.path(job)
-    checkpoint = path.with_suffix(".pt")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*checkpoint.*")
-        result = fit(
-            train, None, settings=recipe.training, model_settings=recipe.network, checkpoint=checkpoint,
-            seed=job.seed, build=build_of(job.variant), start=start,
-        )  # fmt: skip
-    listed = material.clips[parts == "test"]
-    scores = _score(result.model, test, listed["clip_id"].to_numpy(dtype=str))
-    labels = np.array([material.classes.index(label) for label in listed["label"]])
-    figures = _figures(labels, scores, len(material.classes))
+    result, spent = _train(setting, job, recipe, train)
+    listed = data.clips[parts == "test"]
+    clip_ids = listed["clip_id"].to_numpy(dtype=str)
+    labels = np.array([data.classes.index(label) for label in listed["label"]])
+    scores = _score(result.model, test, clip_ids)
     record = {
         "kind": job.variant.kind,
         "method": job.variant.name,
         "mode": job.mode,
         "split": job.split,
         "seed": job.seed,
-        **figures,
+        **_count_hits(labels, scores, len(data.classes)),
         "params": sum(weights.numel() for weights in result.model.parameters()),
         "pretrain_seconds": spent,
         "train_seconds": round(sum(row["seconds"] for row in result.history), 1),
@@ -151,18 +143,38 @@ def run(setting: Setting, job: Job) -> Record:
         "data_hash": setting.data_hash,
         "identity": setting.identity(job),
         "history": result.history,
-        **({"behaviour": _behaviour(result.model, test)} if job.variant == MODEL and job.seed == 0 else {}),
+        **({"behaviour": _measure_behaviour(result.model, test)} if job.variant == MODEL and job.seed == 0 else {}),
     }
+    return _store(setting, job, record, {"clip_ids": clip_ids, "labels": labels, **scores})
+
+
+def _train(setting: BenchmarkSetting, job: Job, recipe: Recipe, train: Samples) -> tuple[FitResult, float]:
+    """The trained network, and the seconds that its pretraining took."""
+    start, spent = _load_pretrained(setting, job, recipe, train.layout) if setting.source else (None, 0.0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*checkpoint.*")
+        result = fit(
+            train, None, settings=recipe.training, model_settings=recipe.network, seed=job.seed, start=start,
+            checkpoint=setting.path(job).with_suffix(".pt"), build=build_of(job.variant),
+        )  # fmt: skip
+    return result, spent
+
+
+def _store(setting: BenchmarkSetting, job: Job, record: Record, arrays: dict[str, np.ndarray]) -> Record:
+    """Write both files of a run, the figures last, and read them back."""
+    path = setting.path(job)
     with atomic_path(path.with_suffix(".npz")) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, clip_ids=listed["clip_id"].to_numpy(dtype=str), labels=labels, **scores)  # type: ignore[arg-type]
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     write_json(path, record)
-    checkpoint.unlink(missing_ok=True)
+    path.with_suffix(".pt").unlink(missing_ok=True)
     found = setting.finished(job)
     assert found is not None
     return found
 
 
-def _pretrained(setting: Setting, job: Job, recipe: Recipe, layout: SkeletonLayout) -> tuple[Weights, float]:
+def _load_pretrained(
+    setting: BenchmarkSetting, job: Job, recipe: Recipe, layout: SkeletonLayout
+) -> tuple[Weights, float]:
     """The body of a network of this seed that learnt the source's training part, and the seconds that took.
 
     Made once for all splits; of two runs that need it at the same time one waits for the other.
@@ -222,14 +234,14 @@ def _score(model: PAN, test: Samples, listed: np.ndarray) -> dict[str, np.ndarra
     return {"predictions": predictions, "observed": observed}
 
 
-def _behaviour(model: PAN, test: Samples) -> Record:
+def _measure_behaviour(model: PAN, test: Samples) -> Record:
     """How answers change when test clips change in ways that should not matter."""
     lost = {f"without {joint.replace('_', ' ')}": partial(without_joint, joint=joint) for joint in test.layout.joints}
     found = reactions(model, test, {**standard_changes(test), **lost})
     return {name: asdict(reaction) for name, reaction in found.items()}
 
 
-def _figures(labels: np.ndarray, scores: dict[str, np.ndarray], classes: int) -> Record:
+def _count_hits(labels: np.ndarray, scores: dict[str, np.ndarray], classes: int) -> Record:
     """Accuracy figures of all listed test clips."""
     hits = scores["predictions"] == labels
     counts = np.bincount(labels, minlength=classes)

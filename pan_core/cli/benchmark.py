@@ -56,10 +56,11 @@ def run(
     """Train and score the recognizer over seeds, splits and modes; goes on where it was ended."""
     from pan_core.benchmark.coordinator import benchmark
     from pan_core.benchmark.prepared_data import posed_dataset
-    from pan_core.benchmark.request import parse_request, project_recipe
-    from pan_core.benchmark.results_page import write_table_of_results
+    from pan_core.benchmark.request import parse_request
+    from pan_core.benchmark.results_page import write_results_page
     from pan_core.params.load import Params
     from pan_core.workspace.context import dataset_context
+    from pan_core.workspace.recipe import project_recipe
 
     request = parse_request(
         seeds=seeds, modes=modes, splits=splits, comparators=comparators, without=without or [],
@@ -74,7 +75,7 @@ def run(
         folder = cache_folder() / "benchmark" / name
         result = benchmark(name, request, project_recipe(name, epochs), folder=folder, context=context, out=out)
         typer.echo(_summarise(result))
-    typer.echo(f"written: {write_table_of_results(out)}")
+    typer.echo(f"written: {write_results_page(out)}")
 
 
 @app.command("compare")

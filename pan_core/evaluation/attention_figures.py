@@ -1,4 +1,4 @@
-"""Where the network looks: attention over joints and frames for single clips, as in the paper's Figures 4 and 5."""
+"""Figures of attention: joints and frames of single clips that the network attends to, as in the paper's Figures 4 and 5."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 
 from pan_core.evaluation.split_predictions import SplitPredictions
 from pan_core.skeletons import SkeletonLayout
+from pan_core.viewer.canvas import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SHADES, VERMILLION, canvas, drawn
 from pan_core.viewer.captions import JOINER, Caption, holding, spans
-from pan_core.viewer.plots import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SHADES, VERMILLION, canvas, drawn
 
 # Rows of captions are filled with these; black letters read on each of them, on a light and on a dark page.
 FILLS = (ORANGE, "#56b4e9", GREEN, PURPLE, "#f0e442", VERMILLION, BLUE, "#999999")
 
 
-def example_clips(outcome: SplitPredictions, count: int = 4) -> list[int]:
+def example_clips(predictions: SplitPredictions, count: int = 4) -> list[int]:
     """Clips worth showing, by a rule that cannot flatter: ordinary successes and the most confident mistake.
 
     The first ones are recognised, each of another class, classes with most simultaneous or successive actions first
@@ -28,67 +28,67 @@ def example_clips(outcome: SplitPredictions, count: int = 4) -> list[int]:
     Returns:
         At most `count` indices of clips.
     """
-    stated = outcome.probabilities.max(axis=1)
-    right = outcome.predictions == outcome.labels
+    stated = predictions.probabilities.max(axis=1)
+    right = predictions.predictions == predictions.labels
     wrong = np.flatnonzero(~right)
     mistake = [int(wrong[stated[wrong].argmax()])] if wrong.size and count > 1 else []
     chosen = []
-    for label in sorted(set(outcome.labels[right].tolist()), key=lambda k: (-_variety(outcome, k), k)):
-        members = np.flatnonzero(right & (outcome.labels == label))
+    for label in sorted(set(predictions.labels[right].tolist()), key=lambda k: (-_count_actions(predictions, k), k)):
+        members = np.flatnonzero(right & (predictions.labels == label))
         chosen.append(int(members[np.argsort(stated[members], kind="stable")[(len(members) - 1) // 2]]))
     return chosen[: count - len(mistake)] + mistake
 
 
-def _variety(outcome: SplitPredictions, label: int) -> int:
+def _count_actions(predictions: SplitPredictions, label: int) -> int:
     """Largest number of atomic actions in a clip of the class; 1 where nobody knows."""
-    if outcome.frame_targets is None:
+    if predictions.frame_targets is None:
         return 1
-    return int((outcome.frame_targets[outcome.labels == label] > 0).any(axis=1).sum(axis=1).max())
+    return int((predictions.frame_targets[predictions.labels == label] > 0).any(axis=1).sum(axis=1).max())
 
 
 @drawn
-def filmstrip(outcome: SplitPredictions, clip: int, *, instants: int = 8) -> tuple[Figure, str]:
+def filmstrip(predictions: SplitPredictions, clip: int, *, instants: int = 8) -> tuple[Figure, str]:
     """Skeletons at evenly spaced instants with their joints' attention, above the attention over frames.
 
     A joint's colour and size are its attention as a multiple of an even share, so that 1 means "not preferred".
     Below, pose attention by frame and, frame by frame, the predicted and the true actions.
 
     Args:
-        outcome: Predictions.
+        predictions: Of the split.
         clip: Index of the clip.
         instants: Skeletons to draw.
     """
-    length = int(outcome.lengths[clip])
+    length = int(predictions.lengths[clip])
     times = np.unique(np.linspace(0, length - 1, instants).round().astype(int))
-    weights = outcome.joints_attention[clip, :length] * outcome.layout.size
+    weights = predictions.joints_attention[clip, :length] * predictions.layout.size
     scale = Normalize(0, max(float(weights.max()), 1.0))
     figure, grid = canvas(1.35 * len(times) + 1.6, 5.6, nrows=4, height_ratios=(2.4, 1.1, 0.32, 0.32), gap=0.04)
-    draw_skeletons(grid[0], outcome.joints[clip], outcome.layout, times, weights, scale)
+    draw_skeletons(grid[0], predictions.joints[clip], predictions.layout, times, weights, scale)
     bar = figure.colorbar(ScalarMappable(scale, SHADES), ax=grid[0], pad=0.01, aspect=14, label="joint attention (×)")
     bar.outline.set_visible(False)
-    _draw_pose_attention(grid[1], outcome.pose_attention[clip, :length], times)
-    said = [holding(row, outcome.actions) for row in outcome.action_probabilities[clip, :length]]
-    truth = _true_captions(outcome, clip)
+    _draw_pose_attention(grid[1], predictions.pose_attention[clip, :length], times)
+    said = [holding(row, predictions.actions) for row in predictions.action_probabilities[clip, :length]]
+    truth = _caption_truth(predictions, clip)
     names = list(dict.fromkeys(caption.label for caption in (*truth, *said)))
     for axes, title, captions in ((grid[2], "predicted", said), (grid[3], "true", truth)):
         _draw_captions(axes, title, captions, names)
     grid[2].sharex(grid[1])
     grid[3].sharex(grid[1])
     grid[3].set_xlabel("frame")
-    predicted = outcome.classes[outcome.predictions[clip]]
-    true = outcome.classes[outcome.labels[clip]]
-    confidence = 100 * outcome.probabilities[clip].max()
+    predicted = predictions.classes[predictions.predictions[clip]]
+    true = predictions.classes[predictions.labels[clip]]
+    confidence = 100 * predictions.probabilities[clip].max()
     figure.suptitle(f"{true}: recognised as {predicted} ({confidence:.0f} %)", x=0.01, ha="left", fontsize=11)
     return figure, (
-        f"Clip {outcome.clip_ids[clip]}, true class {true}, predicted {predicted} with {confidence:.0f} %: skeletons "
-        f"at {len(times)} instants; most attended joint {_most_attended(outcome, clip)}, "
-        f"most attended frame {int(outcome.pose_attention[clip, :length].argmax())} of {length}."
+        f"Clip {predictions.clip_ids[clip]}, true class {true}, predicted {predicted} with {confidence:.0f} %: skeletons "
+        f"at {len(times)} instants; most attended joint {_name_most_attended(predictions, clip)}, "
+        f"most attended frame {int(predictions.pose_attention[clip, :length].argmax())} of {length}."
     )
 
 
-def _most_attended(outcome: SplitPredictions, clip: int) -> str:
-    mean = outcome.joints_attention[clip, : outcome.lengths[clip]].mean(axis=0)
-    return outcome.layout.joints[int(mean.argmax())].replace("_", " ")
+def _name_most_attended(predictions: SplitPredictions, clip: int) -> str:
+    mean = predictions.joints_attention[clip, : predictions.lengths[clip]].mean(axis=0)
+    return predictions.layout.joints[int(mean.argmax())].replace("_", " ")
 
 
 def draw_skeletons(
@@ -141,13 +141,13 @@ def _draw_pose_attention(axes: Axes, attention: np.ndarray, times: np.ndarray) -
     axes.tick_params(labelbottom=False)
 
 
-def _true_captions(outcome: SplitPredictions, clip: int) -> list[Caption]:
-    length = int(outcome.lengths[clip])
-    if outcome.frame_targets is None:
-        return [Caption(outcome.classes[outcome.labels[clip]], 1.0)] * length
-    held = outcome.frame_targets[clip, :length] > 0
+def _caption_truth(predictions: SplitPredictions, clip: int) -> list[Caption]:
+    length = int(predictions.lengths[clip])
+    if predictions.frame_targets is None:
+        return [Caption(predictions.classes[predictions.labels[clip]], 1.0)] * length
+    held = predictions.frame_targets[clip, :length] > 0
     return [
-        Caption(JOINER.join(name for name, holds in zip(outcome.actions, row, strict=True) if holds) or "none", 1.0)
+        Caption(JOINER.join(name for name, holds in zip(predictions.actions, row, strict=True) if holds) or "none", 1.0)
         for row in held
     ]
 
@@ -168,19 +168,19 @@ def _draw_captions(axes: Axes, title: str, captions: Sequence[Caption], names: S
 
 
 @drawn
-def joints_heatmap(outcome: SplitPredictions, clip: int) -> tuple[Figure, str]:
+def joints_heatmap(predictions: SplitPredictions, clip: int) -> tuple[Figure, str]:
     """Attention of every joint (row) at every frame (column), as a multiple of an even share."""
-    length, size = int(outcome.lengths[clip]), outcome.layout.size
-    weights = outcome.joints_attention[clip, :length].T * size
+    length, size = int(predictions.lengths[clip]), predictions.layout.size
+    weights = predictions.joints_attention[clip, :length].T * size
     figure, axes = canvas(7.2, 1.2 + 0.23 * size)
     image = axes.imshow(weights, aspect="auto", cmap=SHADES, vmin=0, interpolation="nearest")
-    axes.set_yticks(np.arange(size), [joint.replace("_", " ") for joint in outcome.layout.joints], fontsize=8)
-    axes.set(xlabel="frame", title=f"{outcome.classes[outcome.labels[clip]]}: attention of joints over time")
+    axes.set_yticks(np.arange(size), [joint.replace("_", " ") for joint in predictions.layout.joints], fontsize=8)
+    axes.set(xlabel="frame", title=f"{predictions.classes[predictions.labels[clip]]}: attention of joints over time")
     axes.grid(False)
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=axes, pad=0.01, label="joint attention (×)")
     bar.outline.set_visible(False)
     return figure, (
-        f"Attention of each joint over the {length} frames of clip {outcome.clip_ids[clip]}; "
-        f"highest on average: {_most_attended(outcome, clip)}."
+        f"Attention of each joint over the {length} frames of clip {predictions.clip_ids[clip]}; "
+        f"highest on average: {_name_most_attended(predictions, clip)}."
     )

@@ -44,12 +44,12 @@ def mirrored(samples: Samples) -> Samples:
 
 def shifted(samples: Samples, *, by: tuple[float, float] = (120.0, -80.0)) -> Samples:
     """Everybody elsewhere in the picture, by pixels."""
-    return _placed(samples, lambda places: places + np.array(by, dtype=places.dtype))
+    return _move_places(samples, lambda places: places + np.array(by, dtype=places.dtype))
 
 
 def scaled(samples: Samples, *, factor: float = 1.7) -> Samples:
     """Everybody nearer or farther."""
-    return _placed(samples, lambda places: places * np.asarray(factor, dtype=places.dtype))
+    return _move_places(samples, lambda places: places * np.asarray(factor, dtype=places.dtype))
 
 
 def slowed(samples: Samples, *, factor: float = 1.5) -> Samples:
@@ -100,10 +100,10 @@ def reactions(model: PAN, samples: Samples, changes: Mapping[str, Change] | None
         samples: Clips, of its mode and layout.
         changes: By name; `standard_changes` where None.
     """
-    before = _probabilities(model, samples)
+    before = predict_ends(model, samples)
     found = {}
     for name, change in (changes or standard_changes(samples)).items():
-        after = _probabilities(model, change(samples))
+        after = predict_ends(model, change(samples))
         said, says = before.argmax(axis=1), after.argmax(axis=1)
         found[name] = Reaction(
             changed=float((said != says).mean()),
@@ -114,7 +114,7 @@ def reactions(model: PAN, samples: Samples, changes: Mapping[str, Change] | None
     return found
 
 
-def _probabilities(model: PAN, samples: Samples) -> np.ndarray:
+def predict_ends(model: PAN, samples: Samples) -> np.ndarray:
     """Class probabilities at the end of each clip, (N, K)."""
     result = np.zeros((len(samples), model.classes), dtype=np.float32)
     for indices in length_batches(samples.lengths, SCORED_AT_ONCE):
@@ -123,7 +123,7 @@ def _probabilities(model: PAN, samples: Samples) -> np.ndarray:
     return result
 
 
-def _placed(samples: Samples, move: Callable[[np.ndarray], np.ndarray]) -> Samples:
+def _move_places(samples: Samples, move: Callable[[np.ndarray], np.ndarray]) -> Samples:
     joints = samples.joints.copy()
     joints[..., :2] = move(joints[..., :2])
     return replace(samples, joints=joints)

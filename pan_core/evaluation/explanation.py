@@ -1,4 +1,4 @@
-"""One picture of what decided the class of a clip: skeletons, joints over time, frames."""
+"""Picture of an explanation: skeletons, joints over time and frames that decided the class of a clip."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from pan_core.evaluation.attention_figures import draw_skeletons
 from pan_core.evaluation.relevance import Explanation
-from pan_core.viewer.plots import BLUE, FAINT, SHADES, VERMILLION, canvas, drawn
+from pan_core.viewer.canvas import BLUE, FAINT, SHADES, VERMILLION, canvas, drawn
 
 SIGNED = LinearSegmentedColormap.from_list("signed", [BLUE, "#f4f4f4", VERMILLION])
 """Against the class, neither, for the class."""
@@ -36,7 +36,7 @@ def explanation_picture(explanation: Explanation, *, instants: int = 8) -> tuple
     positive = np.clip(share, 0, 1)
     scale = Normalize(0, max(float(positive.max()), 1e-6))
     draw_skeletons(grid[0], explanation.joints, explanation.layout, times, positive, scale)
-    _bar(figure, grid[0], ScalarMappable(scale, SHADES), "speaks for it")
+    _draw_bar(figure, grid[0], ScalarMappable(scale, SHADES), "speaks for it")
     _draw_heat_map(figure, grid[1], explanation, share)
     _draw_frames(grid[2], explanation, times)
     grid[2].sharex(grid[1])
@@ -44,7 +44,7 @@ def explanation_picture(explanation: Explanation, *, instants: int = 8) -> tuple
         f"{explanation.true}: recognised as {explanation.predicted} ({100 * explanation.confidence:.0f} %)",
         x=0.01, ha="left", fontsize=11,
     )  # fmt: skip
-    return figure, _words(explanation)
+    return figure, _describe(explanation)
 
 
 def _draw_heat_map(figure: Figure, axes: Axes, explanation: Explanation, share: np.ndarray) -> None:
@@ -54,7 +54,7 @@ def _draw_heat_map(figure: Figure, axes: Axes, explanation: Explanation, share: 
     axes.set_yticks(np.arange(len(names)), names, fontsize=8)
     axes.grid(False)
     axes.tick_params(labelbottom=False, length=0)
-    _bar(figure, axes, ScalarMappable(signed, SIGNED), f"against / for\n{explanation.predicted}")
+    _draw_bar(figure, axes, ScalarMappable(signed, SIGNED), f"against / for\n{explanation.predicted}")
 
 
 def _draw_frames(axes: Axes, explanation: Explanation, times: np.ndarray) -> None:
@@ -73,12 +73,12 @@ def _draw_frames(axes: Axes, explanation: Explanation, times: np.ndarray) -> Non
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1, ncols=2, fontsize=9)
 
 
-def _bar(figure: Figure, axes: Axes, colours: ScalarMappable, label: str) -> None:
+def _draw_bar(figure: Figure, axes: Axes, colours: ScalarMappable, label: str) -> None:
     bar = figure.colorbar(colours, ax=axes, pad=0.01, aspect=14, label=label)
     bar.outline.set_visible(False)
 
 
-def _words(explanation: Explanation) -> str:
+def _describe(explanation: Explanation) -> str:
     by_joint = np.clip(explanation.relevance, 0, None).sum(axis=0)
     total = max(float(by_joint.sum()), 1e-12)
     leading = [

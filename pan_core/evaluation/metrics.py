@@ -41,24 +41,27 @@ class Calibration:
     error: float
 
 
-def _require(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
+def _require_shape(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
     fits = array.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, array.shape, strict=True))
     if not fits or array.shape[0] == 0:
         wanted = ", ".join("any" if size is None else str(size) for size in shape)
-        raise DataError(f"Expected `{name}` to have shape ({wanted}) with at least one clip, but got {array.shape}")
+        raise DataError(
+            f"Expected `{name}` to have shape ({wanted}) with at least one clip, but got {array.shape}",
+            code="metrics.shape",
+        )
 
 
 def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Share of clips whose predicted class (N,) is the true one (N,)."""
-    _require("labels", labels, (None,))
-    _require("predictions", predictions, labels.shape)
+    _require_shape("labels", labels, (None,))
+    _require_shape("predictions", predictions, labels.shape)
     return float(np.mean(labels == predictions))
 
 
 def confusion(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
     """Counts of clips by true class (row) and predicted class (column), shape (K, K)."""
-    _require("labels", labels, (None,))
-    _require("predictions", predictions, labels.shape)
+    _require_shape("labels", labels, (None,))
+    _require_shape("predictions", predictions, labels.shape)
     return sklearn_metrics.confusion_matrix(labels, predictions, labels=np.arange(classes))
 
 
@@ -78,8 +81,8 @@ def top_accuracy(labels: np.ndarray, probabilities: np.ndarray, k: int = 5) -> f
 
     With `k` or fewer classes it is 1 by definition, and says nothing.
     """
-    _require("labels", labels, (None,))
-    _require("probabilities", probabilities, (len(labels), None))
+    _require_shape("labels", labels, (None,))
+    _require_shape("probabilities", probabilities, (len(labels), None))
     classes = probabilities.shape[1]
     if k >= classes:
         return 1.0
@@ -109,7 +112,7 @@ def observed_accuracy(
 ) -> np.ndarray:
     """Accuracy when only the first part of each clip has been seen, one value a share.
 
-    Share s of a clip of L frames ends with frame ceil(s L), counted from 1. It is meaningful for outcomes in online
+    Share s of a clip of L frames ends with frame ceil(s L), counted from 1. It is meaningful for predictions in online
     mode only: in clip mode the features of every frame already know the whole clip.
 
     Args:
@@ -118,8 +121,8 @@ def observed_accuracy(
         lengths: Frames of each clip, shape (N,).
         shares: Observed shares, each in (0, 1].
     """
-    _require("labels", labels, (None,))
-    _require("frame_probabilities", frame_probabilities, (len(labels), None, None))
+    _require_shape("labels", labels, (None,))
+    _require_shape("frame_probabilities", frame_probabilities, (len(labels), None, None))
     seen = np.take_along_axis(frame_probabilities, observed_ends(lengths, shares)[:, :, None], axis=1)
     return (seen.argmax(axis=2) == labels[:, None]).mean(axis=0)
 
@@ -142,11 +145,14 @@ def frame_accuracy(action_probabilities: np.ndarray, frame_targets: np.ndarray, 
     Raises:
         DataError: Where no frame has a label.
     """
-    _require("frame_targets", frame_targets, action_probabilities.shape)
+    _require_shape("frame_targets", frame_targets, action_probabilities.shape)
     inside = np.arange(frame_targets.shape[1]) < lengths[:, None]
     counted = inside & (frame_targets > 0).any(axis=2)
     if not counted.any():
-        raise DataError("no frame has a true action, so there is no frame accuracy; pass segments with the clips")
+        raise DataError(
+            "no frame has a true action, so there is no frame accuracy; pass segments with the clips",
+            code="metrics.no-true-action",
+        )
     chosen = action_probabilities.argmax(axis=2)
     holds = np.take_along_axis(frame_targets, chosen[:, :, None], axis=2)[:, :, 0] > 0
     return float(holds[counted].mean())
@@ -157,8 +163,8 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray, bins: int = 10) -
 
     Expected calibration error as in Guo et al., "On Calibration of Modern Neural Networks" (2017).
     """
-    _require("labels", labels, (None,))
-    _require("probabilities", probabilities, (len(labels), None))
+    _require_shape("labels", labels, (None,))
+    _require_shape("probabilities", probabilities, (len(labels), None))
     stated = probabilities.max(axis=1)
     right = (probabilities.argmax(axis=1) == labels).astype(float)
     edges = np.linspace(0, 1, bins + 1)

@@ -59,7 +59,7 @@ def explain_clip(recognizer: LoadedModel, clips: pd.DataFrame, poses: Poses, cli
         clip_id: The clip.
 
     Raises:
-        DataError: Where nobody was found in the clip.
+        DataError: If nobody was found in the clip.
     """
     samples = build_samples(
         clips[clips["clip_id"] == clip_id], poses, None, classes=recognizer.labels, mode=recognizer.mode,
@@ -94,11 +94,12 @@ def relevance_of(network: PAN, features: torch.Tensor) -> tuple[np.ndarray, np.n
         Logits at the end (K,), joints attention (T, V), pose attention (T,), relevance (T, V).
 
     Raises:
-        DataError: Where the network was made without joints attention, which is what relevance is drawn from.
+        DataError: If the network has no joints attention, from which relevance is computed.
     """
     if not network.settings.joints_attention:
         raise DataError(
-            "this recognizer was made without joints attention (model.joints_attention), so it says nothing about joints"
+            "this recognizer was made without joints attention (model.joints_attention), so it says nothing about joints",
+            code="relevance.no-attention",
         )
     seen: list[torch.Tensor] = []
 

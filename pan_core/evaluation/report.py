@@ -4,21 +4,22 @@ import base64
 from pathlib import Path
 
 from pan_core.evaluation.report_data import Card, PoseAccuracy, Provenance, Relabelling, ReportData
-from pan_core.evaluation.report_sections import Section, build_sections, headline
+from pan_core.evaluation.report_layout import ReportSection
+from pan_core.evaluation.report_sections import build_sections, headline
 from pan_core.files import atomic_path
 from pan_core.viewer.templates import templates
 
 __all__ = ["Card", "PoseAccuracy", "Provenance", "Relabelling", "ReportData", "write_report"]
 
 
-def write_report(path: Path, data: ReportData) -> list[Section]:
+def write_report(path: Path, data: ReportData) -> list[ReportSection]:
     """Draw and write the report; the file appears whole or not at all.
 
     Returns:
         Its sections, whose pictures can be kept elsewhere too.
 
     Raises:
-        DataError: Where an outcome has no clips.
+        DataError: If predictions have no clips.
     """
     environment = templates("pan_core.evaluation")
     environment.filters["svg_uri"] = _svg_uri

@@ -84,7 +84,7 @@ class ReportData:
     Attributes:
         title: Heading.
         dataset: Dataset name, a key of `table1.DATASET_TITLES` or the user's own.
-        outcomes: One for each split and mode; the first split is the one whose pictures are drawn.
+        predictions: One for each split and mode; the first split is the one whose pictures are drawn.
         parameters: Trainable weights of the network.
         created: Date and time, as text.
         histories: Training curves by name of the training; see `plots.training_curves`.
@@ -96,13 +96,13 @@ class ReportData:
         settings: Parameters of the run, nested as in params.yaml.
         runs: Identifiers of the tracked runs, by stage.
         provenance: How each figure was obtained.
-        cards: Further headline figures, after those that the outcomes give.
+        cards: Further headline figures, after those that the predictions give.
         notes: Sentences for the head of the report, such as limits that a reader must know.
     """
 
     title: str
     dataset: str
-    outcomes: Sequence[SplitPredictions]
+    predictions: Sequence[SplitPredictions]
     parameters: int
     created: str = ""
     histories: Mapping[str, History] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What one model said about the test clips of one split, kept whole so that every figure can be made again.
+"""Predictions of one model for the test clips of one split, kept whole so that every figure can be computed again.
 
 Shape letters: N clips, T frames of the longest clip, V joints, K classes, A atomic actions.
 """
@@ -46,7 +46,7 @@ class SplitPredictions:
             where there is none.
 
     Raises:
-        DataError: With every field whose shape does not fit the others.
+        DataError: If shapes or values do not fit; names every such field.
     """
 
     mode: str
@@ -70,7 +70,7 @@ class SplitPredictions:
     def __post_init__(self) -> None:
         faults = [
             f"Expected `{name}` to have shape {shape}, but got {getattr(self, name).shape}"
-            for name, shape in self._expected_shapes().items()
+            for name, shape in self._list_shapes().items()
             if getattr(self, name) is not None and getattr(self, name).shape != shape
         ]
         if self.mode not in MODES:
@@ -81,9 +81,12 @@ class SplitPredictions:
         if self.labels.size and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
             faults.append(f"Expected `labels` within 0..{len(self.classes) - 1}, but got {np.unique(self.labels)}")
         if faults:
-            raise DataError("not a whole outcome:\n" + "\n".join(f"  - {fault}" for fault in faults))
+            raise DataError(
+                "predictions do not fit each other:\n" + "\n".join(f"  - {fault}" for fault in faults),
+                code="predictions.shape",
+            )
 
-    def _expected_shapes(self) -> dict[str, tuple[int, ...]]:
+    def _list_shapes(self) -> dict[str, tuple[int, ...]]:
         clips = len(self.clip_ids)
         frames = self.joints.shape[1] if self.joints.ndim > 1 else 0
         joints, classes, actions = self.layout.size, len(self.classes), len(self.actions)
@@ -134,10 +137,12 @@ class SplitPredictions:
         """Read what `save` wrote.
 
         Raises:
-            DataError: Where the file is missing, damaged or lacks a field.
+            DataError: If the file is missing, damaged or lacks a field.
         """
         if not path.is_file():
-            raise DataError(f"{path}: no such outcome; run `dvc repro evaluate` to make it")
+            raise DataError(
+                f"{path}: no such predictions; run `dvc repro evaluate` to make them", code="predictions.missing"
+            )
         try:
             with np.load(path, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
@@ -149,5 +154,6 @@ class SplitPredictions:
             return cls(**values)
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise DataError(
-                f"{path}: not a readable outcome ({error}); delete it and run `dvc repro evaluate`"
+                f"{path}: not readable predictions ({error}); delete the file and run `dvc repro evaluate`",
+                code="predictions.damaged",
             ) from error

@@ -14,12 +14,15 @@ RESAMPLES = 2_000
 BATCH = 100
 """Resamples at once: the index array of more would not fit the memory of a small machine with thousands of clips."""
 
+MCNEMAR, PERMUTATION = "McNemar, exact", "paired permutation"
+"""Names of the tests."""
+
 Hits = Sequence[Mapping[str, float]]
 """For each split, how often each test clip was right over the seeds, in 0..1, by clip id."""
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Accuracy of A minus that of B on the same clips.
 
     Attributes:
@@ -41,7 +44,7 @@ class Comparison:
 
 def mean_interval(hits: Hits) -> tuple[float, float]:
     """95 % percentile bootstrap interval of the mean over splits of the mean over clips."""
-    values, counted = _by_clip(hits)
+    values, counted = _align_clips(hits)
     clips, rng = values.shape[1], np.random.default_rng(0)
     means = []
     for _ in range(RESAMPLES // BATCH):
@@ -53,7 +56,7 @@ def mean_interval(hits: Hits) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def compare(first: Hits, second: Hits) -> Comparison:
+def compare(first: Hits, second: Hits) -> PairedComparison:
     """Paired comparison of two recognizers on the same splits.
 
     With one run each on one split, a clip is right or wrong, and the test is McNemar's, exact. Otherwise a clip is
@@ -64,36 +67,36 @@ def compare(first: Hits, second: Hits) -> Comparison:
         second: Hits of B, of the same clips in each split.
     """
     gains = [{clip: one[clip] - other[clip] for clip in one} for one, other in zip(first, second, strict=True)]
-    values, counted = _by_clip(gains)
+    values, counted = _align_clips(gains)
     # What each clip adds to the mean over splits, times the number of clips.
     shares = (values / counted.sum(axis=1, keepdims=True)).mean(axis=0) * values.shape[1]
     low, high = mean_interval(gains)
     if len(gains) == 1 and np.isin([*first[0].values(), *second[0].values()], [0, 1]).all():
-        test, p_value = "McNemar, exact", _mcnemar(values[0])
+        test, p_value = MCNEMAR, _test_mcnemar(values[0])
     else:
-        test, p_value = "paired permutation", _permutation(shares)
-    return Comparison(float(shares.mean()), low, high, p_value, test, values.shape[1])
+        test, p_value = PERMUTATION, _test_permutation(shares)
+    return PairedComparison(float(shares.mean()), low, high, p_value, test, values.shape[1])
 
 
-def _by_clip(hits: Hits) -> tuple[np.ndarray, np.ndarray]:
+def _align_clips(hits: Hits) -> tuple[np.ndarray, np.ndarray]:
     """Values of every clip in every split, and whether the clip is in it, both (S, C); 0 where it is not."""
     clips = sorted({clip for split in hits for clip in split})
     values = np.array([[split.get(clip, 0.0) for clip in clips] for split in hits], dtype=float)
     return values, np.array([[clip in split for clip in clips] for split in hits])
 
 
-def _mcnemar(gain: np.ndarray) -> float:
+def _test_mcnemar(gain: np.ndarray) -> float:
     """Clips on which just one is right fall to either side like a coin, if both are equally good."""
-    from scipy import stats  # takes seconds, and a promotion without a champion to beat needs none of it
+    from scipy import stats  # late: start-up
 
     won, lost = int((gain > 0).sum()), int((gain < 0).sum())
     return float(stats.binomtest(won, won + lost).pvalue) if won + lost else 1.0
 
 
-def _permutation(gain: np.ndarray) -> float:
+def _test_permutation(gain: np.ndarray) -> float:
     if not gain.any():
         return 1.0
-    from scipy import stats
+    from scipy import stats  # late: start-up
 
     found = stats.permutation_test(
         (gain,), lambda values, axis: values.mean(axis=axis), permutation_type="samples", vectorized=True,

@@ -45,7 +45,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Row:
+class MethodRow:
     """One method: its figures by dataset; a dataset without one shows "-"."""
 
     method: str
@@ -59,7 +59,7 @@ class Table1:
     """Columns are dataset names; every row's figures are keyed by them."""
 
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[MethodRow, ...]
 
     def titles(self) -> tuple[str, ...]:
         """Column titles as a reader knows the datasets."""
@@ -78,7 +78,7 @@ class Table1:
 
 
 @dataclass(frozen=True)
-class _Published:
+class _PublishedRow:
     method: str
     percents: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
@@ -86,26 +86,28 @@ class _Published:
 
 
 _PUBLISHED = (
-    _Published("Pose-Attention Network (Li and Wang, 2020)", {"ucf101": 93.5, "hmdb51": 63.3}, "the paper's Table 1"),
-    _Published(
+    _PublishedRow(
+        "Pose-Attention Network (Li and Wang, 2020)", {"ucf101": 93.5, "hmdb51": 63.3}, "the paper's Table 1"
+    ),
+    _PublishedRow(
         "Best skeleton-only since, pretrained on Kinetics skeletons", {"ucf101": 86.9, "hmdb51": 69.4}, "split 1"
     ),
-    _Published("Skeleton-only, without pretraining", {"ucf101": 73.3, "hmdb51": 48.9}),
-    _Published("Skeleton stream of a two-stream model", {"penn_action": 95.2}),
-    _Published("Skeleton together with video", {"penn_action": 98.1}, "uses the pictures, too"),
-    _Published(
+    _PublishedRow("Skeleton-only, without pretraining", {"ucf101": 73.3, "hmdb51": 48.9}),
+    _PublishedRow("Skeleton stream of a two-stream model", {"penn_action": 95.2}),
+    _PublishedRow("Skeleton together with video", {"penn_action": 98.1}, "uses the pictures, too"),
+    _PublishedRow(
         "DD-Net, 0.15 M parameters", {"penn_action": 97.2, "jhmdb14": 75.0}, "its own recipe, all splits", RERUN
     ),
-    _Published("DD-Net, 0.49 M parameters", {"jhmdb14": 81.0}, "its own recipe, all splits", RERUN),
-    _Published("DD-Net, 1.8 M parameters", {"jhmdb14": 84.7}, "its own recipe, split 1 only", RERUN),
+    _PublishedRow("DD-Net, 0.49 M parameters", {"jhmdb14": 81.0}, "its own recipe, all splits", RERUN),
+    _PublishedRow("DD-Net, 1.8 M parameters", {"jhmdb14": 84.7}, "its own recipe, split 1 only", RERUN),
 )
 
 
-def published(dataset: str) -> tuple[Row, ...]:
+def published(dataset: str) -> tuple[MethodRow, ...]:
     """Rows of what others have reached on a dataset; poses of a dataset count as the dataset."""
     name = COLUMN_OF.get(dataset, dataset)
     return tuple(
-        Row(entry.method, {dataset: Figure(entry.percents[name], entry.kind)}, entry.note)
+        MethodRow(entry.method, {dataset: Figure(entry.percents[name], entry.kind)}, entry.note)
         for entry in _PUBLISHED
         if name in entry.percents
     )
@@ -122,7 +124,7 @@ def build_table1(dataset: str, measured: Mapping[str, float], *, note: str = "")
     column = COLUMN_OF.get(dataset, dataset)
     columns = tuple(dict.fromkeys(("ucf101", "hmdb51", column)))
     others = tuple(
-        Row(
+        MethodRow(
             entry.method,
             {name: Figure(value, entry.kind) for name, value in entry.percents.items() if name in columns},
             entry.note,
@@ -131,7 +133,9 @@ def build_table1(dataset: str, measured: Mapping[str, float], *, note: str = "")
         if set(entry.percents) & set(columns)
     )
     ours = tuple(
-        Row(f"PAN, this run, {MODE_TITLES.get(mode, mode)}", {column: Figure(100 * value, MEASURED)}, note, ours=True)
+        MethodRow(
+            f"PAN, this run, {MODE_TITLES.get(mode, mode)}", {column: Figure(100 * value, MEASURED)}, note, ours=True
+        )
         for mode, value in measured.items()
     )
     return Table1(columns, others + ours)

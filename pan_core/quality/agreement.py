@@ -34,25 +34,26 @@ def check_agreement(clips: pd.DataFrame, segments: pd.DataFrame, index: pd.DataF
             shown = ", ".join(strange[:SHOWN])
             raise DataError(
                 f"{name}: {len(strange)} clips are not in the clip table, such as {shown}; the files are not of one "
-                f"run, run `dvc repro --force {stage}`"
+                f"run, run `dvc repro --force {stage}`",
+                code="tables.foreign-clips",
             )
-    faults = pd.concat([_on_poses(clips, index), _on_segments(clips, segments, index)], ignore_index=True)
+    faults = pd.concat([_compare_poses(clips, index), _compare_segments(clips, segments, index)], ignore_index=True)
     grouped = faults.groupby("clip_id", sort=False)["reason"].agg(lambda reasons: "; ".join(dict.fromkeys(reasons)))
     return grouped.reset_index()
 
 
-def _on_poses(clips: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
+def _compare_poses(clips: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
     both = clips.merge(index.reset_index(drop=True), on="clip_id", suffixes=("", "_poses"))
     both["lasts"], both["poses_last"] = both["n_frames"] / both["fps"], both["frames"] / both["fps_poses"]
     slack = SLACK_STEPS * (1 / both["fps_poses"] + 1 / both["fps"])
     other_size = (both["width"] != both["width_poses"]) | (both["height"] != both["height_poses"])
     return pd.concat(
         [
-            _faults(
+            _list_faults(
                 both[(both["lasts"] - both["poses_last"]).abs() > slack],
                 lambda row: f"poses last {row.poses_last:.2f} s, expected {row.lasts:.2f} s",
             ),
-            _faults(
+            _list_faults(
                 both[other_size],
                 lambda row: (
                     f"poses in a picture of {row.width_poses} x {row.height_poses}, expected {row.width} x {row.height}"
@@ -62,24 +63,24 @@ def _on_poses(clips: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _on_segments(clips: pd.DataFrame, segments: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
+def _compare_segments(clips: pd.DataFrame, segments: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
     both = segments.merge(clips[["clip_id", "n_frames", "label"]], on="clip_id", suffixes=("", "_clip"))
     bare = clips["clip_id"].isin(index["clip_id"]) & ~clips["clip_id"].isin(segments["clip_id"])
     return pd.concat(
         [
-            _faults(
+            _list_faults(
                 both[both["end_frame"] > both["n_frames"]],
                 lambda row: f"segment {row.label} ends at frame {row.end_frame}, expected at most {row.n_frames}",
             ),
-            _faults(
+            _list_faults(
                 both[both["parent_label"] != both["label_clip"]],
                 lambda row: f"segments of class {row.parent_label}, expected {row.label_clip}",
             ),
-            _faults(clips[bare], lambda row: "no segment, expected at least one"),
+            _list_faults(clips[bare], lambda row: "no segment, expected at least one"),
         ]
     )
 
 
-def _faults(broken: pd.DataFrame, reason: Callable[[Any], str]) -> pd.DataFrame:
+def _list_faults(broken: pd.DataFrame, reason: Callable[[Any], str]) -> pd.DataFrame:
     reasons = [reason(row) for row in broken.itertuples(index=False)]
     return pd.DataFrame({"clip_id": broken["clip_id"].to_numpy(), "reason": pd.Series(reasons, dtype=object)})

@@ -64,35 +64,40 @@ class Comparison:
             words = f"{len(table)} of the {name}, expected {settings.min_clips}"
             self._add(name, ENOUGH, words, "ExpectTableRowCountToBeBetween", min_value=settings.min_clips)
         self._add(
-            "footage", KNOWN, _known(new, known), "ExpectColumnValuesToBeInSet", column="label", value_set=list(known)
+            "footage",
+            KNOWN,
+            _describe_unknown(new, known),
+            "ExpectColumnValuesToBeInSet",
+            column="label",
+            value_set=list(known),
         )
         if min(len(reference), len(new)) >= settings.min_clips:
-            self._on_classes(known)
+            self._expect_classes(known)
             for feature in FEATURES:
-                self._on_number(feature)
+                self._expect_number(feature)
 
     def _add(self, table: str, name: str, words: str, expectation: str, **arguments: Any) -> None:
-        import great_expectations.expectations as gxe
+        import great_expectations.expectations as gxe  # late: start-up
 
         made = getattr(gxe, expectation)(**arguments, meta={"name": name, "fatal": False})
         self.expectations[table].append(made)
         self.words[table, name] = words
 
-    def _on_classes(self, known: Sequence[str]) -> None:
+    def _expect_classes(self, known: Sequence[str]) -> None:
         reference, new = (table["label"] for table in self.tables.values())
         shares = reference.value_counts(normalize=True).sort_index()
         level = self._settings.level / len(shares)
         surely = [str(label) for label, share in shares.items() if (1 - share) ** len(new) < level]
         if surely:
-            words = _missing(sorted(set(shares.index) - set(new)), surely)
+            words = _describe_missing(sorted(set(shares.index) - set(new)), surely)
             self._add(
                 "footage", MISSING, words, "ExpectColumnDistinctValuesToContainSet", column="label", value_set=surely
             )
         partition = Partition.of_classes(reference, {*known, *new})
-        words = _mix(partition, partition.count(new))
-        self._divergence("label", CLASS_MIX, words, partition, len(new), self._settings.class_divergence)
+        words = _describe_mix(partition, partition.count(new))
+        self._expect_divergence("label", CLASS_MIX, words, partition, len(new), self._settings.class_divergence)
 
-    def _on_number(self, feature: Feature) -> None:
+    def _expect_number(self, feature: Feature) -> None:
         reference, new = (table[feature.column] for table in self.tables.values())
         least = self._settings.min_clips
         lacking = {name: table[feature.column] for name, table in self.tables.items()
@@ -105,12 +110,12 @@ class Comparison:
             )  # fmt: skip
         if not lacking:
             partition = Partition.of_numbers(reference, step=feature.step, bins=self._settings.bins)
-            words = _number(feature, reference, new, partition)
-            self._divergence(
+            words = _describe_number(feature, reference, new, partition)
+            self._expect_divergence(
                 feature.column, feature.name, words, partition, int(new.count()), self._settings.divergence
             )
 
-    def _divergence(
+    def _expect_divergence(
         self, column: str, name: str, words: str, partition: Partition, clips: int, tolerated: float
     ) -> None:
         self._add(
@@ -121,27 +126,27 @@ class Comparison:
         )  # fmt: skip
 
 
-def _known(new: pd.DataFrame, known: Sequence[str]) -> str:
+def _describe_unknown(new: pd.DataFrame, known: Sequence[str]) -> str:
     counts = new.loc[~new["label"].isin(known), "label"].value_counts().sort_index()
     listed = ", ".join(f"{label} ({count} of {len(new)} clips)" for label, count in counts.items())
     return f"the model does not know {listed}" if listed else "the model knows all"
 
 
-def _missing(absent: Sequence[str], surely: Sequence[str]) -> str:
+def _describe_missing(absent: Sequence[str], surely: Sequence[str]) -> str:
     found, perhaps = [n for n in absent if n in surely], [n for n in absent if n not in surely]
     words = [f"no clip of {', '.join(found)}"] if found else []
     words += [f"none of {', '.join(perhaps)}, which so few clips explain"] if perhaps else []
     return "; ".join(words) or "all are there"
 
 
-def _mix(partition: Partition, counts: np.ndarray) -> str:
+def _describe_mix(partition: Partition, counts: np.ndarray) -> str:
     before, now = partition.counts / partition.counts.sum(), counts / counts.sum()
     order = np.argsort(-np.abs(now - before), kind="stable")[:SHOWN]
     moves = (f"{partition.expected['values'][k]} {before[k]:.0%} -> {now[k]:.0%}" for k in order)
     return ", ".join(moves) + " of the clips"
 
 
-def _number(feature: Feature, reference: pd.Series, new: pd.Series, partition: Partition) -> str:
+def _describe_number(feature: Feature, reference: pd.Series, new: pd.Series, partition: Partition) -> str:
     """Median, middle half, and the bin that gained most."""
     (low, median, high), (new_low, new_median, new_high) = (
         [feature.written(v) for v in column.quantile([0.25, 0.5, 0.75])] for column in (reference, new)
@@ -151,11 +156,11 @@ def _number(feature: Feature, reference: pd.Series, new: pd.Series, partition: P
     most = int(np.argmax(now - before))
     return (
         f"median {median} -> {new_median}{feature.unit and ' '}{feature.unit}, middle half {low} to {high} -> {new_low} "
-        f"to {new_high}; clips {_bin(feature, partition, most)}: {before[most]:.0%} -> {now[most]:.0%}"
+        f"to {new_high}; clips {_describe_bin(feature, partition, most)}: {before[most]:.0%} -> {now[most]:.0%}"
     )
 
 
-def _bin(feature: Feature, partition: Partition, number: int) -> str:
+def _describe_bin(feature: Feature, partition: Partition, number: int) -> str:
     # Edges lie between the values that count as different.
     edges = [feature.written(edge, finer=1) for edge in partition.expected["bins"]]
     if number == 0:

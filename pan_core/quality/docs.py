@@ -7,14 +7,17 @@ and an index that needs no script stands in front.
 import html
 import re
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pan_core.files import atomic_path
-from pan_core.quality.findings import in_words
+from pan_core.quality.findings import Finding, QualityResult, in_words
+from pan_core.quality.gx_context import quiet
 
 if TYPE_CHECKING:
-    from pan_core.quality.findings import Finding, Front, QualityResult
+    from pan_core.viewer.canvas import Picture
 
 SITE = "data_docs"
 STYLE_FILE = "style.css"
@@ -53,30 +56,57 @@ ol.breadcrumb { list-style: none; display: flex; gap: 1rem; padding: 0; }
 """
 
 
-def write_data_docs(folder: Path, context: Any, result: "QualityResult", front: "Front") -> Path:
-    """Write the pages of everything that was validated in a context; the folder appears whole or not at all.
+@dataclass(frozen=True)
+class Front:
+    """What stands on the index of Data Docs above its tables.
+
+    Attributes:
+        title: Of what they are.
+        verdict: Follows the title.
+        lead: Paragraphs.
+        pictures: By name of the file, without its ending, that they are written to beside the pages.
+    """
+
+    title: str
+    verdict: str
+    lead: tuple[str, ...] = ()
+    pictures: "Mapping[str, Picture]" = field(default_factory=dict)
+
+
+def write_data_docs(result: QualityResult, folder: Path, front: Front | None = None) -> Path:
+    """Write Data Docs of a check: static pages that need no network. The folder appears whole or not at all.
 
     Args:
-        folder: Where they go; replaced where it exists.
-        context: Great Expectations' context, after its validations.
-        result: The same findings, for the index.
-        front: What stands above them.
+        result: What was found.
+        folder: Where the pages go; an existing folder is replaced.
+        front: Head of the index; that of a dataset's quality if None.
 
     Returns:
         The index page. Beside it stand, for each suite, `SUITE.html` with what was seen and `SUITE_expected.html`.
     """
-    with atomic_path(folder) as partial, tempfile.TemporaryDirectory() as site:
+    front = front or _describe_dataset(result)
+    with quiet(), atomic_path(folder) as partial, tempfile.TemporaryDirectory() as site:
         partial.mkdir()
-        _build(context, Path(site))
-        pages = {_flat_name(page.relative_to(site)): page for page in Path(site).rglob("*.html")}
+        _build(result.context, Path(site))
+        pages = {_flatten_name(page.relative_to(site)): page for page in Path(site).rglob("*.html")}
         for name in pages.keys() - {"index.html"}:
-            (partial / name).write_text(_self_contained(pages[name].read_text(encoding="utf-8")), encoding="utf-8")
+            (partial / name).write_text(_strip_foreign(pages[name].read_text(encoding="utf-8")), encoding="utf-8")
         (partial / STYLE_FILE).write_text(STYLE, encoding="utf-8")
         for name, picture in front.pictures.items():
             (partial / f"{name}.svg").write_text(picture.svg, encoding="utf-8")
-        index = _index(result, front, sorted(pages.keys() - {"index.html"}))
+        index = _write_index(result, front, sorted(pages.keys() - {"index.html"}))
         (partial / "index.html").write_text(index, encoding="utf-8")
     return folder / "index.html"
+
+
+def _describe_dataset(result: QualityResult) -> Front:
+    """Head of the pages of a dataset's quality."""
+    met = f"{len(result.failed)} of {result.checked} are not met" if result.failed else "every expectation is met"
+    return Front(
+        "Dataset quality",
+        met,
+        ("A clip that breaks an expectation marked with * cannot be used and is in quarantine.",),
+    )
 
 
 def _build(context: Any, folder: Path) -> None:
@@ -93,28 +123,28 @@ def _build(context: Any, folder: Path) -> None:
     context.delete_data_docs_site(SITE)
 
 
-def _flat_name(page: Path) -> str:
+def _flatten_name(page: Path) -> str:
     # Great Expectations: validations/SUITE/RUN/TIME/BATCH.html and expectations/SUITE.html.
     if page.parts[0] == "validations":
         return f"{page.parts[1]}.html"
     return f"{page.stem}_expected.html" if page.parts[0] == "expectations" else page.name
 
 
-def _self_contained(page: str) -> str:
+def _strip_foreign(page: str) -> str:
     for pattern in _FOREIGN:
         page = pattern.sub("", page)
-    page = re.sub(r'href="(?:\.\./)*([^"#:]+\.html)"', lambda link: f'href="{_flat_name(Path(link[1]))}"', page)
+    page = re.sub(r'href="(?:\.\./)*([^"#:]+\.html)"', lambda link: f'href="{_flatten_name(Path(link[1]))}"', page)
     return page.replace("</head>", f'<link rel="stylesheet" href="{STYLE_FILE}">\n</head>', 1)
 
 
-def _index(result: "QualityResult", front: "Front", pages: list[str]) -> str:
+def _write_index(result: QualityResult, front: Front, pages: list[str]) -> str:
     groups = dict.fromkeys(finding.table for finding in result.findings)
     lead = "\n".join(f"<p>{html.escape(words)}</p>" for words in front.lead)
     pictures = "\n".join(
         f'<img src="{name}.svg" width="{picture.width}" alt="{html.escape(picture.alt)}">'
         for name, picture in front.pictures.items()
     )
-    tables = "\n".join(_group(group, result, pages) for group in groups)
+    tables = "\n".join(_write_group(group, result, pages) for group in groups)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><title>{front.title}</title><link rel="stylesheet" href="{STYLE_FILE}"></head>
@@ -128,9 +158,9 @@ def _index(result: "QualityResult", front: "Front", pages: list[str]) -> str:
 """
 
 
-def _group(group: str, result: "QualityResult", pages: list[str]) -> str:
+def _write_group(group: str, result: QualityResult, pages: list[str]) -> str:
     findings = sorted((item for item in result.findings if item.table == group), key=lambda item: item.passed)
-    rows = "\n".join(_row(finding) for finding in findings)
+    rows = "\n".join(_write_row(finding) for finding in findings)
     links = ((f"{group}.html", "as Great Expectations saw it"), (f"{group}_expected.html", "what it expects"))
     listed = ", ".join(f'<a href="{page}">{words}</a>' for page, words in links if page in pages)
     return f"""<h2>{group.capitalize()}</h2>
@@ -141,7 +171,7 @@ def _group(group: str, result: "QualityResult", pages: list[str]) -> str:
 <p>{listed}</p>"""
 
 
-def _row(finding: "Finding") -> str:
+def _write_row(finding: Finding) -> str:
     cells = (
         finding.name + (" *" if finding.fatal else ""),
         "yes" if finding.passed else "no",

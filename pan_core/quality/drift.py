@@ -9,7 +9,8 @@ import pandas as pd
 
 from pan_core.errors import DataError
 from pan_core.quality.comparison import ENOUGH, MEASURED, Comparison, DriftSettings
-from pan_core.quality.findings import Finding, Front, QualityResult
+from pan_core.quality.docs import Front, write_data_docs
+from pan_core.quality.findings import Finding, QualityResult
 from pan_core.quality.gx_context import ephemeral_context, quiet
 from pan_core.quality.suite import validate_table
 from pan_core.tables import check_table
@@ -96,13 +97,16 @@ def check_drift(
     reference = check_table(reference, "profile", "profile of the reference").reset_index(drop=True)
     new = check_table(new, "profile", "profile of the new footage").reset_index(drop=True)
     if reference.empty:
-        raise DataError("profile of the reference: no clips; make it of the clips that the model was trained on")
+        raise DataError(
+            "profile of the reference: no clips; make it of the clips that the model was trained on",
+            code="drift.no-reference",
+        )
     known = sorted(set(reference["label"]) | set(labels or ()))
     with quiet():
         comparison = Comparison(reference, new, known, settings or DriftSettings())
         context = ephemeral_context()
         findings = [
-            _told(finding, comparison.words[name, finding.name])
+            _add_words(finding, comparison.words[name, finding.name])
             for name, expectations in comparison.expectations.items()
             for finding in validate_table(context, name, comparison.tables[name], expectations, "clip_id")
         ]
@@ -129,13 +133,13 @@ def write_drift(
     Raises:
         DataError: As for `check_drift`.
     """
-    from pan_core.quality.drift_pictures import drift_pictures
+    from pan_core.quality.drift_pictures import drift_pictures  # late: start-up
 
     labels = None if labels is None else list(labels)
     quality = check_drift(reference, new, labels=labels, settings=settings)
     seen, learnt = set(new["label"]), set(reference["label"])
     result = DriftResult(
-        _verdict(quality),
+        _judge(quality),
         len(new),
         len(reference),
         tuple(sorted(seen - learnt - set(labels or ()))),
@@ -144,11 +148,11 @@ def write_drift(
     )
     moved = {finding.column for finding in quality.failed if _is_drift(finding)}
     pictures = drift_pictures(reference, new, moved)
-    quality.write_data_docs(folder, Front("Drift", result.sentence, result.findings, pictures))
+    write_data_docs(quality, folder, Front("Drift", result.sentence, result.findings, pictures))
     return result
 
 
-def _told(finding: Finding, words: str) -> Finding:
+def _add_words(finding: Finding, words: str) -> Finding:
     """The finding with a sentence of what was seen; the divergence follows where it is one."""
     limit = finding.expected.get("threshold")
     return replace(
@@ -156,7 +160,7 @@ def _told(finding: Finding, words: str) -> Finding:
     )
 
 
-def _verdict(quality: QualityResult) -> Verdict:
+def _judge(quality: QualityResult) -> Verdict:
     if any(finding.name == ENOUGH for finding in quality.failed):
         return "too few"
     return "yes" if any(_is_drift(finding) for finding in quality.failed) else "no"

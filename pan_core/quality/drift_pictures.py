@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pan_core.quality.profiles import FEATURES, Feature
-from pan_core.viewer.plots import BLUE, FAINT, INK, VERMILLION, Picture, canvas, drawn, percent_axis
+from pan_core.viewer.canvas import BLUE, FAINT, INK, VERMILLION, Picture, canvas, drawn, percent_axis
 
 BINS = 24
 COLUMNS = 3
@@ -30,7 +30,7 @@ def distributions(reference: pd.DataFrame, new: pd.DataFrame, moved: Collection[
     for axes in grid.flat[len(FEATURES) :]:
         axes.set_visible(False)
     for feature, axes in zip(FEATURES, grid.flat, strict=False):
-        _distribution(axes, feature, reference[feature.column], new[feature.column])
+        _draw_distribution(axes, feature, reference[feature.column], new[feature.column])
         mark = feature.column in moved
         axes.set_title(feature.name + (" (moved)" if mark else ""), color=VERMILLION if mark else INK)
     for axes in grid[:, 0]:
@@ -41,15 +41,15 @@ def distributions(reference: pd.DataFrame, new: pd.DataFrame, moved: Collection[
     return figure, f"Distributions of new footage and of the model's; moved: {', '.join(names) or 'none'}."
 
 
-def _distribution(axes: Axes, feature: Feature, reference: pd.Series, new: pd.Series) -> None:
+def _draw_distribution(axes: Axes, feature: Feature, reference: pd.Series, new: pd.Series) -> None:
     columns = {"footage of the model": reference, "new footage": new}
-    edges = _edges(feature, [values for column in columns.values() if len(values := _values(column))])
+    edges = _place_edges(feature, [values for column in columns.values() if len(values := _drop_missing(column))])
     for (name, column), colour, alpha in zip(columns.items(), (BLUE, VERMILLION), (0.35, 0.0), strict=True):
-        values = _values(column)
+        values = _drop_missing(column)
         shares = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / max(1, len(values))
         axes.stairs(shares, edges, fill=True, color=colour, alpha=alpha)
         axes.stairs(shares, edges, color=colour, linewidth=1.6, label=f"{name} ({len(column)} clips)")
-    empty = [name for name, column in columns.items() if not len(_values(column))]
+    empty = [name for name, column in columns.items() if not len(_drop_missing(column))]
     if empty:
         words = "\n".join(f"{name}: no value" for name in empty)
         axes.text(0.97, 0.95, words, transform=axes.transAxes, ha="right", va="top", color=FAINT)
@@ -59,7 +59,7 @@ def _distribution(axes: Axes, feature: Feature, reference: pd.Series, new: pd.Se
     percent_axis(axes, "y")
 
 
-def _edges(feature: Feature, columns: list[np.ndarray]) -> np.ndarray:
+def _place_edges(feature: Feature, columns: list[np.ndarray]) -> np.ndarray:
     """Edges of equal bins over nearly all values of both, on whole multiples of the number's step."""
     if not columns:
         return np.array([0.0, feature.step])
@@ -73,7 +73,7 @@ def _edges(feature: Feature, columns: list[np.ndarray]) -> np.ndarray:
     return (first - 0.5 + width * np.arange(bins + 1)) * feature.step
 
 
-def _values(column: pd.Series) -> np.ndarray:
+def _drop_missing(column: pd.Series) -> np.ndarray:
     return column.dropna().to_numpy(dtype=float)
 
 

@@ -56,108 +56,115 @@ class QualityLimits:
 
 def on_clips(kind: Kind, labels: Sequence[str], limits: QualityLimits) -> list[Any]:
     """Expectations on the summary table: those of every dataset, then those of its kind."""
-    import great_expectations.expectations as gxe
+    import great_expectations.expectations as gxe  # late: start-up
 
     low, high = limits.mean_score
     common = [
-        gxe.ExpectColumnValuesToBeUnique(column="clip_id", meta=_name("no clip twice", fatal=True)),
+        gxe.ExpectColumnValuesToBeUnique(column="clip_id", meta=_describe("no clip twice", fatal=True)),
         gxe.ExpectColumnValuesToBeInSet(
-            column="label", value_set=sorted(set(labels)), meta=_name("labels known", fatal=True)
+            column="label", value_set=sorted(set(labels)), meta=_describe("labels known", fatal=True)
         ),
         gxe.ExpectColumnValuesToBeBetween(
             column="n_frames",
             min_value=limits.min_frames,
             max_value=limits.max_frames,
             mostly=limits.mostly,
-            meta=_name("clip length"),
+            meta=_describe("clip length"),
         ),
         gxe.ExpectColumnValuesToBeBetween(
-            column="people", min_value=1, mostly=limits.mostly, meta=_name("people found")
+            column="people", min_value=1, mostly=limits.mostly, meta=_describe("people found")
         ),
         gxe.ExpectColumnMeanToBeBetween(
-            column="visible_joint_share", min_value=limits.min_visible_joints, meta=_name("joints found")
+            column="visible_joint_share", min_value=limits.min_visible_joints, meta=_describe("joints found")
         ),
         gxe.ExpectColumnMeanToBeBetween(
-            column="mean_score", min_value=low, max_value=high, meta=_name("keypoint scores")
+            column="mean_score", min_value=low, max_value=high, meta=_describe("keypoint scores")
         ),
         gxe.ExpectColumnValuesToBeBetween(
-            column="max_score", max_value=1.0, meta=_name("scores are at most 1", fatal=True)
+            column="max_score", max_value=1.0, meta=_describe("scores are at most 1", fatal=True)
         ),
         gxe.ExpectColumnValuesToBeBetween(
-            column="inside_share", min_value=limits.min_inside, meta=_name("joints in the picture", fatal=True)
+            column="inside_share", min_value=limits.min_inside, meta=_describe("joints in the picture", fatal=True)
         ),
         gxe.ExpectColumnValuesToBeBetween(
-            column="motion", min_value=0, strict_min=True, mostly=limits.mostly, meta=_name("clips move")
+            column="motion", min_value=0, strict_min=True, mostly=limits.mostly, meta=_describe("clips move")
         ),
-        gxe.ExpectColumnMeanToBeBetween(column="jitter", max_value=limits.max_jitter, meta=_name("joints are steady")),
+        gxe.ExpectColumnMeanToBeBetween(
+            column="jitter", max_value=limits.max_jitter, meta=_describe("joints are steady")
+        ),
     ]
-    return common + (_on_annotated(limits) if kind == "annotated" else _on_extracted(limits))
+    return common + (_expect_annotated(limits) if kind == "annotated" else _expect_extracted(limits))
 
 
-def _on_annotated(limits: QualityLimits) -> list[Any]:
-    import great_expectations.expectations as gxe
+def _expect_annotated(limits: QualityLimits) -> list[Any]:
+    import great_expectations.expectations as gxe  # late: start-up
 
     return [
         gxe.ExpectColumnValuesToBeBetween(
-            column="level_share", min_value=1.0, meta=_name("annotated scores are 0, 0.5 or 1", fatal=True)
+            column="level_share", min_value=1.0, meta=_describe("annotated scores are 0, 0.5 or 1", fatal=True)
         ),
     ]
 
 
-def _on_extracted(limits: QualityLimits) -> list[Any]:
-    import great_expectations.expectations as gxe
+def _expect_extracted(limits: QualityLimits) -> list[Any]:
+    import great_expectations.expectations as gxe  # late: start-up
 
     low, high = limits.mean_score
     return [
         gxe.ExpectColumnMeanToBeBetween(
-            column="level_share", max_value=limits.max_sure_scores, meta=_name("scores are a network's")
+            column="level_share", max_value=limits.max_sure_scores, meta=_describe("scores are a network's")
         ),
         gxe.ExpectColumnMeanToBeBetween(
-            column="person_share", min_value=limits.min_person_share, meta=_name("frames with a person")
+            column="person_share", min_value=limits.min_person_share, meta=_describe("frames with a person")
         ),
         gxe.ExpectColumnMedianToBeBetween(
-            column="mean_score", min_value=low, max_value=high, meta=_name("score of the middle clip")
+            column="mean_score", min_value=low, max_value=high, meta=_describe("score of the middle clip")
         ),
         gxe.ExpectColumnValuesToBeBetween(
-            column="mean_score", min_value=low / 2, mostly=limits.mostly, meta=_name("clips with clear joints")
+            column="mean_score", min_value=low / 2, mostly=limits.mostly, meta=_describe("clips with clear joints")
         ),
     ]
 
 
 def on_classes(limits: QualityLimits) -> list[Any]:
     """Expectations on the counts by class."""
-    import great_expectations.expectations as gxe
+    import great_expectations.expectations as gxe  # late: start-up
 
     return [
         gxe.ExpectColumnMaxToBeBetween(
-            column="even_share", max_value=limits.largest_class, meta=_name("largest class")
+            column="even_share", max_value=limits.largest_class, meta=_describe("largest class")
         ),
         gxe.ExpectColumnMinToBeBetween(
-            column="even_share", min_value=limits.smallest_class, meta=_name("smallest class")
+            column="even_share", min_value=limits.smallest_class, meta=_describe("smallest class")
         ),
         gxe.ExpectColumnValuesToBeBetween(
-            column="train", min_value=limits.min_train, meta=_name("every class in train")
+            column="train", min_value=limits.min_train, meta=_describe("every class in train")
         ),
-        gxe.ExpectColumnValuesToBeBetween(column="test", min_value=limits.min_test, meta=_name("every class in test")),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="test", min_value=limits.min_test, meta=_describe("every class in test")
+        ),
     ]
 
 
 def on_videos(limits: QualityLimits) -> list[Any]:
     """Expectations on the labelled videos of cameras."""
-    import great_expectations.expectations as gxe
+    import great_expectations.expectations as gxe  # late: start-up
 
     return [
-        gxe.ExpectColumnValuesToBeBetween(column="rates", max_value=1, meta=_name("one rate a video")),
-        gxe.ExpectColumnValuesToBeBetween(column="cameras", max_value=1, meta=_name("one camera a video")),
+        gxe.ExpectColumnValuesToBeBetween(column="rates", max_value=1, meta=_describe("one rate a video")),
+        gxe.ExpectColumnValuesToBeBetween(column="cameras", max_value=1, meta=_describe("one camera a video")),
         gxe.ExpectColumnValuesToBeBetween(
-            column="named_share", min_value=1.0, mostly=limits.mostly, meta=_name("cameras are named")
+            column="named_share", min_value=1.0, mostly=limits.mostly, meta=_describe("cameras are named")
         ),
         gxe.ExpectColumnValuesToBeBetween(
-            column="overlap_share", max_value=limits.max_overlap, mostly=limits.mostly, meta=_name("overlap of labels")
+            column="overlap_share",
+            max_value=limits.max_overlap,
+            mostly=limits.mostly,
+            meta=_describe("overlap of labels"),
         ),
-        gxe.ExpectColumnValuesToBeBetween(column="same_spans", max_value=0, meta=_name("no span twice")),
+        gxe.ExpectColumnValuesToBeBetween(column="same_spans", max_value=0, meta=_describe("no span twice")),
     ]
 
 
-def _name(words: str, *, fatal: bool = False) -> dict[str, object]:
+def _describe(words: str, *, fatal: bool = False) -> dict[str, object]:
     return {"name": words, "fatal": fatal}

@@ -1,14 +1,7 @@
 """What was expected of a dataset and what was seen, as plain data."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from pan_core.quality.gx_context import quiet
-
-if TYPE_CHECKING:
-    from pan_core.viewer.plots import Picture
+from typing import Any
 
 SHOWN = 10
 
@@ -54,32 +47,16 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Front:
-    """What stands on the index of Data Docs above its tables.
-
-    Attributes:
-        title: Of what they are.
-        verdict: Follows the title.
-        lead: Paragraphs.
-        pictures: By name of the file, without its ending, that they are written to beside the pages.
-    """
-
-    title: str
-    verdict: str
-    lead: tuple[str, ...] = ()
-    pictures: "Mapping[str, Picture]" = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class QualityResult:
     """What was expected of a dataset, and whether it was met.
 
     Attributes:
         findings: All expectations, met or not.
+        context: Great Expectations' context after its validations, for Data Docs.
     """
 
     findings: tuple[Finding, ...]
-    _context: Any = field(default=None, repr=False, compare=False)
+    context: Any = field(default=None, repr=False, compare=False)
 
     @property
     def passed(self) -> bool:
@@ -105,29 +82,6 @@ class QualityResult:
     def checked(self) -> int:
         """Number of expectations."""
         return len(self.findings)
-
-    def write_data_docs(self, folder: Path, front: Front | None = None) -> Path:
-        """Write Data Docs: static pages that need no network.
-
-        Args:
-            folder: Where they go; replaced where it exists.
-            front: Head of the index; that of a dataset's quality where None.
-
-        Returns:
-            The page to open.
-        """
-        from pan_core.quality.docs import write_data_docs
-
-        with quiet():
-            return write_data_docs(folder, self._context, self, front or self._front())
-
-    def _front(self) -> Front:
-        met = f"{len(self.failed)} of {self.checked} are not met" if self.failed else "every expectation is met"
-        return Front(
-            "Dataset quality",
-            met,
-            ("A clip that breaks an expectation marked with * cannot be used and is in quarantine.",),
-        )
 
 
 def in_words(value: Any) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 def ephemeral_context() -> Any:
     """A context that keeps everything in memory and has no site of its own."""
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    import great_expectations as gx  # late: start-up
+    from great_expectations.data_context.types.base import ProgressBarsConfig  # late: start-up
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)

@@ -15,11 +15,11 @@ def summarise_videos(clips: pd.DataFrame) -> pd.DataFrame:
         rates), `named_share` (share of clips that name a camera), `labelled_s` (seconds with a label),
         `overlap_share` (share of those with several), `same_spans` (clips with the same span and label as another).
     """
-    rows = [_row(str(video), spans) for video, spans in clips.groupby("path", sort=True)]
+    rows = [_summarise_video(str(video), spans) for video, spans in clips.groupby("path", sort=True)]
     return pd.DataFrame(rows)
 
 
-def _row(video: str, spans: pd.DataFrame) -> dict[str, object]:
+def _summarise_video(video: str, spans: pd.DataFrame) -> dict[str, object]:
     start = (spans["start_frame"] / spans["fps"]).to_numpy()
     end = start + (spans["n_frames"] / spans["fps"]).to_numpy()
     labelled, several = _cover(start, end)

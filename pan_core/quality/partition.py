@@ -34,9 +34,9 @@ class Partition:
             bins: How many are wanted; each holds about as many clips, and a value that many share is alone in its own.
         """
         values = reference.dropna().to_numpy(dtype=float)
-        edges = _edges(values, step, bins)
-        counts = _counts(values, edges)
-        low, *inner, high = _smoothed(counts).tolist()
+        edges = _place_edges(values, step, bins)
+        counts = _count_bins(values, edges)
+        low, *inner, high = _smooth(counts).tolist()
         return cls({"bins": edges.tolist(), "weights": inner, "tail_weights": [low, high]}, counts)
 
     @classmethod
@@ -44,13 +44,13 @@ class Partition:
         """Shares of classes, each of `known`."""
         values = sorted(set(known))
         counts = reference.value_counts().reindex(values, fill_value=0).to_numpy()
-        return cls({"values": values, "weights": _smoothed(counts).tolist()}, counts)
+        return cls({"values": values, "weights": _smooth(counts).tolist()}, counts)
 
     def count(self, new: pd.Series) -> np.ndarray:
         """Clips of other footage in the same bins or classes."""
         if "values" in self.expected:
             return new.value_counts().reindex(self.expected["values"], fill_value=0).to_numpy()
-        return _counts(new.dropna().to_numpy(dtype=float), np.array(self.expected["bins"]))
+        return _count_bins(new.dropna().to_numpy(dtype=float), np.array(self.expected["bins"]))
 
     def by_chance(self, new: int, level: float) -> float:
         """Divergence that clips of the same kind exceed in a share `level` of all comparisons.
@@ -67,18 +67,18 @@ class Partition:
         return float(chdtri(freedom, level) / 2 * (1 / new + 1 / self.counts.sum()))
 
 
-def _smoothed(counts: np.ndarray) -> np.ndarray:
+def _smooth(counts: np.ndarray) -> np.ndarray:
     return (counts + SMOOTHING) / (counts.sum() + SMOOTHING * len(counts))
 
 
-def _counts(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def _count_bins(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.array([(values < edges[0]).sum(), *np.histogram(values, edges)[0], (values > edges[-1]).sum()])
 
 
-def _edges(values: np.ndarray, step: float, bins: int) -> np.ndarray:
+def _place_edges(values: np.ndarray, step: float, bins: int) -> np.ndarray:
     """At least two edges; a bin at an end is open unless it belongs to one value alone."""
     least, held, edges = len(values) / bins, 0, []
-    cells = list(_cells(values, step))
+    cells = list(_find_cells(values, step))
     for low, high, count in cells:
         held += count
         if count >= least:
@@ -91,7 +91,7 @@ def _edges(values: np.ndarray, step: float, bins: int) -> np.ndarray:
     return np.array(edges if len(edges) > 1 else sorted({cells[0][0], *edges, cells[-1][1]}))
 
 
-def _cells(values: np.ndarray, step: float) -> Iterator[tuple[float, float, int]]:
+def _find_cells(values: np.ndarray, step: float) -> Iterator[tuple[float, float, int]]:
     """Runs of values that count as equal: where each begins and ends, half a step around it at most, and its clips."""
     distinct, counts = np.unique(values, return_counts=True)
     starts = [0]

@@ -32,7 +32,7 @@ def build_suite(
         limits: The bounds.
         kind: Kind of the dataset.
     """
-    import great_expectations as gx
+    import great_expectations as gx  # late: start-up
 
     expectations = {
         "clips": lambda: on_clips(kind, labels, limits),
@@ -68,14 +68,20 @@ def check_dataset(
         DataError: Where the kind is unknown, the table lacks columns or has no clips.
     """
     if kind not in KINDS:
-        raise DataError(f"kind of dataset: expected one of {', '.join(KINDS)}, but got {kind!r}")
+        raise DataError(f"kind of dataset: expected one of {', '.join(KINDS)}, but got {kind!r}", code="quality.kind")
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
-        raise DataError(f"summary table: missing columns {', '.join(missing)}; make it with pan_core.quality.summarise")
+        raise DataError(
+            f"summary table: missing columns {', '.join(missing)}; make it with pan_core.quality.summarise",
+            code="quality.columns",
+        )
     labels = sorted(set(table["label"]) if labels is None else set(labels))
     table = table[table["part"] != "unused"].reset_index(drop=True)
     if table.empty or not labels:
-        raise DataError("summary table: no clips or no labels, so there is nothing to check; see the split's parts")
+        raise DataError(
+            "summary table: no clips or no labels, so there is nothing to check; see the split's parts",
+            code="quality.empty",
+        )
     tables: dict[Table, pd.DataFrame] = {"clips": table, "classes": count_classes(table, labels)}
     if kind == "surveillance" and clips is not None:
         tables["videos"] = summarise_videos(clips)
@@ -109,7 +115,7 @@ def validate_table(
         expectations: Great Expectations' objects; the meta of each has a name, and whether it is fatal.
         identity: Column that names a row.
     """
-    import great_expectations as gx
+    import great_expectations as gx  # late: start-up
 
     suite = gx.ExpectationSuite(name=name, expectations=list(expectations))
     source = context.data_sources.add_pandas(f"pandas_{suite.name}")
@@ -119,10 +125,10 @@ def validate_table(
         batch_parameters={"dataframe": table},
         result_format={"result_format": "COMPLETE", "unexpected_index_column_names": [identity]},
     )
-    return [_finding(item, suite.name, identity) for item in result.to_json_dict()["results"]]
+    return [_read_finding(item, suite.name, identity) for item in result.to_json_dict()["results"]]
 
 
-def _finding(item: dict[str, Any], table: str, identity: str) -> Finding:
+def _read_finding(item: dict[str, Any], table: str, identity: str) -> Finding:
     config, result = item["expectation_config"], item["result"]
     kwargs = {key: value for key, value in config["kwargs"].items() if key not in ("column", "batch_id")}
     broken = [str(row[identity]) for row in result.get("unexpected_index_list") or []]

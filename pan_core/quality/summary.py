@@ -39,7 +39,7 @@ def summarise(clips: pd.DataFrame, poses: PoseSet, *, split: str) -> pd.DataFram
         DataError: Where `clips` has no column `split`.
     """
     if split not in clips.columns:
-        raise DataError(f"clip table: no column {split!r}; it has {', '.join(clips.columns)}")
+        raise DataError(f"clip table: no column {split!r}; it has {', '.join(clips.columns)}", code="summary.split")
     measured = _measure(poses)
     table = clips[["clip_id", "label", split, "n_frames", "fps"]].rename(columns={split: "part"})
     table = table.merge(measured, on="clip_id", how="left", suffixes=("_video", ""))
@@ -54,8 +54,8 @@ def _measure(poses: PoseSet) -> pd.DataFrame:
     index = poses.index.reset_index(drop=True)
     rows = (index["people"] * index["frames"]).to_numpy()
     sums = pd.DataFrame(0.0, index=index.index, columns=list(SUMS))
-    for block in _blocks(index["offset"].to_numpy(), rows):
-        sums.iloc[block] = _sums(poses.joints, index.iloc[block])
+    for block in _split_blocks(index["offset"].to_numpy(), rows):
+        sums.iloc[block] = _sum_joints(poses.joints, index.iloc[block])
     diagonal = np.hypot(index["width"], index["height"]).to_numpy()
     found = sums["found"].to_numpy()
     return pd.DataFrame(
@@ -64,19 +64,19 @@ def _measure(poses: PoseSet) -> pd.DataFrame:
             "n_frames": index["frames"],
             "fps": index["fps"],
             "people": index["people"],
-            "visible_joint_share": _ratio(found, rows * poses.layout.size, empty=0.0),
-            "mean_score": _ratio(sums["score"], found),
-            "motion": _ratio(sums["way"], sums["pairs"]) * index["fps"].to_numpy() / diagonal,
+            "visible_joint_share": _divide(found, rows * poses.layout.size, empty=0.0),
+            "mean_score": _divide(sums["score"], found),
+            "motion": _divide(sums["way"], sums["pairs"]) * index["fps"].to_numpy() / diagonal,
             "max_score": sums["highest"],
-            "level_share": _ratio(sums["levels"], found),
-            "inside_share": _ratio(sums["inside"], found),
-            "person_share": _ratio(sums["seen"], index["frames"], empty=0.0),
-            "jitter": _ratio(sums["bend"], sums["triples"]) / diagonal,
+            "level_share": _divide(sums["levels"], found),
+            "inside_share": _divide(sums["inside"], found),
+            "person_share": _divide(sums["seen"], index["frames"], empty=0.0),
+            "jitter": _divide(sums["bend"], sums["triples"]) / diagonal,
         }
     )
 
 
-def _blocks(offsets: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+def _split_blocks(offsets: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
     # Clips in the order of the file, cut so that no block needs much memory.
     order = np.argsort(offsets, kind="stable")
     order = order[rows[order] > 0]
@@ -84,7 +84,7 @@ def _blocks(offsets: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
     return [block for block in np.split(order, cuts) if block.size]
 
 
-def _sums(joints: np.ndarray, clips: pd.DataFrame) -> np.ndarray:
+def _sum_joints(joints: np.ndarray, clips: pd.DataFrame) -> np.ndarray:
     """Sums over each clip's joints, columns `SUMS`, shape (clips, 10).
 
     The rows of the clips follow one another without a gap.
@@ -107,11 +107,11 @@ def _sums(joints: np.ndarray, clips: pd.DataFrame) -> np.ndarray:
         [
             found.sum(axis=1),
             np.where(found, score, 0).sum(axis=1, dtype=np.float64),
-            np.where(both, _way(place, 1), 0).sum(axis=1, dtype=np.float64),
+            np.where(both, _measure_way(place, 1), 0).sum(axis=1, dtype=np.float64),
             both.sum(axis=1),
             ((score == HIDDEN) | (score == VISIBLE)).sum(axis=1),
             inside.sum(axis=1),
-            np.where(triple, _way(place, 2), 0).sum(axis=1, dtype=np.float64),
+            np.where(triple, _measure_way(place, 2), 0).sum(axis=1, dtype=np.float64),
             triple.sum(axis=1),
         ],
         axis=1,
@@ -122,7 +122,7 @@ def _sums(joints: np.ndarray, clips: pd.DataFrame) -> np.ndarray:
     return np.column_stack([np.add.reduceat(a_row, starts, axis=0), seen, highest])
 
 
-def _way(place: np.ndarray, order: int) -> np.ndarray:
+def _measure_way(place: np.ndarray, order: int) -> np.ndarray:
     """Length of the first or second difference from row to row, (R, V)."""
     way = np.zeros(place.shape[:2], place.dtype)
     step = np.diff(place, n=order, axis=0)
@@ -130,6 +130,6 @@ def _way(place: np.ndarray, order: int) -> np.ndarray:
     return way
 
 
-def _ratio(above: np.ndarray | pd.Series, below: np.ndarray | pd.Series, empty: float = np.nan) -> np.ndarray:
+def _divide(above: np.ndarray | pd.Series, below: np.ndarray | pd.Series, empty: float = np.nan) -> np.ndarray:
     above, below = np.asarray(above), np.asarray(below)
     return np.divide(above, below, out=np.full(len(below), empty), where=below > 0)

@@ -188,7 +188,7 @@ def _report(params: Params, data: TrainingData, predictions: Sequence[SplitPredi
     return ReportData(
         title=f"PAN on {params.dataset}",
         dataset=params.dataset,
-        outcomes=predictions,
+        predictions=predictions,
         parameters=result_of("train")["params"],
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         histories=read_json(paths.RECOGNIZER / "histories.json"),

@@ -23,10 +23,11 @@ from pan_core.tracking.tracker import Run, Tracker
 from pan_core.training.checkpoint import fingerprint
 from pan_core.training.samples import Samples
 from pan_core.tuning.coordination import run_study
-from pan_core.tuning.objective import Settings, Trainer
+from pan_core.tuning.objective import Trainer, TrialSettings
+from pan_core.tuning.plan import Plan
 from pan_core.tuning.search import Tools, repeat, search
 from pan_core.tuning.storage import open_storage, place, readable_errors
-from pan_core.tuning.study import CURVE, Leader, Plan, Study, step_of
+from pan_core.tuning.study import CURVE, Leader, Study, step_of
 from pan_core.tuning.study_plots import importance, study_pictures
 from pan_core.tuning.workers import Worker
 from pan_core.workspace import paths
@@ -244,11 +245,11 @@ def _tools(params: Params, study_data: StudyData, scratch: Path) -> Tools:
     return Tools(trainer, open_row, partial(tracker.give_up, parent))
 
 
-def trial_settings(params: Params, values: Values) -> Settings:
+def trial_settings(params: Params, values: Values) -> TrialSettings:
     """Network and training of a trial: params.yaml's, with the values of the trial, at the length of a trial."""
     model, train = params.varied(values)
     training = replace(train_settings(train), epochs=params.tune.epochs, least_steps=0)
-    return Settings(network_settings(model), training)
+    return TrialSettings(network_settings(model), training)
 
 
 def _origins(params: Params, found: Mapping[str, Any], source: str) -> dict[str, dict[str, Any]]:

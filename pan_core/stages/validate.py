@@ -11,6 +11,7 @@ from pan_core.pose.main_person import main_person
 from pan_core.pose.pose_set import PoseSet
 from pan_core.progress import progress_bar
 from pan_core.quality import Kind, QualityResult, check_agreement, check_dataset, summarise
+from pan_core.quality.docs import write_data_docs
 from pan_core.tables import QUARANTINE_TABLE, read_table, splits_of, write_table
 from pan_core.tracking.tracker import Run
 from pan_core.workspace import paths
@@ -116,7 +117,7 @@ def _check_quality(
         labels, kind = sorted(every_clip["label"].unique()), kind_of(params.dataset, poses)
         quality = check_dataset(table, labels=labels, kind=kind, clips=clips)
         update(1, 3)
-        quality.write_data_docs(paths.DATA_DOCS)
+        write_data_docs(quality, paths.DATA_DOCS)
         update(2, 3)
         tracked.artifact(paths.DATA_DOCS, "data_docs")
         update(3, 3)

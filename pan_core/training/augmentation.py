@@ -76,9 +76,9 @@ def augment(
         Shape (B, T, V, 3), float32.
     """
     joints = mirror(joints, layout, rng.random(len(joints)) < settings.flip)
-    places = joints[..., :2] @ _transforms(len(joints), settings, rng)[:, None]
+    places = joints[..., :2] @ _draw_transforms(len(joints), settings, rng)[:, None]
     if settings.jitter > 0:
-        places += _noise(places, seen_joints(joints), settings.jitter, rng)
+        places += _draw_noise(places, seen_joints(joints), settings.jitter, rng)
     varied = cut_off(np.concatenate([places, joints[..., 2:]], axis=-1), settings.cut, rng)
     return lose_joints(varied, settings.joint_dropout, rng)
 
@@ -169,7 +169,7 @@ def crop_time(
     time = np.linspace(0, 1, frames)
     pace, phase = settings.warp * rng.uniform(-1, 1, (batch, 1)), 2 * np.pi * rng.random((batch, 1))
     warped = time + pace * (np.sin(2 * np.pi * time + phase) - np.sin(phase)) / (2 * np.pi)
-    return _frames_at(joints, targets, np.clip(start + kept * warped, 0, 1) * (frames - 1))
+    return _take_frames(joints, targets, np.clip(start + kept * warped, 0, 1) * (frames - 1))
 
 
 def change_pace(
@@ -194,7 +194,7 @@ def change_pace(
     pace = (1 + settings.warp) ** rng.uniform(-1, 1, len(lengths))
     kept = np.floor((lengths - 1) / pace + 1e-6).astype(np.int64) + 1
     at = np.minimum(np.arange(kept.max()), kept[:, None] - 1) * pace[:, None]
-    return *_frames_at(joints, targets, np.minimum(at, lengths[:, None] - 1)), kept
+    return *_take_frames(joints, targets, np.minimum(at, lengths[:, None] - 1)), kept
 
 
 def mixing(batch: int, settings: AugmentationSettings, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -209,7 +209,7 @@ def mixing(batch: int, settings: AugmentationSettings, rng: np.random.Generator)
     return rng.permutation(batch), np.maximum(weights, 1 - weights).astype(np.float32)
 
 
-def _frames_at(joints: np.ndarray, targets: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _take_frames(joints: np.ndarray, targets: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Joints on the line between the frames around the times `at`, (B, S), and targets of the nearest frames.
 
     A joint that is missing in one of the two frames is as in the nearest.
@@ -223,7 +223,7 @@ def _frames_at(joints: np.ndarray, targets: np.ndarray, at: np.ndarray) -> tuple
     return np.where(both, between, joints[clip, nearest]), targets[clip, nearest]
 
 
-def _transforms(batch: int, settings: AugmentationSettings, rng: np.random.Generator) -> np.ndarray:
+def _draw_transforms(batch: int, settings: AugmentationSettings, rng: np.random.Generator) -> np.ndarray:
     """Random rotation, then slant, then stretch of x: one 2x2 matrix a clip, to multiply row vectors with; (B, 2, 2)."""
     angle = np.deg2rad(rng.uniform(-settings.rotation, settings.rotation, batch))
     ratio = 1 + rng.uniform(-settings.stretch, settings.stretch, batch)
@@ -235,7 +235,7 @@ def _transforms(batch: int, settings: AugmentationSettings, rng: np.random.Gener
     return transforms.astype(np.float32)
 
 
-def _noise(places: np.ndarray, seen: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+def _draw_noise(places: np.ndarray, seen: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
     """Gaussian noise whose size follows the spread of the seen joints of each clip, (B, T, V, 2)."""
     count = np.maximum(seen.sum(axis=2, keepdims=True), 1)[..., None]
     filled = np.where(seen[..., None], places, 0)

@@ -14,6 +14,18 @@ from pan_core.files import atomic_path
 from pan_core.training.samples import Samples
 
 
+class CheckpointWarning(UserWarning):
+    """A checkpoint that is not continued; the training starts at the beginning."""
+
+
+class DamagedCheckpointWarning(CheckpointWarning):
+    """The file cannot be read."""
+
+
+class ForeignCheckpointWarning(CheckpointWarning):
+    """The file belongs to another training: data, settings or seed have changed."""
+
+
 def fingerprint(*parts: object) -> str:
     """Identity of a training: settings, seed and the very samples.
 
@@ -45,7 +57,7 @@ def load_checkpoint(path: Path, identity: str) -> dict[str, Any] | None:
     """The state to continue from.
 
     Returns:
-        None where there is no checkpoint, or, with a warning, where it is damaged or of another training: data,
+        None if there is no checkpoint, or, with a `CheckpointWarning`, if it is damaged or of another training: data,
         settings or seed have changed, and the new training starts at its beginning.
     """
     if not path.is_file():
@@ -54,11 +66,16 @@ def load_checkpoint(path: Path, identity: str) -> dict[str, Any] | None:
         content = torch.load(path, map_location="cpu", weights_only=True)
         found, state = content["identity"], content["state"]
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        warnings.warn(f"{path}: unreadable checkpoint ({error}); training starts at the beginning", stacklevel=2)
+        warnings.warn(
+            f"{path}: unreadable checkpoint ({error}); training starts at the beginning",
+            DamagedCheckpointWarning,
+            stacklevel=2,
+        )
         return None
     if found != identity:
         warnings.warn(
             f"{path}: checkpoint of a training with other data, settings or seed; training starts at the beginning",
+            ForeignCheckpointWarning,
             stacklevel=2,
         )
         return None

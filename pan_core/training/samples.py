@@ -158,22 +158,19 @@ def build_samples(
     Raises:
         DataError: Where a clip has nobody in it, there is no clip, or a segment's label is not among the actions.
     """
-    if mode not in MODES:
-        raise DataError(f"unknown input mode {mode!r} of the recognizer; expected one of {', '.join(MODES)}")
-    if clips.empty:
-        raise DataError("no clips to make samples of; check the split and the quarantine table")
-    spans = _spans(segments, set(clips["clip_id"]))
+    _check_request(clips, mode)
+    spans = _group_spans(segments, set(clips["clip_id"]))
     names = tuple(actions or ()) if spans else tuple(classes)
     _check_labels(spans, names)
     joints, holds, rates = [], [], []
     numbers = {name: number for number, name in enumerate(classes)}
     for row in clips.itertuples(index=False):
-        person = _main_track(poses.clip(row.clip_id))
+        person = _keep_main_person(poses.clip(row.clip_id))
         times = _sample_times(person.joints.shape[1], person.fps, mode=mode, frames=frames, rate=rate)
         how = "bridge" if mode == "clip" else "hold" if person.fps >= rate else "follow"
         joints.append(resample(person.joints[0], times * person.fps, how=how))
         own = spans.get(row.clip_id, []) if spans else [(0.0, np.inf, str(row.label))]
-        holds.append(_holding(own, times * row.fps, names))
+        holds.append(_mark_held(own, times * row.fps, names))
         rates.append(rate if mode == "online" else len(times) * person.fps / person.joints.shape[1])
     return Samples(
         joints=np.concatenate(joints),
@@ -220,11 +217,24 @@ def resample(joints: np.ndarray, at: np.ndarray, *, how: str) -> np.ndarray:
     return np.concatenate([place, score[..., None]], axis=-1)
 
 
-def _main_track(poses: ClipPoses) -> ClipPoses:
+def _check_request(clips: pd.DataFrame, mode: str) -> None:
+    """The mode must be known, and there must be clips."""
+    if mode not in MODES:
+        raise DataError(
+            f"unknown input mode {mode!r} of the recognizer; expected one of {', '.join(MODES)}", code="samples.mode"
+        )
+    if clips.empty:
+        raise DataError("no clips to make samples of; check the split and the quarantine table", code="samples.empty")
+
+
+def _keep_main_person(poses: ClipPoses) -> ClipPoses:
     """Poses of the main person only, (1, T, V, 3)."""
     people, frames = poses.joints.shape[:2]
     if people == 0 or frames == 0:
-        raise DataError(f"{poses.clip_id}: nobody in it, so it cannot be a sample; leave it to the quarantine table")
+        raise DataError(
+            f"{poses.clip_id}: nobody in it, so it cannot be a sample; leave it to the quarantine table",
+            code="samples.nobody",
+        )
     chosen = main_person(poses.joints) if people > 1 else 0
     return ClipPoses(
         poses.clip_id, poses.joints[chosen : chosen + 1], poses.fps, poses.width, poses.height, poses.extractor
@@ -238,7 +248,7 @@ def _sample_times(count: int, fps: float, *, mode: str, frames: int, rate: float
     return np.arange(max(1, int(np.floor((count - 1) / fps * rate + 1e-6)) + 1)) / rate
 
 
-def _spans(segments: pd.DataFrame | None, clip_ids: set[str]) -> dict[str, list[tuple[float, float, str]]]:
+def _group_spans(segments: pd.DataFrame | None, clip_ids: set[str]) -> dict[str, list[tuple[float, float, str]]]:
     """Segments by clip: (start, end, label) in video frames."""
     spans: dict[str, list[tuple[float, float, str]]] = {}
     if segments is None:
@@ -255,11 +265,12 @@ def _check_labels(spans: dict[str, list[tuple[float, float, str]]], actions: tup
     if unknown:
         raise DataError(
             f"segment table: labels {', '.join(unknown)} are not among the atomic actions "
-            f"({', '.join(actions) or 'none given'}); add them to the actions or relabel the segments"
+            f"({', '.join(actions) or 'none given'}); add them to the actions or relabel the segments",
+            code="samples.unknown-action",
         )
 
 
-def _holding(spans: list[tuple[float, float, str]], at: np.ndarray, actions: tuple[str, ...]) -> np.ndarray:
+def _mark_held(spans: list[tuple[float, float, str]], at: np.ndarray, actions: tuple[str, ...]) -> np.ndarray:
     """Which actions hold at video frames `at`, bool (S, A)."""
     holds = np.zeros((len(at), len(actions)), dtype=bool)
     for start, end, label in spans:

@@ -25,7 +25,7 @@ STEPS, ROUNDS, OPSET = 100, 7, 17
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrialSettings:
     """Network and training of one trial."""
 
     network: PanSettings
@@ -45,7 +45,7 @@ class Trainer:
 
     train: Samples
     val: Samples
-    settings: Callable[[Values], Settings]
+    settings: Callable[[Values], TrialSettings]
     scratch: Path
 
     def widths(self, values: Values) -> str:
@@ -76,14 +76,14 @@ def step_times(network: PAN, other: PAN, layout: SkeletonLayout) -> tuple[float,
     They take turns, and it is the median of their ratios that counts: whatever else the machine does slows both. The other's time
     is the lowest median of its rounds, since load can only add to it.
     """
-    calls = [_frame(each, layout) for each in (network, other)]
+    calls = [_frame_call(each, layout) for each in (network, other)]
     rounds = [[measure(call, range(STEPS), warmup=STEPS // 10).p50_ms for call in calls] for _ in range(ROUNDS)]
     times = np.array(rounds)
     lowest = float(times[:, 1].min())
     return float(np.median(times[:, 0] / times[:, 1])) * lowest, lowest
 
 
-def _frame(network: PAN, layout: SkeletonLayout) -> Callable[[int], object]:
+def _frame_call(network: PAN, layout: SkeletonLayout) -> Callable[[int], object]:
     step, features = StepModel(network), OnlineFeatures(layout)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "step.onnx"

@@ -12,7 +12,8 @@ from optuna.trial import Trial, TrialState
 
 from pan_core.errors import PanError
 from pan_core.params.space import Values
-from pan_core.tuning.study import ACCURACY, CURVE, STEP_MS, WHY, Study, step_of
+from pan_core.tuning.plan import ACCURACY, STEP_MS
+from pan_core.tuning.study import CURVE, WHY, Study, step_of
 from pan_core.tuning.workers import Worker, bury
 
 POLL_S = 1.0
@@ -35,7 +36,7 @@ class Objective(Protocol):
         """Validation accuracy at the end of a training; calls `report` with every epoch and its figures."""
 
 
-class Row(Protocol):
+class TrialRow(Protocol):
     """A trial's row in MLflow, open while the trial runs."""
 
     def metrics(self, values: dict[str, float], step: int = 0) -> None:
@@ -45,7 +46,7 @@ class Row(Protocol):
         """Say what became of the trial."""
 
 
-OpenRow = Callable[[str, Values], AbstractContextManager[Row]]
+OpenRow = Callable[[str, Values], AbstractContextManager[TrialRow]]
 """Opens the row of a trial or of a repeat, by its name and values."""
 
 
@@ -64,12 +65,12 @@ class Tools:
     close_row: Callable[[str], None]
 
 
-class Hopeless(Exception):
-    """Ends a training that the pruner gave up; its text says why."""
+class TrialGivenUpError(Exception):
+    """Ends a trial that is over the budget or that the pruner gives up; its text says why."""
 
 
-class Surplus(Exception):
-    """Ends a trial that those of other workers make needless."""
+class TrialNotNeededError(Exception):
+    """Ends a trial that is not needed: those of other workers are enough."""
 
 
 def search(study: Study, worker: Worker, tools: Tools, *, alone: bool) -> None:
@@ -93,10 +94,10 @@ def search(study: Study, worker: Worker, tools: Tools, *, alone: bool) -> None:
         if len(study.trials(TrialState.RUNNING)) >= wanted:
             time.sleep(POLL_S)
             continue
-        _require_hope(study)
+        _require_progress(study)
         study.seeded(0 if alone else zlib.crc32(str(worker.file).encode()))
         _offer_defaults(study)
-        _run(study, worker, tools, study.optuna.ask())
+        _run_trial(study, worker, tools, study.optuna.ask())
 
 
 def still_wanted(study: Study) -> int:
@@ -122,8 +123,8 @@ def repeat(study: Study, number: int, seed: int, tools: Tools) -> None:
     study.keep_repeat(number, seed, accuracy)
 
 
-def _require_hope(study: Study) -> None:
-    """Refuse to go on where almost every trial is given up."""
+def _require_progress(study: Study) -> None:
+    """Stop if almost every trial is given up."""
     given_up, budget = study.given_up, study.plan.budget_ms
     if len(given_up) < LEAST_GIVEN_UP + MOST_GIVEN_UP * study.plan.trials:
         return
@@ -135,7 +136,8 @@ def _require_hope(study: Study) -> None:
     if by_pruner := len(given_up) - len(slow):
         reasons.append(f"{by_pruner} by the pruner: choose a milder one than tune.pruner = {study.plan.pruner}")
     raise PanError(
-        f"study {study.plan.name}: {len(study.counted)} trials are complete and {len(given_up)} were given up, {'; '.join(reasons)}"
+        f"study {study.plan.name}: {len(study.counted)} trials are complete and {len(given_up)} were given up, {'; '.join(reasons)}",
+        code="study.given-up",
     )
 
 
@@ -145,55 +147,55 @@ def _offer_defaults(study: Study) -> None:
         study.optuna.enqueue_trial(values)
 
 
-def _run(study: Study, worker: Worker, tools: Tools, trial: Trial) -> None:
+def _run_trial(study: Study, worker: Worker, tools: Tools, trial: Trial) -> None:
     """One trial to its end, whatever that is."""
     with worker.take(trial):
         try:
-            if _enough_without(study, trial.number):
-                raise Surplus("enough trials are complete or running")
+            if _is_not_needed(study, trial.number):
+                raise TrialNotNeededError("enough trials are complete or running")
             values = study.plan.space.suggest(trial)
-            with tools.open_row(f"trial {trial.number}", values) as row, _told(study, trial, row):
+            with tools.open_row(f"trial {trial.number}", values) as row, _record_end(study, trial, row):
                 found = _measure(study, tools.objective, trial, values, row)
                 row.metrics(found)
                 study.optuna.tell(trial, [found[name] for name in study.plan.objectives])
-        except Surplus:
+        except TrialNotNeededError:
             bury(study.optuna, study.trial(trial.number))
         except UpdateFinishedTrialError:
             return  # the others took this worker for dead and have buried the trial
         except ValueError:
             if study.trial(trial.number).state == TrialState.FAIL:
-                return  # likewise, just before its result could be told
+                return  # likewise, just before its result was reported
             bury(study.optuna, study.trial(trial.number))
             raise
         except BaseException:
-            # A storage that is gone is told of by the error itself; the others bury the trial then.
+            # If the storage is gone, the error itself reports it, and the other workers bury the trial.
             with suppress(Exception):
                 bury(study.optuna, study.trial(trial.number))
             raise
 
 
-def _measure(study: Study, objective: Objective, trial: Trial, values: Values, row: Row) -> dict[str, float]:
-    step_ms = _step_ms(study, objective, study.plan.defaults | values)
+def _measure(study: Study, objective: Objective, trial: Trial, values: Values, row: TrialRow) -> dict[str, float]:
+    step_ms = _time_step(study, objective, study.plan.defaults | values)
     trial.set_user_attr(STEP_MS, step_ms)
     trial.set_constraint(STEP_MS, step_ms - study.plan.budget_ms)
     row.metrics({STEP_MS: step_ms})
     if step_ms > study.plan.budget_ms:
-        raise Hopeless(f"a step takes {step_ms:.3f} ms, the budget is {study.plan.budget_ms:g} ms")
+        raise TrialGivenUpError(f"a step takes {step_ms:.3f} ms, the budget is {study.plan.budget_ms:g} ms")
     curve: list[float] = []
 
     def report(epoch: int, figures: dict[str, float]) -> None:
         row.metrics(figures, step=epoch)
-        # A training that goes on from its checkpoint tells its last epoch again.
+        # A training that goes on from its checkpoint reports its last epoch again.
         curve[epoch:] = [figures["val_accuracy"]]
         trial.set_user_attr(CURVE, curve)
         if study.hopeless(trial.number):
-            raise Hopeless(f"{100 * curve[-1]:.1f} % after {epoch + 1} epochs")
+            raise TrialGivenUpError(f"{100 * curve[-1]:.1f} % after {epoch + 1} epochs")
 
     accuracy = objective.accuracy(study.plan.defaults | values, study.plan.seed, report)
     return {ACCURACY: accuracy, STEP_MS: step_ms}
 
 
-def _step_ms(study: Study, objective: Objective, values: Values) -> float:
+def _time_step(study: Study, objective: Objective, values: Values) -> float:
     """Time of one frame; networks of equal widths are measured once in a study."""
     widths = objective.widths(values)
     known = study.step_time(widths)
@@ -203,12 +205,12 @@ def _step_ms(study: Study, objective: Objective, values: Values) -> float:
 
 
 @contextmanager
-def _told(study: Study, trial: Trial, row: Row) -> Iterator[None]:
-    """Tell the study and the row what became of a trial."""
+def _record_end(study: Study, trial: Trial, row: TrialRow) -> Iterator[None]:
+    """Record in the study and in the row how a trial ended."""
     try:
         yield
         row.tag("pan.trial_state", "COMPLETE")
-    except Hopeless as reason:
+    except TrialGivenUpError as reason:
         trial.set_user_attr(WHY, str(reason))
         row.tag("pan.trial_state", f"PRUNED: {reason}")
         study.optuna.tell(trial, state=TrialState.PRUNED)
@@ -217,7 +219,7 @@ def _told(study: Study, trial: Trial, row: Row) -> Iterator[None]:
         raise
 
 
-def _enough_without(study: Study, number: int) -> bool:
+def _is_not_needed(study: Study, number: int) -> bool:
     """Whether trials before this one fill the budget: several workers may have asked at the same moment."""
     before = [t for t in (*study.counted, *study.trials(TrialState.RUNNING)) if t.number < number]
     return len(before) >= study.plan.trials and not study.untried_defaults()

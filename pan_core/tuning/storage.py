@@ -63,17 +63,17 @@ def open_storage(journal: Path) -> BaseStorage:
         journal: The file; made where it is missing.
 
     Raises:
-        PanError: Where the address is none, or its server cannot be reached.
+        PanError: If the address cannot be used, or its server cannot be reached.
     """
     address = os.environ.get(STORAGE_VARIABLE)
     with readable_errors(journal):
         if address:
-            return _database(address)
+            return _open_database(address)
         journal.parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(WholeLines(journal))
 
 
-def _database(address: str) -> RDBStorage:
+def _open_database(address: str) -> RDBStorage:
     """A database of studies, whose tables Optuna makes; of several processes that begin with an empty one, one makes them."""
     lost = 0
     while True:
@@ -107,22 +107,25 @@ def readable_errors(journal: Path) -> Iterator[None]:
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise PanError(
             f"{STORAGE_VARIABLE}: {where} is not an address of a database that can be used here "
-            f"({_first_line(error)}); expected such as postgresql://user@host/database"
+            f"({_take_first_line(error)}); expected such as postgresql://user@host/database",
+            code="storage.address",
         ) from None
     except (SQLAlchemyError, StorageInternalError) as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
         raise PanError(
-            f"{STORAGE_VARIABLE}: {where} cannot be used ({_first_line(cause)}); start its server or correct the address, "
-            "then run again: finished trials are kept"
+            f"{STORAGE_VARIABLE}: {where} cannot be used ({_take_first_line(cause)}); start its server or correct the address, "
+            "then run again: finished trials are kept",
+            code="storage.unavailable",
         ) from None
     except ValueError as error:
         if "log format" not in str(error) and "JSON" not in type(error).__name__:
             raise
         raise PanError(
-            f"{journal}: not a journal of studies, or damaged ({error}); move it away, then run again"
+            f"{journal}: not a journal of studies, or damaged ({error}); move it away, then run again",
+            code="storage.journal",
         ) from error
 
 
-def _first_line(error: BaseException) -> str:
+def _take_first_line(error: BaseException) -> str:
     original = getattr(error, "orig", None) or error
     return str(original).strip().splitlines()[0] if str(original).strip() else type(original).__name__

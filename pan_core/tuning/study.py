@@ -1,8 +1,6 @@
-"""A study: its plan, its trials, its front, its leaders and its winner."""
+"""A study in its storage: its trials, its front, its leaders and its winner."""
 
-import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,81 +9,15 @@ import numpy as np
 import optuna
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.pruners import BasePruner
-from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from pan_core.errors import ConfigError, PanError
-from pan_core.params.space import Space, Values
+from pan_core.errors import PanError
+from pan_core.params.space import Values
+from pan_core.tuning.plan import ACCURACY, OBJECTIVES, PRUNERS, SAMPLERS, STEP_MS, Plan
 
-ACCURACY, STEP_MS = "accuracy", "step_ms"
-OBJECTIVES = {ACCURACY: StudyDirection.MAXIMIZE, STEP_MS: StudyDirection.MINIMIZE}
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, multivariate=True, group=True),
-    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=12),
-}
-# Given a third of a trial's epochs. Asked after every epoch, a median would let one trial in ten through, whatever the sampler.
-PRUNERS: dict[str, Callable[[int], BasePruner]] = {
-    "median": lambda third: optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=third, interval_steps=third),
-    "quarter": lambda third: optuna.pruners.PercentilePruner(
-        75.0,  # Optuna's percentile is the share that goes on
-        n_startup_trials=4,
-        n_warmup_steps=third,
-        interval_steps=third,
-    ),
-    "halving": lambda third: optuna.pruners.SuccessiveHalvingPruner(min_resource=third + 1, reduction_factor=2),
-    "none": lambda third: optuna.pruners.NopPruner(),
-}
 CURVE, WHY = "curve", "why"
 _PLAN, _REFERENCE, _REFERENCE_MS = "plan", "reference", "reference_ms"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a study searches, and how.
-
-    Attributes:
-        name: Name of the study in its storage.
-        space: What is varied.
-        defaults: Values of params.yaml by full name; the first trial, as far as the space holds them.
-        trials: Complete trials wanted; pruned and dead ones do not count.
-        objectives: "accuracy", or with "step_ms" beside it.
-        budget_ms: Slowest step that may win; slower trials are not trained.
-        sampler: One of `SAMPLERS`.
-        pruner: One of `PRUNERS`.
-        leaders: Best trials that are trained again before one is named.
-        repeats: Fresh seeds for each of them.
-        epochs: Length of a trial.
-        seed: Of the sampler, and of every trial's training.
-        rests_on: What must not change within a study besides space, objectives, sampler and pruner: data, code, settings.
-    """
-
-    name: str
-    space: Space
-    defaults: Values
-    trials: int
-    objectives: Sequence[str]
-    budget_ms: float
-    sampler: str
-    pruner: str
-    leaders: int
-    repeats: int
-    epochs: int
-    seed: int
-    rests_on: Mapping[str, str]
-
-    @property
-    def stored(self) -> dict[str, str]:
-        """What is kept with the study, to tell whether it is this plan's."""
-        return {
-            "space": json.dumps(self.space.as_dict(), sort_keys=True),
-            "objectives": ", ".join(self.objectives),
-            "sampler": self.sampler,
-            "pruner": self.pruner,
-            **self.rests_on,
-        }
 
 
 @dataclass(frozen=True)
@@ -116,11 +48,11 @@ class Study:
     Args:
         plan: What it searches.
         storage: Where it lies.
-        create: Whether it is made where it does not exist.
+        create: Whether a missing study is created.
 
     Raises:
-        ConfigError: Where a study of that name searches another space, or rests on other data or settings.
-        PanError: Where it does not exist and is not to be made.
+        ConfigError: If a study of that name searches another space, or rests on other data or settings.
+        PanError: If it does not exist and `create` is false.
     """
 
     def __init__(self, plan: Plan, storage: BaseStorage, *, create: bool = True) -> None:
@@ -129,7 +61,9 @@ class Study:
         self.plan = plan
         directions = [OBJECTIVES[name] for name in plan.objectives]
         if not create and plan.name not in optuna.get_all_study_names(storage):
-            raise PanError(f"study {plan.name}: has not begun; `pan tune` or `dvc repro tune` begins it")
+            raise PanError(
+                f"study {plan.name}: has not begun; `pan tune` or `dvc repro tune` begins it", code="study.missing"
+            )
         # Two that begin it at once make one study.
         with suppress(DuplicatedStudyError):
             optuna.create_study(study_name=plan.name, storage=storage, directions=directions)
@@ -139,7 +73,7 @@ class Study:
             self.optuna.set_metric_names(list(plan.objectives))
             self.optuna.set_user_attr(_REFERENCE, plan.defaults)
             self.optuna.set_user_attr(_PLAN, plan.stored)
-        _require_same(plan, stored or plan.stored)
+        plan.require_same(stored or plan.stored)
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """Trials in some states, all where none is named."""
@@ -302,15 +236,3 @@ class Study:
 def step_of(trial: FrozenTrial) -> float:
     """Time of one frame with a trial's network, in ms."""
     return float(trial.user_attrs[STEP_MS])
-
-
-def _require_same(plan: Plan, stored: Mapping[str, str]) -> None:
-    changed = [name for name in {**plan.stored, **stored} if plan.stored.get(name) != stored.get(name)]
-    if changed:
-        raise ConfigError(
-            f"tune.study {plan.name!r}",
-            [
-                *(f"{name}: the study has {stored.get(name)}, but now it is {plan.stored.get(name)}" for name in changed),
-                "give the new study another name, or leave tune.study empty for a name of its own",
-            ],
-        )  # fmt: skip

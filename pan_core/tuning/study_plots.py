@@ -1,4 +1,4 @@
-"""A study in pictures: its front, its history, its curves, what mattered, and where the good values lie."""
+"""Charts of a study: its front, its history, its curves, importance of parameters, accuracy by value."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pan_core.params.space import Choice, Range
 from pan_core.tuning.study import CURVE, Study, step_of
-from pan_core.viewer.plots import BLUE, FAINT, GREEN, VERMILLION, Picture, canvas, drawn, percent_axis
+from pan_core.viewer.canvas import BLUE, FAINT, GREEN, VERMILLION, Picture, canvas, drawn, percent_axis
 
 FEWEST = 4
 """Complete trials below which nothing can be said of what mattered."""
@@ -46,12 +46,12 @@ def pareto_front(study: Study) -> tuple[Figure, str]:
     """Accuracy against the time of a step; what no other trial beats in both is joined by a line."""
     figure, axes = canvas(7.2, 4.2)
     front, judged = study.front(), study.judged()
-    axes.scatter(*_places(study, study.complete), s=28, color=FAINT, label="complete trial")
-    axes.plot(*_places(study, front), "o-", color=BLUE, markersize=7, label="front")
+    axes.scatter(*_locate(study, study.complete), s=28, color=FAINT, label="complete trial")
+    axes.plot(*_locate(study, front), "o-", color=BLUE, markersize=7, label="front")
     if judged:
         winner = [trial for trial in study.complete if trial.number == judged[0].number]
         axes.scatter(
-            *_places(study, winner), s=190, facecolors="none", edgecolors=VERMILLION, linewidths=2, label="winner"
+            *_locate(study, winner), s=190, facecolors="none", edgecolors=VERMILLION, linewidths=2, label="winner"
         )
     slowest = max(step_of(trial) for trial in study.complete)
     if study.plan.budget_ms < 1.5 * slowest:
@@ -67,7 +67,7 @@ def pareto_front(study: Study) -> tuple[Figure, str]:
     return figure, f"Validation accuracy against the time of a step; on the front {words}."
 
 
-def _places(study: Study, trials: list[FrozenTrial]) -> tuple[list[float], list[float]]:
+def _locate(study: Study, trials: list[FrozenTrial]) -> tuple[list[float], list[float]]:
     return [step_of(trial) for trial in trials], [study.accuracy(trial) for trial in trials]
 
 
@@ -135,13 +135,13 @@ def slices(study: Study) -> tuple[Figure, str]:
     for axes in grid.flat[len(names) :]:
         axes.set_visible(False)
     for name, axes in zip(names, grid.flat, strict=False):
-        _slice(study, name, axes)
+        _draw_slice(study, name, axes)
     for axes in grid[:, 0]:
         axes.set_ylabel("accuracy (%)")
     return figure, f"Validation accuracy against the values of {', '.join(names)}."
 
 
-def _scale(axes: Axes, entry: Range) -> None:
+def _scale_axis(axes: Axes, entry: Range) -> None:
     """The whole range, with plain numbers; matplotlib's own would write over each other on so small axes."""
     if entry.log:
         axes.set_xscale("log")
@@ -151,7 +151,7 @@ def _scale(axes: Axes, entry: Range) -> None:
     axes.set_xlim(entry.low, entry.high)
 
 
-def _slice(study: Study, name: str, axes: Axes) -> None:
+def _draw_slice(study: Study, name: str, axes: Axes) -> None:
     done = [trial for trial in study.complete if name in trial.params]
     entry = study.plan.space.entries[name]
     values = [trial.params[name] for trial in done]
@@ -161,7 +161,7 @@ def _slice(study: Study, name: str, axes: Axes) -> None:
         axes.set_xlim(-0.5, len(labels) - 0.5)
         values = [labels.index(str(value)) for value in values]
     elif isinstance(entry, Range):
-        _scale(axes, entry)
+        _scale_axis(axes, entry)
     shades = [to_rgba(GREEN, 0.3 + 0.7 * place / max(1, len(done) - 1)) for place in range(len(done))]
     axes.scatter(values, [study.accuracy(trial) for trial in done], s=24, color=shades)
     axes.set_xlabel(name.split(".", 1)[1])

@@ -1,4 +1,4 @@
-"""A study in words and bars, for a terminal."""
+"""Report of a study for a terminal: counts, front, leaders and importance of parameters."""
 
 from collections.abc import Iterable, Sequence
 
@@ -24,10 +24,10 @@ def describe(study: Study) -> str:
         if states[state] or state == TrialState.COMPLETE
     )
     head = f"study {study.plan.name}: {counts}; {study.plan.trials} complete trials wanted"
-    return "\n".join([head, *_front(study), *_leaders(study), *_importance(study)])
+    return "\n".join([head, *_list_front(study), *_list_leaders(study), *_list_importance(study)])
 
 
-def _front(study: Study) -> Iterable[str]:
+def _list_front(study: Study) -> Iterable[str]:
     front = study.front()
     if not front:
         return
@@ -38,14 +38,14 @@ def _front(study: Study) -> Iterable[str]:
             str(t.number),
             f"{100 * study.accuracy(t):.1f} %",
             f"{step_of(t):.3f} ms",
-            *(_short(t.params[n]) for n in names),
+            *(_shorten(t.params[n]) for n in names),
         ]
         for t in front
     ]
-    yield from _table(["trial", "accuracy", "step", *(name.rsplit(".", 1)[1] for name in names)], rows)
+    yield from _format_table(["trial", "accuracy", "step", *(name.rsplit(".", 1)[1] for name in names)], rows)
 
 
-def _leaders(study: Study) -> Iterable[str]:
+def _list_leaders(study: Study) -> Iterable[str]:
     judged = study.judged()
     if not judged:
         return
@@ -58,10 +58,10 @@ def _leaders(study: Study) -> Iterable[str]:
         ]
         for leader in judged
     ]  # fmt: skip
-    yield from _table(["trial", "mean", "each seed", "step", ""], rows)
+    yield from _format_table(["trial", "mean", "each seed", "step", ""], rows)
 
 
-def _importance(study: Study) -> Iterable[str]:
+def _list_importance(study: Study) -> Iterable[str]:
     shares = importance(study)
     if not shares:
         yield f"\nwhat mattered: known from {FEWEST} complete trials of different accuracy on"
@@ -72,11 +72,11 @@ def _importance(study: Study) -> Iterable[str]:
         yield f"  {name:{width}}  {100 * share:4.0f} %  {'█' * round(BAR * share)}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str]:
+def _format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterable[str]:
     widths = [max(len(line[column]) for line in (head, *rows)) for column in range(len(head))]
     for line in (head, *rows):
         yield ("  " + "  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True))).rstrip()
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)

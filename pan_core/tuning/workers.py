@@ -33,7 +33,7 @@ class Worker:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.file = folder.resolve() / f"{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.lock"
+        self.file = folder.resolve() / f"{_name_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.lock"
         self._lock = os.open(self.file, os.O_CREAT | os.O_RDWR)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._seen: dict[int, tuple[object, float]] = {}
@@ -45,10 +45,10 @@ class Worker:
         self.file.unlink(missing_ok=True)
         os.close(self._lock)
 
-    def take(self, trial: Trial) -> "Beating":
+    def take(self, trial: Trial) -> "HeartbeatThread":
         """Put this worker's name on a trial and keep showing that it lives."""
         trial.set_user_attr(WORKER, str(self.file))
-        return Beating(trial)
+        return HeartbeatThread(trial)
 
     def dead(self, study: optuna.Study) -> list[FrozenTrial]:
         """Trials that are marked as running although nobody runs them any more."""
@@ -70,7 +70,7 @@ class Worker:
         return now - since > STALE_S
 
 
-class Beating:
+class HeartbeatThread:
     """Counts up on a trial in the background, so that other machines see that its worker lives."""
 
     def __init__(self, trial: Trial) -> None:
@@ -104,7 +104,7 @@ def bury(study: optuna.Study, trial: FrozenTrial) -> bool:
     return True
 
 
-def _machine() -> str:
+def _name_machine() -> str:
     """Name of this machine since it was started; machines that were copied from one image share their host name."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     return f"{socket.gethostname()}-{boot.read_text()[:8] if boot.is_file() else uuid.getnode()}"
@@ -112,7 +112,7 @@ def _machine() -> str:
 
 def _holds_lock(file: Path) -> bool | None:
     """Whether the worker of a lock file lives; None where it is on another machine, or its disk is not here."""
-    if not file.name.startswith(f"{_machine()}-") or not file.parent.is_dir():
+    if not file.name.startswith(f"{_name_machine()}-") or not file.parent.is_dir():
         return None
     try:
         descriptor = os.open(file, os.O_RDWR)

@@ -37,39 +37,44 @@ def write_video(
         The file that was written.
 
     Raises:
-        DataError: Where there is no frame, or a frame differs in size from the first.
-        PanError: Where neither encoder works, or the disk is full.
+        DataError: If there is no frame, or a frame differs in size from the first.
+        PanError: If neither encoder works, or the disk is full.
     """
     source = iter(frames)
     first = next(source, None)
     if first is None:
-        raise DataError(f"{path}: no frame to write; the video must have at least one")
+        raise DataError(f"{path}: no frame to write; the video must have at least one", code="video.no-frame")
     height, width = first.shape[:2]
-    suffix, codec = _working_encoder((width, height), fps, encoders)
+    suffix, codec = _find_encoder((width, height), fps, encoders)
     target = path.with_suffix(suffix)
     if suffix != encoders[0][0]:
         logger.warning("OpenCV on this machine cannot encode %s; writing %s instead", encoders[0][0], target.name)
     with atomic_path(target) as partial:
         writer = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*codec), fps, (width, height))
         try:
-            for frame in _checked(itertools.chain([first], source), first.shape, path):
+            for frame in _check_sizes(itertools.chain([first], source), first.shape, path):
                 writer.write(frame)
         finally:
             writer.release()
         if not _is_video(partial):
-            raise PanError(f"{target}: the encoder wrote no readable video; check the free space of the disk")
+            raise PanError(
+                f"{target}: the encoder wrote no readable video; check the free space of the disk",
+                code="video.not-written",
+            )
     return target
 
 
-def _checked(frames: Iterable[np.ndarray], shape: tuple[int, ...], path: Path) -> Iterator[np.ndarray]:
+def _check_sizes(frames: Iterable[np.ndarray], shape: tuple[int, ...], path: Path) -> Iterator[np.ndarray]:
     """OpenCV drops frames of another size without a word."""
     for number, frame in enumerate(frames):
         if frame.shape != shape:
-            raise DataError(f"{path}: Expected frame {number} to have shape {shape}, but got {frame.shape}")
+            raise DataError(
+                f"{path}: Expected frame {number} to have shape {shape}, but got {frame.shape}", code="video.frame-size"
+            )
         yield frame
 
 
-def _working_encoder(size: tuple[int, int], fps: float, encoders: Sequence[tuple[str, str]]) -> tuple[str, str]:
+def _find_encoder(size: tuple[int, int], fps: float, encoders: Sequence[tuple[str, str]]) -> tuple[str, str]:
     """First of some encoders that this machine has, found by encoding one black frame."""
     with tempfile.TemporaryDirectory() as folder:
         for suffix, codec in encoders:
@@ -81,7 +86,8 @@ def _working_encoder(size: tuple[int, int], fps: float, encoders: Sequence[tuple
                 return suffix, codec
     raise PanError(
         f"OpenCV on this machine can encode none of {', '.join(codec for _, codec in encoders)}; "
-        "install the opencv-python wheel that requirements.lock names"
+        "install the opencv-python wheel that requirements.lock names",
+        code="video.no-encoder",
     )
 
 

@@ -26,7 +26,7 @@ class Caption:
 
 
 @dataclass(frozen=True)
-class Span:
+class CaptionSpan:
     """One caption from `start` up to `end`, which is outside; positions in a sequence of captions."""
 
     start: int
@@ -62,7 +62,7 @@ def names_of(label: str, actions: Sequence[str]) -> tuple[str, ...]:
     return (label,) if label in actions else next(pairs)
 
 
-def spans(captions: Sequence[Caption], *, shortest: int = 1) -> list[Span]:
+def spans(captions: Sequence[Caption], *, shortest: int = 1) -> list[CaptionSpan]:
     """Runs of equal labels, in order and without gaps.
 
     A run below `shortest` joins the run before it, so that one flickering frame does not cut an action in two; the
@@ -80,8 +80,10 @@ def spans(captions: Sequence[Caption], *, shortest: int = 1) -> list[Span]:
             merged[-1][1:] = [end, label]
         else:
             merged.append([start, end, label])
-    return [Span(start, end, label, _mean_confidence(captions[start:end], label)) for start, end, label in merged]
+    return [
+        CaptionSpan(start, end, label, _average_confidence(captions[start:end], label)) for start, end, label in merged
+    ]
 
 
-def _mean_confidence(captions: Sequence[Caption], label: str) -> float:
+def _average_confidence(captions: Sequence[Caption], label: str) -> float:
     return float(np.mean([caption.confidence for caption in captions if caption.label == label]))

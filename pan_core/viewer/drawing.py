@@ -59,41 +59,45 @@ def draw_skeleton(
         min_score: Joints below this score are not drawn.
 
     Raises:
-        DataError: Where an array's shape does not fit the layout.
+        DataError: If an array's shape does not fit the layout.
     """
     if joints.shape != (layout.size, 3):
-        raise DataError(f"Expected `joints` to have shape ({layout.size}, 3), but got {joints.shape}")
+        raise DataError(
+            f"Expected `joints` to have shape ({layout.size}, 3), but got {joints.shape}", code="drawing.shape"
+        )
     if attention is not None and attention.shape != (layout.size,):
-        raise DataError(f"Expected `attention` to have shape ({layout.size},), but got {attention.shape}")
+        raise DataError(
+            f"Expected `attention` to have shape ({layout.size},), but got {attention.shape}", code="drawing.shape"
+        )
     seen = np.isfinite(joints).all(axis=1) & (joints[:, 2] >= max(min_score, 1e-9))
     # Places far outside would overflow OpenCV's integers; they are not visible anyway.
     limit = 4 * max(frame.shape[:2])
     places = np.clip(np.where(seen[:, None], joints[:, :2], 0), -limit, limit)
     points = np.round(places * (1 << SHIFT)).astype(int)
-    unit = _unit(frame, places[seen])
+    unit = _line_unit(frame, places[seen])
     for parent, child in layout.bones:
         if seen[parent] and seen[child]:
-            _line(frame, points[parent], points[child], (30, 30, 30), max(2, round(4 * unit)))
-            _line(frame, points[parent], points[child], colour, max(1, round(2 * unit)))
+            _draw_line(frame, points[parent], points[child], (30, 30, 30), max(2, round(4 * unit)))
+            _draw_line(frame, points[parent], points[child], colour, max(1, round(2 * unit)))
     for joint in np.flatnonzero(seen).tolist():
         fill, radius = _joint_style(joint, attention, colour)
         size = max(1.2, radius * unit)
-        _disc(frame, points[joint], size + max(0.6, 0.5 * unit), (30, 30, 30))
-        _disc(frame, points[joint], size, fill)
+        _draw_disc(frame, points[joint], size + max(0.6, 0.5 * unit), (30, 30, 30))
+        _draw_disc(frame, points[joint], size, fill)
 
 
-def _unit(frame: np.ndarray, places: np.ndarray) -> float:
+def _line_unit(frame: np.ndarray, places: np.ndarray) -> float:
     """Pixels of a line of width 1: by the picture's size, thinner for a person who is small in it."""
     picture = min(frame.shape[:2]) / 240
     extent = float(np.ptp(places, axis=0).max()) if len(places) else 0.0
     return max(min(picture, extent / USUAL_PERSON), 0.35 * picture)
 
 
-def _line(frame: np.ndarray, start: np.ndarray, end: np.ndarray, colour: Colour, thickness: int) -> None:
+def _draw_line(frame: np.ndarray, start: np.ndarray, end: np.ndarray, colour: Colour, thickness: int) -> None:
     cv2.line(frame, start.tolist(), end.tolist(), colour, thickness, cv2.LINE_AA, SHIFT)
 
 
-def _disc(frame: np.ndarray, centre: np.ndarray, radius: float, colour: Colour) -> None:
+def _draw_disc(frame: np.ndarray, centre: np.ndarray, radius: float, colour: Colour) -> None:
     cv2.circle(frame, centre.tolist(), round(radius * (1 << SHIFT)), colour, cv2.FILLED, cv2.LINE_AA, SHIFT)
 
 
@@ -141,7 +145,7 @@ def draw_caption(
     tall = step * len(texts) + pad
     left = int(np.clip(anchor[0], 0, max(width - wide, 0)))
     top = int(np.clip(anchor[1] - (tall if above else 0), 0, max(height - tall, 0)))
-    box = _free(Box(left, top, min(left + wide, width), min(top + tall, height)), avoid, height)
+    box = _move_free(Box(left, top, min(left + wide, width), min(top + tall, height)), avoid, height)
     patch = frame[box.top : box.bottom, box.left : box.right]
     patch[:] = (patch * 0.25 + np.array([24, 20, 16]) * 0.75).astype(np.uint8)
     patch[:, : max(2, pad // 2)] = colour
@@ -151,7 +155,7 @@ def draw_caption(
     return box
 
 
-def _free(box: Box, taken: Sequence[Box], height: int) -> Box:
+def _move_free(box: Box, taken: Sequence[Box], height: int) -> Box:
     """The box at the nearest height where it covers none of the others; where it was if there is none."""
     tall = box.bottom - box.top
     beside = [other for other in taken if other.left < box.right and box.left < other.right]

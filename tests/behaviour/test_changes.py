@@ -94,7 +94,7 @@ def test_it_recognises_the_drawn_actions(trained):
     model, samples = trained
     found = behaviour.reactions(model, samples, {"nothing": lambda own: own})["nothing"]
     assert found == behaviour.Reaction(changed=0.0, moved=0.0, gained=0.0, clips=90)
-    said = behaviour._probabilities(model, samples).argmax(axis=1)
+    said = behaviour.predict_ends(model, samples).argmax(axis=1)
     assert (said == samples.labels).mean() >= 0.8
 
 

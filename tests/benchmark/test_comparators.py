@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from memory_poses import MemoryPoses
+from refusals import refused
 
 from pan_core.benchmark.methods import comparator
-from pan_core.errors import PanError
 from pan_core.model.features import PoseFeatures
 from pan_core.model.pan import PanSettings
 from pan_core.skeletons import OPENPOSE18, PENN13
@@ -55,7 +56,7 @@ def test_stgcn_takes_whole_clips_only():
     network = comparator("stgcn").STGCN(layout=PENN13, classes=2, actions=2)
     mask = torch.ones(2, 8, dtype=torch.bool)
     mask[1, 6:] = False
-    with pytest.raises(ValueError, match="one length"):
+    with pytest.raises(ValueError):
         network(torch.randn(2, 8, 13, 4), mask=mask)
 
 
@@ -73,21 +74,11 @@ def test_the_first_two_features_are_places(stage):
 
 
 def test_an_unknown_comparator_is_refused():
-    with pytest.raises(PanError, match="no such comparator"):
+    with refused("benchmark.comparator"):
         comparator("cnn")
-
-
-class _Poses:
-    layout = PENN13
-
-    def __init__(self, clips):
-        self._clips = {clip.clip_id: clip for clip in clips}
-
-    def clip(self, clip_id):
-        return self._clips[clip_id]
 
 
 def small_samples(stage, mode):
     clips = stage.catalogue(None, None).clips.iloc[:6]
-    poses = _Poses(stage.poses(None, clips))
+    poses = MemoryPoses(PENN13, stage.poses(None, clips))
     return build_samples(clips, poses, None, classes=("kick", "wave"), mode=mode, frames=12, rate=10.0)

@@ -1,11 +1,15 @@
 """Words of the command line, and what it prints."""
 
 import pytest
+from refusals import refused
 from typer.testing import CliRunner
 
-from pan_core.benchmark.request import parse_request, project_recipe
+from pan_core.benchmark.request import parse_request
+from pan_core.benchmark.results import stored_runs
 from pan_core.cli.main import app
-from pan_core.errors import ConfigError
+from pan_core.errors import ConfigError, DataError
+from pan_core.model.features import MODES
+from pan_core.workspace.recipe import project_recipe
 
 PLAIN = {
     "seeds": 5, "modes": "clip,online", "splits": "all", "comparators": False, "without": [], "control": [],
@@ -76,7 +80,11 @@ def test_every_dataset_is_checked_before_the_first_run():
 def test_what_is_compared_must_be_results(tmp_path):
     (tmp_path / "README.md").write_text("# no result")
     (tmp_path / "other.json").write_text('{"runs": [{}]}')
-    assert "no such result" in said("compare", tmp_path / "a.json", tmp_path / "b.json")
+    assert "a.json" in said("compare", tmp_path / "a.json", tmp_path / "b.json")
+    with refused("result.missing", DataError):
+        stored_runs(tmp_path / "a.json")
     for name in ("README.md", "other.json"):
-        assert "not a result file" in said("compare", tmp_path / name, tmp_path / name)
-    assert "known: clip, online" in said("compare", tmp_path / "a", tmp_path / "b", "--mode", "film")
+        assert name in said("compare", tmp_path / name, tmp_path / name)
+        with refused("result.damaged", DataError):
+            stored_runs(tmp_path / name)
+    assert f"known: {', '.join(MODES)}" in said("compare", tmp_path / "a", tmp_path / "b", "--mode", "film")

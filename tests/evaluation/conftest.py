@@ -12,7 +12,7 @@ ACTIONS = ("Run", "Walk", "Jump")
 
 
 @pytest.fixture(scope="session")
-def outcome() -> SplitPredictions:
+def predictions() -> SplitPredictions:
     """Six clips of 6 frames (the last of 4), two of each class; online mode.
 
     Predictions: Run, Run | Walk, LongJump | LongJump, LongJump: 5 of 6 right, the mistake stated with 0.8.
@@ -21,9 +21,9 @@ def outcome() -> SplitPredictions:
     """
     rng = np.random.default_rng(0)
     stated = np.array([0.9, 0.5, 0.7, 0.8, 0.6, 0.95])
-    predictions, labels = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 0, 1, 1, 2, 2])
+    recognised, labels = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 0, 1, 1, 2, 2])
     probabilities = np.repeat((1 - stated[:, None]) / 2, 3, axis=1)
-    probabilities[np.arange(6), predictions] = stated
+    probabilities[np.arange(6), recognised] = stated
     frames = np.repeat(probabilities[:, None], 6, axis=1)
     frames[:, :3] = [0.8, 0.1, 0.1]
     targets = np.zeros((6, 6, 3))

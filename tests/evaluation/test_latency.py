@@ -20,7 +20,7 @@ def test_warm_up_runs_but_does_not_count():
 
 
 def test_nothing_measured_is_an_error():
-    with pytest.raises(ValueError, match="more frames than warm-up"):
+    with pytest.raises(ValueError):
         measure(print, [], warmup=0)
 
 

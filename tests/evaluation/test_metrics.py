@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from refusals import refused
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
@@ -147,9 +148,10 @@ def test_frequent_confusions_are_ordered_and_leave_out_the_diagonal_and_zeros():
 
 
 def test_inputs_that_do_not_fit_are_named():
-    with pytest.raises(DataError, match="`predictions`"):
+    with refused("metrics.shape", DataError) as caught:
         metrics.accuracy(np.zeros(3, int), np.zeros(2, int))
-    with pytest.raises(DataError, match="at least one clip"):
+    assert "`predictions`" in str(caught.value)
+    with refused("metrics.shape", DataError):
         metrics.accuracy(np.zeros(0, int), np.zeros(0, int))
-    with pytest.raises(DataError, match="pass segments"):
+    with refused("metrics.no-true-action", DataError):
         metrics.frame_accuracy(np.ones((1, 2, 2)), np.zeros((1, 2, 2)), np.array([2]))

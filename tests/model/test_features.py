@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pan_core.errors import DataError
-from pan_core.model.features import PoseFeatures, feature_count
+from pan_core.model.features import MODES, PoseFeatures, feature_count
 from pan_core.skeletons import OPENPOSE18, PENN13, SkeletonLayout
 
 
@@ -143,7 +143,9 @@ def test_a_wild_joint_is_bounded():
 
 
 def test_unknown_mode_and_wrong_shape_are_refused():
-    with pytest.raises(DataError, match=r"unknown input mode 'offline'.*clip, online"):
+    with pytest.raises(DataError) as caught:
         PoseFeatures(PENN13, mode="offline")
-    with pytest.raises(DataError, match=r"shape \(B, T, 13, 3\), but got \(1, 4, 18, 3\)"):
+    assert all(mode in str(caught.value) for mode in ("'offline'", *MODES))
+    with pytest.raises(DataError) as caught:
         PoseFeatures(PENN13, mode="clip")(np.zeros((1, 4, 18, 3)))
+    assert all(shape in str(caught.value) for shape in ("(B, T, 13, 3)", str((1, 4, 18, 3))))

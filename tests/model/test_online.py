@@ -61,5 +61,6 @@ def test_streams_do_not_touch_each_other_and_can_be_selected():
 
 def test_wrong_shape_is_refused():
     stream = OnlineFeatures(PENN13)
-    with pytest.raises(DataError, match=r"shape \(1, 13, 3\), but got \(2, 13, 3\)"):
+    with pytest.raises(DataError) as caught:
         stream.step(np.zeros((2, 13, 3)), stream.start(1))
+    assert all(str(shape) in str(caught.value) for shape in ((1, 13, 3), (2, 13, 3)))

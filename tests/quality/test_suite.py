@@ -1,13 +1,17 @@
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refused
 
 from pan_core.errors import DataError
 from pan_core.quality import QualityLimits, check_dataset
+from pan_core.quality.expectations import KINDS
 from pan_core.quality.suite import count_classes
+from pan_core.quality.summary import COLUMNS
 
 LABELS = ["jump", "run", "wave"]
 
@@ -171,8 +175,9 @@ def test_footage_of_cameras(good):
 
 
 def test_an_unknown_kind_is_refused(good):
-    with pytest.raises(DataError, match="expected one of annotated, extracted, surveillance, but got 'films'"):
+    with refused("quality.kind", DataError) as caught:
         check_dataset(good, kind="films")
+    assert all(kind in str(caught.value) for kind in (*KINDS, "'films'"))
 
 
 def test_unused_clips_are_left_out(good):
@@ -197,12 +202,13 @@ def test_a_finding_reads_as_a_sentence(good):
 
 
 def test_a_table_without_its_columns_is_refused(good):
-    with pytest.raises(DataError, match="missing columns fps, motion"):
+    with refused("quality.columns", DataError) as caught:
         check_dataset(good.drop(columns=["fps", "motion"]))
+    assert set(COLUMNS) & set(re.findall(r"\w+", str(caught.value))) == {"fps", "motion"}
 
 
 def test_a_dataset_without_clips_is_refused(good):
-    with pytest.raises(DataError, match="no clips"):
+    with refused("quality.empty", DataError):
         check_dataset(good[good["part"] == "unused"], labels=LABELS)
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from memory_poses import MemoryPoses
 
 from pan_core.pose.pose_set import ClipPoses
 from pan_core.skeletons import SkeletonLayout
@@ -14,17 +15,6 @@ LAYOUT = SkeletonLayout(
     torso=((1,), (0,)),
 )
 """Five joints: enough for a root, a torso and one pair."""
-
-
-class MemoryPoses:
-    """A pose set in memory."""
-
-    def __init__(self, layout: SkeletonLayout, clips: dict[str, ClipPoses]) -> None:
-        self.layout = layout
-        self._clips = clips
-
-    def clip(self, clip_id: str) -> ClipPoses:
-        return self._clips[clip_id]
 
 
 def moving_stick(label: str, frames: int, rng: np.random.Generator) -> np.ndarray:
@@ -54,4 +44,4 @@ def sticks() -> tuple[pd.DataFrame, MemoryPoses]:
         clip_id = f"{label}{number:02d}"
         clips[clip_id] = ClipPoses(clip_id, moving_stick(label, frames, rng), 15.0, 640, 480, "drawn")
         rows.append(clip_row(clip_id, label, 2 * frames))
-    return pd.DataFrame(rows), MemoryPoses(LAYOUT, clips)
+    return pd.DataFrame(rows), MemoryPoses(LAYOUT, clips.values())

@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from pan_core.training.augmentation import AugmentationSettings
-from pan_core.training.checkpoint import fingerprint, load_checkpoint, save_checkpoint
+from pan_core.training.checkpoint import (
+    DamagedCheckpointWarning,
+    ForeignCheckpointWarning,
+    fingerprint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from pan_core.training.samples import build_samples
 
 
@@ -24,14 +30,14 @@ def test_no_checkpoint_is_silent(tmp_path):
 
 def test_a_checkpoint_of_another_training_is_left_aside(tmp_path):
     save_checkpoint(tmp_path / "c.pt", {}, "one")
-    with pytest.warns(UserWarning, match="other data, settings or seed; training starts at the beginning"):
+    with pytest.warns(ForeignCheckpointWarning):
         assert load_checkpoint(tmp_path / "c.pt", "other") is None
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut off"])
 def test_a_damaged_checkpoint_is_left_aside(tmp_path, content):
     (tmp_path / "c.pt").write_bytes(content)
-    with pytest.warns(UserWarning, match="unreadable checkpoint"):
+    with pytest.warns(DamagedCheckpointWarning):
         assert load_checkpoint(tmp_path / "c.pt", "one") is None
 
 

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from refusals import refused
 
 from pan_core.errors import ConfigError, DataError
 from pan_core.model.pan import PanSettings
 from pan_core.training.augmentation import AugmentationSettings
+from pan_core.training.checkpoint import ForeignCheckpointWarning
 from pan_core.training.fit import body, build_network, fit
 from pan_core.training.predict import length_batches, predict
 from pan_core.training.samples import build_samples
@@ -55,10 +57,11 @@ def test_a_training_can_begin_with_weights_of_another(samples, tmp_path):
 
 def test_weights_of_another_network_are_refused(samples, tmp_path):
     first = train(samples, tmp_path)
-    with pytest.raises(DataError, match="do not fit the network"):
+    with refused("start.shape", DataError):
         train(samples, tmp_path / "b", model_settings=dataclasses.replace(SMALL, hidden=8), start=body(first.model))
-    with pytest.raises(DataError, match=r"which has no ear\.weight"):
+    with refused("start.unknown", DataError) as caught:
         train(samples, tmp_path / "b", start=body(first.model) | {"ear.weight": torch.zeros(1)})
+    assert "ear.weight" in str(caught.value)
 
 
 def weights(result) -> dict[str, np.ndarray]:
@@ -132,7 +135,7 @@ def test_a_checkpoint_of_other_settings_is_not_continued(samples, tmp_path):
     train(samples, tmp_path)
     logged = []
     other = dataclasses.replace(QUICK, learning_rate=1e-3)
-    with pytest.warns(UserWarning, match="other data, settings or seed"):
+    with pytest.warns(ForeignCheckpointWarning):
         train(samples, tmp_path, settings=other, log=lambda epoch, row: logged.append(epoch))
     assert logged == [0, 1, 2, 3]
 
@@ -178,6 +181,18 @@ def test_clips_in_parts_score_as_at_once(samples, tmp_path, monkeypatch):
         np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), atol=1e-5, err_msg=name)
 
 
+def test_mixed_precision_learns_what_full_precision_learns(samples, tmp_path):
+    """bfloat16 has 8 bits of mantissa: losses agree to about a hundredth, not exactly."""
+    full, mixed = (
+        train(samples, tmp_path / precision, settings=dataclasses.replace(QUICK, epochs=6, precision=precision))
+        for precision in ("full", "mixed")
+    )
+    losses = [[row["train_loss"] for row in result.history] for result in (full, mixed)]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.05)
+    assert losses[1] != losses[0]
+    assert all(value.dtype == torch.float32 for value in mixed.model.parameters())
+
+
 def test_atomic_actions_are_trained_beside_the_classes(sticks, tmp_path):
     """Frames 4 to 19 of every clip are an action of their own, 10 to 29 another, the rest is unlabelled."""
     clips, poses = sticks
@@ -206,21 +221,22 @@ def test_atomic_actions_are_trained_beside_the_classes(sticks, tmp_path):
 
 def test_samples_that_do_not_fit_are_refused(samples, tmp_path):
     one, two = samples
-    with pytest.raises(DataError, match="differ in classes"):
+    with refused("samples.mismatch", DataError) as caught:
         train((one, dataclasses.replace(two, classes=("kick", "wave"))), tmp_path)
-    with pytest.raises(DataError, match="not among the classes"):
+    assert "classes" in str(caught.value)
+    with refused("samples.label", DataError):
         train((dataclasses.replace(one, labels=one.labels - 1), two), tmp_path)
-    with pytest.raises(DataError, match="expected 2 training clips"):
+    with refused("samples.too-few", DataError):
         train((one.select(np.array([0])), two), tmp_path)
 
 
 def test_every_fault_of_the_settings_is_named():
     with pytest.raises(ConfigError) as caught:
         TrainSettings(epochs=0, batch=1, device="tpu")
-    assert len(caught.value.faults) == 3
+    assert caught.value.names == ("epochs", "batch", "device")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a CUDA device")
 def test_a_missing_device_is_named(samples, tmp_path):
-    with pytest.raises(ConfigError, match="no CUDA device is available"):
+    with refused("device.missing", ConfigError):
         train(samples, tmp_path, settings=dataclasses.replace(QUICK, device="cuda"))

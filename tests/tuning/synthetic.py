@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pan_core.params.space import Choice, Range, Space
+from pan_core.tuning.plan import Plan
 from pan_core.tuning.search import Tools, search
 from pan_core.tuning.storage import open_storage
-from pan_core.tuning.study import Plan, Study
+from pan_core.tuning.study import Study
 from pan_core.tuning.workers import Worker
 
 SPACE = Space({"net.width": Choice((8, 16, 32)), "train.rate": Range(1e-4, 1.0, log=True)})

@@ -3,8 +3,9 @@
 import cv2
 import numpy as np
 import pytest
+from refusals import refused
 
-from pan_core.errors import DataError, PanError
+from pan_core.errors import DataError
 from pan_core.viewer.annotate import write_video
 
 
@@ -37,18 +38,20 @@ def test_without_mp4_it_writes_avi_and_says_so(tmp_path, caplog):
 
 
 def test_without_any_encoder_it_says_what_to_install(tmp_path):
-    with pytest.raises(PanError, match=r"requirements\.lock"):
+    with refused("video.no-encoder") as caught:
         write_video(tmp_path / "walk.mp4", grey_frames(4), fps=15, encoders=((".mp4", "ZZZZ"),))
+    assert "requirements.lock" in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 
 def test_no_frame_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="no frame to write"):
+    with refused("video.no-frame", DataError):
         write_video(tmp_path / "walk.mp4", [], fps=15)
 
 
 def test_a_frame_of_another_size_is_named_and_nothing_is_left(tmp_path):
     frames = [*grey_frames(2), *grey_frames(1, (32, 32))]
-    with pytest.raises(DataError, match=r"frame 2 to have shape \(64, 96, 3\), but got \(32, 32, 3\)"):
+    with refused("video.frame-size", DataError) as caught:
         write_video(tmp_path / "walk.mp4", frames, fps=15)
+    assert all(str(part) in str(caught.value) for part in (2, (64, 96, 3), (32, 32, 3)))
     assert not list(tmp_path.iterdir())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pan_core.viewer.captions import Caption, Span, holding, spans
+from pan_core.viewer.captions import Caption, CaptionSpan, holding, spans
 
 ACTIONS = ("Walking", "Waving", "Jumping")
 
@@ -35,9 +35,9 @@ def captions(text: str) -> list[Caption]:
 
 def test_spans_without_smoothing_are_the_runs():
     assert spans(captions("AAaBA")) == [
-        Span(0, 3, "A", pytest.approx(2.2 / 3)),
-        Span(3, 4, "B", pytest.approx(0.8)),
-        Span(4, 5, "A", pytest.approx(0.8)),
+        CaptionSpan(0, 3, "A", pytest.approx(2.2 / 3)),
+        CaptionSpan(3, 4, "B", pytest.approx(0.8)),
+        CaptionSpan(4, 5, "A", pytest.approx(0.8)),
     ]
 
 

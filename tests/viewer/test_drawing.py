@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from pan_core.errors import DataError
 from pan_core.skeletons import SkeletonLayout
@@ -128,7 +129,9 @@ def test_neighbouring_people_have_their_own_colours():
 
 
 def test_shapes_are_checked():
-    with pytest.raises(DataError, match=r"Expected `joints` to have shape \(3, 3\), but got \(4, 3\)"):
+    with refused("drawing.shape", DataError) as caught:
         draw_skeleton(blank(), np.zeros((4, 3)), CHAIN)
-    with pytest.raises(DataError, match="`attention`"):
+    assert all(str(part) in str(caught.value) for part in ("`joints`", (3, 3), (4, 3)))
+    with refused("drawing.shape", DataError) as caught:
         draw_skeleton(blank(), np.zeros((3, 3)), CHAIN, attention=np.zeros(2))
+    assert "`attention`" in str(caught.value)

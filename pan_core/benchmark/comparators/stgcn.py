@@ -30,13 +30,13 @@ def partitions(layout: SkeletonLayout) -> np.ndarray:
         sum to 1, the joint itself belonging to the first group.
     """
     linked = layout.adjacency() + np.eye(layout.size, dtype=np.float32)
-    away = _distances(linked > 0, layout.root)
+    away = _measure_distances(linked > 0, layout.root)
     weights = linked / linked.sum(axis=1, keepdims=True)
     step = np.sign(away[None, :] - away[:, None])
     return np.stack([np.where(step == sign, weights, 0) for sign in (0, -1, 1)]).astype(np.float32)
 
 
-def _distances(linked: np.ndarray, root: tuple[int, ...]) -> np.ndarray:
+def _measure_distances(linked: np.ndarray, root: tuple[int, ...]) -> np.ndarray:
     """Bones between each joint and the nearest root joint, (V,); V where no bones lead there."""
     reached = np.isin(np.arange(len(linked)), root)
     away = np.where(reached, 0, len(linked))
