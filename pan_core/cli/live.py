@@ -15,7 +15,7 @@ from pan_core.errors import PanError
 
 if TYPE_CHECKING:
     from pan_core.live.events import Event, Rule
-    from pan_core.live.picture import Scene
+    from pan_core.live.picture import SceneStyle
     from pan_core.recognition.recognizer import Recognizer
 
 SPOOL = Path("events-waiting")
@@ -170,13 +170,13 @@ def _require_actions(rules: "Mapping[str, Rule] | Rule", recognizer: "Recognizer
     EventDetector(recognizer.network.actions, rules=rules)
 
 
-def scene_of(blur: bool, skeleton_only: bool) -> "Scene":
+def scene_of(blur: bool, skeleton_only: bool) -> "SceneStyle":
     """What is shown behind the skeletons, by two options of a command."""
-    from pan_core.live.picture import Scene
+    from pan_core.live.picture import SceneStyle
 
     if skeleton_only:
-        return Scene.NONE
-    return Scene.BLUR if blur else Scene.FULL
+        return SceneStyle.NONE
+    return SceneStyle.BLUR if blur else SceneStyle.FULL
 
 
 def _rules(actions: Sequence[str] | None, minimum_s: float) -> "Mapping[str, Rule] | Rule":

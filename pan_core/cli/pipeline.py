@@ -16,7 +16,7 @@ from pan_core.workspace import paths
 from pan_core.workspace.lock import one_run
 
 if TYPE_CHECKING:
-    from pan_core.live.picture import Scene
+    from pan_core.live.picture import SceneStyle
     from pan_core.pose.extraction import PoseExtractor
     from pan_core.recognition.recognizer import Recognizer
     from pan_core.recognition.step_network import StepNetwork
@@ -104,7 +104,7 @@ def tune_here(*, worker: bool, show: bool) -> str:
 
 
 def predict(
-    video: Path, *, out: Path, model: Path | None = None, dataset: str | None = None, scene: "Scene | None" = None
+    video: Path, *, out: Path, model: Path | None = None, dataset: str | None = None, scene: "SceneStyle | None" = None
 ) -> str:
     """Recognise the actions in a video; writes the annotated video and the timeline.
 
@@ -125,14 +125,14 @@ def predict(
     from pan_core.video import probe
 
     probe(video)  # before the networks, which take seconds to load
-    from pan_core.live.picture import Scene, background
+    from pan_core.live.picture import SceneStyle, background
     from pan_core.recognition.predict_video import predict_video
 
     recognizer, name, extractor = _recognizer(model, dataset)
     with progress_bar("predict", "frame") as update:
         found = predict_video(
             video, extractor=extractor, recognizer=recognizer, out=out, model_name=name, progress=update,
-            background=lambda frame: background(frame, scene or Scene.FULL),
+            background=lambda frame: background(frame, scene or SceneStyle.FULL),
         )  # fmt: skip
     lines = [
         f"person {p.id}: {p.label} ({p.confidence:.0%}), {p.start_s:.1f} s to {p.end_s:.1f} s" for p in found.people

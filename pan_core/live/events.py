@@ -124,23 +124,25 @@ class EventDetector:
         self._actions, self._camera = tuple(actions), camera
         self._held: dict[tuple[int, int], _Held] = {}
         self._time_s = self._before_s = -np.inf
-        self._part = ""
+        self._source_part = ""
 
-    def update(self, time_s: float, people: Sequence[Recognition], *, part: str = "") -> list[Event]:
+    def update(self, time_s: float, people: Sequence[Recognition], *, source_part: str = "") -> list[Event]:
         """Take in what is known at one moment.
 
         Args:
-            time_s: Seconds, rising within one part.
+            time_s: Seconds, rising within one part of the source.
             people: Everybody in sight.
-            part: Name of the video; where it changes, everything that went on is over.
+            source_part: Name of the video; where it changes, everything that went on is over.
 
         Returns:
             Events that are certain now, with no end; and events that are over, whose end is when the action was last
             above its release.
         """
-        over = self.finish() if part != self._part or not 0 <= time_s - self._time_s <= LONGEST_GAP_S else []
+        over = (
+            self.finish() if source_part != self._source_part or not 0 <= time_s - self._time_s <= LONGEST_GAP_S else []
+        )
         self._before_s = self._time_s
-        self._time_s, self._part = time_s, part
+        self._time_s, self._source_part = time_s, source_part
         now = {one.person: one.actions for one in people}
         for person, probabilities in now.items():
             for action, rule in self._rules.items():
@@ -183,7 +185,7 @@ class EventDetector:
         return Event(
             id=held.event,
             camera=self._camera,
-            part=self._part,
+            part=self._source_part,
             person=key[0],
             label=self._actions[key[1]],
             start_s=round(held.start_s, 3),

@@ -16,7 +16,7 @@ from uuid import uuid4
 from pan_core.datasets.probe_worker import decode_watched
 from pan_core.errors import PanError, VideoError
 from pan_core.files import require_space, scratch_folder
-from pan_core.live.picture import Scene, background
+from pan_core.live.picture import SceneStyle, background
 from pan_core.recognition.predict_video import predict_video
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.viewer.annotate import BROWSER_ENCODERS
@@ -59,13 +59,15 @@ class Uploads:
     """Recognises uploaded videos in a thread of its own; a context manager, which removes them all in the end.
 
     Args:
-        in_use: Gives the recognizer.
+        get_recognizer: Gives the recognizer.
         scene: What annotated videos show behind the skeletons.
         most_bytes: Larger ones are refused.
     """
 
-    def __init__(self, in_use: Callable[[], Recognizer], *, scene: Scene, most_bytes: int = MOST_BYTES) -> None:
-        self._in_use, self._scene, self.most_bytes = in_use, scene, most_bytes
+    def __init__(
+        self, get_recognizer: Callable[[], Recognizer], *, scene: SceneStyle, most_bytes: int = MOST_BYTES
+    ) -> None:
+        self._get_recognizer, self._scene, self.most_bytes = get_recognizer, scene, most_bytes
         self._known: dict[str, Upload] = {}
         self._waiting: queue.SimpleQueue[Upload | None] = queue.SimpleQueue()
         self._folder = Path()
@@ -155,7 +157,7 @@ class Uploads:
         try:
             video = next(upload.folder.glob("video*"))
             _require_harmless(video)
-            by = self._in_use()
+            by = self._get_recognizer()
             found = predict_video(
                 video,
                 extractor=by.extractor,

@@ -50,15 +50,15 @@ class Watcher:
     that it learnt. A gap longer than people are remembered for, or another video, begins anew.
 
     Args:
-        in_use: Gives the recognizer; asked before every frame, so that another recognizer takes over between two.
+        get_recognizer: Gives the recognizer; asked before every frame, so that another recognizer takes over between two.
 
     Raises:
         DataError: Where network and extractor do not fit.
     """
 
-    def __init__(self, in_use: Callable[[], Recognizer]) -> None:
-        self._in_use = in_use
-        self._by = in_use()
+    def __init__(self, get_recognizer: Callable[[], Recognizer]) -> None:
+        self._get_recognizer = get_recognizer
+        self._by = get_recognizer()
         layout = self._by.extractor.layout
         convert(np.zeros((0, layout.size, 3)), layout, self._by.network.layout)
         self._numbers = _Numbers()
@@ -90,8 +90,8 @@ class Watcher:
         )
 
     def _begin_where_new(self, frame: Frame) -> None:
-        by = self._in_use()
-        scene = frame.part, frame.fps
+        by = self._get_recognizer()
+        scene = frame.source_part, frame.fps
         if scene != self._scene or by.extractor is not self._by.extractor:
             self._tracker: PersonTracker = by.extractor.tracker()
             self._pose_fps = frame.fps / frame_step(frame.fps, by.extractor.settings.max_fps)

@@ -7,7 +7,7 @@ import numpy as np
 from pan_core.errors import DataError
 from pan_core.files import read_json
 from pan_core.model.features import feature_count
-from pan_core.recognition.step_network import SCORES, Memory, StepOutput
+from pan_core.recognition.step_network import SCORES, Memory, StepResult
 from pan_core.runtimes.session import open_model
 from pan_core.skeletons import SkeletonLayout
 
@@ -45,7 +45,7 @@ class ExportedNetwork:
         """State before the first frame; the network's start values stand in the description."""
         return {name: np.full([1, *self._shapes[name]], value, dtype=np.float32) for name, value in self._start.items()}
 
-    def step(self, features: np.ndarray, memory: Memory) -> StepOutput:
+    def step(self, features: np.ndarray, memory: Memory) -> StepResult:
         """Run over one frame; see `StepNetwork.step`."""
         got = self._session.run({FEATURES: features, **memory}, self._outputs)
         # ncnn leaves out axes of length 1.
@@ -54,4 +54,4 @@ class ExportedNetwork:
             name: value.reshape(1, *self._shapes[name])
             for name, value in zip(self._start, got[len(SCORES) :], strict=True)
         }
-        return StepOutput(logits, actions, joints, after)
+        return StepResult(logits, actions, joints, after)

@@ -6,7 +6,7 @@ import torch
 from pan_core.errors import DataError
 from pan_core.model.pan import PanState
 from pan_core.model.store import LoadedModel
-from pan_core.recognition.step_network import Memory, StepOutput
+from pan_core.recognition.step_network import Memory, StepResult
 from pan_core.skeletons import SkeletonLayout
 
 
@@ -38,11 +38,11 @@ class TorchNetwork:
         return {name: value.numpy() for name, value in self._model.start(1)._asdict().items()}
 
     @torch.inference_mode()
-    def step(self, features: np.ndarray, memory: Memory) -> StepOutput:
+    def step(self, features: np.ndarray, memory: Memory) -> StepResult:
         """Run over one frame; see `StepNetwork.step`."""
         state = PanState(**{name: torch.from_numpy(value) for name, value in memory.items()})
         output = self._model.step(torch.from_numpy(features), state)
-        return StepOutput(
+        return StepResult(
             output.logits[0].numpy(),
             output.action_logits[0].numpy(),
             output.joints_attention[0].numpy(),

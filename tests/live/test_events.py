@@ -62,7 +62,7 @@ def test_a_pause_of_the_source_and_another_video_end_everything() -> None:
         detector = EventDetector(ACTIONS, rules=RULE)
         for number in range(6):
             detector.update(number / 10, [somebody(0.9)])
-        (over,) = detector.update(0.5 + pause, [somebody(0.1)], part=part)
+        (over,) = detector.update(0.5 + pause, [somebody(0.1)], source_part=part)
         assert (over.label, over.end_s, over.part) == ("Waving", 0.5, "")
 
 

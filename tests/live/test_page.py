@@ -24,7 +24,7 @@ from pan_core.errors import PanError
 from pan_core.live.access import is_loopback, require_token
 from pan_core.live.camera import Camera
 from pan_core.live.events import Rule
-from pan_core.live.picture import Scene
+from pan_core.live.picture import SceneStyle
 from pan_core.live.server import application, configuration, listen
 from pan_core.live.source import Source
 from pan_core.live.uploads import Uploads
@@ -66,7 +66,7 @@ def page(browser: "Browser") -> "Iterator[Page]":
 
 
 @contextmanager
-def served(*sources: Source, token: str | None = None, scene: Scene = Scene.FULL) -> Iterator[str]:
+def served(*sources: Source, token: str | None = None, scene: SceneStyle = SceneStyle.FULL) -> Iterator[str]:
     """Address of a server of these sources; somebody waves for 2 s and stands still for 2 s, again and again."""
 
     def script(k: int) -> list:
