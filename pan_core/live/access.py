@@ -41,12 +41,14 @@ def require_token(token: str | None) -> None:
         return
     if not token:
         raise PanError(
-            "the token is empty, so anybody would have it; give one with --token or PAN_TOKEN, or leave both out"
+            "the token is empty, so anybody would have it; give one with --token or PAN_TOKEN, or leave both out",
+            code="access.token",
         )
     if len(token) > LONGEST_TOKEN or not all("!" <= letter <= "~" for letter in token):
         raise PanError(
             f"the token has {len(token)} characters; expected at most {LONGEST_TOKEN} letters, digits and signs of ASCII "
-            "without blanks, such as `openssl rand -hex 24` makes"
+            "without blanks, such as `openssl rand -hex 24` makes",
+            code="access.token",
         )
 
 
@@ -98,7 +100,7 @@ class Access:
         offered = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if scope["type"] == "http" and scope["path"] == "/" and offered:
             return self.enter(offered, scope)
-        if self._right(cookie_parser(headers.get("cookie", "")).get(_cookie(scope), "")) or self._right(
+        if self._is_token(cookie_parser(headers.get("cookie", "")).get(_cookie(scope), "")) or self._is_token(
             headers.get("authorization", "").removeprefix("Bearer ")
         ):
             return None
@@ -108,13 +110,13 @@ class Access:
 
     def enter(self, offered: str, scope: Scope) -> Response:
         """To the page with a cookie, so that the token does not stay in the address; or to be asked again."""
-        if not self._right(offered):
+        if not self._is_token(offered):
             return RedirectResponse("/login?wrong=1", status_code=303)
         answer = RedirectResponse("/", status_code=303)
         answer.set_cookie(_cookie(scope), self._token or "", httponly=True, samesite="strict", max_age=30 * 24 * 3600)
         return answer
 
-    def _right(self, offered: str) -> bool:
+    def _is_token(self, offered: str) -> bool:
         return bool(self._token) and hmac.compare_digest(offered.encode("utf-8", "replace"), str(self._token).encode())
 
 

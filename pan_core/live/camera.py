@@ -63,16 +63,16 @@ def watch(
     known = get_recognizer()
     detector = EventDetector(known.network.actions, rules=rules, camera=source.name)
     unknown: tuple[str, ...] = ()
-    dated = _Dates(lasting=source.lasting)
+    date_events = _Dates(lasting=source.lasting)
     pause, resume = 0.0, -math.inf
     while True:
         frame = source.read(POLL_S)
         if frame is None:
             over = source.state is State.ENDED or source.closed
             ended = detector.finish() if over or source.state is State.LOST else []
-            yield StreamUpdate(None, dated(ended), unknown)
+            yield StreamUpdate(None, date_events(ended), unknown)
             if source.state is State.ENDED and source.reason and not source.frames_seen:
-                raise VideoError(source.reason)
+                raise VideoError(source.reason, code="source.no-frame")
             if over:
                 return
             continue
@@ -95,10 +95,10 @@ def watch(
             watcher.begin_anew()
             fault = f"{type(error).__name__}: {error}"
             logger.warning("%s: a frame could not be looked at, trying again in %g s: %s", source.name, pause, fault)
-            yield StreamUpdate(None, dated(events + detector.finish(), frame), unknown, fault)
+            yield StreamUpdate(None, date_events(events + detector.finish(), frame), unknown, fault)
             continue
         pause = 0.0
-        yield StreamUpdate(result, dated(events, frame), unknown)
+        yield StreamUpdate(result, date_events(events, frame), unknown)
 
 
 def stream(
@@ -146,13 +146,13 @@ class _Dates:
             return tuple(events)
         if frame:
             self._zeros[frame.source_part] = time.time() - (time.monotonic() - frame.time) - frame.position
-        dated = tuple(_dated(event, self._zeros[event.part]) for event in events)
+        dated = tuple(_date_event(event, self._zeros[event.part]) for event in events)
         while len(self._zeros) > PARTS:
             del self._zeros[next(iter(self._zeros))]
         return dated
 
 
-def _dated(event: Event, began: float) -> Event:
+def _date_event(event: Event, began: float) -> Event:
     """The event with times of day; `began` is that of the start of its source part, seconds since 1970."""
 
     def day(seconds: float | None) -> str:

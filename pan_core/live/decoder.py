@@ -65,8 +65,8 @@ def _end_with_input() -> None:
 
 def _stored(order: dict, out: BinaryIO) -> str:
     """Files one after another; returns what was wrong where none of them could be decoded."""
-    from pan_core.errors import VideoError
-    from pan_core.live.address import videos_in
+    from pan_core.errors import VideoError  # late: start-up
+    from pan_core.live.address import videos_in  # late: start-up
 
     target = Path(order["target"])
     faults: list[str] = []
@@ -86,9 +86,9 @@ def _stored(order: dict, out: BinaryIO) -> str:
 
 
 def _file(path: Path, out: BinaryIO, *, paced: bool) -> None:
-    import numpy as np
+    import numpy as np  # late: start-up
 
-    from pan_core.video import FrameReader
+    from pan_core.video import FrameReader  # late: start-up
 
     _send(out, PART, os.fsencode(path.name))  # first: what crashes the opening is known by its name
     with FrameReader(path) as reader:
@@ -105,10 +105,10 @@ def _live(order: dict, out: BinaryIO) -> str:
 
     A file that a server has comes as fast as the network is; it is played at its own rate.
     """
-    import cv2
-    import numpy as np
+    import cv2  # late: start-up
+    import numpy as np  # late: start-up
 
-    from pan_core.video import MAX_PIXELS, three_channels, usable_fps
+    from pan_core.video import MAX_PIXELS, three_channels, usable_fps  # late: start-up
 
     capture = _open(order)
     if not capture.isOpened():
@@ -134,7 +134,7 @@ def _live(order: dict, out: BinaryIO) -> str:
 
 
 def _open(order: dict):  # type: ignore[no-untyped-def]
-    import cv2
+    import cv2  # late: start-up
 
     if order["kind"] == "camera":
         return cv2.VideoCapture(int(order["target"]), cv2.CAP_ANY)

@@ -39,7 +39,7 @@ class Rule:
         }
         faults = [f"{rule}, but got {getattr(self, rule.split(':')[0])}" for rule, kept in rules.items() if not kept]
         if faults:
-            raise ConfigError("events", faults)
+            raise ConfigError("events", faults, code="events.rule")
 
 
 Rules = Mapping[str, Rule] | Rule
@@ -118,7 +118,8 @@ class EventDetector:
         unknown = sorted(set(chosen) - set(actions))
         if unknown:
             raise DataError(
-                f"events: the recognizer knows no action {', '.join(unknown)}; it knows {', '.join(actions)}"
+                f"events: the recognizer knows no action {', '.join(unknown)}; it knows {', '.join(actions)}",
+                code="events.unknown-action",
             )
         self._rules = {number: chosen[action] for number, action in enumerate(actions) if action in chosen}
         self._actions, self._camera = tuple(actions), camera
@@ -148,14 +149,23 @@ class EventDetector:
             for action, rule in self._rules.items():
                 over += self._see(person, action, rule, float(probabilities[action]))
         return over + self._close(
-            [key for key, held in self._held.items() if time_s - held.last_s > self._allowed(key, held, key[0] in now)]
+            [
+                key
+                for key, held in self._held.items()
+                if time_s - held.last_s > self._seconds_kept(key, held, key[0] in now)
+            ]
         )
+
+    @property
+    def open_count(self) -> int:
+        """Actions that are events now, or may become some."""
+        return len(self._held)
 
     def finish(self) -> list[Event]:
         """End everything that goes on, as the source is lost or over."""
         return self._close(list(self._held))
 
-    def _allowed(self, key: tuple[int, int], held: _Held, seen: bool) -> float:
+    def _seconds_kept(self, key: tuple[int, int], held: _Held, seen: bool) -> float:
         """Seconds since it last held for which it is kept; a candidate that is seen to stop is none at once."""
         return 0.0 if seen and not held.event else self._rules[key[1]].gap_s
 

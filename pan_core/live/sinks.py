@@ -158,7 +158,7 @@ class CsvTable:
         """One row at one stroke."""
         if event.end_s is not None:
             line = _CsvLine()
-            csv.writer(line, lineterminator="\n").writerow(_safe(value) for value in asdict(event).values())
+            csv.writer(line, lineterminator="\n").writerow(_escape_formula(value) for value in asdict(event).values())
             _append(self._path, line.text)
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ class _CsvLine:
         self.text += text
 
 
-def _safe(value: object) -> object:
+def _escape_formula(value: object) -> object:
     """A spreadsheet takes a text that begins so for a formula; the name of a file may be anybody's."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value
 

@@ -75,7 +75,7 @@ class Uploads:
         self._thread = threading.Thread(target=self._run, name="uploads", daemon=True)
 
     def __enter__(self) -> "Uploads":
-        self._folder = self._stack.enter_context(scratch_folder(_place(), "uploads"))
+        self._folder = self._stack.enter_context(scratch_folder(_make_own_folder(), "uploads"))
         self._thread.start()
         return self
 
@@ -101,13 +101,16 @@ class Uploads:
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > self.most_bytes:
-                        raise PanError(f"{shown}: larger than {self.most_bytes / 1e6:.0f} MB; cut or encode it anew")
+                        raise PanError(
+                            f"{shown}: larger than {self.most_bytes / 1e6:.0f} MB; cut or encode it anew",
+                            code="upload.too-large",
+                        )
                     file.write(chunk)
             if size == 0:
-                raise PanError(f"{shown}: the file is empty, expected a video")
+                raise PanError(f"{shown}: the file is empty, expected a video", code="upload.empty")
         except OSError as error:
             shutil.rmtree(upload.folder, ignore_errors=True)
-            raise PanError(f"{shown}: could not be kept ({error.strerror})") from error
+            raise PanError(f"{shown}: could not be kept ({error.strerror})", code="upload.not-kept") from error
         except BaseException:  # also a browser that goes away
             shutil.rmtree(upload.folder, ignore_errors=True)
             raise
@@ -189,12 +192,12 @@ def _require_harmless(video: Path) -> None:
     """
     ((_, outcome),) = work_through({"": video}, decode_watched, workers=1, stall_seconds=STALL_S)
     if isinstance(outcome, TaskFailure):
-        raise VideoError(f"{video.name}: crashes or hangs the decoder; encode it anew")
+        raise VideoError(f"{video.name}: crashes or hangs the decoder; encode it anew", code="upload.harmful")
     if outcome is not None:
         raise outcome
 
 
-def _place() -> Path:
+def _make_own_folder() -> Path:
     """This user's own folder for uploads; what a killed server left in it goes with the next start.
 
     Raises:
@@ -203,7 +206,10 @@ def _place() -> Path:
     place = Path(tempfile.gettempdir()) / f"pan-uploads-{os.getuid()}"
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     if place.is_symlink() or place.stat().st_uid != os.getuid():
-        raise PanError(f"{place}: belongs to somebody else, so no uploads are kept there; choose another TMPDIR")
+        raise PanError(
+            f"{place}: belongs to somebody else, so no uploads are kept there; choose another TMPDIR",
+            code="upload.folder",
+        )
     return place
 
 

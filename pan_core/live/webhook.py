@@ -48,7 +48,7 @@ class Webhook:
     """
 
     def __init__(self, address: str, spool: Path, *, first_pause_s: float = FIRST_PAUSE_S) -> None:
-        self.name = _shown(address)
+        self.name = _public_name(address)
         self._address, self._first_pause_s = address, first_pause_s
         self._query = urlsplit(address).query
         self.folder = spool / hashlib.sha256(address.encode()).hexdigest()[:16]
@@ -161,7 +161,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 _OPENER = urllib.request.build_opener(_NoRedirect)
 
 
-def _shown(address: str) -> str:
+def _public_name(address: str) -> str:
     """Scheme, host and path of a webhook: login and query are secrets, whatever they are called.
 
     Raises:

@@ -27,7 +27,7 @@ class ExportedNetwork:
 
     def __init__(self, model: Path, *, threads: int = 1) -> None:
         if not model.is_file():
-            raise DataError(f"{model}: no such exported recognizer; run `dvc repro export`")
+            raise DataError(f"{model}: no such exported recognizer; run `dvc repro export`", code="exported.missing")
         description = read_json(model.with_suffix(".json"))
         self.labels: tuple[str, ...] = tuple(description["labels"])
         self.actions: tuple[str, ...] = tuple(description["actions"])
@@ -37,7 +37,10 @@ class ExportedNetwork:
         self._shapes: dict[str, list[int]] = description["shapes"]
         expected, got = [self.layout.size, feature_count(self.layout)], self._shapes[FEATURES]
         if got != expected:
-            raise DataError(f"{model}: Expected input {FEATURES!r} of shape (B, {expected}), but got (B, {got})")
+            raise DataError(
+                f"{model}: Expected input {FEATURES!r} of shape (B, {expected}), but got (B, {got})",
+                code="exported.shape",
+            )
         self._session = open_model(model, threads=threads)
         self._outputs = [*SCORES, *(f"{NEXT}{name}" for name in self._start)]
 

@@ -24,7 +24,8 @@ class TorchNetwork:
         if recognizer.mode != "online":
             raise DataError(
                 f"Expected a recognizer of online mode, but got one of {recognizer.mode} mode, which must know the "
-                "whole clip; give the folder of the online one"
+                "whole clip; give the folder of the online one",
+                code="recognizer.clip-mode",
             )
         self._model = recognizer.model
         self.labels: tuple[str, ...] = recognizer.labels

@@ -128,8 +128,9 @@ def test_poses_that_lack_joints_of_the_recognizer_are_refused(recognizer, tmp_pa
     video = make_video(tmp_path / "walk.avi", frames=5, fps=15)
     other = ScriptedExtractor(lambda k: [])
     other.layout = PENN13
-    with pytest.raises(DataError, match="has no 'nose'"):
+    with pytest.raises(DataError) as caught:
         predict_video(video, extractor=other, recognizer=recognizer, out=tmp_path, model_name="m")
+    assert "nose" in str(caught.value)
 
 
 def test_a_video_has_the_class_of_its_peopleclassify_video():
