@@ -35,7 +35,7 @@ def require_token(token: str | None) -> None:
     """Refuse a token that could not keep anybody out, or that no cookie, header and form carries unchanged.
 
     Raises:
-        PanError: Where it is empty, too long, or has other than printed ASCII characters.
+        PanError: If it is empty, too long, or has other than printed ASCII characters.
     """
     if token is None:
         return

@@ -54,7 +54,7 @@ def read_address(text: str) -> Address:
     password need not be written into a command, where everybody on the machine can read it.
 
     Raises:
-        DataError: Where there is no such file, the variable is not set, or the scheme is another.
+        DataError: If there is no such file, the variable is not set, or the scheme is another.
     """
     if (named := _NAMED.fullmatch(text)) and not Path(text).exists():
         return replace(read_address(named[2]), name=named[1])
@@ -93,7 +93,7 @@ def with_variables(text: str) -> str:
     """A text in which `${NAME}` is replaced by the environment variable.
 
     Raises:
-        DataError: Where one is not set.
+        DataError: If one is not set.
     """
     return _VARIABLE.sub(_from_environment, text)
 

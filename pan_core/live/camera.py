@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pan_core.errors import VideoError
-from pan_core.live.events import ALL, Event, EventDetector, Rule, Rules
+from pan_core.live.event_watcher import EventWatcher
+from pan_core.live.events import ALL, Event, Rules
 from pan_core.live.recent import Recent
 from pan_core.live.source import Frame, Source, State
-from pan_core.live.watcher import FrameResult, Watcher
+from pan_core.live.watcher import FrameResult
 from pan_core.recognition.recognizer import Recognizer
 
 logger = logging.getLogger(__name__)
@@ -56,21 +57,18 @@ def watch(
         An update for each frame, and one for each half second without any.
 
     Raises:
-        DataError: Where the recognizer does not fit, or does not know an action of the rules.
-        VideoError: Where files end without one frame.
+        DataError: If the recognizer does not fit, or does not know an action of the rules.
+        VideoError: If files end without one frame.
     """
-    watcher = Watcher(get_recognizer)
-    known = get_recognizer()
-    detector = EventDetector(known.network.actions, rules=rules, camera=source.name)
-    unknown: tuple[str, ...] = ()
+    events = EventWatcher(get_recognizer, rules, source.name)
     date_events = _Dates(lasting=source.lasting)
     pause, resume = 0.0, -math.inf
     while True:
         frame = source.read(POLL_S)
         if frame is None:
             over = source.state is State.ENDED or source.closed
-            ended = detector.finish() if over or source.state is State.LOST else []
-            yield StreamUpdate(None, date_events(ended), unknown)
+            ended = events.finish() if over or source.state is State.LOST else []
+            yield StreamUpdate(None, date_events(ended), events.unknown)
             if source.state is State.ENDED and source.reason and not source.frames_seen:
                 raise VideoError(source.reason, code="source.no-frame")
             if over:
@@ -78,27 +76,19 @@ def watch(
             continue
         if time.monotonic() < resume:
             continue
-        events: list[Event] = []
         try:
-            result = watcher.update(frame)
-            if result.by is not known:
-                known, events = result.by, detector.finish()
-                still, unknown = _known_rules(rules, known)
-                detector = EventDetector(known.network.actions, rules=still, camera=source.name)
-            if result.looked:
-                events += detector.update(frame.position, result.people, source_part=frame.source_part)
+            result, found = events.update(frame)
         except Exception as error:
             if not go_on:
                 raise
             pause = min(2 * pause, LONGEST_PAUSE_S) or FIRST_PAUSE_S
             resume = time.monotonic() + pause
-            watcher.begin_anew()
             fault = f"{type(error).__name__}: {error}"
             logger.warning("%s: a frame could not be looked at, trying again in %g s: %s", source.name, pause, fault)
-            yield StreamUpdate(None, date_events(events + detector.finish(), frame), unknown, fault)
+            yield StreamUpdate(None, date_events(events.begin_anew(), frame), events.unknown, fault)
             continue
         pause = 0.0
-        yield StreamUpdate(result, date_events(events, frame), unknown)
+        yield StreamUpdate(result, date_events(found, frame), events.unknown)
 
 
 def stream(
@@ -117,20 +107,10 @@ def stream(
         go when the iterator is closed.
 
     Raises:
-        DataError: Where the address names nothing that can be opened, or a rule an unknown action.
+        DataError: If the address names nothing that can be opened, or a rule an unknown action.
     """
     with Source(source, every_frame=every_frame) as opened:
         yield from watch(opened, lambda: recognizer, rules=rules)
-
-
-def _known_rules(rules: Rules, recognizer: Recognizer) -> tuple[Rules, tuple[str, ...]]:
-    """The rules for actions that a recognizer knows, and the other actions."""
-    if isinstance(rules, Rule):
-        return rules, ()
-    unknown = tuple(name for name in rules if name not in recognizer.network.actions)
-    if unknown:
-        logger.warning("%s knows no action %s: there are no such events", recognizer.name, ", ".join(unknown))
-    return {name: rule for name, rule in rules.items() if name not in unknown}, unknown
 
 
 class _Dates:

@@ -110,7 +110,7 @@ class EventDetector:
         camera: Name of the source.
 
     Raises:
-        DataError: Where a rule is for an action that the recognizer does not know.
+        DataError: If a rule is for an action that the recognizer does not know.
     """
 
     def __init__(self, actions: Sequence[str], *, rules: Rules = ALL, camera: str = "") -> None:

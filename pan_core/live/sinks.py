@@ -116,7 +116,7 @@ class JsonLines:
         path: The file; created where missing.
 
     Raises:
-        DataError: Where it cannot be written.
+        DataError: If it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -139,7 +139,7 @@ class CsvTable:
         path: The file; created where missing.
 
     Raises:
-        DataError: Where it cannot be written, or has other columns.
+        DataError: If it cannot be written, or has other columns.
     """
 
     def __init__(self, path: Path) -> None:

@@ -94,7 +94,7 @@ class Source:
         losses: How often it was lost.
 
     Raises:
-        DataError: Where the address names nothing that could be opened.
+        DataError: If the address names nothing that could be opened.
     """
 
     def __init__(

@@ -214,7 +214,8 @@ def at_even_rate(pictures: Iterable[TimedPicture], fps: float) -> Iterator[np.nd
     The last picture is held over a gap. A picture that comes before its slot in time is left out.
     """
     size: tuple[int, int] | None = None
-    slot, before, picture = 0, 0.0, np.zeros(0)
+    picture: np.ndarray = np.zeros(0)
+    slot, before = 0, 0.0
     for timed in pictures:
         if size is None:
             size, picture = timed.picture.shape[1::-1], timed.picture

@@ -88,7 +88,7 @@ class Uploads:
         """Take a video in.
 
         Raises:
-            PanError: Where it is too large or empty, or the disk is full.
+            PanError: If it is too large or empty, or the disk is full.
         """
         # Its name is shown, and only the suffix is used.
         shown = Path(name.replace("\\", "/")).name[:100] or "video"
@@ -188,7 +188,7 @@ def _require_harmless(video: Path) -> None:
     """Decode a stranger's video in a process of its own first: what crashes or hangs a decoder must not end the server.
 
     Raises:
-        VideoError: Where it cannot be decoded, or not without that.
+        VideoError: If it cannot be decoded, or not without that.
     """
     ((_, outcome),) = work_through({"": video}, decode_watched, workers=1, stall_seconds=STALL_S)
     if isinstance(outcome, TaskFailure):
@@ -201,7 +201,7 @@ def _make_own_folder() -> Path:
     """This user's own folder for uploads; what a killed server left in it goes with the next start.
 
     Raises:
-        PanError: Where somebody else made it.
+        PanError: If somebody else made it.
     """
     place = Path(tempfile.gettempdir()) / f"pan-uploads-{os.getuid()}"
     place.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -53,7 +53,7 @@ class Watcher:
         get_recognizer: Gives the recognizer; asked before every frame, so that another recognizer takes over between two.
 
     Raises:
-        DataError: Where network and extractor do not fit.
+        DataError: If network and extractor do not fit.
     """
 
     def __init__(self, get_recognizer: Callable[[], Recognizer]) -> None:

@@ -22,7 +22,7 @@ class ExportedNetwork:
         threads: Processor cores to use.
 
     Raises:
-        DataError: Where a file is missing or the network reads another number of joints than the layout has.
+        DataError: If a file is missing or the network reads another number of joints than the layout has.
     """
 
     def __init__(self, model: Path, *, threads: int = 1) -> None:

@@ -105,8 +105,8 @@ def predict_video(
         The timeline; a video without people has nobody in it and a reason, and is written all the same.
 
     Raises:
-        VideoError: Where the video cannot be decoded.
-        DataError: Where the recognizer does not fit.
+        VideoError: If the video cannot be decoded.
+        DataError: If the recognizer does not fit.
     """
     info = probe(video)
     people = FrameRecognizer(extractor, recognizer, fps=info.fps)
@@ -284,7 +284,7 @@ def combine_people(probabilities: np.ndarray, quality: np.ndarray) -> np.ndarray
         Shape (K,); the plain mean where no track has any quality.
 
     Raises:
-        ValueError: Where there is nobody, or the shapes do not agree.
+        ValueError: If there is nobody, or the shapes do not agree.
     """
     if len(probabilities) == 0 or quality.shape != probabilities.shape[:1]:
         raise ValueError(

@@ -62,7 +62,7 @@ class Recognizer:
             threads: Processor cores for finding people.
 
         Raises:
-            PanError: Where there is none, or it does not fit.
+            PanError: If there is none, or it does not fit.
         """
         folder, name = _fetch_registered(str(where)) if str(where).startswith(SCHEME) else (Path(where), str(where))
         return cls.from_folder(
@@ -132,7 +132,7 @@ class Recognizer:
             out: Folder for an annotated copy and the timeline as JSON; nothing is written where None.
 
         Raises:
-            VideoError: Where it cannot be decoded.
+            VideoError: If it cannot be decoded.
         """
         from pan_core.recognition.predict_video import predict_video  # late: start-up
 

@@ -114,7 +114,7 @@ class StreamRecognizer:
         pose_fps: Poses a second.
 
     Raises:
-        DataError: Where the rate is none.
+        DataError: If the rate is none.
     """
 
     def __init__(self, network: StepNetwork, *, pose_fps: float) -> None:

@@ -17,7 +17,7 @@ class TorchNetwork:
         recognizer: A recognizer of online mode.
 
     Raises:
-        DataError: Where it is of clip mode.
+        DataError: If it is of clip mode.
     """
 
     def __init__(self, recognizer: LoadedModel) -> None:

@@ -57,7 +57,7 @@ def tables_of_runs(port: int) -> dict[str, str]:
     The UI opens an experiment with pages for language models unless the address says otherwise.
 
     Raises:
-        PanError: Where the store cannot be read, or a server keeps it, which has a UI of its own.
+        PanError: If the store cannot be read, or a server keeps it, which has a UI of its own.
     """
     if server := _server():
         raise PanError(
@@ -88,7 +88,7 @@ class Tracker:
     """Runs of one dataset's experiment.
 
     Raises:
-        PanError: Where the store cannot be opened.
+        PanError: If the store cannot be opened.
     """
 
     def __init__(self, experiment: str) -> None:
@@ -234,7 +234,7 @@ def open_client() -> Any:
     """A client of the store and its registry, which are made where they are missing.
 
     Raises:
-        PanError: Where the store cannot be opened.
+        PanError: If the store cannot be opened.
     """
     from mlflow import MlflowClient  # late: start-up
 
