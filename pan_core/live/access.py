@@ -76,9 +76,9 @@ class Access:
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        refusal = self._refusal(scope, headers)
+        refusal = self._find_refusal(scope, headers)
         if refusal is None:
-            await self._app(scope, receive, _with_headers(send))
+            await self._app(scope, receive, _add_headers(send))
         elif scope["type"] == "websocket":
             await receive()
             # A browser is told the code only of a channel that was open.
@@ -86,9 +86,9 @@ class Access:
                 await send({"type": "websocket.accept"})
             await send({"type": "websocket.close", "code": 4401})
         else:
-            await refusal(scope, receive, _with_headers(send))
+            await refusal(scope, receive, _add_headers(send))
 
-    def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
+    def _find_refusal(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         host = headers.get("host", "")
         if self._token is None and not is_loopback(urlsplit(f"//{host}").hostname or ""):
             return PlainTextResponse("this address is not served here; use http://127.0.0.1 or http://localhost\n", 421)
@@ -126,7 +126,7 @@ def _cookie(scope: Scope) -> str:
     return f"pan_token_{server[1] if server else ''}"
 
 
-def _with_headers(send: Send) -> Send:
+def _add_headers(send: Send) -> Send:
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", []), *HEADERS.items()]

@@ -185,13 +185,13 @@ class EventDetector:
         if held.event or held.above_s < rule.minimum_s - ROUNDING_S:
             return []
         held.event = uuid.uuid4().hex
-        return [self._event((person, action), held, end_s=None)]
+        return [self._make_event((person, action), held, end_s=None)]
 
     def _close(self, keys: list[tuple[int, int]]) -> list[Event]:
         closed = [(key, self._held.pop(key)) for key in keys]
-        return [self._event(key, held, end_s=held.last_s) for key, held in closed if held.event]
+        return [self._make_event(key, held, end_s=held.last_s) for key, held in closed if held.event]
 
-    def _event(self, key: tuple[int, int], held: _Held, *, end_s: float | None) -> Event:
+    def _make_event(self, key: tuple[int, int], held: _Held, *, end_s: float | None) -> Event:
         return Event(
             id=held.event,
             camera=self._camera,

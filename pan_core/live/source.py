@@ -176,7 +176,7 @@ class Source:
             connection += 1
             before = self.frames_seen
             try:
-                reason = self._connection(str(connection))
+                reason = self._run_decoder(str(connection))
             except _Died as death:
                 reason = str(death)
                 if self._pass_over(reason):
@@ -207,7 +207,7 @@ class Source:
         logger.warning("%s: %s", self.name, text)
         self._on_state(self.state, text)
 
-    def _connection(self, source_part: str) -> str | None:
+    def _run_decoder(self, source_part: str) -> str | None:
         """Take in all frames of one decoder; returns what was wrong, None where the source ended properly."""
         if self.state is State.LOST:
             self._become(State.CONNECTING, self.reason)
@@ -217,7 +217,7 @@ class Source:
         }  # fmt: skip
         with tempfile.TemporaryFile() as complaints:
             decoder = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pan_core.live.decoder"], env=_environment(),
+                [sys.executable, "-P", "-m", "pan_core.live.decoder"], env=_make_environment(),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, bufsize=0, start_new_session=True,
             )  # fmt: skip
             self._last_sign = time.monotonic()
@@ -244,8 +244,8 @@ class Source:
 
     def _take_in(self, pipe: IO[bytes], source_part: str) -> str | None:
         while True:
-            moment, position, fps, height, width, size, kind = HEADER.unpack(_exactly(pipe, HEADER.size))
-            content = _exactly(pipe, size)
+            moment, position, fps, height, width, size, kind = HEADER.unpack(_read_exactly(pipe, HEADER.size))
+            content = _read_exactly(pipe, size)
             if kind == END:
                 return None
             if kind == FAULT:
@@ -288,13 +288,13 @@ class Source:
         self._on_state(state, reason)
 
 
-def _environment() -> dict[str, str]:
+def _make_environment() -> dict[str, str]:
     """In which the decoder finds this very package, whatever lies in the working directory."""
     package = str(Path(pan_core.__file__).parents[1])
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
 
 
-def _exactly(pipe: IO[bytes], size: int) -> bytearray:
+def _read_exactly(pipe: IO[bytes], size: int) -> bytearray:
     content = bytearray(size)
     view, got = memoryview(content), 0
     while got < size:

@@ -79,7 +79,7 @@ def watch_here(
     place = read_address(address)
     report = StreamReport(place.name, say=say, put_event=put_event)
     source = Source(place, every_frame=not window, on_state=report.print_state)
-    with _ended_by_signals(source), source:
+    with _close_on_signals(source), source:
         updates = watch(source, get_recognizer, rules=rules, go_on=source.lasting)
         if window or out:
             pictures = _draw_results(report.pass_on(updates), scene)
@@ -234,7 +234,7 @@ def at_even_rate(pictures: Iterable[TimedPicture], fps: float) -> Iterator[np.nd
 
 
 @contextmanager
-def _ended_by_signals(source: Source) -> Iterator[None]:
+def _close_on_signals(source: Source) -> Iterator[None]:
     """Ctrl+C and SIGTERM close the source, so that what was written so far becomes a whole file."""
 
     def close(number: int, frame: FrameType | None) -> None:

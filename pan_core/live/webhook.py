@@ -125,7 +125,7 @@ class Webhook:
         except ValueError as error:
             raise RefusedError(f"webhook {self.name}: damaged event ({error})") from error
         try:
-            with _OPENER.open(_request(self._address, content), timeout=TIMEOUT_S):
+            with _OPENER.open(_make_request(self._address, content), timeout=TIMEOUT_S):
                 return
         except urllib.error.HTTPError as error:
             error.close()
@@ -184,7 +184,7 @@ def _public_name(address: str) -> str:
     return shown
 
 
-def _request(address: str, content: bytes) -> urllib.request.Request:
+def _make_request(address: str, content: bytes) -> urllib.request.Request:
     """A POST of JSON; a login in the address goes where HTTP wants it."""
     parts, headers = urlsplit(address), {"Content-Type": "application/json"}
     login, _, host = parts.netloc.rpartition("@")

@@ -197,7 +197,7 @@ def _summarize_video(
     annotated: str | None,
     min_person_score: float,
 ) -> Timeline:
-    people = _believable_people(
+    people = _select_believable(
         found.history, recognizer.layout, min_person_score=min_person_score, step=found.step, info=info
     )
     label, confidence = classify_video([person.id for person in people], found.history, recognizer.labels)
@@ -230,7 +230,7 @@ def draw_people(frame: np.ndarray, people: Sequence[Recognition], layout: Skelet
         boxes.append(draw_caption(frame, lines, anchor=tuple(head), colour=colour, above=True, avoid=boxes))
 
 
-def _believable_people(
+def _select_believable(
     history: list[list[Recognition]], layout: SkeletonLayout, *, min_person_score: float, step: int, info: VideoInfo
 ) -> tuple[PersonTimeline, ...]:
     """Believable people; the rule is the one by which poses are extracted for training."""

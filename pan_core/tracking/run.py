@@ -188,10 +188,10 @@ def single_attempt() -> Iterator[None]:
     from mlflow.exceptions import MlflowException  # late: start-up
 
     try:
-        with _requests_without_retries():
+        with _disable_retries():
             yield
     except Exception as error:
-        status = _http_status(error)
+        status = _find_http_status(error)
         if _may_be_taken_later(error, status):
             raise AwayError(masked(f"MLflow store {store_uri()}: {_describe_absence(error, status)}")) from error
         if status is None or isinstance(error, MlflowException):
@@ -200,7 +200,7 @@ def single_attempt() -> Iterator[None]:
 
 
 @contextmanager
-def _requests_without_retries() -> Iterator[None]:
+def _disable_retries() -> Iterator[None]:
     """Let MLflow's requests end after one quick try, unless the user has set retries or a timeout.
 
     By environment variables, as MLflow 3 reads both from there at each request: its clients, stores and artifact
@@ -245,7 +245,7 @@ def _describe_absence(error: Exception, status: int | None) -> str:
     return f"does not take what it is told ({status or code})"
 
 
-def _http_status(error: BaseException) -> int | None:
+def _find_http_status(error: BaseException) -> int | None:
     """Status of the HTTP answer that an error, or one that it was made of, is about; None if there is none.
 
     Errors of requests and of boto3 have the answer. An error of MLflow has an error code instead. If the answer was
@@ -260,11 +260,11 @@ def _http_status(error: BaseException) -> int | None:
         if isinstance(status := getattr(response, "status_code", None), int):
             return status
         if isinstance(each, MlflowException) and not isinstance(each, RestException):
-            return _status_of_foreign_answer(each)
+            return _read_foreign_status(each)
     return None
 
 
-def _status_of_foreign_answer(error: Any) -> int | None:
+def _read_foreign_status(error: Any) -> int | None:
     """Status of an answer that is not from MLflow's server itself, such as a proxy's page; None if there was no answer.
 
     MLflow turns the status into an error code and drops the answer. A status that has no code, such as 413, becomes

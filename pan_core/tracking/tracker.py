@@ -65,7 +65,7 @@ def tables_of_runs(port: int) -> dict[str, str]:
             code="store.own-ui",
         )
     client = open_client()
-    with _opening():
+    with _lock_store():
         experiments = client.search_experiments(order_by=["last_update_time DESC"])
     return {
         found.name: f"http://127.0.0.1:{port}/#/experiments/{found.experiment_id}?workflowType=machine_learning"
@@ -94,7 +94,7 @@ class Tracker:
     def __init__(self, experiment: str) -> None:
         self._client = open_client()
         deliver_waiting(self._client)
-        with _opening():
+        with _lock_store():
             self._experiment = self._experiment_id(experiment, store_uri())
 
     def _experiment_id(self, name: str, uri: str) -> str:
@@ -124,7 +124,7 @@ class Tracker:
 
         A stage that was killed goes on in the run that it had.
         """
-        with self._closing(self.open_stage(name, fingerprint=fingerprint, params=params)) as run:
+        with self._close_at_end(self.open_stage(name, fingerprint=fingerprint, params=params)) as run:
             yield run
 
     def open_stage(self, name: str, *, fingerprint: str, params: Mapping[str, object]) -> Run:
@@ -156,7 +156,7 @@ class Tracker:
                 run.params(params)
         except AwayError as error:
             _log.warning("%s; the row of %s will not be there, or without its parameters", error, name)
-        with self._closing(run):
+        with self._close_at_end(run):
             yield run
 
     def give_up(self, parent: str, name: str) -> None:
@@ -170,7 +170,7 @@ class Tracker:
                 run.end("KILLED")
 
     @contextmanager
-    def _closing(self, run: Run) -> Iterator[Run]:
+    def _close_at_end(self, run: Run) -> Iterator[Run]:
         """Close a run with the state in which its block ends."""
         from mlflow.exceptions import MlflowException  # late: start-up
 
@@ -246,7 +246,7 @@ def open_client() -> Any:
         "mlflow.store.db.utils": logging.CRITICAL,
     }.items():
         logging.getLogger(name).setLevel(level)
-    with _opening():
+    with _lock_store():
         return MlflowClient(tracking_uri=store_uri(), registry_uri=store_uri())
 
 
@@ -269,7 +269,7 @@ def deliver_waiting(client: Any = None) -> None:
 
 
 @contextmanager
-def _opening() -> Iterator[None]:
+def _lock_store() -> Iterator[None]:
     """The store, for one process at a time: two that open a new SQLite store at once race its migration."""
     from mlflow.exceptions import MlflowException  # late: start-up
     from sqlalchemy.exc import SQLAlchemyError  # late: start-up
