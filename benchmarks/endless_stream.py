@@ -71,9 +71,9 @@ def stream(network: StepNetwork, clips: list[np.ndarray], frames: int) -> list[d
             number = part * (frames // 10) + k
             started = time.perf_counter()
             # Times of the stream, not of this run, so that what is kept for seconds is kept as in a real one.
-            watched = watcher.update(Frame(number, number / FPS, number / FPS, FPS, "1", PICTURE))
-            recent.take(watched)
-            for event in detector.update(number / FPS, watched.people, part="1"):
+            result = watcher.update(Frame(number, number / FPS, number / FPS, FPS, "1", PICTURE))
+            recent.take(result)
+            for event in detector.update(number / FPS, result.people, source_part="1"):
                 recent.keep(event)
                 events += event.end_s is not None
             times[k] = time.perf_counter() - started

@@ -28,9 +28,9 @@ def measure(video: str, recognizer: Recognizer, *, every_frame: bool) -> dict[st
     with Source(video, every_frame=every_frame) as source:
         for frame in source.frames():
             before = time.process_time()
-            watched = watcher.update(frame)
-            if watched.looked:
-                wall.append(watched.latency_s)
+            result = watcher.update(frame)
+            if result.looked:
+                wall.append(result.latency_s)
                 processor.append(time.process_time() - before)
     found = {"frames": source.frames_seen, "dropped": source.dropped, "looked": len(wall)}
     for name, times in (("wall", [] if every_frame else wall[10:]), ("processor", processor[10:])):

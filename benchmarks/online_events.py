@@ -184,10 +184,10 @@ def video_streams(model: Path, groups: Sequence[str]) -> tuple[list[Recording], 
         said, truth, offset, seconds = [], [], 0.0, 0.0
         for path, spans in own.groupby("path"):
             position = 0.0
-            for moment in stream(recognizer, str(Path("data/raw") / path), every_frame=True):
-                if moment.watched and moment.watched.looked:
-                    position = moment.watched.frame.position
-                    people = {one.person: one.actions for one in moment.watched.people}
+            for update in stream(recognizer, str(Path("data/raw") / path), every_frame=True):
+                if update.result and update.result.looked:
+                    position = update.result.frame.position
+                    people = {one.person: one.actions for one in update.result.people}
                     said.append((offset + position, people))
             for span in spans.itertuples():
                 start = offset + span.start_frame / span.fps

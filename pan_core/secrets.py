@@ -70,7 +70,7 @@ def masked(text: str) -> str:
     for pattern in (_TOKEN_IN_ADDRESS, _IN_ADDRESS, _LOGIN_HEADER):
         text = pattern.sub(rf"\1{HIDDEN}", text)
     text = _NAMED.sub(lambda found: f"{found[1]}{found[2] or ''}{HIDDEN}{found[2] or ''}", text)
-    for secret in _given():
+    for secret in _find_secrets():
         text = text.replace(secret, HIDDEN)
     return text
 
@@ -81,7 +81,7 @@ def without_login(address: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def _given() -> list[str]:
+def _find_secrets() -> list[str]:
     """Secrets in the environment, the longest first: one may be part of another."""
     found = set()
     for name, value in os.environ.items():
@@ -107,8 +107,8 @@ def guard_output() -> None:
 
     record.guards = True  # type: ignore[attr-defined]
     logging.setLogRecordFactory(record)
-    sys.excepthook = _tell_without_secrets
-    threading.excepthook = _tell_of_thread
+    sys.excepthook = _print_without_secrets
+    threading.excepthook = _print_thread_error
     format_warning = warnings.formatwarning
     warnings.formatwarning = lambda *args, **kwargs: masked(format_warning(*args, **kwargs))
 
@@ -116,26 +116,26 @@ def guard_output() -> None:
 def hide(record: logging.LogRecord) -> None:
     """Mask what a log record says, the traceback that comes with it included."""
     try:
-        said = record.getMessage()
+        message = record.getMessage()
     except (TypeError, ValueError):
         return  # arguments that do not fit: logging itself reports them
-    if (hidden := masked(said)) != said:
+    if (hidden := masked(message)) != message:
         record.msg, record.args = hidden, ()
     if record.exc_info and record.exc_info[1] is not None:
-        told = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
-        if (hidden := masked(told)) != told:
+        text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+        if (hidden := masked(text)) != text:
             record.exc_text, record.exc_info = hidden, None
 
 
-def _tell_without_secrets(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _print_without_secrets(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
     sys.stderr.write(masked("".join(traceback.format_exception(kind, error, trace))))
 
 
-def _tell_of_thread(args: threading.ExceptHookArgs) -> None:
+def _print_thread_error(args: threading.ExceptHookArgs) -> None:
     if args.exc_type is SystemExit:
         return
-    told = "".join(traceback.format_exception(args.exc_type, args.exc_value, args.exc_traceback))
-    sys.stderr.write(masked(f"Exception in thread {args.thread.name if args.thread else 'unknown'}:\n{told}"))
+    text = "".join(traceback.format_exception(args.exc_type, args.exc_value, args.exc_traceback))
+    sys.stderr.write(masked(f"Exception in thread {args.thread.name if args.thread else 'unknown'}:\n{text}"))

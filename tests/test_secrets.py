@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
 
@@ -72,14 +73,14 @@ def test_what_the_environment_was_given_as_a_secret_is_hidden_wherever_it_stands
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
     monkeypatch.setenv("PAN_OPTUNA_STORAGE", "postgresql://pan:pass%40word@db/optuna")
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "disabled")
-    assert masked("key wJalrXUtnFEMI, word pass@word, pass%40word, disabled") == "key ***, word ***, ***, disabled"
+    assert masked("wJalrXUtnFEMI,pass@word,pass%40word,disabled") == "***,***,***,disabled"
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:prefect-word")
     monkeypatch.setenv("REMOTE", "https://ghp_token@host/x")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "minioadmin")
     assert masked("http://minioadmin:9000") == "http://minioadmin:9000"
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    assert masked("AKIAIOSFODNN7EXAMPLE is refused") == "*** is refused"
-    assert masked("admin:prefect-word or prefect-word or ghp_token") == "*** or *** or ***"
+    assert masked("(AKIAIOSFODNN7EXAMPLE)") == "(***)"
+    assert masked("admin:prefect-word,prefect-word,ghp_token") == "***,***,***"
 
 
 def test_an_address_to_open_has_no_login_in_it():
@@ -102,7 +103,8 @@ def test_log_records_and_their_tracebacks_tell_none():
     hide(record)
     told = logging.Formatter().format(record)
     assert "hunter22" not in told
-    assert "ValueError: rtsp://admin:***@camera" in told
+    assert told.splitlines()[0] == "at rtsp://admin:***@camera"
+    assert told.splitlines()[-1] == "ValueError: rtsp://admin:***@camera"
 
 
 PROGRAM = """
@@ -125,11 +127,14 @@ def test_a_process_logs_none_and_dies_without_telling_one():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "hunter22" not in done.stdout + done.stderr
-    assert "at rtsp://admin:***@camera" in done.stderr
-    assert "ValueError: rtsp://admin:***@camera" in done.stderr
-    assert "Exception in thread reader:" in done.stderr
-    assert "ValueError: rtsp://admin:***@thread" in done.stderr
-    assert "UserWarning: rtsp://admin:***@warning" in done.stderr
+    told = re.findall(r"(\w+):? (rtsp://\S+)", done.stderr)
+    assert set(told) >= {
+        ("at", "rtsp://admin:***@camera"),
+        ("ValueError", "rtsp://admin:***@camera"),
+        ("ValueError", "rtsp://admin:***@thread"),
+        ("UserWarning", "rtsp://admin:***@warning"),
+    }
+    assert re.search(r"thread reader\b", done.stderr)
 
 
 def test_a_stage_with_a_store_that_cannot_be_reached_writes_no_password(tmp_path):
@@ -146,11 +151,11 @@ def test_a_stage_with_a_store_that_cannot_be_reached_writes_no_password(tmp_path
     )
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     assert done.returncode == 1
-    assert "error: MLflow store" in done.stderr
+    assert re.search(r"^error: MLflow\b", done.stderr, flags=re.MULTILINE)
     assert "pan:***@127.0.0.1:1" in done.stderr
     assert "hunter22x" not in done.stdout + done.stderr
     assert not any(b"hunter22x" in content for content in written)
 
 
 def test_an_error_hides_passwords_however_it_is_shown():
-    assert repr(PanError("postgresql://pan:hunter22@db: gone")) == "PanError('postgresql://pan:***@db: gone')"
+    assert repr(PanError("postgresql://pan:hunter22@db")) == "PanError('postgresql://pan:***@db')"

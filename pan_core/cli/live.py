@@ -16,7 +16,7 @@ from pan_core.errors import PanError
 if TYPE_CHECKING:
     from pan_core.live.access import Access
     from pan_core.live.events import Event, Rule
-    from pan_core.live.picture import Scene
+    from pan_core.live.picture import SceneStyle
     from pan_core.live.source import Source
     from pan_core.recognition.recognizer import Recognizer
 
@@ -73,10 +73,10 @@ def watch(
     scene, rules = scene_of(blur, skeleton_only), _rules(event, minimum_s)
     with ended_by_sigterm(), ExitStack() as stack:
         put = _writer(stack, events, webhook, spool)
-        in_use = _recognizer_getter(stack, model, dataset, quality, people)
-        typer.echo(f"recognizer: {in_use().name}")
+        get_recognizer = _recognizer_getter(stack, model, dataset, quality, people)
+        typer.echo(f"recognizer: {get_recognizer().name}")
         typer.echo(
-            watch_here(source, in_use, say=typer.echo, put_event=put, rules=rules, scene=scene, window=window, out=out)
+            watch_here(source, get_recognizer, say=typer.echo, put_event=put, rules=rules, scene=scene, window=window, out=out)
         )
 
 
@@ -114,10 +114,10 @@ def serve(
     door = listen(host, port)
     with ended_by_sigterm(), ExitStack() as stack:
         put = _writer(stack, events, webhook, spool)
-        in_use = _recognizer_getter(stack, model, dataset, quality, people)
-        _require_actions(rules, in_use())
-        page = _page(stack, opened, in_use, rules, put, scene=scene, token=token)
-        typer.echo(f"recognizer: {in_use().name}")
+        get_recognizer = _recognizer_getter(stack, model, dataset, quality, people)
+        _require_actions(rules, get_recognizer())
+        page = _page(stack, opened, get_recognizer, rules, put, scene=scene, token=token)
+        typer.echo(f"recognizer: {get_recognizer().name}")
         shown = f"[{host}]" if ":" in host else host
         typer.echo(f"page: http://{shown}:{door.getsockname()[1]}/{f'?token={made_up}' if made_up else ''}")
         run(page, door)
@@ -139,11 +139,11 @@ def _choose_token(token: str | None, host: str) -> tuple[str | None, str | None]
 def _page(
     stack: ExitStack,
     sources: "Sequence[Source]",
-    in_use: "Callable[[], Recognizer]",
+    get_recognizer: "Callable[[], Recognizer]",
     rules: "Mapping[str, Rule] | Rule",
     put: "Callable[[Event], None]",
     *,
-    scene: "Scene",
+    scene: "SceneStyle",
     token: str | None,
 ) -> "Access":
     """The application of the page, with cameras and uploads that end with the stack."""
@@ -151,11 +151,11 @@ def _page(
     from pan_core.live.server import application
     from pan_core.live.uploads import Uploads
 
-    cameras = [Camera(source, in_use, rules=rules, put_event=put) for source in sources]
+    cameras = [Camera(source, get_recognizer, rules=rules, put_event=put) for source in sources]
     for camera in cameras:
         stack.enter_context(camera)
-    uploads = stack.enter_context(Uploads(in_use, scene=scene))
-    return application(cameras, in_use, uploads, scene=scene, token=token)
+    uploads = stack.enter_context(Uploads(get_recognizer, scene=scene))
+    return application(cameras, get_recognizer, uploads, scene=scene, token=token)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pan_core.live.picture import Scene
+    from pan_core.live.picture import SceneStyle
 
 RecognizerOption = Annotated[
     Path | None, typer.Option(help="Folder of a trained online recognizer; the champion where left out.")
@@ -19,10 +19,10 @@ Blur = Annotated[bool, typer.Option("--blur", help="Show the scene too blurred t
 SkeletonOnly = Annotated[bool, typer.Option("--skeleton-only", help="Show skeletons alone, no pixel of the scene.")]
 
 
-def scene_of(blur: bool, skeleton_only: bool) -> "Scene":
+def scene_of(blur: bool, skeleton_only: bool) -> "SceneStyle":
     """What is shown behind the skeletons, by two options of a command."""
-    from pan_core.live.picture import Scene
+    from pan_core.live.picture import SceneStyle
 
     if skeleton_only:
-        return Scene.NONE
-    return Scene.BLUR if blur else Scene.FULL
+        return SceneStyle.NONE
+    return SceneStyle.BLUR if blur else SceneStyle.FULL

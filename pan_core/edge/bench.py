@@ -20,7 +20,7 @@ from pan_core.edge.result import DEVICE, EMULATED, FORMAT, HERE, OTHER
 from pan_core.errors import VideoError
 from pan_core.evaluation.latency import summarise
 from pan_core.files import sha256_of
-from pan_core.recognition.step_network import Memory, StepNetwork, StepOutput
+from pan_core.recognition.step_network import Memory, StepNetwork, StepResult
 from pan_core.recognition.stream import StreamRecognizer
 from pan_core.skeletons import convert
 from pan_core.timing import measured, part
@@ -178,7 +178,7 @@ class _CountedSteps:
     def start(self) -> Memory:
         return self._network.start()
 
-    def step(self, features: np.ndarray, memory: Memory) -> StepOutput:
+    def step(self, features: np.ndarray, memory: Memory) -> StepResult:
         self.steps += 1
         return self._network.step(features, memory)
 

@@ -35,18 +35,20 @@ def require_token(token: str | None) -> None:
     """Refuse a token that could not keep anybody out, or that no cookie, header and form carries unchanged.
 
     Raises:
-        PanError: Where it is empty, too long, or has other than printed ASCII characters.
+        PanError: If it is empty, too long, or has other than printed ASCII characters.
     """
     if token is None:
         return
     if not token:
         raise PanError(
-            "the token is empty, so anybody would have it; give one with --token or PAN_TOKEN, or leave both out"
+            "the token is empty, so anybody would have it; give one with --token or PAN_TOKEN, or leave both out",
+            code="access.token",
         )
     if len(token) > LONGEST_TOKEN or not all("!" <= letter <= "~" for letter in token):
         raise PanError(
             f"the token has {len(token)} characters; expected at most {LONGEST_TOKEN} letters, digits and signs of ASCII "
-            "without blanks, such as `openssl rand -hex 24` makes"
+            "without blanks, such as `openssl rand -hex 24` makes",
+            code="access.token",
         )
 
 
@@ -74,9 +76,9 @@ class Access:
             await self._app(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        refusal = self._refusal(scope, headers)
+        refusal = self._find_refusal(scope, headers)
         if refusal is None:
-            await self._app(scope, receive, _with_headers(send))
+            await self._app(scope, receive, _add_headers(send))
         elif scope["type"] == "websocket":
             await receive()
             # A browser is told the code only of a channel that was open.
@@ -84,9 +86,9 @@ class Access:
                 await send({"type": "websocket.accept"})
             await send({"type": "websocket.close", "code": 4401})
         else:
-            await refusal(scope, receive, _with_headers(send))
+            await refusal(scope, receive, _add_headers(send))
 
-    def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
+    def _find_refusal(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         host = headers.get("host", "")
         if self._token is None and not is_loopback(urlsplit(f"//{host}").hostname or ""):
             return PlainTextResponse("this address is not served here; use http://127.0.0.1 or http://localhost\n", 421)
@@ -98,7 +100,7 @@ class Access:
         offered = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if scope["type"] == "http" and scope["path"] == "/" and offered:
             return self.enter(offered, scope)
-        if self._right(cookie_parser(headers.get("cookie", "")).get(_cookie(scope), "")) or self._right(
+        if self._is_token(cookie_parser(headers.get("cookie", "")).get(_cookie(scope), "")) or self._is_token(
             headers.get("authorization", "").removeprefix("Bearer ")
         ):
             return None
@@ -108,13 +110,13 @@ class Access:
 
     def enter(self, offered: str, scope: Scope) -> Response:
         """To the page with a cookie, so that the token does not stay in the address; or to be asked again."""
-        if not self._right(offered):
+        if not self._is_token(offered):
             return RedirectResponse("/login?wrong=1", status_code=303)
         answer = RedirectResponse("/", status_code=303)
         answer.set_cookie(_cookie(scope), self._token or "", httponly=True, samesite="strict", max_age=30 * 24 * 3600)
         return answer
 
-    def _right(self, offered: str) -> bool:
+    def _is_token(self, offered: str) -> bool:
         return bool(self._token) and hmac.compare_digest(offered.encode("utf-8", "replace"), str(self._token).encode())
 
 
@@ -124,7 +126,7 @@ def _cookie(scope: Scope) -> str:
     return f"pan_token_{server[1] if server else ''}"
 
 
-def _with_headers(send: Send) -> Send:
+def _add_headers(send: Send) -> Send:
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", []), *HEADERS.items()]

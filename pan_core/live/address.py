@@ -54,14 +54,16 @@ def read_address(text: str) -> Address:
     password need not be written into a command, where everybody on the machine can read it.
 
     Raises:
-        DataError: Where there is no such file, the variable is not set, or the scheme is another.
+        DataError: If there is no such file, the variable is not set, or the scheme is another.
     """
     if (named := _NAMED.fullmatch(text)) and not Path(text).exists():
         return replace(read_address(named[2]), name=named[1])
     if text.lower().startswith(STREAMS):
         return Address(Kind.STREAM, with_variables(text), masked(text))
     if "://" in text:
-        raise DataError(f"{masked(text)}: expected an address that begins with {', '.join(STREAMS)}")
+        raise DataError(
+            f"{masked(text)}: expected an address that begins with {', '.join(STREAMS)}", code="address.scheme"
+        )
     if re.fullmatch(r"\d{1,3}", text):
         return Address(Kind.CAMERA, text, f"camera {text}")
     if match := re.fullmatch(r"/dev/video(\d+)", text):
@@ -69,12 +71,15 @@ def read_address(text: str) -> Address:
     path = Path(text)
     if path.is_dir():
         if not videos_in(path):
-            raise DataError(f"{path}: no video in this folder; expected files such as .mp4 or .avi")
+            raise DataError(
+                f"{path}: no video in this folder; expected files such as .mp4 or .avi", code="address.no-video"
+            )
         return Address(Kind.FOLDER, text, text)
     if not path.exists():
         raise DataError(
             f"{text}: no such file; expected a video, a folder of videos, the number of a camera such as 0, or an "
-            "address such as rtsp://host/path"
+            "address such as rtsp://host/path",
+            code="address.missing",
         )
     return Address(Kind.FILE, text, text)
 
@@ -88,7 +93,7 @@ def with_variables(text: str) -> str:
     """A text in which `${NAME}` is replaced by the environment variable.
 
     Raises:
-        DataError: Where one is not set.
+        DataError: If one is not set.
     """
     return _VARIABLE.sub(_from_environment, text)
 
@@ -96,5 +101,7 @@ def with_variables(text: str) -> str:
 def _from_environment(match: re.Match[str]) -> str:
     value = os.environ.get(match[1])
     if value is None:
-        raise DataError(f"${{{match[1]}}}: this environment variable is not set, and an address names it")
+        raise DataError(
+            f"${{{match[1]}}}: this environment variable is not set, and an address names it", code="address.variable"
+        )
     return value

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pan_core.errors import VideoError
-from pan_core.live.events import ALL, Event, EventDetector, Rule, Rules
+from pan_core.live.event_watcher import EventWatcher
+from pan_core.live.events import ALL, Event, Rules
 from pan_core.live.recent import Recent
 from pan_core.live.source import Frame, Source, State
-from pan_core.live.watcher import FrameResult, Watcher
+from pan_core.live.watcher import FrameResult
 from pan_core.recognition.recognizer import Recognizer
 
 logger = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.5
 # After a frame that could not be looked at, frames are let go for so long; it doubles while the fault lasts.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
-# Events of the part before may end with the first frames of the next.
+# Events of the source part before may end with the first frames of the next.
 PARTS = 2
 
 
@@ -29,76 +30,65 @@ class StreamUpdate:
     """What came of one frame.
 
     Attributes:
-        watched: None where there is no frame, as the source is lost or over, or where it could not be looked at.
+        result: None if there is no frame, as the source is lost or over, or if it could not be looked at.
         events: Those that began or ended.
         unknown: Actions of the rules that the recognizer in use does not know, so that there are no events of them.
         fault: Why the frame could not be looked at; empty otherwise.
     """
 
-    watched: FrameResult | None
+    result: FrameResult | None
     events: tuple[Event, ...]
     unknown: tuple[str, ...] = ()
     fault: str = ""
 
 
 def watch(
-    source: Source, in_use: Callable[[], Recognizer], *, rules: Rules = ALL, go_on: bool = False
+    source: Source, get_recognizer: Callable[[], Recognizer], *, rules: Rules = ALL, go_on: bool = False
 ) -> Iterator[StreamUpdate]:
     """Watch an open source until it ends or is closed.
 
     Args:
         source: Gives frames.
-        in_use: As for `Watcher`.
+        get_recognizer: As for `Watcher`.
         rules: As for `EventDetector`; a recognizer that takes over later and does not know an action has no events of it.
-        go_on: A frame that cannot be looked at is told by a moment; otherwise its exception is raised.
+        go_on: A frame that cannot be looked at gives an update with the fault; otherwise its exception is raised.
 
     Yields:
-        A moment for each frame, and one for each half second without any.
+        An update for each frame, and one for each half second without any.
 
     Raises:
-        DataError: Where the recognizer does not fit, or does not know an action of the rules.
-        VideoError: Where files end without one frame.
+        DataError: If the recognizer does not fit, or does not know an action of the rules.
+        VideoError: If files end without one frame.
     """
-    watcher = Watcher(in_use)
-    known = in_use()
-    detector = EventDetector(known.network.actions, rules=rules, camera=source.name)
-    unknown: tuple[str, ...] = ()
-    dated = _Dates(lasting=source.lasting)
+    events = EventWatcher(get_recognizer, rules, source.name)
+    date_events = _Dates(lasting=source.lasting)
     pause, resume = 0.0, -math.inf
     while True:
         frame = source.read(POLL_S)
         if frame is None:
             over = source.state is State.ENDED or source.closed
-            ended = detector.finish() if over or source.state is State.LOST else []
-            yield StreamUpdate(None, dated(ended), unknown)
+            ended = events.finish() if over or source.state is State.LOST else []
+            yield StreamUpdate(None, date_events(ended), events.unknown)
             if source.state is State.ENDED and source.reason and not source.frames_seen:
-                raise VideoError(source.reason)
+                raise VideoError(source.reason, code="source.no-frame")
             if over:
                 return
             continue
         if time.monotonic() < resume:
             continue
-        events: list[Event] = []
         try:
-            watched = watcher.update(frame)
-            if watched.by is not known:
-                known, events = watched.by, detector.finish()
-                still, unknown = _known_rules(rules, known)
-                detector = EventDetector(known.network.actions, rules=still, camera=source.name)
-            if watched.looked:
-                events += detector.update(frame.position, watched.people, part=frame.part)
+            result, found = events.update(frame)
         except Exception as error:
             if not go_on:
                 raise
             pause = min(2 * pause, LONGEST_PAUSE_S) or FIRST_PAUSE_S
             resume = time.monotonic() + pause
-            watcher.begin_anew()
             fault = f"{type(error).__name__}: {error}"
             logger.warning("%s: a frame could not be looked at, trying again in %g s: %s", source.name, pause, fault)
-            yield StreamUpdate(None, dated(events + detector.finish(), frame), unknown, fault)
+            yield StreamUpdate(None, date_events(events.begin_anew(), frame), events.unknown, fault)
             continue
         pause = 0.0
-        yield StreamUpdate(watched, dated(events, frame), unknown)
+        yield StreamUpdate(result, date_events(found, frame), events.unknown)
 
 
 def stream(
@@ -113,28 +103,18 @@ def stream(
         every_frame: Of files: as fast as it goes, no frame dropped; otherwise a file plays like a camera.
 
     Yields:
-        A moment for each frame; `moment.watched` is None while there is none. A camera goes on for ever, and is let
+        An update for each frame; its `result` is None while there is none. A camera goes on for ever, and is let
         go when the iterator is closed.
 
     Raises:
-        DataError: Where the address names nothing that can be opened, or a rule an unknown action.
+        DataError: If the address names nothing that can be opened, or a rule an unknown action.
     """
     with Source(source, every_frame=every_frame) as opened:
         yield from watch(opened, lambda: recognizer, rules=rules)
 
 
-def _known_rules(rules: Rules, recognizer: Recognizer) -> tuple[Rules, tuple[str, ...]]:
-    """The rules for actions that a recognizer knows, and the other actions."""
-    if isinstance(rules, Rule):
-        return rules, ()
-    unknown = tuple(name for name in rules if name not in recognizer.network.actions)
-    if unknown:
-        logger.warning("%s knows no action %s: there are no such events", recognizer.name, ", ".join(unknown))
-    return {name: rule for name, rule in rules.items() if name not in unknown}, unknown
-
-
 class _Dates:
-    """Gives events their times of day, by the zero of the part that they are of; of files that is not known."""
+    """Gives events their times of day, by the zero of the source part that they are of; of files that is not known."""
 
     def __init__(self, *, lasting: bool) -> None:
         self._lasting = lasting
@@ -145,15 +125,15 @@ class _Dates:
         if not self._lasting:
             return tuple(events)
         if frame:
-            self._zeros[frame.part] = time.time() - (time.monotonic() - frame.time) - frame.position
-        dated = tuple(_dated(event, self._zeros[event.part]) for event in events)
+            self._zeros[frame.source_part] = time.time() - (time.monotonic() - frame.time) - frame.position
+        dated = tuple(_date_event(event, self._zeros[event.part]) for event in events)
         while len(self._zeros) > PARTS:
             del self._zeros[next(iter(self._zeros))]
         return dated
 
 
-def _dated(event: Event, began: float) -> Event:
-    """The event with times of day; `began` is that of its part's start, seconds since 1970."""
+def _date_event(event: Event, began: float) -> Event:
+    """The event with times of day; `began` is that of the start of its source part, seconds since 1970."""
 
     def day(seconds: float | None) -> str:
         if seconds is None:
@@ -170,7 +150,7 @@ class Camera:
 
     Args:
         source: Not opened yet.
-        in_use: As for `Watcher`.
+        get_recognizer: As for `Watcher`.
         rules: As for `watch`.
         put_event: Called with each event.
 
@@ -185,12 +165,12 @@ class Camera:
     def __init__(
         self,
         source: Source,
-        in_use: Callable[[], Recognizer],
+        get_recognizer: Callable[[], Recognizer],
         *,
         rules: Rules = ALL,
         put_event: Callable[[Event], None] = lambda event: None,
     ) -> None:
-        self.source, self._in_use, self._rules, self._put_event = source, in_use, rules, put_event
+        self.source, self._get_recognizer, self._rules, self._put_event = source, get_recognizer, rules, put_event
         self.fault = self.notice = ""
         self.count = 0
         self.recent = Recent()
@@ -203,25 +183,29 @@ class Camera:
 
     def __exit__(self, *_: object) -> None:
         self.source.close()
-        self._thread.join(timeout=10)
+        self.join(timeout=10)
+
+    def join(self, timeout: float) -> None:
+        """Wait until the source is over, at most so many seconds."""
+        self._thread.join(timeout)
 
     def _run(self) -> None:
         state = self.source.state
         try:
-            for moment in watch(self.source, self._in_use, rules=self._rules, go_on=True):
+            for update in watch(self.source, self._get_recognizer, rules=self._rules, go_on=True):
                 before = state, self.fault, self.notice
-                if moment.watched and moment.watched.looked:
-                    self.recent.take(moment.watched)
+                if update.result and update.result.looked:
+                    self.recent.take(update.result)
                     self.count += 1
-                for event in moment.events:
+                for event in update.events:
                     self._put_event(event)
                     self.recent.keep(event)
-                if moment.watched or moment.fault:
-                    self.fault = moment.fault
-                unknown = ", ".join(moment.unknown)
+                if update.result or update.fault:
+                    self.fault = update.fault
+                unknown = ", ".join(update.unknown)
                 self.notice = f"no events of {unknown}: the recognizer in use does not know it" if unknown else ""
                 state = self.source.state
-                if moment.events or before != (state, self.fault, self.notice):
+                if update.events or before != (state, self.fault, self.notice):
                     self.count += 1
         except Exception as error:
             # The other cameras go on, and the page says what happened to this one.

@@ -50,7 +50,7 @@ def main() -> None:
     if order["kind"] == "stream":
         os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = STREAM_OPTIONS
     with suppress(BrokenPipeError):
-        decode = _live if order["kind"] in ("stream", "camera") else _stored
+        decode = _send_live if order["kind"] in ("stream", "camera") else _send_stored
         fault = decode(order, out)
         _send(out, FAULT if fault else END, fault.encode(errors="replace"))
     # Nothing waits for a camera's driver to close down.
@@ -63,17 +63,17 @@ def _end_with_input() -> None:
     os._exit(0)
 
 
-def _stored(order: dict, out: BinaryIO) -> str:
+def _send_stored(order: dict, out: BinaryIO) -> str:
     """Files one after another; returns what was wrong where none of them could be decoded."""
-    from pan_core.errors import VideoError
-    from pan_core.live.address import videos_in
+    from pan_core.errors import VideoError  # late: start-up
+    from pan_core.live.address import videos_in  # late: start-up
 
     target = Path(order["target"])
     faults: list[str] = []
     files = [target] if order["kind"] == "file" else [path for path in videos_in(target) if path.name > order["after"]]
     for path in files:
         try:
-            _file(path, out, paced=order["paced"])
+            _send_file(path, out, paced=order["paced"])
         except BrokenPipeError:
             raise
         except Exception as error:  # whatever is wrong with one video, the next may be right
@@ -85,10 +85,10 @@ def _stored(order: dict, out: BinaryIO) -> str:
     return "; ".join(faults[:3]) if len(faults) == len(files) else ""
 
 
-def _file(path: Path, out: BinaryIO, *, paced: bool) -> None:
-    import numpy as np
+def _send_file(path: Path, out: BinaryIO, *, paced: bool) -> None:
+    import numpy as np  # late: start-up
 
-    from pan_core.video import FrameReader
+    from pan_core.video import FrameReader  # late: start-up
 
     _send(out, PART, os.fsencode(path.name))  # first: what crashes the opening is known by its name
     with FrameReader(path) as reader:
@@ -100,15 +100,15 @@ def _file(path: Path, out: BinaryIO, *, paced: bool) -> None:
             _send(out, FRAME, np.ascontiguousarray(frame), frame.shape, (time.monotonic(), position, reader.fps))
 
 
-def _live(order: dict, out: BinaryIO) -> str:
+def _send_live(order: dict, out: BinaryIO) -> str:
     """A camera or a stream until it breaks off; returns why.
 
     A file that a server has comes as fast as the network is; it is played at its own rate.
     """
-    import cv2
-    import numpy as np
+    import cv2  # late: start-up
+    import numpy as np  # late: start-up
 
-    from pan_core.video import MAX_PIXELS, three_channels, usable_fps
+    from pan_core.video import MAX_PIXELS, three_channels, usable_fps  # late: start-up
 
     capture = _open(order)
     if not capture.isOpened():
@@ -118,7 +118,7 @@ def _live(order: dict, out: BinaryIO) -> str:
     paced = finite and order["target"].lower().startswith("http")
     _send(out, PART, b"")
     shown, start = 0, time.monotonic()
-    for frame, now in _pictures(capture):
+    for frame, now in _read_pictures(capture):
         if frame.shape[0] * frame.shape[1] > MAX_PIXELS:
             return f"sends pictures of {frame.shape[1]} x {frame.shape[0]} pixels, which is too large"
         frame = three_channels(frame)
@@ -134,7 +134,7 @@ def _live(order: dict, out: BinaryIO) -> str:
 
 
 def _open(order: dict):  # type: ignore[no-untyped-def]
-    import cv2
+    import cv2  # late: start-up
 
     if order["kind"] == "camera":
         return cv2.VideoCapture(int(order["target"]), cv2.CAP_ANY)
@@ -143,7 +143,7 @@ def _open(order: dict):  # type: ignore[no-untyped-def]
     return cv2.VideoCapture(order["target"], cv2.CAP_FFMPEG, [*options, cv2.CAP_PROP_N_THREADS, 1])
 
 
-def _pictures(capture) -> Iterator[tuple]:  # type: ignore[no-untyped-def, type-arg]
+def _read_pictures(capture) -> Iterator[tuple]:  # type: ignore[no-untyped-def, type-arg]
     """Pictures and when each came, past those that cannot be decoded; OpenCV scales all to the size of the first."""
     failed = 0
     while failed < FAILURES:

@@ -39,7 +39,7 @@ class Rule:
         }
         faults = [f"{rule}, but got {getattr(self, rule.split(':')[0])}" for rule, kept in rules.items() if not kept]
         if faults:
-            raise ConfigError("events", faults)
+            raise ConfigError("events", faults, code="events.rule")
 
 
 Rules = Mapping[str, Rule] | Rule
@@ -110,7 +110,7 @@ class EventDetector:
         camera: Name of the source.
 
     Raises:
-        DataError: Where a rule is for an action that the recognizer does not know.
+        DataError: If a rule is for an action that the recognizer does not know.
     """
 
     def __init__(self, actions: Sequence[str], *, rules: Rules = ALL, camera: str = "") -> None:
@@ -118,42 +118,54 @@ class EventDetector:
         unknown = sorted(set(chosen) - set(actions))
         if unknown:
             raise DataError(
-                f"events: the recognizer knows no action {', '.join(unknown)}; it knows {', '.join(actions)}"
+                f"events: the recognizer knows no action {', '.join(unknown)}; it knows {', '.join(actions)}",
+                code="events.unknown-action",
             )
         self._rules = {number: chosen[action] for number, action in enumerate(actions) if action in chosen}
         self._actions, self._camera = tuple(actions), camera
         self._held: dict[tuple[int, int], _Held] = {}
         self._time_s = self._before_s = -np.inf
-        self._part = ""
+        self._source_part = ""
 
-    def update(self, time_s: float, people: Sequence[Recognition], *, part: str = "") -> list[Event]:
+    def update(self, time_s: float, people: Sequence[Recognition], *, source_part: str = "") -> list[Event]:
         """Take in what is known at one moment.
 
         Args:
-            time_s: Seconds, rising within one part.
+            time_s: Seconds, rising within one part of the source.
             people: Everybody in sight.
-            part: Name of the video; where it changes, everything that went on is over.
+            source_part: Name of the video; where it changes, everything that went on is over.
 
         Returns:
             Events that are certain now, with no end; and events that are over, whose end is when the action was last
             above its release.
         """
-        over = self.finish() if part != self._part or not 0 <= time_s - self._time_s <= LONGEST_GAP_S else []
+        over = (
+            self.finish() if source_part != self._source_part or not 0 <= time_s - self._time_s <= LONGEST_GAP_S else []
+        )
         self._before_s = self._time_s
-        self._time_s, self._part = time_s, part
+        self._time_s, self._source_part = time_s, source_part
         now = {one.person: one.actions for one in people}
         for person, probabilities in now.items():
             for action, rule in self._rules.items():
                 over += self._see(person, action, rule, float(probabilities[action]))
         return over + self._close(
-            [key for key, held in self._held.items() if time_s - held.last_s > self._allowed(key, held, key[0] in now)]
+            [
+                key
+                for key, held in self._held.items()
+                if time_s - held.last_s > self._seconds_kept(key, held, key[0] in now)
+            ]
         )
+
+    @property
+    def open_count(self) -> int:
+        """Actions that are events now, or may become some."""
+        return len(self._held)
 
     def finish(self) -> list[Event]:
         """End everything that goes on, as the source is lost or over."""
         return self._close(list(self._held))
 
-    def _allowed(self, key: tuple[int, int], held: _Held, seen: bool) -> float:
+    def _seconds_kept(self, key: tuple[int, int], held: _Held, seen: bool) -> float:
         """Seconds since it last held for which it is kept; a candidate that is seen to stop is none at once."""
         return 0.0 if seen and not held.event else self._rules[key[1]].gap_s
 
@@ -173,17 +185,17 @@ class EventDetector:
         if held.event or held.above_s < rule.minimum_s - ROUNDING_S:
             return []
         held.event = uuid.uuid4().hex
-        return [self._event((person, action), held, end_s=None)]
+        return [self._make_event((person, action), held, end_s=None)]
 
     def _close(self, keys: list[tuple[int, int]]) -> list[Event]:
         closed = [(key, self._held.pop(key)) for key in keys]
-        return [self._event(key, held, end_s=held.last_s) for key, held in closed if held.event]
+        return [self._make_event(key, held, end_s=held.last_s) for key, held in closed if held.event]
 
-    def _event(self, key: tuple[int, int], held: _Held, *, end_s: float | None) -> Event:
+    def _make_event(self, key: tuple[int, int], held: _Held, *, end_s: float | None) -> Event:
         return Event(
             id=held.event,
             camera=self._camera,
-            part=self._part,
+            part=self._source_part,
             person=key[0],
             label=self._actions[key[1]],
             start_s=round(held.start_s, 3),

@@ -54,7 +54,7 @@ class ModelReloader:
             try:
                 version = self._version_now()
                 if version is None and self._version is not None:
-                    raise PanError(f"there is none any more; {self._current.name} goes on")
+                    raise PanError(f"there is none any more; {self._current.name} goes on", code="champion.gone")
                 if version != self._version:
                     self._take(version)
                 self.fault = ""

@@ -1,4 +1,4 @@
-"""The annotated picture of a moment, with the scene, with a blurred one, or without any."""
+"""The annotated picture of a frame, with the scene, with a blurred one, or without any."""
 
 from enum import Enum
 
@@ -15,7 +15,7 @@ EMPTY = (24, 20, 16)
 JPEG_QUALITY = 80
 
 
-class Scene(Enum):
+class SceneStyle(Enum):
     """What is shown behind the skeletons."""
 
     FULL = "full"
@@ -23,18 +23,18 @@ class Scene(Enum):
     NONE = "none"
 
 
-def draw(watched: FrameResult, scene: Scene) -> np.ndarray:
+def draw(result: FrameResult, scene: SceneStyle) -> np.ndarray:
     """A picture of its own, (H, W, 3) uint8, BGR; but for `FULL` it holds no pixel of the scene."""
-    picture = background(watched.frame.picture, scene)
-    draw_people(picture, watched.people, watched.by.network.layout)
+    picture = background(result.frame.picture, scene)
+    draw_people(picture, result.people, result.by.network.layout)
     return picture
 
 
-def background(frame: np.ndarray, scene: Scene) -> np.ndarray:
+def background(frame: np.ndarray, scene: SceneStyle) -> np.ndarray:
     """A new picture of the frame's size, to draw on."""
-    if scene is Scene.FULL:
+    if scene is SceneStyle.FULL:
         return frame.copy()
-    if scene is Scene.NONE:
+    if scene is SceneStyle.NONE:
         return np.full_like(frame, EMPTY)
     height, width = frame.shape[:2]
     share = min(1.0, BLUR_SIDE / max(height, width))

@@ -38,12 +38,12 @@ class Recent:
     """The latest of one camera; what it holds does not grow.
 
     Attributes:
-        moment: The newest frame and its people; None before the first.
+        newest: The newest frame and its people; None before the first.
         events: By their ids, the newest last; an event that is over takes the place of its beginning.
     """
 
     def __init__(self) -> None:
-        self.moment: FrameResult | None = None
+        self.newest: FrameResult | None = None
         self.events: dict[str, Event] = {}
         self._latencies: deque[float] = deque(maxlen=KEPT_LATENCIES)
         self._replays: dict[str, Replay] = {}
@@ -58,19 +58,19 @@ class Recent:
         """Skeletons of an event that is over, None where it is not known or goes on."""
         return self._replays.get(event)
 
-    def take(self, watched: FrameResult) -> None:
+    def take(self, result: FrameResult) -> None:
         """A frame that was looked at."""
-        self._latencies.append(watched.latency_s)
+        self._latencies.append(result.latency_s)
         # Without the picture: seconds of those would fill the memory.
-        self._past.append(replace(watched, frame=replace(watched.frame, picture=_NO_PICTURE)))
-        while watched.frame.time - self._past[0].frame.time > REPLAY_LONGEST_S:
+        self._past.append(replace(result, frame=replace(result.frame, picture=_NO_PICTURE)))
+        while result.frame.time - self._past[0].frame.time > REPLAY_LONGEST_S:
             self._past.popleft()
-        self.moment = watched
+        self.newest = result
 
     def keep(self, event: Event) -> None:
         """An event, when it is certain and when it is over."""
-        if event.end_s is not None and self.moment is not None:
-            self._replays[event.id] = self._record(event, event.end_s, self.moment)
+        if event.end_s is not None and self.newest is not None:
+            self._replays[event.id] = self._record(event, event.end_s, self.newest)
         self.events[event.id] = event
         while len(self.events) > KEPT_EVENTS:
             oldest = next(iter(self.events))
@@ -79,14 +79,14 @@ class Recent:
 
     def _record(self, event: Event, end_s: float, newest: FrameResult) -> Replay:
         shown = [
-            (watched.frame.position - event.start_s, one.joints)
-            for watched in self._past
-            for one in watched.people
+            (result.frame.position - event.start_s, one.joints)
+            for result in self._past
+            for one in result.people
             if one.person == event.person
-            and watched.frame.part == event.part
-            and event.start_s - REPLAY_BEFORE_S <= watched.frame.position <= end_s + ROUNDED_S
+            and result.frame.source_part == event.part
+            and event.start_s - REPLAY_BEFORE_S <= result.frame.position <= end_s + ROUNDED_S
         ]
         layout = newest.by.network.layout
         height, width = newest.frame.picture.shape[:2]
         joints = np.stack([pose for _, pose in shown]) if shown else np.zeros((0, layout.size, 3))
-        return Replay(np.array([moment for moment, _ in shown]), joints, layout.bones, (width, height))
+        return Replay(np.array([seconds for seconds, _ in shown]), joints, layout.bones, (width, height))

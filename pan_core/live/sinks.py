@@ -67,7 +67,7 @@ class EventWriter:
             try:
                 sink.close()
             except Exception as error:
-                self._tell(sink, error)
+                self._log(sink, error)
 
     def put(self, event: Event) -> None:
         """Take an event; returns at once."""
@@ -93,17 +93,17 @@ class EventWriter:
             try:
                 sink.write(waiting[0])
             except OSError as error:
-                self._tell(sink, error)
+                self._log(sink, error)
                 while len(waiting) > MOST_WAITING:
                     waiting.popleft()
                     self.failed += 1
                 return
             except Exception as error:
-                self._tell(sink, error)
+                self._log(sink, error)
                 self.failed += 1
             waiting.popleft()
 
-    def _tell(self, sink: Sink, error: Exception) -> None:
+    def _log(self, sink: Sink, error: Exception) -> None:
         logger.warning(
             "an event was not kept by %s: %s", type(sink).__name__, masked(f"{type(error).__name__}: {error}")
         )
@@ -116,7 +116,7 @@ class JsonLines:
         path: The file; created where missing.
 
     Raises:
-        DataError: Where it cannot be written.
+        DataError: If it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -139,7 +139,7 @@ class CsvTable:
         path: The file; created where missing.
 
     Raises:
-        DataError: Where it cannot be written, or has other columns.
+        DataError: If it cannot be written, or has other columns.
     """
 
     def __init__(self, path: Path) -> None:
@@ -149,20 +149,23 @@ class CsvTable:
             _append(path, ",".join(COLUMNS) + "\n")
         with path.open(newline="") as file:
             if (head := tuple(next(csv.reader(file), ()))) != COLUMNS:
-                raise DataError(f"{path}: expected the columns {','.join(COLUMNS)}, but got {','.join(head)[:200]}")
+                raise DataError(
+                    f"{path}: expected the columns {','.join(COLUMNS)}, but got {','.join(head)[:200]}",
+                    code="events.columns",
+                )
 
     def write(self, event: Event) -> None:
         """One row at one stroke."""
         if event.end_s is not None:
-            line = _Line()
-            csv.writer(line, lineterminator="\n").writerow(_safe(value) for value in asdict(event).values())
+            line = _CsvLine()
+            csv.writer(line, lineterminator="\n").writerow(_escape_formula(value) for value in asdict(event).values())
             _append(self._path, line.text)
 
     def close(self) -> None:
         """Nothing is open."""
 
 
-class _Line:
+class _CsvLine:
     """What the csv module writes to."""
 
     text = ""
@@ -171,7 +174,7 @@ class _Line:
         self.text += text
 
 
-def _safe(value: object) -> object:
+def _escape_formula(value: object) -> object:
     """A spreadsheet takes a text that begins so for a formula; the name of a file may be anybody's."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value
 
@@ -197,4 +200,6 @@ def _require_writable(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("a").close()
     except OSError as error:
-        raise DataError(f"{path}: events cannot be written here ({error.strerror}); choose another file") from error
+        raise DataError(
+            f"{path}: events cannot be written here ({error.strerror}); choose another file", code="events.unwritable"
+        ) from error

@@ -54,7 +54,7 @@ class Frame:
         time: When it was captured: seconds of `time.monotonic`.
         position: Seconds since the first frame of this video, or of this connection.
         fps: Frames a second that the source says it has; 25 where it says nothing sensible.
-        part: Name of the file that it is from; of a camera or stream, the number of the connection.
+        source_part: Name of the file that it is from; of a camera or stream, the number of the connection.
         picture: (H, W, 3) uint8, blue-green-red; the reader's own. H and W may change between frames.
     """
 
@@ -62,7 +62,7 @@ class Frame:
     time: float
     position: float
     fps: float
-    part: str
+    source_part: str
     picture: np.ndarray
 
 
@@ -94,7 +94,7 @@ class Source:
         losses: How often it was lost.
 
     Raises:
-        DataError: Where the address names nothing that could be opened.
+        DataError: If the address names nothing that could be opened.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class Source:
             connection += 1
             before = self.frames_seen
             try:
-                reason = self._connection(str(connection))
+                reason = self._run_decoder(str(connection))
             except _Died as death:
                 reason = str(death)
                 if self._pass_over(reason):
@@ -207,7 +207,7 @@ class Source:
         logger.warning("%s: %s", self.name, text)
         self._on_state(self.state, text)
 
-    def _connection(self, part: str) -> str | None:
+    def _run_decoder(self, source_part: str) -> str | None:
         """Take in all frames of one decoder; returns what was wrong, None where the source ended properly."""
         if self.state is State.LOST:
             self._become(State.CONNECTING, self.reason)
@@ -217,7 +217,7 @@ class Source:
         }  # fmt: skip
         with tempfile.TemporaryFile() as complaints:
             decoder = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pan_core.live.decoder"], env=_environment(),
+                [sys.executable, "-P", "-m", "pan_core.live.decoder"], env=_make_environment(),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, bufsize=0, start_new_session=True,
             )  # fmt: skip
             self._last_sign = time.monotonic()
@@ -227,7 +227,7 @@ class Source:
                 watch.start()
                 decoder.stdin.write(json.dumps(order).encode() + b"\n")
                 decoder.stdin.flush()
-                return self._take_in(decoder.stdout, part)
+                return self._take_in(decoder.stdout, source_part)
             except (EOFError, OSError):
                 if time.monotonic() - self._last_sign >= self._stall_s:
                     raise _Died(f"no picture for {self._stall_s:g} s") from None
@@ -242,10 +242,10 @@ class Source:
                 decoder.stdin.close()
                 decoder.stdout.close()
 
-    def _take_in(self, pipe: IO[bytes], part: str) -> str | None:
+    def _take_in(self, pipe: IO[bytes], source_part: str) -> str | None:
         while True:
-            moment, position, fps, height, width, size, kind = HEADER.unpack(_exactly(pipe, HEADER.size))
-            content = _exactly(pipe, size)
+            moment, position, fps, height, width, size, kind = HEADER.unpack(_read_exactly(pipe, HEADER.size))
+            content = _read_exactly(pipe, size)
             if kind == END:
                 return None
             if kind == FAULT:
@@ -254,10 +254,10 @@ class Source:
                 self._notice(masked(bytes(content).decode(errors="replace")))
             if kind == PART:
                 self._begun = bytes(content).decode(errors="surrogateescape")
-                part = bytes(content).decode(errors="replace") or part
+                source_part = bytes(content).decode(errors="replace") or source_part
             if kind == FRAME:
                 picture = np.frombuffer(content, np.uint8).reshape(height, width, 3)
-                self._offer(Frame(self.frames_seen, moment, position, fps, part, picture))
+                self._offer(Frame(self.frames_seen, moment, position, fps, source_part, picture))
 
     def _offer(self, frame: Frame) -> None:
         self._become(State.LIVE, "")
@@ -288,13 +288,13 @@ class Source:
         self._on_state(state, reason)
 
 
-def _environment() -> dict[str, str]:
+def _make_environment() -> dict[str, str]:
     """In which the decoder finds this very package, whatever lies in the working directory."""
     package = str(Path(pan_core.__file__).parents[1])
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
 
 
-def _exactly(pipe: IO[bytes], size: int) -> bytearray:
+def _read_exactly(pipe: IO[bytes], size: int) -> bytearray:
     content = bytearray(size)
     view, got = memoryview(content), 0
     while got < size:

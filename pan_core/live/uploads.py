@@ -16,7 +16,7 @@ from uuid import uuid4
 from pan_core.datasets.probe_worker import decode_supervised
 from pan_core.errors import PanError, VideoError
 from pan_core.files import require_space, scratch_folder
-from pan_core.live.picture import Scene, background
+from pan_core.live.picture import SceneStyle, background
 from pan_core.recognition.predict_video import predict_video
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.viewer.annotate import BROWSER_ENCODERS
@@ -59,13 +59,15 @@ class Uploads:
     """Recognises uploaded videos in a thread of its own; a context manager, which removes them all in the end.
 
     Args:
-        in_use: Gives the recognizer.
+        get_recognizer: Gives the recognizer.
         scene: What annotated videos show behind the skeletons.
         most_bytes: Larger ones are refused.
     """
 
-    def __init__(self, in_use: Callable[[], Recognizer], *, scene: Scene, most_bytes: int = MOST_BYTES) -> None:
-        self._in_use, self._scene, self.most_bytes = in_use, scene, most_bytes
+    def __init__(
+        self, get_recognizer: Callable[[], Recognizer], *, scene: SceneStyle, most_bytes: int = MOST_BYTES
+    ) -> None:
+        self._get_recognizer, self._scene, self.most_bytes = get_recognizer, scene, most_bytes
         self._known: dict[str, Upload] = {}
         self._waiting: queue.SimpleQueue[Upload | None] = queue.SimpleQueue()
         self._folder = Path()
@@ -73,7 +75,7 @@ class Uploads:
         self._thread = threading.Thread(target=self._run, name="uploads", daemon=True)
 
     def __enter__(self) -> "Uploads":
-        self._folder = self._stack.enter_context(scratch_folder(_place(), "uploads"))
+        self._folder = self._stack.enter_context(scratch_folder(_make_own_folder(), "uploads"))
         self._thread.start()
         return self
 
@@ -86,7 +88,7 @@ class Uploads:
         """Take a video in.
 
         Raises:
-            PanError: Where it is too large or empty, or the disk is full.
+            PanError: If it is too large or empty, or the disk is full.
         """
         # Its name is shown, and only the suffix is used.
         shown = Path(name.replace("\\", "/")).name[:100] or "video"
@@ -99,13 +101,16 @@ class Uploads:
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > self.most_bytes:
-                        raise PanError(f"{shown}: larger than {self.most_bytes / 1e6:.0f} MB; cut or encode it anew")
+                        raise PanError(
+                            f"{shown}: larger than {self.most_bytes / 1e6:.0f} MB; cut or encode it anew",
+                            code="upload.too-large",
+                        )
                     file.write(chunk)
             if size == 0:
-                raise PanError(f"{shown}: the file is empty, expected a video")
+                raise PanError(f"{shown}: the file is empty, expected a video", code="upload.empty")
         except OSError as error:
             shutil.rmtree(upload.folder, ignore_errors=True)
-            raise PanError(f"{shown}: could not be kept ({error.strerror})") from error
+            raise PanError(f"{shown}: could not be kept ({error.strerror})", code="upload.not-kept") from error
         except BaseException:  # also a browser that goes away
             shutil.rmtree(upload.folder, ignore_errors=True)
             raise
@@ -155,7 +160,7 @@ class Uploads:
         try:
             video = next(upload.folder.glob("video*"))
             _require_harmless(video)
-            by = self._in_use()
+            by = self._get_recognizer()
             found = predict_video(
                 video,
                 extractor=by.extractor,
@@ -183,25 +188,28 @@ def _require_harmless(video: Path) -> None:
     """Decode a stranger's video in a process of its own first: what crashes or hangs a decoder must not end the server.
 
     Raises:
-        VideoError: Where it cannot be decoded, or not without that.
+        VideoError: If it cannot be decoded, or not without that.
     """
     ((_, outcome),) = run_supervised({"": video}, decode_supervised, workers=1, stall_seconds=STALL_S)
     if isinstance(outcome, TaskFailure):
-        raise VideoError(f"{video.name}: crashes or hangs the decoder; encode it anew")
+        raise VideoError(f"{video.name}: crashes or hangs the decoder; encode it anew", code="upload.harmful")
     if outcome is not None:
         raise outcome
 
 
-def _place() -> Path:
+def _make_own_folder() -> Path:
     """This user's own folder for uploads; what a killed server left in it goes with the next start.
 
     Raises:
-        PanError: Where somebody else made it.
+        PanError: If somebody else made it.
     """
     place = Path(tempfile.gettempdir()) / f"pan-uploads-{os.getuid()}"
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     if place.is_symlink() or place.stat().st_uid != os.getuid():
-        raise PanError(f"{place}: belongs to somebody else, so no uploads are kept there; choose another TMPDIR")
+        raise PanError(
+            f"{place}: belongs to somebody else, so no uploads are kept there; choose another TMPDIR",
+            code="upload.folder",
+        )
     return place
 
 

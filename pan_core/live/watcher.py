@@ -50,15 +50,15 @@ class Watcher:
     that it learnt. A gap longer than people are remembered for, or another video, begins anew.
 
     Args:
-        in_use: Gives the recognizer; asked before every frame, so that another recognizer takes over between two.
+        get_recognizer: Gives the recognizer; asked before every frame, so that another recognizer takes over between two.
 
     Raises:
-        DataError: Where network and extractor do not fit.
+        DataError: If network and extractor do not fit.
     """
 
-    def __init__(self, in_use: Callable[[], Recognizer]) -> None:
-        self._in_use = in_use
-        self._by = in_use()
+    def __init__(self, get_recognizer: Callable[[], Recognizer]) -> None:
+        self._get_recognizer = get_recognizer
+        self._by = get_recognizer()
         layout = self._by.extractor.layout
         convert(np.zeros((0, layout.size, 3)), layout, self._by.network.layout)
         self._numbers = _Numbers()
@@ -89,9 +89,19 @@ class Watcher:
             self._by,
         )
 
+    @property
+    def strip_count(self) -> int:
+        """People whose pose attention is kept."""
+        return len(self._shares)
+
+    @property
+    def people_count(self) -> int:
+        """People whose recurrent state is kept."""
+        return self._stream.people_count
+
     def _begin_where_new(self, frame: Frame) -> None:
-        by = self._in_use()
-        scene = frame.part, frame.fps
+        by = self._get_recognizer()
+        scene = frame.source_part, frame.fps
         if scene != self._scene or by.extractor is not self._by.extractor:
             self._tracker: PersonTracker = by.extractor.tracker()
             self._pose_fps = frame.fps / frame_step(frame.fps, by.extractor.settings.max_fps)
@@ -120,15 +130,15 @@ class Watcher:
         seen = self._stream.update(list(now.items()))
         self._remember(seen)
         self._before = now
-        self._people = tuple(self._numbers.given(one) for one in seen)
+        self._people = tuple(self._numbers.renumber(one) for one in seen)
 
     def _remember(self, people: list[Recognition]) -> None:
         longest = round(STRIP_SECONDS * self._pose_fps)
-        for one in (self._numbers.given(one) for one in people):
+        for one in (self._numbers.renumber(one) for one in people):
             shares = self._shares.pop(one.person, None) or deque(maxlen=longest)
             shares.append(one.share)
             self._shares[one.person] = shares
-        # Whoever was seen least lately is not waited for.
+        # The person who was seen least lately is forgotten first.
         while len(self._shares) > MOST_STRIPS:
             del self._shares[next(iter(self._shares))]
 
@@ -149,7 +159,7 @@ class _Numbers:
     def renew(self) -> None:
         self._base = self._next
 
-    def given(self, one: Recognition) -> Recognition:
+    def renumber(self, one: Recognition) -> Recognition:
         number = self._base + one.person
         self._next = max(self._next, number + 1)
         return Recognition(**{**vars(one), "person": number})

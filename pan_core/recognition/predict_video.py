@@ -1,4 +1,4 @@
-"""Recognises the actions in a video file: an annotated copy of it, and a timeline of what everybody does."""
+"""Recognition of the actions in a video file: an annotated copy of it, and a timeline of what everybody does."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ SHORTEST_SEGMENT_S = 0.3
 
 
 @dataclass(frozen=True)
-class Segment:
+class RecognizedSegment:
     """Actions that hold from `start_s` to `end_s`, in seconds from the start of the video."""
 
     start_s: float
@@ -32,7 +32,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Person:
+class PersonTimeline:
     """One person: when in sight, the class of everything done, and the segments that it consists of."""
 
     id: int
@@ -40,7 +40,7 @@ class Person:
     end_s: float
     label: str
     confidence: float
-    segments: tuple[Segment, ...]
+    segments: tuple[RecognizedSegment, ...]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Timeline:
     annotated: str | None
     label: str | None
     confidence: float
-    people: tuple[Person, ...]
+    people: tuple[PersonTimeline, ...]
     reason: str | None
 
 
@@ -105,56 +105,115 @@ def predict_video(
         The timeline; a video without people has nobody in it and a reason, and is written all the same.
 
     Raises:
-        VideoError: Where the video cannot be decoded.
-        DataError: Where the recognizer does not fit.
+        VideoError: If the video cannot be decoded.
+        DataError: If the recognizer does not fit.
     """
     info = probe(video)
-    step = frame_step(info.fps, extractor.settings.max_fps)
-    stream = StreamRecognizer(recognizer, pose_fps=info.fps / step)
-    tracker = extractor.tracker()
-    layout = recognizer.layout
-    # Nobody's joints, so that layouts that do not fit are refused before the first frame.
-    convert(np.zeros((0, extractor.layout.size, 3)), extractor.layout, layout)
-    history: list[list[Recognition]] = []
-
-    def watched() -> Iterator[tuple[np.ndarray, list[Recognition]]]:
-        for number, frame in enumerate(read_frames(video)):
-            if number % step == 0:
-                seen = [(track, convert(pose, extractor.layout, layout)) for track, pose in tracker.update(frame)]
-                history.append(stream.update([(track, pose) for track, pose in seen if (pose[:, 2] > 0).any()]))
-            yield frame, history[-1]
-            if progress:
-                progress(number + 1, info.n_frames)
-
-    def drawn() -> Iterator[np.ndarray]:
-        for frame, seen in watched():
-            picture = background(frame)
-            draw_people(picture, seen, layout)
-            yield picture
-
+    people = FrameRecognizer(extractor, recognizer, fps=info.fps)
+    frames = _recognise_frames(video, people, progress=progress, frames=info.n_frames)
     copy = None
     if out:
-        copy = write_video(out / f"{video.stem}_annotated.mp4", drawn(), fps=info.fps, encoders=encoders).name
+        pictures = _draw_frames(frames, recognizer.layout, background)
+        copy = write_video(out / f"{video.stem}_annotated.mp4", pictures, fps=info.fps, encoders=encoders).name
     else:
-        deque(watched(), maxlen=0)
-    people = _people(history, layout, min_person_score=extractor.settings.min_person_score, step=step, info=info)
-    label, confidence = _together([person.id for person in people], history, recognizer.labels)
-    timeline = Timeline(
+        deque(frames, maxlen=0)
+    timeline = _summarize_video(
+        video,
+        info,
+        people,
+        recognizer,
+        model_name,
+        annotated=copy,
+        min_person_score=extractor.settings.min_person_score,
+    )
+    if out:
+        write_json(out / f"{video.stem}_timeline.json", asdict(timeline))
+    return timeline
+
+
+class FrameRecognizer:
+    """Recognises the people of a video, frame by frame, and remembers what it found.
+
+    Args:
+        extractor: Finds people.
+        recognizer: Runs the recognizer.
+        fps: Frames a second of the video.
+
+    Attributes:
+        step: Every so many frames one is looked at.
+        history: Everybody at each frame that was looked at.
+
+    Raises:
+        DataError: If the recognizer's layout has joints that the extractor does not find.
+    """
+
+    def __init__(self, extractor: PoseExtractor, recognizer: StepNetwork, *, fps: float) -> None:
+        self.step = frame_step(fps, extractor.settings.max_fps)
+        self.history: list[list[Recognition]] = []
+        self._stream = StreamRecognizer(recognizer, pose_fps=fps / self.step)
+        self._tracker = extractor.tracker()
+        self._from, self._to = extractor.layout, recognizer.layout
+        self._frames = 0
+        # Nobody's joints, so that layouts that do not fit are refused before the first frame.
+        convert(np.zeros((0, self._from.size, 3)), self._from, self._to)
+
+    def update(self, frame: np.ndarray) -> list[Recognition]:
+        """Take in the next frame; between two looks the last people are given again."""
+        if self._frames % self.step == 0:
+            found = [(track, convert(pose, self._from, self._to)) for track, pose in self._tracker.update(frame)]
+            self.history.append(self._stream.update([(track, pose) for track, pose in found if (pose[:, 2] > 0).any()]))
+        self._frames += 1
+        return self.history[-1]
+
+
+def _recognise_frames(
+    video: Path, people: FrameRecognizer, *, progress: Callable[[int, int], None] | None, frames: int
+) -> Iterator[tuple[np.ndarray, list[Recognition]]]:
+    """Read a video; give each frame with the people in it."""
+    for number, frame in enumerate(read_frames(video), start=1):
+        yield frame, people.update(frame)
+        if progress:
+            progress(number, frames)
+
+
+def _draw_frames(
+    frames: Iterator[tuple[np.ndarray, list[Recognition]]],
+    layout: SkeletonLayout,
+    background: Callable[[np.ndarray], np.ndarray],
+) -> Iterator[np.ndarray]:
+    for frame, seen in frames:
+        picture = background(frame)
+        draw_people(picture, seen, layout)
+        yield picture
+
+
+def _summarize_video(
+    video: Path,
+    info: VideoInfo,
+    found: FrameRecognizer,
+    recognizer: StepNetwork,
+    model_name: str,
+    *,
+    annotated: str | None,
+    min_person_score: float,
+) -> Timeline:
+    people = _select_believable(
+        found.history, recognizer.layout, min_person_score=min_person_score, step=found.step, info=info
+    )
+    label, confidence = classify_video([person.id for person in people], found.history, recognizer.labels)
+    return Timeline(
         video=video.name,
         sha256=sha256_of(video),
         fps=info.fps,
         frames=info.n_frames,
-        pose_fps=info.fps / step,
+        pose_fps=info.fps / found.step,
         model=model_name,
-        annotated=copy,
+        annotated=annotated,
         label=label,
         confidence=confidence,
         people=people,
         reason=None if people else f"no person found in {info.n_frames} frames",
     )
-    if out:
-        write_json(out / f"{video.stem}_timeline.json", asdict(timeline))
-    return timeline
 
 
 def draw_people(frame: np.ndarray, people: Sequence[Recognition], layout: SkeletonLayout) -> None:
@@ -171,9 +230,9 @@ def draw_people(frame: np.ndarray, people: Sequence[Recognition], layout: Skelet
         boxes.append(draw_caption(frame, lines, anchor=tuple(head), colour=colour, above=True, avoid=boxes))
 
 
-def _people(
+def _select_believable(
     history: list[list[Recognition]], layout: SkeletonLayout, *, min_person_score: float, step: int, info: VideoInfo
-) -> tuple[Person, ...]:
+) -> tuple[PersonTimeline, ...]:
     """Believable people; the rule is the one by which poses are extracted for training."""
     tracks = collect_tracks([[(one.person, one.joints) for one in frame] for frame in history], joints=layout.size)
     order = list(dict.fromkeys(one.person for frame in history for one in frame))
@@ -183,14 +242,24 @@ def _people(
         if len(believable_tracks(track[None], min_person_score=min_person_score))
     ]
     return tuple(
-        _person(person, history, seconds=step / info.fps, end_s=info.n_frames / info.fps) for person in believed
+        _summarize_person(person, history, seconds=step / info.fps, end_s=info.n_frames / info.fps)
+        for person in believed
     )
 
 
-def _together(
-    people: Sequence[int], history: list[list[Recognition]], labels: Sequence[str]
+def classify_video(
+    people: Sequence[int], history: Sequence[Sequence[Recognition]], labels: Sequence[str]
 ) -> tuple[str | None, float]:
-    """Class and probability of a video by all of its people, as each was known when last seen."""
+    """Class and probability of a video by all of its people, as each was known when last seen.
+
+    Args:
+        people: Numbers of those that count.
+        history: Everybody at each frame that was looked at.
+        labels: Class names.
+
+    Returns:
+        None and 0 if there is nobody.
+    """
     if not people:
         return None, 0.0
     latest = {one.person: one.probabilities for frame in history for one in frame}
@@ -215,7 +284,7 @@ def combine_people(probabilities: np.ndarray, quality: np.ndarray) -> np.ndarray
         Shape (K,); the plain mean where no track has any quality.
 
     Raises:
-        ValueError: Where there is nobody, or the shapes do not agree.
+        ValueError: If there is nobody, or the shapes do not agree.
     """
     if len(probabilities) == 0 or quality.shape != probabilities.shape[:1]:
         raise ValueError(
@@ -226,7 +295,7 @@ def combine_people(probabilities: np.ndarray, quality: np.ndarray) -> np.ndarray
     return weights @ probabilities / weights.sum()
 
 
-def _person(person: int, history: list[list[Recognition]], *, seconds: float, end_s: float) -> Person:
+def _summarize_person(person: int, history: list[list[Recognition]], *, seconds: float, end_s: float) -> PersonTimeline:
     """One person's part of the history; while out of sight the last caption goes on.
 
     Args:
@@ -246,8 +315,8 @@ def _person(person: int, history: list[list[Recognition]], *, seconds: float, en
 
     shortest = max(1, round(SHORTEST_SEGMENT_S / seconds))
     segments = tuple(
-        Segment(time(first + span.start), time(first + span.end), span.label, round(span.confidence, 4))
+        RecognizedSegment(time(first + span.start), time(first + span.end), span.label, round(span.confidence, 4))
         for span in spans(captions, shortest=shortest)
     )
     clip = sights[last].clip
-    return Person(person, time(first), time(last + 1), clip.label, round(clip.confidence, 4), segments)
+    return PersonTimeline(person, time(first), time(last + 1), clip.label, round(clip.confidence, 4), segments)

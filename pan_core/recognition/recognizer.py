@@ -62,9 +62,9 @@ class Recognizer:
             threads: Processor cores for finding people.
 
         Raises:
-            PanError: Where there is none, or it does not fit.
+            PanError: If there is none, or it does not fit.
         """
-        folder, name = _registered(str(where)) if str(where).startswith(SCHEME) else (Path(where), str(where))
+        folder, name = _fetch_registered(str(where)) if str(where).startswith(SCHEME) else (Path(where), str(where))
         return cls.from_folder(
             folder, name=name, pose_model=pose_model, quality=quality, people=people, threads=threads
         )
@@ -95,12 +95,14 @@ class Recognizer:
         Raises:
             PanError: As there.
         """
-        from pan_core.model.store import load_model
-        from pan_core.params.load import pose_network
-        from pan_core.recognition.torch_network import TorchNetwork
+        from pan_core.model.store import load_model  # late: start-up
+        from pan_core.params.load import pose_network  # late: start-up
+        from pan_core.recognition.torch_network import TorchNetwork  # late: start-up
 
         if quality is not None and quality not in QUALITIES:
-            raise PanError(f"quality: expected one of {', '.join(QUALITIES)}, but got {quality!r}")
+            raise PanError(
+                f"quality: expected one of {', '.join(QUALITIES)}, but got {quality!r}", code="recognizer.quality"
+            )
         recognizer = load_model(folder)
         # Skeletons as the recognizer learnt them, whatever params.yaml says now.
         learnt: Any = recognizer.preprocessing.get("pose", pose or {})
@@ -108,12 +110,16 @@ class Recognizer:
         settings |= QUALITIES.get(quality or "", {}) | ({"max_people": people} if people else {})
         finder = pose_model or pose_network()
         if not finder.is_file():
-            raise DataError(f"{finder}: no network that finds people; run `dvc repro pose_model` to make it")
+            raise DataError(
+                f"{finder}: no network that finds people; run `dvc repro pose_model` to make it",
+                code="recognizer.no-pose-network",
+            )
         known = recognizer.preprocessing.get("network")
         if known is not None and (found := network_hash(finder)) != known:
             raise DataError(
                 f"{name}: learnt from skeletons of another pose network, {str(known)[:12]}, not of {finder}, {found[:12]}; "
-                "name that one as pose.network in params.yaml, or train again with this one"
+                "name that one as pose.network in params.yaml, or train again with this one",
+                code="recognizer.other-pose-network",
             )
         extractor = PoseExtractor(finder, settings=ExtractionSettings(**settings), threads=threads)
         return cls(TorchNetwork(recognizer), extractor, name)
@@ -126,9 +132,9 @@ class Recognizer:
             out: Folder for an annotated copy and the timeline as JSON; nothing is written where None.
 
         Raises:
-            VideoError: Where it cannot be decoded.
+            VideoError: If it cannot be decoded.
         """
-        from pan_core.recognition.predict_video import predict_video
+        from pan_core.recognition.predict_video import predict_video  # late: start-up
 
         return predict_video(
             Path(video),
@@ -139,14 +145,15 @@ class Recognizer:
         )
 
 
-def _registered(address: str) -> tuple[Path, str]:
+def _fetch_registered(address: str) -> tuple[Path, str]:
     """Folder with the files of a registered version, and what to call it."""
-    from pan_core.registry.models import Registry
+    from pan_core.registry.models import Registry  # late: start-up
 
     match = _REGISTERED.fullmatch(address)
     if match is None:
         raise PanError(
-            f"{address}: expected models:/NAME@ALIAS or models:/NAME/VERSION, such as models:/pan-actors@champion"
+            f"{address}: expected models:/NAME@ALIAS or models:/NAME/VERSION, such as models:/pan-actors@champion",
+            code="recognizer.address",
         )
     registry = Registry(match["name"])
     if match["number"]:
@@ -154,6 +161,9 @@ def _registered(address: str) -> tuple[Path, str]:
     else:
         found = [each for each in registry.versions() if match["alias"] in each.aliases]
         if not found:
-            raise PanError(f"{address}: no version has the alias {match['alias']}; see `pan registry list`")
+            raise PanError(
+                f"{address}: no version has the alias {match['alias']}; see `pan registry list`",
+                code="recognizer.no-alias",
+            )
         version = found[0]
     return registry.fetch(version), f"{registry.name} version {version.number}"

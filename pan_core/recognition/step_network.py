@@ -16,7 +16,7 @@ SCORES = ("logits", "action_logits", "joints_attention")
 
 
 @dataclass(frozen=True)
-class StepOutput:
+class StepResult:
     """What the network says of one frame of one stream.
 
     Attributes:
@@ -65,7 +65,7 @@ class StepNetwork(Protocol):
     def start(self) -> Memory:
         """State before the first frame."""
 
-    def step(self, features: np.ndarray, memory: Memory) -> StepOutput:
+    def step(self, features: np.ndarray, memory: Memory) -> StepResult:
         """Run over one frame.
 
         Args:

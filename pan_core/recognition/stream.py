@@ -73,12 +73,12 @@ class PersonStream:
     def update(self, joints: np.ndarray) -> None:
         """Take in the next pose (V, 3); all scores 0 where the person is out of sight."""
         self.unseen = 0 if seen_joints(joints).any() else self.unseen + 1
-        for pose in self._due(joints):
+        for pose in self._poses_due(joints):
             self._step(pose)
         self._previous = joints
         self._poses += 1
 
-    def _due(self, joints: np.ndarray) -> Iterator[np.ndarray]:
+    def _poses_due(self, joints: np.ndarray) -> Iterator[np.ndarray]:
         """Poses of the network's steps up to this pose."""
         while True:
             at = self._steps * self._poses_per_step
@@ -114,12 +114,12 @@ class StreamRecognizer:
         pose_fps: Poses a second.
 
     Raises:
-        DataError: Where the rate is none.
+        DataError: If the rate is none.
     """
 
     def __init__(self, network: StepNetwork, *, pose_fps: float) -> None:
         if not 0 < pose_fps < math.inf:
-            raise DataError(f"Expected pose_fps to be poses a second, above 0, but got {pose_fps}")
+            raise DataError(f"Expected pose_fps to be poses a second, above 0, but got {pose_fps}", code="stream.rate")
         self._network = network
         self._features = OnlineFeatures(network.layout)
         self._pose_fps = pose_fps
@@ -143,9 +143,14 @@ class StreamRecognizer:
             stream.update(seen.get(person, nobody))
             if stream.unseen > FORGET_SECONDS * self._pose_fps:
                 del self._people[person]
-        return [self._now(person, joints) for person, joints in people]
+        return [self._describe_person(person, joints) for person, joints in people]
 
-    def _now(self, person: int, joints: np.ndarray) -> Recognition:
+    @property
+    def people_count(self) -> int:
+        """People whose recurrent state is kept."""
+        return len(self._people)
+
+    def _describe_person(self, person: int, joints: np.ndarray) -> Recognition:
         stream = self._people[person]
         return Recognition(
             person,

@@ -6,7 +6,7 @@ import torch
 from pan_core.errors import DataError
 from pan_core.model.pan import PanState
 from pan_core.model.store import LoadedModel
-from pan_core.recognition.step_network import Memory, StepOutput
+from pan_core.recognition.step_network import Memory, StepResult
 from pan_core.skeletons import SkeletonLayout
 
 
@@ -17,14 +17,15 @@ class TorchNetwork:
         recognizer: A recognizer of online mode.
 
     Raises:
-        DataError: Where it is of clip mode.
+        DataError: If it is of clip mode.
     """
 
     def __init__(self, recognizer: LoadedModel) -> None:
         if recognizer.mode != "online":
             raise DataError(
                 f"Expected a recognizer of online mode, but got one of {recognizer.mode} mode, which must know the "
-                "whole clip; give the folder of the online one"
+                "whole clip; give the folder of the online one",
+                code="recognizer.clip-mode",
             )
         self._model = recognizer.model
         self.labels: tuple[str, ...] = recognizer.labels
@@ -38,11 +39,11 @@ class TorchNetwork:
         return {name: value.numpy() for name, value in self._model.start(1)._asdict().items()}
 
     @torch.inference_mode()
-    def step(self, features: np.ndarray, memory: Memory) -> StepOutput:
+    def step(self, features: np.ndarray, memory: Memory) -> StepResult:
         """Run over one frame; see `StepNetwork.step`."""
         state = PanState(**{name: torch.from_numpy(value) for name, value in memory.items()})
         output = self._model.step(torch.from_numpy(features), state)
-        return StepOutput(
+        return StepResult(
             output.logits[0].numpy(),
             output.action_logits[0].numpy(),
             output.joints_attention[0].numpy(),

@@ -1,6 +1,6 @@
 """One MLflow run that is open for writing, and the store that it is in.
 
-A server that goes away while a stage is at work stops nothing: what is written of it waits in mlruns/outbox.
+A server that goes away while a stage is at work stops nothing: what is written waits in mlruns/outbox.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ from pan_core.tracking.outbox import REFUSED, AwayError, Message, Outbox
 _log = logging.getLogger(__name__)
 
 STORE = Path("mlruns")
-ONE_TRY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
-"""How a message is delivered that may wait; values that the user has set win."""
+ATTEMPT_S = 20
+"""Timeout of a request that is not repeated at once, unless the user has set another one."""
 
 NEVER_TAKEN = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
-"""What a server says to a message that it will not take later either: values that it cannot store, a run that is gone."""
+"""Answers after which a message is not taken later either: values that the server cannot store, a run that is gone."""
 
 UNANSWERED = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
 
@@ -38,19 +38,17 @@ S3_LATER = (
     "RequestTimeTooSkewed",
     "SlowDown",
 )
-STATUS_SAID = re.compile(r"failed with error code (\d{3})\b")
-"""MLflow's words for an answer that is not its server's own, such as a proxy's."""
 
 
 def store_uri() -> str:
-    """Address of the tracking store: MLFLOW_TRACKING_URI where set, else SQLite under mlruns/."""
+    """Address of the tracking store: MLFLOW_TRACKING_URI if set, else SQLite under mlruns/."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(STORE / 'mlflow.db').resolve()}"
 
 
 class Run:
     """One MLflow run that is open for writing.
 
-    Where the store is a server that does not answer, what is written waits in an outbox.
+    If the store is a server that does not answer, what is written waits in an outbox.
     """
 
     def __init__(self, client: Any, run_id: str) -> None:
@@ -60,7 +58,7 @@ class Run:
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log metrics of one step in one request."""
-        from mlflow.utils.time import get_current_time_millis
+        from mlflow.utils.time import get_current_time_millis  # late: start-up
 
         # The time of measuring, which is not that of sending; sent twice, it is the same measurement to MLflow.
         now = get_current_time_millis()
@@ -68,7 +66,7 @@ class Run:
 
     def params(self, values: Mapping[str, object]) -> None:
         """Log parameters; a name that the run already has keeps its first value."""
-        from mlflow.entities import Param
+        from mlflow.entities import Param  # late: start-up
 
         known = self._client.get_run(self.run_id).data.params
         new = [Param(key, str(value)[:6000]) for key, value in values.items() if key not in known]
@@ -92,7 +90,7 @@ class Run:
         self._post("text", {"text": text, "name": name})
 
     def end(self, status: str) -> None:
-        """Close the run with a state such as FINISHED; tells what the store has not taken yet."""
+        """Close the run with a state such as FINISHED; logs how much the store has not taken yet."""
         self._post("end", {"status": status})
         if count := len(self._outbox):
             _log.warning(
@@ -108,7 +106,7 @@ class Run:
         """Deliver what waits; returns how many messages that were.
 
         Raises:
-            AwayError: Where the server does not answer.
+            AwayError: If the server does not answer.
         """
         return self._outbox.flush()
 
@@ -116,19 +114,21 @@ class Run:
         """Deliver what waits, before something is done that rests on it, such as to register a model.
 
         Raises:
-            PanError: Where the store does not take it all.
+            PanError: If the store does not take it all.
         """
         try:
             self._outbox.flush()
         except AwayError as error:
             raise PanError(
                 f"{error}, and has not got all of run {self.run_id} yet; start it or put the login right, then run "
-                "again: finished work is kept"
+                "again: finished work is kept",
+                code="store.undelivered",
             ) from error
         if self._outbox.refused:
             raise PanError(
                 f"MLflow store {store_uri()}: has refused a part of run {self.run_id}, see {outboxes() / REFUSED}; "
-                "run again, and what is missing is written anew"
+                "run again, and what is missing is written anew",
+                code="store.refused",
             )
 
     def _post(self, kind: str, values: dict, attached: Path | None = None) -> None:
@@ -136,10 +136,10 @@ class Run:
 
     def _deliver(self, message: Message) -> None:
         with single_attempt():
-            self._say(message.kind, message.values, message.attached)
+            self._send(message.kind, message.values, message.attached)
 
-    def _say(self, kind: str, values: dict, attached: Path | None) -> None:
-        from mlflow.entities import Metric
+    def _send(self, kind: str, values: dict, attached: Path | None) -> None:
+        from mlflow.entities import Metric  # late: start-up
 
         match kind:
             case "metrics":
@@ -179,44 +179,58 @@ def outboxes() -> Path:
 
 @contextmanager
 def single_attempt() -> Iterator[None]:
-    """One quick try instead of MLflow's own minutes: what is not taken waits, the work does not.
+    """Make one quick try, instead of MLflow's retries of some minutes: what is not taken waits, the work does not.
 
     Raises:
-        AwayError: Where the store is a server that does not answer, or that refuses the login.
-        MlflowException: Where it answers that it will not take this, whatever library was told so.
+        AwayError: If the store is a server that does not answer, or that refuses the login.
+        MlflowException: If it answers that it will not take this, whatever library got the answer.
     """
-    from mlflow.exceptions import MlflowException
+    from mlflow.exceptions import MlflowException  # late: start-up
 
-    before = {name: os.environ.get(name) for name in ONE_TRY}
-    os.environ.update({name: os.environ.get(name, value) for name, value in ONE_TRY.items()})
+    try:
+        with _disable_retries():
+            yield
+    except Exception as error:
+        status = _find_http_status(error)
+        if _may_be_taken_later(error, status):
+            raise AwayError(masked(f"MLflow store {store_uri()}: {_describe_absence(error, status)}")) from error
+        if status is None or isinstance(error, MlflowException):
+            raise
+        raise MlflowException(masked(str(error))) from error
+
+
+@contextmanager
+def _disable_retries() -> Iterator[None]:
+    """Let MLflow's requests end after one quick try, unless the user has set retries or a timeout.
+
+    By environment variables, as MLflow 3 reads both from there at each request: its clients, stores and artifact
+    repositories have no parameter for them.
+    """
+    from mlflow import environment_variables as mlflow_variables  # late: start-up
+
+    settings = {
+        mlflow_variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES: 0,
+        mlflow_variables.MLFLOW_HTTP_REQUEST_TIMEOUT: ATTEMPT_S,
+    }
+    unset = [variable for variable in settings if not variable.is_set()]
+    for variable in unset:
+        variable.set(settings[variable])
     try:
         yield
-    except Exception as error:
-        if not _may_be_taken_later(error):
-            if _http_status(error) is None or isinstance(error, MlflowException):
-                raise
-            raise MlflowException(masked(str(error))) from error
-        code = getattr(error, "error_code", UNANSWERED[0])
-        status = _http_status(error)
-        unanswered = code in UNANSWERED and (status is None or status >= 500)
-        said = "does not answer" if unanswered else f"does not take what it is told ({status or code})"
-        raise AwayError(masked(f"MLflow store {store_uri()}: {said}")) from error
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
+        for variable in unset:
+            variable.unset()
 
 
-def _may_be_taken_later(error: Exception) -> bool:
-    """Whether a server that was away, or a login that was not valid, is all that kept a write from being taken."""
-    from boto3.exceptions import Boto3Error
-    from botocore.exceptions import BotoCoreError, ClientError
-    from mlflow.exceptions import MlflowException
-    from requests.exceptions import RequestException
+def _may_be_taken_later(error: Exception, status: int | None) -> bool:
+    """Tell whether only a server that was away, or a login that was not valid, has kept a write from being taken."""
+    from boto3.exceptions import Boto3Error  # late: start-up
+    from botocore.exceptions import BotoCoreError, ClientError  # late: start-up
+    from mlflow.exceptions import MlflowException  # late: start-up
+    from requests.exceptions import RequestException  # late: start-up
 
     if store_uri().startswith("sqlite"):
         return False
-    status = _http_status(error)
     if status is not None and 400 <= status < 500 and status not in LATER and not _asks_for_patience(error):
         return False
     if isinstance(error, MlflowException):
@@ -224,21 +238,46 @@ def _may_be_taken_later(error: Exception) -> bool:
     return isinstance(error, RequestException | Boto3Error | BotoCoreError | ClientError)
 
 
-def _http_status(error: BaseException) -> int | None:
-    """What a server answered with, as an error of requests, of boto3 or of MLflow has it, or one that it was made of."""
+def _describe_absence(error: Exception, status: int | None) -> str:
+    code = getattr(error, "error_code", UNANSWERED[0])
+    if code in UNANSWERED and (status is None or status >= 500):
+        return "does not answer"
+    return f"does not take what it is told ({status or code})"
+
+
+def _find_http_status(error: BaseException) -> int | None:
+    """Status of the HTTP answer that an error, or one that it was made of, is about; None if there is none.
+
+    Errors of requests and of boto3 have the answer. An error of MLflow has an error code instead. If the answer was
+    MLflow's own (`RestException`), the code says more than a status.
+    """
+    from mlflow.exceptions import MlflowException, RestException  # late: start-up
+
     for each in _chain(error):
         response = getattr(each, "response", None)
         if isinstance(response, dict):
             return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         if isinstance(status := getattr(response, "status_code", None), int):
             return status
-        if said := STATUS_SAID.search(str(each)):
-            return int(said[1])
+        if isinstance(each, MlflowException) and not isinstance(each, RestException):
+            return _read_foreign_status(each)
     return None
 
 
+def _read_foreign_status(error: Any) -> int | None:
+    """Status of an answer that is not from MLflow's server itself, such as a proxy's page; None if there was no answer.
+
+    MLflow turns the status into an error code and drops the answer. A status that has no code, such as 413, becomes
+    INTERNAL_ERROR, which also stands for a server that does not answer. Then the status is in the message only.
+    """
+    if error.error_code != "INTERNAL_ERROR":
+        return error.get_http_status_code()
+    match = re.search(r"failed with error code (\d{3})\b", error.message)
+    return int(match[1]) if match else None
+
+
 def _asks_for_patience(error: BaseException) -> bool:
-    """Whether S3 says by a status of 400 what others say by 401 or 408."""
+    """Tell whether S3 answers 400 for what others answer 401 or 408 for."""
     responses = [getattr(each, "response", None) for each in _chain(error)]
     return any(isinstance(r, dict) and r.get("Error", {}).get("Code") in S3_LATER for r in responses)
 

@@ -3,7 +3,7 @@
 One experiment a dataset. One parent run a pipeline run, found again by the fingerprint of its parameters, so that
 a killed run continues as the same row; stage runs are nested in it. The default store is SQLite under mlruns/.
 
-A server that goes away while a stage is at work stops nothing: `tracked_run.py`.
+A server that goes away while a stage is at work stops nothing: `tracking/run.py`.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ UI_VARIABLE = "PAN_MLFLOW_UI"
 
 def run_address(run_id: str) -> str | None:
     """Page of a run, where MLFLOW_TRACKING_URI is the address of a server that knows it."""
-    from mlflow.exceptions import MlflowException
+    from mlflow.exceptions import MlflowException  # late: start-up
 
     server = _server()
     if server is None:
@@ -57,14 +57,15 @@ def tables_of_runs(port: int) -> dict[str, str]:
     The UI opens an experiment with pages for language models unless the address says otherwise.
 
     Raises:
-        PanError: Where the store cannot be read, or a server keeps it, which has a UI of its own.
+        PanError: If the store cannot be read, or a server keeps it, which has a UI of its own.
     """
     if server := _server():
         raise PanError(
-            f"MLFLOW_TRACKING_URI is a server with a UI of its own: open {server}/#/experiments?workflowType=machine_learning"
+            f"MLFLOW_TRACKING_URI is a server with a UI of its own: open {server}/#/experiments?workflowType=machine_learning",
+            code="store.own-ui",
         )
     client = open_client()
-    with _opening():
+    with _lock_store():
         experiments = client.search_experiments(order_by=["last_update_time DESC"])
     return {
         found.name: f"http://127.0.0.1:{port}/#/experiments/{found.experiment_id}?workflowType=machine_learning"
@@ -87,17 +88,17 @@ class Tracker:
     """Runs of one dataset's experiment.
 
     Raises:
-        PanError: Where the store cannot be opened.
+        PanError: If the store cannot be opened.
     """
 
     def __init__(self, experiment: str) -> None:
         self._client = open_client()
         deliver_waiting(self._client)
-        with _opening():
+        with _lock_store():
             self._experiment = self._experiment_id(experiment, store_uri())
 
     def _experiment_id(self, name: str, uri: str) -> str:
-        from mlflow.exceptions import MlflowException
+        from mlflow.exceptions import MlflowException  # late: start-up
 
         found = self._client.get_experiment_by_name(name)
         if found is None:
@@ -112,7 +113,8 @@ class Tracker:
         if found.lifecycle_stage == "deleted":
             raise PanError(
                 f"MLflow store {store_uri()}: experiment {name} was deleted there; bring it back with "
-                f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or delete it for good (`mlflow gc`)"
+                f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or delete it for good (`mlflow gc`)",
+                code="store.experiment-deleted",
             )
         return found.experiment_id
 
@@ -122,7 +124,7 @@ class Tracker:
 
         A stage that was killed goes on in the run that it had.
         """
-        with self._closing(self.open_stage(name, fingerprint=fingerprint, params=params)) as run:
+        with self._close_at_end(self.open_stage(name, fingerprint=fingerprint, params=params)) as run:
             yield run
 
     def open_stage(self, name: str, *, fingerprint: str, params: Mapping[str, object]) -> Run:
@@ -134,7 +136,7 @@ class Tracker:
 
     def run(self, run_id: str) -> Run | None:
         """A run by its id, None where the store has none or it was deleted."""
-        from mlflow.exceptions import MlflowException
+        from mlflow.exceptions import MlflowException  # late: start-up
 
         try:
             found = self._client.get_run(run_id)
@@ -146,7 +148,7 @@ class Tracker:
 
     @contextmanager
     def nested(self, parent: str, name: str, *, params: Mapping[str, object]) -> Iterator[Run]:
-        """A run nested in the run with the id `parent`; the work goes on, untold, where the store is away at its beginning."""
+        """A run nested in the run with the id `parent`; without it the work goes on, if the store is away."""
         run: Run = NullRun()
         try:
             with single_attempt():
@@ -154,12 +156,12 @@ class Tracker:
                 run.params(params)
         except AwayError as error:
             _log.warning("%s; the row of %s will not be there, or without its parameters", error, name)
-        with self._closing(run):
+        with self._close_at_end(run):
             yield run
 
     def give_up(self, parent: str, name: str) -> None:
         """Close the nested run of that name whose process died, where there is one."""
-        from mlflow.exceptions import MlflowException
+        from mlflow.exceptions import MlflowException  # late: start-up
 
         # A store that the other process did not share, or that is away, must not end the work of this one.
         with suppress(MlflowException):
@@ -168,9 +170,9 @@ class Tracker:
                 run.end("KILLED")
 
     @contextmanager
-    def _closing(self, run: Run) -> Iterator[Run]:
+    def _close_at_end(self, run: Run) -> Iterator[Run]:
         """Close a run with the state in which its block ends."""
-        from mlflow.exceptions import MlflowException
+        from mlflow.exceptions import MlflowException  # late: start-up
 
         status = "FAILED"
         try:
@@ -181,8 +183,9 @@ class Tracker:
             raise
         except MlflowException as error:
             raise PanError(
-                f"MLflow store {store_uri()}: cannot be written ({_in_short(error)}); make space on its disk or start its server, "
-                "then run again: finished work is kept"
+                f"MLflow store {store_uri()}: cannot be written ({_first_line(error)}); make space on its disk or start its server, "
+                "then run again: finished work is kept",
+                code="store.unwritable",
             ) from error
         finally:
             with suppress(MlflowException):
@@ -231,9 +234,9 @@ def open_client() -> Any:
     """A client of the store and its registry, which are made where they are missing.
 
     Raises:
-        PanError: Where the store cannot be opened.
+        PanError: If the store cannot be opened.
     """
-    from mlflow import MlflowClient
+    from mlflow import MlflowClient  # late: start-up
 
     # Set after the import, which sets levels of its own: the making of the store is nobody's business, and an error of the
     # database is told once, by whoever catches it, not also with its whole traceback.
@@ -243,7 +246,7 @@ def open_client() -> Any:
         "mlflow.store.db.utils": logging.CRITICAL,
     }.items():
         logging.getLogger(name).setLevel(level)
-    with _opening():
+    with _lock_store():
         return MlflowClient(tracking_uri=store_uri(), registry_uri=store_uri())
 
 
@@ -266,10 +269,10 @@ def deliver_waiting(client: Any = None) -> None:
 
 
 @contextmanager
-def _opening() -> Iterator[None]:
+def _lock_store() -> Iterator[None]:
     """The store, for one process at a time: two that open a new SQLite store at once race its migration."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
+    from mlflow.exceptions import MlflowException  # late: start-up
+    from sqlalchemy.exc import SQLAlchemyError  # late: start-up
 
     try:
         STORE.mkdir(exist_ok=True)
@@ -277,11 +280,12 @@ def _opening() -> Iterator[None]:
             yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise PanError(
-            f"MLflow store {store_uri()}: cannot be opened ({_in_short(error)}); start the server, or unset MLFLOW_TRACKING_URI"
+            f"MLflow store {store_uri()}: cannot be opened ({_first_line(error)}); start the server, or unset MLFLOW_TRACKING_URI",
+            code="store.unopened",
         ) from error
 
 
-def _in_short(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     """Its first line: a database's has the statement below it, with all its values."""
     return str(error).partition("\n")[0]
 

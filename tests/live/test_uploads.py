@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pan_core.live.picture import Scene
+from pan_core.live.picture import SceneStyle
 from pan_core.live.uploads import Upload, Uploads
 from pan_core.viewer.annotate import write_video
 
@@ -51,7 +51,7 @@ def test_a_video_that_crashes_its_decoder_fails_and_the_next_one_is_taken(
     def recognizer() -> Any:
         raise RuntimeError("reached")
 
-    with Uploads(recognizer, scene=Scene.FULL) as uploads:
+    with Uploads(recognizer, scene=SceneStyle.FULL) as uploads:
         crash = ended(asyncio.run(uploads.add("wave.mp4", chunks(good + b"crash"))))
         assert (crash.state, crash.reason) == ("failed", "wave.mp4: crashes or hangs the decoder; encode it anew")
         fine = ended(asyncio.run(uploads.add("next.mp4", chunks(good))))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from refusals import refused
 from scripted_people import small_network
 
 from pan_core.errors import DataError
@@ -119,11 +120,11 @@ def test_shares_of_frames_make_up_the_pose_attention_of_the_clip(recognizer):
 
 def test_a_recognizer_of_clip_mode_is_refused(recognizer):
     clip = LoadedModel(recognizer.model, CLASSES, ACTIONS, PENN13, "clip", 32, 15.0, {})
-    with pytest.raises(DataError, match="online"):
+    with refused("recognizer.clip-mode", DataError):
         TorchNetwork(clip)
 
 
 @pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_rate_that_is_none_is_refused(recognizer, fps):
-    with pytest.raises(DataError, match="poses a second"):
+    with refused("stream.rate", DataError):
         StreamRecognizer(TorchNetwork(recognizer), pose_fps=fps)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from pan_core.cli.main import app
 from pan_core.datasets.manifests.label_studio_tasks import Suggestion
 from pan_core.errors import DataError
-from pan_core.recognition.predict_video import Person, Segment, Timeline
+from pan_core.recognition.predict_video import PersonTimeline, RecognizedSegment, Timeline
 from pan_core.retraining.suggest_labels import label_videos, suggestions
 from pan_core.workspace import recognizers
 
@@ -72,7 +72,7 @@ def test_no_video_can_be_read(recognizer, tmp_path):
 def timeline(*people):
     """Each person is a list of (start, end, label, confidence)."""
     them = tuple(
-        Person(number, 0, 9, "", 1.0, tuple(Segment(*segment) for segment in segments))
+        PersonTimeline(number, 0, 9, "", 1.0, tuple(RecognizedSegment(*segment) for segment in segments))
         for number, segments in enumerate(people)
     )
     return Timeline("v", "", 25, 250, 25, "m", None, None, 0.0, them, None)

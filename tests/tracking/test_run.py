@@ -1,6 +1,7 @@
 """What becomes of a message that MLflow's server does not take, by what it answers."""
 
 import json
+import os
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+from refusals import refused
 
 from pan_core.errors import PanError
 from pan_core.tracking.outbox import REFUSED, AwayError
@@ -61,11 +63,22 @@ def run(server):
     return Run(MlflowClient(f"http://127.0.0.1:{server.server_port}"), "1234")
 
 
+class ClientOfProxy(MlflowClient):
+    """Sends artifacts as MLflow's client sends them to a server's proxy: by requests, whose errors are its own."""
+
+    def __init__(self, server):
+        self._address = f"http://127.0.0.1:{server.server_port}"
+        super().__init__(self._address)
+
+    def log_artifact(self, run_id, local_path, artifact_path=None):
+        HttpArtifactRepository(f"{self._address}/api/2.0/mlflow-artifacts/artifacts").log_artifact(local_path)
+
+
 def waiting():
     return [path for path in outboxes().rglob("message.json") if REFUSED not in path.parts]
 
 
-def refused():
+def moved_aside():
     return list((outboxes() / REFUSED / "1234").rglob("message.json"))
 
 
@@ -82,15 +95,15 @@ def test_what_may_be_taken_later_waits_is_told_and_is_taken_then(server, run, ca
     server.answer = answer
     run.tag("a", 1)
     assert len(waiting()) == 1
-    assert "is kept in" in caplog.text
+    assert str(outboxes()) in caplog.text
     with pytest.raises(AwayError):
         run.deliver_waiting()
-    with pytest.raises(PanError, match="run again"):
+    with refused("store.undelivered"):
         run.require_delivered()
     assert len(waiting()) == 1
     server.answer = TAKEN
     run.require_delivered()
-    assert (waiting(), refused()) == ([], [])
+    assert (waiting(), moved_aside()) == ([], [])
 
 
 @pytest.mark.parametrize("answer", [(400, says("INVALID_PARAMETER_VALUE")), (404, says("RESOURCE_DOES_NOT_EXIST"))])
@@ -99,9 +112,9 @@ def test_what_can_never_be_taken_is_moved_aside(server, run, caplog, answer):
     run.tag("a", 1)
     server.answer = answer
     assert run.deliver_waiting() == 0
-    assert (len(waiting()), len(refused())) == (0, 1)
-    assert "refused, and kept there" in caplog.text
-    with pytest.raises(PanError, match="has refused a part of run 1234"):
+    assert (len(waiting()), len(moved_aside())) == (0, 1)
+    assert moved_aside()[0].parent.name in caplog.messages[-1]
+    with refused("store.refused"):
         run.require_delivered()
 
 
@@ -109,36 +122,34 @@ def test_a_trial_goes_on_where_its_row_cannot_be_opened(server, caplog):
     server.answer = (200, json.dumps({"experiment": {"experiment_id": "1", "name": "actors"}}))
     tracker = Tracker("actors")
     server.answer = (401, "You are not authenticated")
-    with tracker.nested("1234", "trial 3", params={"units": 8}) as row:
+    with tracker.nested("1234", "trial-3", params={"units": 8}) as row:
         row.metrics({"loss": 1.0})
         row.tag("pan.pruned", "no")
-    assert "the row of trial 3 will not be there" in caplog.text
+    assert "trial-3" in caplog.text
     assert waiting() == []
 
 
-def test_an_artifact_that_a_proxy_finds_too_large_holds_up_nothing(server, run, tmp_path, monkeypatch, caplog):
+def test_an_artifact_that_a_proxy_finds_too_large_holds_up_nothing(server, tmp_path, caplog):
     """413: no later try would end otherwise."""
     server.answer = (503, "later")
     (tmp_path / "model.bin").write_bytes(b"weights")
-    monkeypatch.setattr(run, "_say", artifact_by_http(run, server))
+    run = Run(ClientOfProxy(server), "1234")
     run.artifact(tmp_path / "model.bin")
     server.answer = (413, "Request Entity Too Large")
     assert run.deliver_waiting() == 0
-    assert (len(waiting()), len(refused())) == (0, 1)
+    assert (len(waiting()), len(moved_aside())) == (0, 1)
     assert "413" in caplog.text
-    another = Run(MlflowClient(), "1234")
-    monkeypatch.setattr(another, "_say", artifact_by_http(another, server))
-    with pytest.raises(MlflowException, match="413"):
-        another.artifact(tmp_path / "model.bin")
+    with pytest.raises(MlflowException) as caught:
+        Run(ClientOfProxy(server), "1234").artifact(tmp_path / "model.bin")
+    assert "413" in str(caught.value)
 
 
 @pytest.mark.parametrize("status", [403, 404, 429])
-def test_an_artifact_that_may_be_taken_later_waits(server, run, tmp_path, monkeypatch, status):
+def test_an_artifact_that_may_be_taken_later_waits(server, tmp_path, status):
     (tmp_path / "model.bin").write_bytes(b"weights")
-    monkeypatch.setattr(run, "_say", artifact_by_http(run, server))
     server.answer = (status, "not now")
-    run.artifact(tmp_path / "model.bin")
-    assert (len(waiting()), len(refused())) == (1, 0)
+    Run(ClientOfProxy(server), "1234").artifact(tmp_path / "model.bin")
+    assert (len(waiting()), len(moved_aside())) == (1, 0)
 
 
 def test_figures_that_a_proxy_finds_too_large_hold_up_nothing(server, run):
@@ -146,7 +157,7 @@ def test_figures_that_a_proxy_finds_too_large_hold_up_nothing(server, run):
     run.metrics({"loss": 1.0})
     server.answer = (413, "<html>Request Entity Too Large</html>")
     assert run.deliver_waiting() == 0
-    assert (len(waiting()), len(refused())) == (0, 1)
+    assert (len(waiting()), len(moved_aside())) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -168,18 +179,16 @@ def test_what_s3_says_decides_however_boto_wraps_it(server, status, code, later)
             raise S3UploadFailedError(f"Failed to upload: {error}")  # noqa: B904
 
 
-def artifact_by_http(run, server):
-    """Artifacts as MLflow's client sends them to a server's proxy: by requests, whose errors are its own."""
-    say = run._say
-
-    def deliver(kind, values, attached):
-        if kind != "artifact":
-            say(kind, values, attached)
-            return
-        repository = HttpArtifactRepository(f"http://127.0.0.1:{server.server_port}/api/2.0/mlflow-artifacts/artifacts")
-        repository.log_artifact(str(attached))
-
-    return deliver
+@pytest.mark.parametrize("by_user", [None, "1"])
+def test_mlflow_gets_its_own_settings_back(server, monkeypatch, by_user):
+    """One try is for what may wait; a user's own settings hold there, too."""
+    names = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")
+    for name in names:
+        monkeypatch.setenv(name, by_user) if by_user else monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ZeroDivisionError), single_attempt():
+        assert [os.environ[name] for name in names] == ([by_user] * 2 if by_user else ["0", "20"])
+        raise ZeroDivisionError
+    assert [os.environ.get(name) for name in names] == [by_user] * 2
 
 
 def test_what_waited_for_a_login_is_delivered_with_another_one(server, run, monkeypatch):
@@ -203,8 +212,10 @@ def test_a_store_that_cannot_be_opened_does_not_hide_how_a_run_ended(server, run
         raise PanError("cannot be opened")
 
     monkeypatch.setattr("pan_core.tracking.tracker.open_client", cannot)
+    caplog.clear()
     deliver_waiting()
-    assert "goes on waiting in" in caplog.text
+    assert len(waiting()) == 1
+    assert str(outboxes()) in caplog.text
 
 
 def test_the_page_of_a_run_is_where_browsers_reach_it(server, monkeypatch):
