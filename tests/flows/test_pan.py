@@ -138,7 +138,7 @@ def test_overrides_run_beside_the_project(parametrised, server):
     state = pan(overrides={"train": {"epochs": 3}}, targets=["fetch"], return_state=True)
     assert state.is_completed()
     (folder,) = (parametrised / ".cache/workspaces").iterdir()
-    assert (folder / "out.txt").read_text().split() == ["epochs:", "3"]
+    assert (folder / "out.txt").read_text().split() == ["train:", "{epochs:", "3}"]
     assert (parametrised / "params.yaml").read_text() == before
     assert not (parametrised / "out.txt").exists()
     _, lines, artifacts = run_of(state)
