@@ -52,7 +52,10 @@ class ActorsSettings:
         if unknown or not self.classes:
             faults.append(f"classes: expected some of {', '.join(CLASSES)}, but got {', '.join(unknown) or 'none'}")
         if faults:
-            raise DataError("settings of the actors dataset:\n" + "\n".join(f"  - {fault}" for fault in faults))
+            raise DataError(
+                "settings of the actors dataset:\n" + "\n".join(f"  - {fault}" for fault in faults),
+                code="actors.settings",
+            )
 
 
 @dataclass(frozen=True)
