@@ -115,7 +115,7 @@ def check_table(table: pd.DataFrame, kind: str, where: str) -> pd.DataFrame:
         for (column, check), rows in cases.groupby(["column", "check"], dropna=False):
             values = ", ".join(repr(v) for v in rows["failure_case"].head(3))
             faults.append(f"  - column {column}: expected {check}, but got {values} ({len(rows)} in all)")
-        raise DataError(f"{where}: not a valid table of {kind}:\n" + "\n".join(faults)) from error
+        raise DataError(f"{where}: not a valid table of {kind}:\n" + "\n".join(faults), code="table.invalid") from error
 
 
 def empty_table(kind: str) -> pd.DataFrame:
@@ -143,11 +143,13 @@ def read_table(kind: str, path: Path) -> pd.DataFrame:
         DataError: Where the file is missing, is not Parquet, or breaks its schema.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such table of {kind}; run `dvc repro` to make it")
+        raise DataError(f"{path}: no such table of {kind}; run `dvc repro` to make it", code="table.missing")
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable Parquet file ({error}); delete it and run `dvc repro`") from error
+        raise DataError(
+            f"{path}: not a readable Parquet file ({error}); delete it and run `dvc repro`", code="table.unreadable"
+        ) from error
     return check_table(table, kind, str(path))
 
 

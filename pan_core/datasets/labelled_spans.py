@@ -120,8 +120,8 @@ def joined_by_video(groups: pd.Series, videos: pd.Series) -> pd.Series:
         groups: Group of every clip.
         videos: Video of every clip, of the same index.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    from scipy.sparse import coo_array  # late: start-up
+    from scipy.sparse.csgraph import connected_components  # late: start-up
 
     group, names = pd.factorize(groups)
     video, known = pd.factorize(videos)

@@ -68,7 +68,10 @@ class PennAction(Dataset):
             partial.mkdir()
             if found.is_dir():
                 if not (found / "labels").is_dir():
-                    raise DataError(f"{found}: has no folder labels, expected labels/NNNN.mat as the archive has them")
+                    raise DataError(
+                        f"{found}: has no folder labels, expected labels/NNNN.mat as the archive has them",
+                        code="penn-action.no-labels",
+                    )
                 link_tree(found / "labels", partial / LABELS)
             else:
                 extract_labels(found, partial / LABELS, progress=context.progress)
@@ -87,7 +90,8 @@ class PennAction(Dataset):
         if not rows:
             reason = f", such as {failed[0]['reason']}" if failed else ""
             raise DataError(
-                f"{folder / LABELS}: none of {len(files)} label files can be used{reason}; run `dvc repro --force fetch`"
+                f"{folder / LABELS}: none of {len(files)} label files can be used{reason}; run `dvc repro --force fetch`",
+                code="penn-action.no-clip",
             )
         return Catalogue(pd.DataFrame(rows), quarantine_table(failed))
 
@@ -120,7 +124,10 @@ def extract_labels(archive: Path, folder: Path, *, progress: Progress | None = N
         unpacked = partial.with_name("unpacked")
         unpack(archive, unpacked, members=lambda name: fnmatch(name, "Penn_Action/labels/*.mat"), progress=progress)
         if not (unpacked / "Penn_Action").is_dir():
-            raise DataError(f"{archive}: holds no Penn_Action/labels/*.mat, expected the official archive's layout")
+            raise DataError(
+                f"{archive}: holds no Penn_Action/labels/*.mat, expected the official archive's layout",
+                code="penn-action.layout",
+            )
         (unpacked / "Penn_Action" / "labels").rename(partial)
 
 
@@ -139,11 +146,16 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         mat = loadmat(path, variable_names=VALUES)
     except _DAMAGED as error:
-        raise DataError(f"{path}: not a readable MATLAB file ({error}); fetch it again") from error
+        raise DataError(
+            f"{path}: not a readable MATLAB file ({error}); fetch it again", code="penn-action.damaged"
+        ) from error
     if missing := [name for name in VALUES if name not in mat or mat[name].size == 0]:
-        raise DataError(f"{path}: has no {', '.join(missing)}, expected {', '.join(VALUES)}; fetch it again")
+        raise DataError(
+            f"{path}: has no {', '.join(missing)}, expected {', '.join(VALUES)}; fetch it again",
+            code="penn-action.missing-values",
+        )
     if faults := list(_faults(mat)):
-        raise DataError(f"{path}: {'; '.join(faults)}; fetch it again")
+        raise DataError(f"{path}: {'; '.join(faults)}; fetch it again", code="penn-action.faults")
     return mat
 
 

@@ -127,7 +127,8 @@ class Pyskl(PysklDataset):
         if path is None or not path.is_file():
             raise DataError(
                 f"params.yaml: pyskl.path: Expected the path of a PYSKL-format pickle, but got {str(path or '')!r}, which "
-                "is not a file; set it relative to the project's folder, or absolute"
+                "is not a file; set it relative to the project's folder, or absolute",
+                code="pyskl.path",
             )
         return path
 
@@ -138,7 +139,9 @@ class Pyskl(PysklDataset):
         classes = read_classes(Path(str(options["classes"]))) if options.get("classes") else None
         fps = float(options.get("fps", self.fps))
         if not 1 <= fps <= 1000:
-            raise DataError(f"params.yaml: pyskl.fps: Expected 1 to 1000 frames a second, but got {fps:g}")
+            raise DataError(
+                f"params.yaml: pyskl.fps: Expected 1 to 1000 frames a second, but got {fps:g}", code="pyskl.fps"
+            )
         return PysklSettings(layout, classes, fps)
 
     def pose_layout(self, folder: Path) -> SkeletonLayout:
@@ -156,11 +159,15 @@ def read_classes(path: Path) -> tuple[str, ...]:
         names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{path}: no readable list of classes ({error}); Expected a text file, a class a line"
+            f"{path}: no readable list of classes ({error}); Expected a text file, a class a line",
+            code="pyskl.classes-unreadable",
         ) from None
     twice = sorted({name for name in names if names.count(name) > 1})
     if not names or twice:
-        raise DataError(f"{path}: Expected a class a line, each once, but got {', '.join(twice) or 'an empty file'}")
+        raise DataError(
+            f"{path}: Expected a class a line, each once, but got {', '.join(twice) or 'an empty file'}",
+            code="pyskl.classes",
+        )
     return names
 
 
@@ -191,7 +198,9 @@ class _Conversion:
                 progress(number + 1, total)
         if not self.rows:
             reasons = "".join(f"\n  - {row['clip_id']}: {row['reason']}" for row in self.failed[:3])
-            raise DataError(f"{self.path}: none of its {total} annotations can be used, such as:{reasons}")
+            raise DataError(
+                f"{self.path}: none of its {total} annotations can be used, such as:{reasons}", code="pyskl.no-clip"
+            )
 
     def size(self) -> int:
         """Bytes of the joints as they are stored: three numbers of 4 bytes each, whatever the file has."""

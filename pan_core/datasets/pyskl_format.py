@@ -51,10 +51,13 @@ def read_pyskl(path: Path) -> PysklFile:
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         raise DataError(
             f"{path}: Expected a dict with `annotations`, a list with a dict a clip, and `split`, but got "
-            f"{_described(content)}; see PYSKL's tools/data/README.md for the format"
+            f"{_described(content)}; see PYSKL's tools/data/README.md for the format",
+            code="pyskl.format",
         )
     if not content["annotations"]:
-        raise DataError(f"{path}: `annotations` is empty, so there is no clip in it; fetch the file again")
+        raise DataError(
+            f"{path}: `annotations` is empty, so there is no clip in it; fetch the file again", code="pyskl.empty"
+        )
     return PysklFile(deque(content["annotations"]), pair_splits(content.get("split") or {}, str(path)))
 
 
@@ -76,19 +79,25 @@ def pair_splits(split: object, where: str) -> dict[str, dict[str, set[str]]]:
         DataError: Where a name is not understood, a list is not one of names, or a split lacks its training or test.
     """
     if not isinstance(split, Mapping):
-        raise DataError(f"{where}: Expected `split` to be a dict of lists, but got {_described(split)}")
+        raise DataError(
+            f"{where}: Expected `split` to be a dict of lists, but got {_described(split)}", code="pyskl.splits"
+        )
     found: dict[str, dict[str, set[str]]] = {}
     for name, clips in split.items():
         match = _PART.search(name) if isinstance(name, str) else None
         if match is None or not isinstance(clips, list | tuple) or not all(isinstance(clip, str) for clip in clips):
             raise DataError(
                 f"{where}: split {str(name)[:40]!r}: Expected a list of clip names under a name that has train, val "
-                f"or test in it, but got {_described(clips)}; correct or drop this entry of `split`"
+                f"or test in it, but got {_described(clips)}; correct or drop this entry of `split`",
+                code="pyskl.split-list",
             )
         key = (name[: match.start()] + name[match.end() :]).strip("_-")
         part = _PARTS[match[0].lower()]
         if part in found.setdefault(key, {}):
-            raise DataError(f"{where}: split {name[:40]!r} is a second list to {part}; rename or drop one of them")
+            raise DataError(
+                f"{where}: split {name[:40]!r} is a second list to {part}; rename or drop one of them",
+                code="pyskl.second-list",
+            )
         found[key][part] = set(clips)
     for key, parts in found.items():
         if "test" not in parts and "val" in parts:
@@ -96,11 +105,13 @@ def pair_splits(split: object, where: str) -> dict[str, dict[str, set[str]]]:
         if not {"train", "test"} <= set(parts):
             raise DataError(
                 f"{where}: split {key!r} has a {' and a '.join(parts)} list only; Expected one to train and one to test "
-                "or validate on; add the other to `split` or drop this one"
+                "or validate on; add the other to `split` or drop this one",
+                code="pyskl.one-list-only",
             )
         if empty := [part for part in ("train", "test") if not parts[part]]:
             raise DataError(
-                f"{where}: split {key!r} names no clip to {' and '.join(empty)}; fill it or drop this split"
+                f"{where}: split {key!r} names no clip to {' and '.join(empty)}; fill it or drop this split",
+                code="pyskl.empty-list",
             )
     return {f"split{number}": parts for number, parts in enumerate(found.values(), start=1)}
 
@@ -180,7 +191,8 @@ def require_pixels(joints: np.ndarray, width: int, height: int) -> None:
     if places.size and np.abs(places).max() <= UNITS < min(width, height) / 8:
         raise DataError(
             f"all places lie within {UNITS:g} of 0 in a picture of {width} x {height}: they are normalised, expected pixels; "
-            "write them in pixels, or add an adapter with `pixels` as datasets/jhmdb14.py has it"
+            "write them in pixels, or add an adapter with `pixels` as datasets/jhmdb14.py has it",
+            code="pyskl.normalised",
         )
 
 

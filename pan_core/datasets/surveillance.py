@@ -65,7 +65,8 @@ class Surveillance(Dataset):
         if not listed:
             raise DataError(
                 f"{source}: none of the {len(manifest.missing)} listed videos is there, such as {manifest.missing[0]}; "
-                "expected them at these paths below the folder"
+                "expected them at these paths below the folder",
+                code="footage.no-listed-video",
             )
         _say(manifest)
         require_space(folder.parent, sum(videos[name].stat().st_size for name in listed), f"footage from {source}")
@@ -102,7 +103,9 @@ class Surveillance(Dataset):
         )
         if clips.empty:
             reason = f", such as {failed['reason'].iloc[0]}" if len(failed) else ""
-            raise DataError(f"{folder}: none of {len(rows)} labelled spans can be used{reason}")
+            raise DataError(
+                f"{folder}: none of {len(rows)} labelled spans can be used{reason}", code="footage.no-usable-span"
+            )
         rows = rows.loc[clips.index]
         if (folder / HOLDOUT).is_file():
             holdout = Holdout.read(folder / HOLDOUT)
@@ -146,12 +149,13 @@ def group_of(clips: pd.DataFrame, rows: pd.DataFrame, grouping: str) -> pd.Serie
     if grouping == AUTO:
         grouping = best_grouping(rows)
     elif grouping not in GROUPINGS:
-        raise DataError(f"group: expected {AUTO}, {', '.join(GROUPINGS)}, but got {grouping!r}")
+        raise DataError(f"group: expected {AUTO}, {', '.join(GROUPINGS)}, but got {grouping!r}", code="group.unknown")
     if lacking := int((values[grouping] == "").sum()):
         column = "recorded_at" if grouping == "day" else grouping
         raise DataError(
             f"group: {grouping!r} was asked for, but {lacking} of {len(values)} rows have no {column}; fill the column "
-            f"or set surveillance.group to {AUTO}"
+            f"or set surveillance.group to {AUTO}",
+            code="group.lacking",
         )
     return labelled_spans.joined_by_video(values[grouping], clips["path"])
 

@@ -122,7 +122,7 @@ def learning_pools(clips: pd.DataFrame, splits: Sequence[int]) -> list[Pool]:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _PoolJob:
     """Clips of one pool that have a part of any sequence in them, in folds of whole groups."""
 
     learners: pd.DataFrame
@@ -177,16 +177,16 @@ class Refiner:
             found |= moved
         return found
 
-    def _job(self, pool: Pool) -> _Job | None:
+    def _job(self, pool: Pool) -> _PoolJob | None:
         made = [self.compositions[label] for label in self.clips["label"]]
         useful = np.array([not {*m.parts}.isdisjoint(self.actions) for m in made], dtype=bool)
         cut = np.array([is_sequence(m) for m in made], dtype=bool)
         learners = self.clips[useful & self.clips["clip_id"].isin(pool.learners).to_numpy()]
         targets = self.clips[cut & self.clips["clip_id"].isin(pool.targets).to_numpy()]
         folds = group_folds(groups_of(learners).to_numpy(dtype=str), self.settings.folds, self.settings.seed)
-        return _Job(learners, targets, folds) if len(targets) and len(folds) > 1 else None
+        return _PoolJob(learners, targets, folds) if len(targets) and len(folds) > 1 else None
 
-    def _moved(self, job: _Job, boundaries: Boundaries, name: str) -> dict[str, list[int]]:
+    def _moved(self, job: _PoolJob, boundaries: Boundaries, name: str) -> dict[str, list[int]]:
         """New boundaries of the targets of a job."""
         classes = sorted({*job.learners["label"], *job.targets["label"]})
         learners = self._samples(job.learners, boundaries, classes)

@@ -46,7 +46,9 @@ def read_manifest(path: Path, *, root: Path | None = None, now: datetime | None 
     lines = re.split(r"\r\n|\r|\n", text)
     start = next((number for number, line in enumerate(lines) if line.strip(" ,;\t")), None)
     if start is None:
-        raise DataError(f"{path}: empty, expected a header with the columns {', '.join(REQUIRED)}")
+        raise DataError(
+            f"{path}: empty, expected a header with the columns {', '.join(REQUIRED)}", code="manifest.empty"
+        )
     header, separator = _header(path, lines[start])
     if ignored := [column for column in header if column and column not in COLUMNS]:
         notes.append(f"columns ignored: {', '.join(ignored)}")
@@ -58,7 +60,10 @@ def read_manifest(path: Path, *, root: Path | None = None, now: datetime | None 
     manifest = assemble(entries, notes=[f"{name}: {note}" for note in notes], now=now)
     if manifest.rows.empty:
         first = f", such as {manifest.quarantine.iloc[0]['reason']}" if entries else ""
-        raise DataError(f"{path}: none of {len(entries)} rows is valid{first}; expected {', '.join(REQUIRED)} in each")
+        raise DataError(
+            f"{path}: none of {len(entries)} rows is valid{first}; expected {', '.join(REQUIRED)} in each",
+            code="manifest.no-row",
+        )
     return manifest
 
 
@@ -71,7 +76,9 @@ def read_text(path: Path) -> tuple[str, list[str]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); expected a text file") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); expected a text file", code="manifest.unreadable"
+        ) from error
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace"), []
     try:
@@ -147,17 +154,22 @@ def _header(path: Path, line: str) -> tuple[list[str], str]:
             names = [re.sub(r"[\s\-]+", "_", cell.strip().lower()) for cell in cells]
             readings.append((sum(name in COLUMNS for name in names), names, separator))
     if not readings:
-        raise DataError(f"{path}: the header cannot be read: {shorten(line)}; expected {', '.join(COLUMNS)}")
+        raise DataError(
+            f"{path}: the header cannot be read: {shorten(line)}; expected {', '.join(COLUMNS)}", code="manifest.header"
+        )
     _, names, separator = max(readings, key=lambda reading: (reading[0], len(reading[1])))
     while names and not names[-1]:
         names.pop()
     if missing := [name for name in REQUIRED if name not in names]:
         raise DataError(
             f"{path}: column{'s' * (len(missing) > 1)} {', '.join(missing)} missing; expected {', '.join(REQUIRED)} and "
-            f"perhaps {', '.join(OPTIONAL)}, but the header has {', '.join(map(repr, names))}"
+            f"perhaps {', '.join(OPTIONAL)}, but the header has {', '.join(map(repr, names))}",
+            code="manifest.missing-column",
         )
     if twice := sorted({name for name in names if name in COLUMNS and names.count(name) > 1}):
-        raise DataError(f"{path}: column {', '.join(twice)} stands twice in the header, expected once")
+        raise DataError(
+            f"{path}: column {', '.join(twice)} stands twice in the header, expected once", code="manifest.column-twice"
+        )
     return names, separator
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pan_core.datasets.manifests.manifest import Entry, Manifest, assemble, printable
-from pan_core.datasets.manifests.references import Ambiguous, VideoIndex, video_reference
+from pan_core.datasets.manifests.references import AmbiguousReference, VideoIndex, video_reference
 from pan_core.errors import DataError, VideoError
 from pan_core.pose.records import read_info
 from pan_core.video import VideoInfo
@@ -65,7 +65,8 @@ def read_label_studio(path: Path, *, root: Path, videos: Mapping[str, Path]) -> 
     tasks = list(_tasks(_load(path), name))
     if not any(True for task in tasks for _ in _ranges(task)):
         raise DataError(
-            f"{path}: no timeline labels; expected a Label Studio export (JSON) of a TimelineLabels project"
+            f"{path}: no timeline labels; expected a Label Studio export (JSON) of a TimelineLabels project",
+            code="label-studio.no-labels",
         )
     index, entries, missing = VideoIndex(videos), [], []
     notes = [f"{task.where}: {task.note}" for task in tasks if task.note]
@@ -76,7 +77,7 @@ def read_label_studio(path: Path, *, root: Path, videos: Mapping[str, Path]) -> 
         try:
             named = task.data.get(PATH_KEY)
             video = named if isinstance(named, str) and named in videos else index.find(reference)
-        except Ambiguous as error:
+        except AmbiguousReference as error:
             entries.append(Entry(task.where, {}, str(error)))
             continue
         if video is None:
@@ -93,7 +94,9 @@ def _load(path: Path) -> list[Json]:
     try:
         content = json.loads(path.read_bytes().decode("utf-8-sig"), parse_int=_whole)
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not readable as JSON ({error}); export the project again as JSON") from error
+        raise DataError(
+            f"{path}: not readable as JSON ({error}); export the project again as JSON", code="label-studio.not-json"
+        ) from error
     tasks = content if isinstance(content, list) else [content]
     return [task for task in tasks if isinstance(task, dict)]
 
