@@ -313,7 +313,7 @@ def _network_errors() -> Iterator[None]:
         raise TransferError(f"has no certificate that can be trusted ({error})", code="transfer.certificate") from error
     except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
         raise _InterruptedTransferError(
-            f"breaks off or cannot be reached ({error})", code="transfer.unreachable"
+            f"breaks off or cannot be reached ({error})", code="transfer.interrupted"
         ) from error
     except (requests.RequestException, ValueError) as error:
         raise TransferError(f"cannot be asked for it ({error})", code="transfer.request") from error
