@@ -4,8 +4,6 @@ import shutil
 import zipfile
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from refusals import refused
 
@@ -16,17 +14,6 @@ from pan_core.tables import check_table
 
 WAVE = ["RATRACE_wave_f_nm_np1_fr_goo_37.avi", "Goal #_2 (a & b)!_wave_u_cm_np2_ba_bad_3.avi", "x_wave_h_cm_np1_le_med_0.avi"]  # fmt: skip
 SWORD = ["RATRACE_sword_f_nm_np1_fr_goo_1.avi"]
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
-    """A video of 6 frames, 64 x 48, 30 frames a second."""
-    path = tmp_path_factory.mktemp("clip") / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (64, 48))
-    for level in range(6):
-        writer.write(np.full((48, 64, 3), 40 * level, np.uint8))
-    writer.release()
-    return path
 
 
 def unused(label):
@@ -47,11 +34,6 @@ def lists(tmp_path):
     (folder / "wave_test_split1.txt").write_text("".join(f"{n} {f} \n" for n, f in zip(WAVE, (1, 2, 0), strict=True)))
     (folder / "sword_test_split1.txt").write_text(f"{SWORD[0]} 1 \n")
     return folder
-
-
-@pytest.fixture
-def context(tmp_path):
-    return Context(cache=tmp_path / "cache", mirror=tmp_path / "mirror", workers=0, download=False)
 
 
 @pytest.fixture
@@ -154,8 +136,8 @@ def test_a_split_that_is_left_out_is_named(lists):
     assert caught.value.codes == ("splits.missing-split",)
 
 
-def check_catalogue(folder, context):
-    catalogue = Hmdb51().catalogue(folder, context)
+def check_catalogue(folder, offline):
+    catalogue = Hmdb51().catalogue(folder, offline)
     clips = check_table(catalogue.clips, "clips", "test").set_index("clip_id")
     assert sorted(clips.index) == sorted(Path(name).stem for name in WAVE + SWORD)
     assert clips.loc[Path(WAVE[1]).stem, ["label", "group", "split1", "n_frames"]].tolist() == [
@@ -168,9 +150,9 @@ def check_catalogue(folder, context):
     assert catalogue.quarantine.empty
 
 
-def test_fetch_links_a_mirror_of_folders(mirror, context, tmp_path):
-    Hmdb51().fetch(tmp_path / "raw", context)
-    check_catalogue(tmp_path / "raw", context)
+def test_fetch_links_a_mirror_of_folders(mirror, offline, tmp_path):
+    Hmdb51().fetch(tmp_path / "raw", offline)
+    check_catalogue(tmp_path / "raw", offline)
 
 
 class Archived(Hmdb51):
@@ -179,7 +161,7 @@ class Archived(Hmdb51):
     files = (RemoteFile("lists.zip"), RemoteFile("videos.zip"))
 
 
-def test_fetch_unpacks_archives_in_an_archive(lists, clip, context, tmp_path):
+def test_fetch_unpacks_archives_in_an_archive(lists, clip, offline, tmp_path):
     # What an archive is, is found from its content: zip archives with the inner ones' official names.
     with zipfile.ZipFile(lists.parent / "lists.zip", "w") as archive:
         for path in lists.iterdir():
@@ -191,24 +173,24 @@ def test_fetch_unpacks_archives_in_an_archive(lists, clip, context, tmp_path):
     with zipfile.ZipFile(lists.parent / "videos.zip", "w") as outer:
         for label in ("wave", "sword"):
             outer.write(tmp_path / f"{label}.rar", f"{label}.rar")
-    Archived().fetch(tmp_path / "raw", context)
-    check_catalogue(tmp_path / "raw", context)
+    Archived().fetch(tmp_path / "raw", offline)
+    check_catalogue(tmp_path / "raw", offline)
 
 
-def test_a_file_twice_is_kept_once(mirror, context, tmp_path):
-    Hmdb51().fetch(tmp_path / "raw", context)
+def test_a_file_twice_is_kept_once(mirror, offline, tmp_path):
+    Hmdb51().fetch(tmp_path / "raw", offline)
     spare = tmp_path / "raw" / "videos" / "zz spare"
     spare.mkdir()
     shutil.copy(mirror / "hmdb51_org" / "wave" / WAVE[0], spare / WAVE[0])
-    catalogue = Hmdb51().catalogue(tmp_path / "raw", context)
+    catalogue = Hmdb51().catalogue(tmp_path / "raw", offline)
     assert len(catalogue.clips) == 4
     assert catalogue.quarantine["clip_id"].tolist() == [Path(WAVE[0]).stem]
     assert f"spare/{WAVE[0]}" in catalogue.quarantine["reason"][0]
 
 
-def test_fetch_leaves_nothing_where_videos_cannot_be_had(lists, context, tmp_path):
+def test_fetch_leaves_nothing_where_videos_cannot_be_had(lists, offline, tmp_path):
     with refused("file.not-at-hand") as caught:
-        Hmdb51().fetch(tmp_path / "raw", context)
+        Hmdb51().fetch(tmp_path / "raw", offline)
     assert "hmdb51_org" in str(caught.value)
     assert not (tmp_path / "raw").exists()
 

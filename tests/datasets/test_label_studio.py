@@ -2,9 +2,8 @@
 
 import json
 
-import cv2
-import numpy as np
 import pytest
+from grey_videos import write_grey_video
 from refusals import refused
 
 from pan_core.datasets.manifests import read_any
@@ -14,11 +13,7 @@ from pan_core.datasets.manifests.references import AmbiguousReference, VideoInde
 @pytest.fixture
 def footage(tmp_path):
     """door.mp4 with 40 frames at 10 a second in a folder cam."""
-    (tmp_path / "cam").mkdir()
-    writer = cv2.VideoWriter(str(tmp_path / "cam" / "door.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
-    for level in range(40):
-        writer.write(np.full((48, 64, 3), 5 * level, np.uint8))
-    writer.release()
+    write_grey_video(tmp_path / "cam" / "door.mp4", 40, step=5)
     return tmp_path
 
 

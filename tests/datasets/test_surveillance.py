@@ -3,10 +3,9 @@
 import json
 import shutil
 
-import cv2
-import numpy as np
 import pandas as pd
 import pytest
+from grey_videos import write_grey_video
 from refusals import refused
 
 from pan_core.datasets import dataset_by_name
@@ -18,14 +17,6 @@ from pan_core.tables import check_table
 HEADER = "video,start_s,end_s,label,camera,recorded_at,subject"
 
 
-def make_video(path, frames):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
-    for number in range(frames):
-        writer.write(np.full((48, 64, 3), number, np.uint8))
-    writer.release()
-
-
 def write_manifest(folder, *rows, name="manifest.csv"):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text("\n".join((HEADER, *rows)) + "\n")
@@ -35,9 +26,9 @@ def write_manifest(folder, *rows, name="manifest.csv"):
 def incoming(tmp_path):
     """Two cameras with a video each, a damaged video, an unlisted one; one listed video is absent."""
     folder = tmp_path / "incoming"
-    make_video(folder / "door" / "a.avi", 40)
-    make_video(folder / "hall" / "b.avi", 25)
-    make_video(folder / "hall" / "not listed.avi", 3)
+    write_grey_video(folder / "door" / "a.avi", 40, step=1)
+    write_grey_video(folder / "hall" / "b.avi", 25, step=1)
+    write_grey_video(folder / "hall" / "not listed.avi", 3, step=1)
     (folder / "hall" / "bad.avi").write_text("no video at all")
     write_manifest(
         folder,
@@ -160,7 +151,7 @@ def test_footage_of_which_nothing_is_there(tmp_path, run):
 
 
 def test_footage_of_which_nothing_can_be_used(tmp_path, run):
-    make_video(tmp_path / "incoming" / "a.avi", 10)
+    write_grey_video(tmp_path / "incoming" / "a.avi", 10, step=1)
     write_manifest(tmp_path / "incoming", "a.avi,5,6,Walking,,,")
     with refused("footage.no-usable-span") as caught:
         run(tmp_path / "incoming")
@@ -231,7 +222,7 @@ def test_ids_of_rows_that_look_alike_differ():
 
 def test_times_go_to_the_nearest_border_of_frames(tmp_path, run):
     """At 10 frames a second 0.24 s is nearer to frame 2, 0.26 to 3, and 2.05, half way, to 21."""
-    make_video(tmp_path / "in" / "a.avi", 40)
+    write_grey_video(tmp_path / "in" / "a.avi", 40, step=1)
     write_manifest(tmp_path / "in", "a.avi,0.24,1,Walking,,,", "a.avi,0.26,2.05,Sitting,,,")
     _, _, catalogue = run(tmp_path / "in")
     clips = catalogue.clips.set_index("label")

@@ -8,8 +8,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-import cv2
-import numpy as np
 import pytest
 from refusals import refused
 
@@ -26,17 +24,6 @@ NAMES = [
     for label, written in (("Archery", "Archery"), ("HandstandPushups", "HandStandPushups"))
     for group in (1, 2, 3)
 ]
-
-
-@pytest.fixture(scope="session")
-def clip(tmp_path_factory) -> Path:
-    """A video of 6 frames, 64 x 48, 25 frames a second."""
-    path = tmp_path_factory.mktemp("clip") / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
-    for level in range(6):
-        writer.write(np.full((48, 64, 3), 40 * level, np.uint8))
-    writer.release()
-    return path
 
 
 @pytest.fixture
@@ -63,13 +50,8 @@ def dataset_folder(lists, clip, tmp_path):
     return folder
 
 
-@pytest.fixture
-def context(tmp_path):
-    return Context(cache=tmp_path / "cache", mirror=tmp_path / "mirror", workers=0, download=False)
-
-
-def test_the_clip_table(dataset_folder, context):
-    catalogue = Ucf101().catalogue(dataset_folder, context)
+def test_the_clip_table(dataset_folder, offline):
+    catalogue = Ucf101().catalogue(dataset_folder, offline)
     clips = check_table(catalogue.clips, "clips", "test").set_index("clip_id")
     assert len(clips) == 6
     row = clips.loc["v_HandStandPushups_g02_c01"]
@@ -83,12 +65,12 @@ def test_the_clip_table(dataset_folder, context):
     assert catalogue.missing == ()
 
 
-def test_one_numbering_makes_the_number_a_person(dataset_folder, context):
-    clips = catalogue_of(dataset_folder, source="actors", one_numbering=True, context=context).clips
+def test_one_numbering_makes_the_number_a_person(dataset_folder, offline):
+    clips = catalogue_of(dataset_folder, source="actors", one_numbering=True, context=offline).clips
     assert set(clips["group"]) == set(clips["subject"]) == {"g01", "g02", "g03"}
 
 
-def test_what_is_not_as_listed_is_named(dataset_folder, clip, context):
+def test_what_is_not_as_listed_is_named(dataset_folder, clip, offline):
     videos = dataset_folder / "videos"
     (videos / NAMES[0]).unlink()
     (videos / NAMES[1]).write_bytes(b"")
@@ -96,7 +78,7 @@ def test_what_is_not_as_listed_is_named(dataset_folder, clip, context):
                  "Archery/v_HandstandPushups_g01_c02.avi", "spare/v_Archery_g03_c01.avi", "Archery/._v_Archery_g03_c01.avi"):  # fmt: skip
         (videos / name).parent.mkdir(exist_ok=True)
         shutil.copy(clip, videos / name)
-    catalogue = Ucf101().catalogue(dataset_folder, context)
+    catalogue = Ucf101().catalogue(dataset_folder, offline)
     clips = catalogue.clips.set_index("clip_id")
     assert catalogue.missing == ("v_Archery_g01_c01",)
     assert clips.loc["v_Archery_g09_c01", "split1"] == "unused"
@@ -124,11 +106,11 @@ def test_names_against_the_rule_are_refused(code, path):
     assert path in str(caught.value)
 
 
-def test_without_a_usable_video_the_reasons_are_said(dataset_folder, context):
+def test_without_a_usable_video_the_reasons_are_said(dataset_folder, offline):
     for name in NAMES:
         (dataset_folder / "videos" / name).write_text("text")
     with refused("dataset.no-video") as caught:
-        Ucf101().catalogue(dataset_folder, context)
+        Ucf101().catalogue(dataset_folder, offline)
     assert str(caught.value).count("\n") == video_folders.SHOWN
 
 
@@ -191,17 +173,17 @@ def test_a_class_list_counts_from_one(tmp_path, code, text):
         read_classes(path)
 
 
-def test_fetch_links_a_mirror_of_folders(lists, clip, context, tmp_path):
+def test_fetch_links_a_mirror_of_folders(lists, clip, offline, tmp_path):
     for name in NAMES:
         path = lists.parent / "UCF-101" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(clip, path)
-    Ucf101().fetch(tmp_path / "raw", context)
+    Ucf101().fetch(tmp_path / "raw", offline)
     assert {
         path.relative_to(tmp_path / "raw" / "videos").as_posix() for path in (tmp_path / "raw").rglob("*.avi")
     } == set(NAMES)
     assert (lists.parent / "UCF-101" / NAMES[0]).is_file()
-    catalogue = Ucf101().catalogue(tmp_path / "raw", context)
+    catalogue = Ucf101().catalogue(tmp_path / "raw", offline)
     assert len(catalogue.clips) == 6
     assert catalogue.missing == ()
 
@@ -216,7 +198,7 @@ class TwoClasses(Ucf101):
     )
 
 
-def test_fetch_unpacks_the_flat_zip_archive(lists, clip, context, tmp_path):
+def test_fetch_unpacks_the_flat_zip_archive(lists, clip, offline, tmp_path):
     mirror = lists.parent
     with zipfile.ZipFile(mirror / "lists.zip", "w") as archive:
         for path in lists.iterdir():
@@ -225,9 +207,9 @@ def test_fetch_unpacks_the_flat_zip_archive(lists, clip, context, tmp_path):
         for name in NAMES:
             archive.write(clip, "UCF101/" + Path(name).name.replace("HandStand", "Handstand"))
     dataset = TwoClasses()
-    dataset.fetch(tmp_path / "raw", context)
+    dataset.fetch(tmp_path / "raw", offline)
     assert (tmp_path / "raw/videos/HandstandPushups/v_HandstandPushups_g01_c01.avi").is_file()
-    catalogue = dataset.catalogue(tmp_path / "raw", context)
+    catalogue = dataset.catalogue(tmp_path / "raw", offline)
     assert catalogue.missing == ()
     assert "v_HandStandPushups_g01_c01" in set(catalogue.clips["clip_id"])
     assert dict(catalogue.clips["split1"].value_counts()) == {"train": 4, "test": 2}
@@ -245,7 +227,7 @@ def publisher(tmp_path):
         server.shutdown()
 
 
-def test_where_rar_cannot_be_read_the_zip_is_downloaded(lists, clip, publisher, context, tmp_path, monkeypatch, caplog):
+def test_where_rar_cannot_be_read_the_zip_is_downloaded(lists, clip, publisher, offline, tmp_path, monkeypatch, caplog):
     def no_rar():
         raise DataError("no libarchive")
 
@@ -262,24 +244,24 @@ def test_where_rar_cannot_be_read_the_zip_is_downloaded(lists, clip, publisher, 
             RemoteFile("videos.zip", urls=(f"{address}/videos.zip",)),
         )
 
-    Offered().fetch(tmp_path / "raw", replace(context, download=True))
+    Offered().fetch(tmp_path / "raw", replace(offline, download=True))
     assert [path.name for path in (tmp_path / "raw").rglob("*.avi")] == ["v_Archery_g01_c01.avi"]
     assert "libarchive" in caplog.text
     assert not list((tmp_path / "cache").rglob("videos.rar*"))
 
 
-def test_fetch_leaves_nothing_where_videos_cannot_be_had(lists, context, tmp_path):
+def test_fetch_leaves_nothing_where_videos_cannot_be_had(lists, offline, tmp_path):
     with refused("file.not-at-hand") as caught:
-        Ucf101().fetch(tmp_path / "raw", context)
+        Ucf101().fetch(tmp_path / "raw", offline)
     assert "UCF101.rar" in str(caught.value)
     assert "UCF101_videos.zip" in str(caught.value)
     assert not (tmp_path / "raw").exists()
 
 
-def test_lists_are_checked_before_videos_are_looked_for(lists, context, tmp_path):
+def test_lists_are_checked_before_videos_are_looked_for(lists, offline, tmp_path):
     (lists / "testlist01.txt").write_text(NAMES[1] + "\n")
     with refused("splits.faults"):
-        Ucf101().fetch(tmp_path / "raw", context)
+        Ucf101().fetch(tmp_path / "raw", offline)
 
 
 def test_the_classes_are_those_of_the_official_list(real_data):
