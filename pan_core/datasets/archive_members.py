@@ -110,12 +110,15 @@ def open_members(archive: Path, kind: Kind) -> Iterator[Iterator[Member]]:
         require_rar()
         import libarchive  # late: optional
 
-        with _rar_errors(), libarchive.file_reader(str(archive), format_name=kind, filter_name="none") as reader:
-            yield _rar_members(reader, _rar_headers(archive))
+        with (
+            _translate_rar_errors(),
+            libarchive.file_reader(str(archive), format_name=kind, filter_name="none") as reader,
+        ):
+            yield _rar_members(reader, _read_rar_headers(archive))
 
 
 @contextmanager
-def _rar_errors() -> Iterator[None]:
+def _translate_rar_errors() -> Iterator[None]:
     import rarfile  # late: start-up
     from libarchive import ArchiveError  # late: optional
 
@@ -125,7 +128,7 @@ def _rar_errors() -> Iterator[None]:
         raise RarError(str(getattr(error, "msg", error)), code="archive.damaged") from error
 
 
-def _rar_headers(archive: Path) -> list:
+def _read_rar_headers(archive: Path) -> list:
     import rarfile  # late: start-up
 
     with rarfile.RarFile(archive) as opened:

@@ -131,9 +131,9 @@ def _unpack_into(
             code="archive.damaged",
         ) from error
     except OSError as error:
-        raise _environment_error(archive, folder, error) from error
+        raise _describe_os_error(archive, folder, error) from error
     except _UNREADABLE as error:
-        raise _reader_error(archive, str(error)) from error
+        raise _describe_reader_error(archive, str(error)) from error
 
 
 def _survey(archive: Path, folder: Path, budget: _Budget, wanted: Wanted | None) -> None:
@@ -146,7 +146,7 @@ def _survey(archive: Path, folder: Path, budget: _Budget, wanted: Wanted | None)
     with open_members(archive, kind) as found:
         for member in found:
             stated.take_member()
-            if _target(archive, folder, member, wanted):
+            if _find_target(archive, folder, member, wanted):
                 stated.take(member.size or 0)
     require_space(folder, stated.bytes - budget.bytes, f"unpacking {archive.name}")
 
@@ -160,7 +160,7 @@ def _write_members(
     with open_members(archive, kind_of(archive)) as found:
         for member in found:
             budget.take_member()
-            target = _target(archive, folder, member, wanted)
+            target = _find_target(archive, folder, member, wanted)
             if target is None:
                 skipped.take(member.size or 0)
             if target and member.kind == "folder":
@@ -173,7 +173,7 @@ def _write_members(
         progress(size, size)
 
 
-def _target(archive: Path, folder: Path, member: Member, wanted: Wanted | None) -> Path | None:
+def _find_target(archive: Path, folder: Path, member: Member, wanted: Wanted | None) -> Path | None:
     name = member.name.replace("\\", "/")  # old Windows programs write it so
     path = PurePosixPath(name)
     if wanted and (member.kind == "folder" or not wanted(str(path))):
@@ -211,7 +211,7 @@ def _write(archive: Path, member: Member, target: Path, budget: _Budget) -> None
         )
 
 
-def _environment_error(archive: Path, folder: Path, error: OSError) -> DataError:
+def _describe_os_error(archive: Path, folder: Path, error: OSError) -> DataError:
     if error.errno is None:
         return DataError(
             f"{archive}: cannot be unpacked, it is damaged ({error}); delete it and fetch it again",
@@ -227,7 +227,7 @@ def _environment_error(archive: Path, folder: Path, error: OSError) -> DataError
     )
 
 
-def _reader_error(archive: Path, text: str) -> DataError:
+def _describe_reader_error(archive: Path, text: str) -> DataError:
     if re.search("encrypt|passphrase|password", text, re.IGNORECASE):
         return DataError(
             f"{archive}: is encrypted ({text}); unpack it by hand with its password", code="archive.encrypted"

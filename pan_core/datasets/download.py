@@ -96,7 +96,7 @@ def _bring(dataset: str, file: RemoteFile, context: Context, places: list[Path],
 def _download(file: RemoteFile, target: Path) -> list[Fault]:
     """Try every address; the faults of all of them where none gives the file."""
     partial = target.with_name(f"{target.name}.part")
-    checksum = file.checksum or _recorded(target)
+    checksum = file.checksum or _read_record(target)
     faults: list[Fault] = []
     for url in file.urls:
         try:
@@ -121,8 +121,8 @@ def _in_megabytes(bar: Progress) -> Progress:
 
 def _accept(partial: Path, target: Path, published: str) -> str:
     """Give a whole file its name; what stands against it where it is not the file of the first download."""
-    recorded = "" if published else _recorded(target)
-    found = _checksum(partial, published or "sha256:")
+    recorded = "" if published else _read_record(target)
+    found = _compute_checksum(partial, published or "sha256:")
     if published and found != published:
         discard(partial)
         raise TransferError(
@@ -135,10 +135,10 @@ def _accept(partial: Path, target: Path, published: str) -> str:
             f"it, delete {_record_path(target)} and run again; to download anew, delete {partial}"
         )
     if not published:
-        _record(target, found)
+        _write_record(target, found)
     partial.replace(target)
     discard(partial)
-    write_json(_memo_path(target.parent, target), _memo(target, found))
+    write_json(_memo_path(target.parent, target), _describe_state(target, found))
     return ""
 
 
@@ -147,11 +147,11 @@ def _check_kept(file: RemoteFile, target: Path) -> None:
     size = target.stat().st_size
     if file.size is not None and size != file.size:
         raise DataError(f"{target}: has {size} bytes, expected {file.size}; {advice}", code="file.wrong-size")
-    checksum = file.checksum or _recorded(target)
+    checksum = file.checksum or _read_record(target)
     if checksum:
         _verify(target, checksum, target.parent, advice)
     else:
-        _record(target, _checksum(target, "sha256:"))
+        _write_record(target, _compute_checksum(target, "sha256:"))
 
 
 def _verify(path: Path, checksum: str, downloads: Path, advice: str) -> None:
@@ -160,18 +160,18 @@ def _verify(path: Path, checksum: str, downloads: Path, advice: str) -> None:
         known = json.loads(memo.read_text())
     except (FileNotFoundError, ValueError):
         known = None
-    if known == _memo(path, checksum):
+    if known == _describe_state(path, checksum):
         return
-    found = _checksum(path, checksum)
+    found = _compute_checksum(path, checksum)
     if found != checksum:
         raise DataError(
             f"{path}: has {found}, expected {checksum}; it is damaged or another file: {advice}",
             code="file.wrong-checksum",
         )
-    write_json(memo, _memo(path, checksum))
+    write_json(memo, _describe_state(path, checksum))
 
 
-def _memo(path: Path, checksum: str) -> dict[str, object]:
+def _describe_state(path: Path, checksum: str) -> dict[str, object]:
     stat = path.stat()
     return {"path": str(path.absolute()), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "checksum": checksum}
 
@@ -180,7 +180,7 @@ def _memo_path(downloads: Path, path: Path) -> Path:
     return downloads / f"{path.name}.verified.json"
 
 
-def _checksum(path: Path, like: str) -> str:
+def _compute_checksum(path: Path, like: str) -> str:
     algorithm = like.partition(":")[0]
     return f"{algorithm}:{digest_of(path, algorithm)}"
 
@@ -189,13 +189,13 @@ def _record_path(target: Path) -> Path:
     return target.with_name(f"{target.name}.sha256")
 
 
-def _record(target: Path, checksum: str) -> None:
+def _write_record(target: Path, checksum: str) -> None:
     # The form that `sha256sum --check` reads.
     with atomic_path(_record_path(target)) as partial:
         partial.write_text(f"{checksum.removeprefix('sha256:')}  {target.name}\n")
 
 
-def _recorded(target: Path) -> str:
+def _read_record(target: Path) -> str:
     record = _record_path(target)
     return f"sha256:{record.read_text().split()[0]}" if record.is_file() else ""
 

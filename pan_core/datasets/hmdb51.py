@@ -107,7 +107,7 @@ def clip_name(name: str) -> ClipName:
     Raises:
         DataError: Where the name is against HMDB51's rule.
     """
-    match = _match(name)
+    match = _match_name(name)
     film = _PART.sub("", match["film"]).casefold()
     return ClipName(clip_id=name.removesuffix(".avi"), label=match["label"], group=film)
 
@@ -196,7 +196,7 @@ def _read_list(path: Path, label: str, parts: dict[str, str]) -> list[Fault]:
     return faults if named or faults else [Fault(f"{path.name}: names no clip", "splits.empty-list")]
 
 
-def _match(name: str) -> re.Match[str]:
+def _match_name(name: str) -> re.Match[str]:
     match = _NAME.fullmatch(name.removesuffix(".avi"))
     if match is None:
         raise DataError(

@@ -134,7 +134,8 @@ def _inspect(dataset: Dataset, folder: Path, context: Context, decode: int, fold
     catalogue = dataset.catalogue(folder, context)
     clips = check_table(catalogue.clips, "clips", dataset.name)
     figures = _count_clips(dataset, catalogue)
-    findings = check_counts(clips, dataset.facts) + _list_left_out(catalogue)
+    findings = [Fault(text, "counts.differ") for text in check_counts(clips, dataset.facts)]
+    findings += _list_left_out(catalogue)
     figures += _describe_splits(clips, folds, seed)
     seen, faults = (
         _decode_some(folder, clips, decode, seed, context.progress)

@@ -78,7 +78,7 @@ class Jhmdb(Dataset):
         for done, path in enumerate(files, start=1):
             clip_id = path.parent.name
             try:
-                row = _row(path, frames=read_joints(path).shape[1])
+                row = _make_row(path, frames=read_joints(path).shape[1])
                 rows.append(row | {column: split.get(clip_id, "unused") for column, split in parts.items()})
             except DataError as error:
                 failed.append({"clip_id": clip_id, "stage": "split", "reason": str(error)})
@@ -192,7 +192,7 @@ def _read_list(path: Path, split: dict[str, str]) -> None:
         raise DataError(f"{path}: names no clip; fetch the lists again", code="splits.empty-list")
 
 
-def _row(path: Path, *, frames: int) -> dict[str, object]:
+def _make_row(path: Path, *, frames: int) -> dict[str, object]:
     clip_id = path.parent.name
     try:
         film = clip_name(clip_id).group

@@ -82,7 +82,7 @@ class PennAction(Dataset):
         rows, failed = [], []
         for done, path in enumerate(files, start=1):
             try:
-                rows.append(_row(path))
+                rows.append(_make_row(path))
             except DataError as error:
                 failed.append({"clip_id": path.stem, "stage": "split", "reason": str(error)})
             if context.progress:
@@ -98,7 +98,7 @@ class PennAction(Dataset):
     def poses(self, folder: Path, clips: pd.DataFrame) -> Iterator[ClipPoses]:
         """Annotated joints; score 1 where visible, 0.5 where annotated but hidden, 0 where missing."""
         for clip in clips.itertuples(index=False):
-            place, visible = _joints(folder / LABELS / f"{clip.clip_id}.mat")
+            place, visible = _read_joints(folder / LABELS / f"{clip.clip_id}.mat")
             score = np.where(visible, 1.0, HIDDEN_SCORE).astype(np.float32)  # T V
             missing = (place <= MISSING_WITHIN).all(axis=-1)
             score[missing] = 0.0
@@ -131,7 +131,7 @@ def extract_labels(archive: Path, folder: Path, *, progress: Progress | None = N
         (unpacked / "Penn_Action" / "labels").rename(partial)
 
 
-def _joints(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_joints(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Places (T, 13, 2), float32, and whether each joint is visible (T, 13)."""
     mat = _read(path)
     return np.stack([mat["x"], mat["y"]], axis=-1).astype(np.float32), mat["visibility"] > 0
@@ -154,12 +154,12 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             f"{path}: has no {', '.join(missing)}, expected {', '.join(VALUES)}; fetch it again",
             code="penn-action.missing-values",
         )
-    if faults := list(_faults(mat)):
+    if faults := list(_find_faults(mat)):
         raise DataError(f"{path}: {'; '.join(faults)}; fetch it again", code="penn-action.faults")
     return mat
 
 
-def _faults(mat: Mapping[str, np.ndarray]) -> Iterator[str]:
+def _find_faults(mat: Mapping[str, np.ndarray]) -> Iterator[str]:
     """What is wrong with the values of a file that has them all."""
     odd = [name for name in VALUES if name != "action" and mat[name].dtype.kind not in "fiub"]
     if odd or mat["action"].dtype.kind != "U":
@@ -180,7 +180,7 @@ def _faults(mat: Mapping[str, np.ndarray]) -> Iterator[str]:
         yield "action is empty"
 
 
-def _row(path: Path) -> dict[str, object]:
+def _make_row(path: Path) -> dict[str, object]:
     mat = _read(path)
     height, width = (int(v) for v in mat["dimensions"].ravel()[:2])
     return {

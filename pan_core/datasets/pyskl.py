@@ -191,7 +191,7 @@ class _Conversion:
         """
         total = len(self.file.annotations)
         for number in range(total):
-            clip = self._clip(self.file.annotations.popleft(), number)
+            clip = self._take_annotation(self.file.annotations.popleft(), number)
             if clip is not None:
                 yield clip
             if progress:
@@ -213,33 +213,33 @@ class _Conversion:
         named = {clip for parts in self.file.splits.values() for clips in parts.values() for clip in clips}
         return sorted(printable(name) for name in named if printable(name) not in self.seen)
 
-    def _clip(self, annotation: Any, number: int) -> ClipPoses | None:
+    def _take_annotation(self, annotation: Any, number: int) -> ClipPoses | None:
         name = annotation.get("frame_dir") if isinstance(annotation, Mapping) else None
         clip_id = printable(name) if isinstance(name, str) and name else f"annotation {number}"
         classes = self.settings.classes
         faults = annotation_faults(
             annotation, joints=self.settings.layout.size, classes=len(classes) if classes else None
         )
-        faults += self._split_faults(clip_id)
+        faults += self._check_splits(clip_id)
         if clip_id in self.seen:
             faults.append("a second annotation of this clip")
         self.seen.add(clip_id)
         try:
             if not faults:
-                return self._stored(clip_id, annotation)
+                return self._convert(clip_id, annotation)
         except DataError as error:
             faults.append(str(error))
         self.failed.append({"clip_id": clip_id, "stage": "fetch", "reason": "; ".join(faults)})
         return None
 
-    def _split_faults(self, clip_id: str) -> list[str]:
+    def _check_splits(self, clip_id: str) -> list[str]:
         return [
             f"in {' and '.join(within)} of {column} at once"
             for column, parts in self.file.splits.items()
             if len(within := [part for part, clips in parts.items() if clip_id in clips]) > 1
         ]
 
-    def _stored(self, clip_id: str, annotation: Mapping) -> ClipPoses:
+    def _convert(self, clip_id: str, annotation: Mapping) -> ClipPoses:
         label = self.settings.label(int(annotation["label"]))
         group = self.dataset.group(clip_id, label)
         height, width = (int(side) for side in annotation["img_shape"])
@@ -249,7 +249,7 @@ class _Conversion:
             {"clip_id": clip_id, "path": "", "source": self.dataset.name, "label": label, "group": group,
              "subject": "", "camera": "", "fps": self.settings.fps, "n_frames": int(annotation["total_frames"]),
              "width": width, "height": height}
-            | {column: _part(parts, clip_id) for column, parts in self.file.splits.items()}
+            | {column: _find_part(parts, clip_id) for column, parts in self.file.splits.items()}
         )  # fmt: skip
         return ClipPoses(
             clip_id=clip_id,
@@ -261,5 +261,5 @@ class _Conversion:
         )
 
 
-def _part(parts: dict[str, set[str]], clip_id: str) -> str:
+def _find_part(parts: dict[str, set[str]], clip_id: str) -> str:
     return next((part for part, clips in parts.items() if clip_id in clips), "unused")

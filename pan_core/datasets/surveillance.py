@@ -68,7 +68,7 @@ class Surveillance(Dataset):
                 "expected them at these paths below the folder",
                 code="footage.no-listed-video",
             )
-        _say(manifest)
+        _log_notes(manifest)
         require_space(folder.parent, sum(videos[name].stat().st_size for name in listed), f"footage from {source}")
         with atomic_path(folder) as partial:
             for done, name in enumerate(listed, start=1):
@@ -170,8 +170,8 @@ def groupings(rows: pd.DataFrame) -> pd.DataFrame:
     """What each row of a manifest says of every one of `GROUPINGS`; empty where it says nothing."""
     return pd.DataFrame(
         {
-            "subject": _one_spelling(rows["subject"]),
-            "camera": _one_spelling(rows["camera"]),
+            "subject": _unify_spelling(rows["subject"]),
+            "camera": _unify_spelling(rows["camera"]),
             "day": [datetime.fromisoformat(text).date().isoformat() if text else "" for text in rows["recorded_at"]],
             "video": rows["video"],
         },
@@ -179,7 +179,7 @@ def groupings(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _one_spelling(names: pd.Series) -> pd.Series:
+def _unify_spelling(names: pd.Series) -> pd.Series:
     """Names that are one when written plainly, as the first of them is spelt."""
     return names.groupby(names.map(plain_name)).transform("first")
 
@@ -198,7 +198,7 @@ def place(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _say(manifest: Manifest) -> None:
+def _log_notes(manifest: Manifest) -> None:
     """Log what a person may want to put right."""
     for note in manifest.notes[:SHOWN]:
         _log.warning("%s", note)

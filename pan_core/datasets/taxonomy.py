@@ -81,7 +81,7 @@ def read_taxonomy(path: Path, *, classes: Sequence[str] | None = None) -> Taxono
     """
     compositions: dict[str, Composition] = {}
     faults: list[Fault] = []
-    for line, label, value in _entries(path):
+    for line, label, value in _read_entries(path):
         where = f"line {line}: {label}"
         if label in compositions:
             text = f"{where}: named twice, expected one line a class; remove one"
@@ -110,7 +110,7 @@ def read_taxonomy(path: Path, *, classes: Sequence[str] | None = None) -> Taxono
     return Taxonomy(compositions)
 
 
-def _entries(path: Path) -> Iterator[tuple[int, str, Any]]:
+def _read_entries(path: Path) -> Iterator[tuple[int, str, Any]]:
     """Line number, class and plain value of each entry; entries that YAML's own reader would merge stay apart."""
     from ruamel.yaml import YAML  # late: start-up
     from ruamel.yaml.error import YAMLError  # late: start-up
@@ -141,7 +141,7 @@ def _entries(path: Path) -> Iterator[tuple[int, str, Any]]:
                 f"{path}, line {key.start_mark.line + 1}: {key.value} refers to another entry; write it out",
                 code="taxonomy.alias",
             )
-        yield key.start_mark.line + 1, str(key.value), _plain(value)
+        yield key.start_mark.line + 1, str(key.value), _read_node(value)
 
 
 def _repeats(node: Any, seen: set[int]) -> bool:
@@ -155,17 +155,19 @@ def _repeats(node: Any, seen: set[int]) -> bool:
     return any(_repeats(part, seen) for part in inner)
 
 
-def _plain(node: Any) -> Any:
+def _read_node(node: Any) -> Any:
     """Value of a YAML node with every scalar as text, so that an action may be called `on` or `2`.
 
     A mapping that has a key twice is a list of mappings, and a key that is no scalar is shown by its kind.
     """
     if node.id == "mapping":
-        pairs = [(str(key.value) if key.id == "scalar" else f"a {key.id}", _plain(value)) for key, value in node.value]
+        pairs = [
+            (str(key.value) if key.id == "scalar" else f"a {key.id}", _read_node(value)) for key, value in node.value
+        ]
         whole = dict(pairs)
         return whole if len(whole) == len(pairs) else [{key: value} for key, value in pairs]
     if node.id == "sequence":
-        return [_plain(item) for item in node.value]
+        return [_read_node(item) for item in node.value]
     return str(node.value)
 
 

@@ -133,7 +133,7 @@ def discard(partial: Path) -> None:
 def _attempt(url: str, partial: Path, name: str, size: int | None, checked: bool, progress: Progress) -> None:
     import requests  # late: start-up
 
-    state = _state(url, partial)
+    state = _load_state(url, partial)
     have = length(partial)
     if have and state.get("total") == have:
         return
@@ -141,14 +141,14 @@ def _attempt(url: str, partial: Path, name: str, size: int | None, checked: bool
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": state["validator"]}
     timeout = (PATIENCE.connect_timeout_s, PATIENCE.read_timeout_s)
-    with _network_errors(), requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+    with _translate_network_errors(), requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
         _check_status(response, partial)
-        start, total = _extent(response, have, state, partial)
+        start, total = _read_extent(response, have, state, partial)
         _check_offer(response, name, size, total, checked)
         require_space(partial.parent, max((total or size or 0) - start, 0), f"downloading {url}")
         if start == 0:
             discard(partial)
-            state = {"url": url, "validator": _validator(response)}
+            state = {"url": url, "validator": _read_validator(response)}
         write_json(_state_path(partial), state | {"total": total})
         _receive(response, partial, name, start, total or size, progress)
     write_json(_state_path(partial), state | {"total": length(partial)})
@@ -212,13 +212,13 @@ def _check_status(response: "Response", partial: Path) -> None:
         raise _InterruptedTransferError("has no such part of the file (HTTP 416)", code="transfer.no-part")
     if status in (TOO_MANY_REQUESTS, REQUEST_TIMEOUT) or status >= 500:
         raise _InterruptedTransferError(
-            f"answers HTTP {status} {response.reason}", _retry_after(response), code="transfer.status"
+            f"answers HTTP {status} {response.reason}", _read_retry_after(response), code="transfer.status"
         )
     if status not in (200, PARTIAL_CONTENT):
         raise TransferError(f"answers HTTP {status} {response.reason}", code="transfer.status")
 
 
-def _extent(response: "Response", have: int, state: dict, partial: Path) -> tuple[int, int | None]:
+def _read_extent(response: "Response", have: int, state: dict, partial: Path) -> tuple[int, int | None]:
     """First byte of the answer, and the length of the whole file where it is said.
 
     A part is taken only where the server proves that it is of the version at hand: with the validator of the first
@@ -231,7 +231,7 @@ def _extent(response: "Response", have: int, state: dict, partial: Path) -> tupl
     match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", response.headers.get("Content-Range", ""))
     known = state.get("total")
     total = known if not match or match[3] == "*" else int(match[3])
-    same_version = have and _validator(response) == state["validator"] and total == (known or total)
+    same_version = have and _read_validator(response) == state["validator"] and total == (known or total)
     if not match or int(match[1]) != have or not same_version:
         discard(partial)
         raise _InterruptedTransferError(
@@ -261,13 +261,13 @@ def _check_offer(response: "Response", name: str, size: int | None, total: int |
         )
 
 
-def _validator(response: "Response") -> str:
+def _read_validator(response: "Response") -> str:
     """Strong ETag, else the date of change: a weak ETag promises nothing about bytes (RFC 9110, 13.1.5)."""
     tag = response.headers.get("ETag", "")
     return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
 
 
-def _retry_after(response: "Response") -> float:
+def _read_retry_after(response: "Response") -> float:
     from urllib3.exceptions import InvalidHeader  # late: start-up
     from urllib3.util import Retry  # late: start-up
 
@@ -281,7 +281,7 @@ def _state_path(partial: Path) -> Path:
     return partial.with_name(f"{partial.name}.json")
 
 
-def _state(url: str, partial: Path) -> dict:
+def _load_state(url: str, partial: Path) -> dict:
     """What the bytes in `partial` belong to.
 
     Bytes of another address are dropped, and a part of no known version, because nothing can be added to it.
@@ -303,7 +303,7 @@ def _read_state(partial: Path) -> dict:
 
 
 @contextmanager
-def _network_errors() -> Iterator[None]:
+def _translate_network_errors() -> Iterator[None]:
     import requests  # late: start-up
     import urllib3  # late: start-up
 

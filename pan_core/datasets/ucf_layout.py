@@ -74,7 +74,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
     Raises:
         DataError: Where the file is missing, or its lines are not `1 ApplyEyeMakeup` with numbers from 1 upwards.
     """
-    matches = [(line, _CLASS.fullmatch(line)) for line in _lines(path)]
+    matches = [(line, _CLASS.fullmatch(line)) for line in _read_lines(path)]
     numbers = [int(match["number"]) for _, match in matches if match]
     labels = tuple(match["label"] for _, match in matches if match)
     if wrong := [line for line, match in matches if match is None]:
@@ -153,7 +153,7 @@ def _read_list(path: Path, classes: Sequence[str]) -> tuple[dict[str, None], lis
     numbers = {label: number for number, label in enumerate(classes, start=1)}
     ids: dict[str, str] = {}
     faults: list[Fault] = []
-    for line in _lines(path):
+    for line in _read_lines(path):
         match = _LISTED.fullmatch(line)
         if match is None:
             text = f"{path.name}: Expected a line like `Archery/v_Archery_g01_c01.avi 3`, but got {line!r}"
@@ -174,7 +174,7 @@ def _read_list(path: Path, classes: Sequence[str]) -> tuple[dict[str, None], lis
     return dict.fromkeys(ids.values()), faults
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     """Lines that are not blank."""
     if not path.is_file():
         raise DataError(f"{path}: no such list; run `dvc repro --force fetch`", code="splits.missing-list")

@@ -59,9 +59,9 @@ def load(path: Path) -> object:
     """
     try:
         with path.open("rb") as file:
-            _inspect(file, path.stat().st_size)
+            _check_instructions(file, path.stat().st_size)
             file.seek(0)
-            return _Plain().of(_PlainUnpickler(file, path.stat().st_size).load())
+            return _Restorer().restore(_PlainUnpickler(file, path.stat().st_size).load())
     except UnpicklingRefused as error:
         raise DataError(
             f"{path}: refused, because {error}. Expected NumPy arrays, numbers, text and plain containers only; such "
@@ -93,10 +93,12 @@ class _PlainUnpickler(_PythonUnpickler):
             **dict.fromkeys([(module, "_reconstruct") for module in _MULTIARRAY], _Callable(_reconstruct)),
             **dict.fromkeys([(module, "scalar") for module in _MULTIARRAY], _Callable(_scalar)),
             **dict.fromkeys([(module, "_frombuffer") for module in _NUMERIC], _Callable(_frombuffer)),
-            **dict.fromkeys([(module, "set") for module in _BUILTINS], _Callable(self._container(set))),
-            **dict.fromkeys([(module, "frozenset") for module in _BUILTINS], _Callable(self._container(frozenset))),
-            **dict.fromkeys([(module, "bytes") for module in _BUILTINS], _Callable(self._container(bytes))),
-            ("collections", "OrderedDict"): _Callable(self._container(OrderedDict)),
+            **dict.fromkeys([(module, "set") for module in _BUILTINS], _Callable(self._admit_container(set))),
+            **dict.fromkeys(
+                [(module, "frozenset") for module in _BUILTINS], _Callable(self._admit_container(frozenset))
+            ),
+            **dict.fromkeys([(module, "bytes") for module in _BUILTINS], _Callable(self._admit_container(bytes))),
+            ("collections", "OrderedDict"): _Callable(self._admit_container(OrderedDict)),
             ("numpy", "ndarray"): _Array,
             ("numpy", "dtype"): _DataType,
             ("_codecs", "encode"): _Callable(self._encode),
@@ -144,7 +146,7 @@ class _PlainUnpickler(_PythonUnpickler):
         self._spend(len(text))
         return text.encode("latin1")
 
-    def _container(self, kind: Callable) -> Callable:
+    def _admit_container(self, kind: Callable) -> Callable:
         """A container type that takes nothing or a list; a number given to `bytes` would be a size to set aside."""
 
         def make(*items: list) -> object:
@@ -234,7 +236,7 @@ class _Array:
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, fortran, raw = state
-        self.array = _as_array(raw, dtype, shape, "F" if fortran else "C")
+        self.array = _make_array(raw, dtype, shape, "F" if fortran else "C")
 
 
 def _reconstruct(subtype: object, shape: object, code: object) -> _Array:
@@ -247,15 +249,15 @@ def _reconstruct(subtype: object, shape: object, code: object) -> _Array:
 
 def _frombuffer(raw: object, dtype: object, shape: object, order: object) -> _Array:
     made = _Array()
-    made.array = _as_array(raw, dtype, shape, "F" if order == "F" else "C")
+    made.array = _make_array(raw, dtype, shape, "F" if order == "F" else "C")
     return made
 
 
 def _scalar(dtype: object, raw: object) -> np.generic:
-    return _as_array(raw, dtype, (1,), "C")[0]
+    return _make_array(raw, dtype, (1,), "C")[0]
 
 
-def _as_array(raw: object, data_type: object, shape: object, order: Any) -> np.ndarray:
+def _make_array(raw: object, data_type: object, shape: object, order: Any) -> np.ndarray:
     """Array over the bytes of the file, read only.
 
     Raises:
@@ -275,7 +277,7 @@ def _as_array(raw: object, data_type: object, shape: object, order: Any) -> np.n
     return array
 
 
-class _Plain:
+class _Restorer:
     """Puts arrays in the place of their stand-ins, and refuses stand-ins that are left over.
 
     Every object is visited once, however often it is referred to.
@@ -285,19 +287,19 @@ class _Plain:
         self._done: dict[int, object] = {}
         self._kept: list[object] = []
 
-    def of(self, value: Any) -> Any:
+    def restore(self, value: Any) -> Any:
         if type(value) in PLAIN or isinstance(value, np.generic):
             return value
         if id(value) not in self._done:
             self._kept.append(value)  # an id is only unique among living objects
-            self._done[id(value)] = value if isinstance(value, dict | list) else self._rebuilt(value)
+            self._done[id(value)] = value if isinstance(value, dict | list) else self._rebuild(value)
             if isinstance(value, dict | list):
                 self._fill(value)
         return self._done[id(value)]
 
-    def _rebuilt(self, value: Any) -> Any:
+    def _rebuild(self, value: Any) -> Any:
         if isinstance(value, tuple | set | frozenset):
-            return type(value)(self.of(item) for item in value)
+            return type(value)(self.restore(item) for item in value)
         if isinstance(value, _Array) and value.array is not None:
             return value.array
         raise UnpicklingRefused(
@@ -306,10 +308,10 @@ class _Plain:
 
     def _fill(self, value: dict | list) -> None:
         if isinstance(value, list):
-            value[:] = [self.of(item) for item in value]
+            value[:] = [self.restore(item) for item in value]
             return
         for key, item in value.items():
-            value[self.of(key)] = self.of(item)
+            value[self.restore(key)] = self.restore(item)
 
 
 class _Bounded:
@@ -329,7 +331,7 @@ class _Bounded:
             raise ValueError(f"it claims {count} bytes where {left} are left")
 
 
-def _inspect(file: io.BufferedReader, size: int) -> None:
+def _check_instructions(file: io.BufferedReader, size: int) -> None:
     """Read the instructions without running them.
 
     Raises:

@@ -175,7 +175,7 @@ def read_catalogue(
     for video in named:
         info = probes[video.path]
         if isinstance(info, VideoInfo):
-            rows.append(_row(video, info, folder, source, splits))
+            rows.append(_make_row(video, info, folder, source, splits))
         else:
             faults.append((video.name.clip_id, str(info)))
     if not rows:
@@ -208,7 +208,7 @@ def _read_names(
     return list(named.values()), faults
 
 
-def _row(video: NamedVideo, info: VideoInfo, folder: Path, source: str, splits: SplitLists) -> dict[str, object]:
+def _make_row(video: NamedVideo, info: VideoInfo, folder: Path, source: str, splits: SplitLists) -> dict[str, object]:
     name = video.name
     return {
         "clip_id": name.clip_id,

@@ -140,12 +140,10 @@ def test_counts_as_published_need_no_words():
 
 def test_counts_that_differ_are_sentences():
     clips = table(groups=4, test_groups=2)[1:]
-    found = check_counts(clips, FACTS)
-    assert found == [
+    assert check_counts(clips, FACTS) == [
         "clips: expected 12 as published, but got 11",
         "split1 test: expected 6 as published, but got 5",
     ]
-    assert [fault.code for fault in found] == ["counts.differ"] * 2
     many = Facts("many", splits={1: {"train": 9537}, 2: {"train": 1}})
     assert check_counts(clips, many) == [
         "split1 train: expected 9,537 as published, but got 6",

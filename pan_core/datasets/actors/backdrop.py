@@ -65,13 +65,13 @@ def _clouds(rng: np.random.Generator, octaves: tuple[int, ...]) -> np.ndarray:
     return sum(layers) / np.sqrt(len(layers))
 
 
-def _tinted(rng: np.random.Generator, grey: np.ndarray, depth: float) -> np.ndarray:
+def _tint(rng: np.random.Generator, grey: np.ndarray, depth: float) -> np.ndarray:
     base = rng.uniform(70, 200) + rng.uniform(-20, 20, 3)
     return base + depth * grey[..., None] * rng.uniform(0.7, 1.0, 3)
 
 
 def _wall(rng: np.random.Generator) -> np.ndarray:
-    picture = _tinted(rng, _clouds(rng, (4, 9, 40, 128)), rng.uniform(5, 20))
+    picture = _tint(rng, _clouds(rng, (4, 9, 40, 128)), rng.uniform(5, 20))
     kind = rng.integers(4)
     step = int(rng.integers(18, 60))
     if kind == 0:  # bricks or panels
@@ -104,7 +104,7 @@ def _with_things(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
 
 
 def _ground(rng: np.random.Generator) -> np.ndarray:
-    picture = _tinted(rng, _clouds(rng, (5, 30, 120, 190)), rng.uniform(6, 18))
+    picture = _tint(rng, _clouds(rng, (5, 30, 120, 190)), rng.uniform(6, 18))
     if rng.random() < 0.4:
         step = int(rng.integers(24, 64))
         picture[::step] *= 0.8

@@ -108,13 +108,13 @@ def _in_sequence(
     second = MOVES[parts[1]](body, replace(style, carry=speed), remaining, rng)
     turn = rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 1.6) if parts[1] == "SittingDown" else 0.0
     entry = np.interp(0.0, t - moment, second.pelvis[:, 0])
-    second = _pivoted(second, turn, at=float(entry), to=float(first.pelvis[0, 0] + speed * moment))
+    second = _pivot(second, turn, at=float(entry), to=float(first.pelvis[0, 0] + speed * moment))
     half = rng.uniform(0.12, 0.2) + (0.1 if turn else 0.0)
     motion = first.blended(second, ease(t, moment - half, moment + half))
     return motion, [ActionSegment(0, border, parts[0]), ActionSegment(border, frames, parts[1])]
 
 
-def _pivoted(motion: Motion, turn: float, *, at: float, to: float) -> Motion:
+def _pivot(motion: Motion, turn: float, *, at: float, to: float) -> Motion:
     """The motion moved along x from `at` to `to`, and turned there about the vertical."""
     corner = rotations(np.array([0.0, 0.0, turn])) @ np.array([at, 0.0, 0.0])
     return motion.placed(origin=(to - corner[0], -corner[1]), heading=turn)

@@ -64,7 +64,7 @@ def generate(
     write_split_lists(folder / "splits", settings)
     clips, segments = [], []
     for done, (key, (joints, parts, digest)) in enumerate(
-        zip(keys, _results(folder, settings, keys, workers), strict=True), start=1
+        zip(keys, _make_clips(folder, settings, keys, workers), strict=True), start=1
     ):
         clips.append(_clip_poses(key, joints, digest, settings))
         segments += _segment_rows(key, parts)
@@ -91,14 +91,14 @@ def _claim(folder: Path, settings: ActorsSettings) -> None:
         )
 
 
-def _results(folder: Path, settings: ActorsSettings, keys: list[ClipKey], workers: int) -> Iterable[Result]:
+def _make_clips(folder: Path, settings: ActorsSettings, keys: list[ClipKey], workers: int) -> Iterable[Result]:
     work = partial(make_clip, folder / "videos", settings)
     if workers <= 1:
         return map(work, keys)
-    return _pooled(work, keys, workers)
+    return _make_in_pool(work, keys, workers)
 
 
-def _pooled(work: Callable[[ClipKey], Result], keys: list[ClipKey], workers: int) -> Iterator[Result]:
+def _make_in_pool(work: Callable[[ClipKey], Result], keys: list[ClipKey], workers: int) -> Iterator[Result]:
     pool = process_pool(workers)
     try:
         yield from pool.map(work, keys, chunksize=4)

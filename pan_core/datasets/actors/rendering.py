@@ -109,13 +109,13 @@ def film(
     """
     parts = [part for person in people for part in person.parts] + things
     items = [ProjectedPart(part, camera, backdrop.light) for part in parts]
-    shadows = [ProjectedPart(_flattened(part, backdrop.sun), camera, scale=0.5) for part in parts]
+    shadows = [ProjectedPart(_flatten(part, backdrop.sun), camera, scale=0.5) for part in parts]
     details = [_Details(person, camera) for person in people]
     background = Background(backdrop=backdrop, camera=camera, middle=middle)
     grain = _grain(rng, backdrop.noise, camera)
     frames = np.empty((len(camera.position), camera.height, camera.width, 3), np.uint8)
     for index, frame in enumerate(frames):
-        picture = _shaded(background.frame(index), shadows, index, backdrop.shadow)
+        picture = _shade(background.frame(index), shadows, index, backdrop.shadow)
         for item in sorted(items, key=lambda item: -item.order[index]):
             item.draw(picture, index)
             if item.part.detail:
@@ -143,7 +143,7 @@ def true_joints(*, people: list[DrawnPerson], things: list[Part], camera: Viewpo
     return np.concatenate([found, score[..., None]], axis=-1).astype(np.float32)
 
 
-def _flattened(part: Part, sun: np.ndarray) -> Part:
+def _flatten(part: Part, sun: np.ndarray) -> Part:
     """The part pressed on the ground along the light: its shadow."""
     places = part.places.copy()
     places[..., :2] += places[..., 2:] * sun
@@ -151,7 +151,7 @@ def _flattened(part: Part, sun: np.ndarray) -> Part:
     return replace(part, places=places, radii=0.8 * part.radii)
 
 
-def _shaded(picture: np.ndarray, shadows: list[ProjectedPart], frame: int, darkness: float) -> np.ndarray:
+def _shade(picture: np.ndarray, shadows: list[ProjectedPart], frame: int, darkness: float) -> np.ndarray:
     mask = np.zeros((picture.shape[0] // 2, picture.shape[1] // 2), np.uint8)
     for shadow in shadows:
         cv2.fillConvexPoly(mask, shadow.outline(frame), 255, cv2.LINE_8, SHIFT)

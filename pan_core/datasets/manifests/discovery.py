@@ -50,7 +50,7 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None,
         raise DataError(f"{folder}: empty; {EXPECTED}", code="footage.empty")
     now = now or datetime.now(UTC)
     videos = video_files(folder, removed=removed)
-    sources = _sources(folder) if manifest == AUTO else [_named(folder, manifest)]
+    sources = _find_sources(folder) if manifest == AUTO else [_find_named(folder, manifest)]
     if not sources:
         files = ", ".join(sorted({path.suffix.lower() or path.name for path in visible_files(folder)})[:8])
         raise DataError(
@@ -73,7 +73,7 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None,
 
 def is_labelled(folder: Path) -> bool:
     """Whether a folder of footage has any file with labels, usable or not."""
-    return bool(_sources(folder))
+    return bool(_find_sources(folder))
 
 
 def unlabelled_videos(folder: Path) -> dict[str, Path]:
@@ -90,11 +90,11 @@ def unlabelled_videos(folder: Path) -> dict[str, Path]:
             f"{folder}: no videos in it or below; expected files such as {', '.join(sorted(VIDEO_SUFFIXES))}",
             code="footage.no-videos",
         )
-    unlisted = read_any(folder, removed=True).unlisted if _sources(folder) else known
+    unlisted = read_any(folder, removed=True).unlisted if _find_sources(folder) else known
     return {name: known[name] for name in unlisted if not is_removed(known[name])}
 
 
-def _sources(folder: Path) -> list[Path]:
+def _find_sources(folder: Path) -> list[Path]:
     """Files with labels, of the first kind that is there; the folder itself stands for the lists of GMDCSA24."""
     visible = visible_files(folder)
     manifests = [path for path in visible if path.name.lower() == MANIFEST_NAME]
@@ -105,7 +105,7 @@ def _sources(folder: Path) -> list[Path]:
     return [path for path in visible if path.suffix.lower() == ".json" and is_label_studio(path)]
 
 
-def _named(folder: Path, name: str) -> Path:
+def _find_named(folder: Path, name: str) -> Path:
     path = folder / name
     if not path.is_file():
         near = [item.name for item in sorted(folder.iterdir()) if item.suffix.lower() in (".csv", ".json")]

@@ -63,7 +63,7 @@ class ListedSpan:
 
 def is_gmdcsa24(folder: Path) -> bool:
     """Whether a folder is laid out as GMDCSA24 is published."""
-    return any(_lists(folder))
+    return any(_find_lists(folder))
 
 
 def read_gmdcsa24(folder: Path) -> Manifest:
@@ -78,10 +78,10 @@ def read_gmdcsa24(folder: Path) -> Manifest:
     entries: list[Entry] = []
     notes: list[str] = []
     faults: list[DataError] = []
-    lists = _lists(folder)
+    lists = _find_lists(folder)
     for path in lists:
         try:
-            found = list(_entries(path, folder))
+            found = list(_read_entries(path, folder))
         except DataError as error:
             faults.append(error)
             found = [(Entry(path.relative_to(folder).as_posix(), {}, str(error)), "")]
@@ -111,14 +111,14 @@ def parse_cell(cell: str) -> Iterator[ListedSpan]:
             break
         position = piece.end()
         stray = ":" in between
-        yield from _spans(piece, cell, "a stray ':' was passed over" if stray else "")
+        yield from _read_spans(piece, cell, "a stray ':' was passed over" if stray else "")
 
 
-def _lists(folder: Path) -> list[Path]:
+def _find_lists(folder: Path) -> list[Path]:
     return sorted(path for name in LISTS for path in folder.glob(f"Subject */{name}"))
 
 
-def _entries(path: Path, folder: Path) -> Iterator[tuple[Entry, str]]:
+def _read_entries(path: Path, folder: Path) -> Iterator[tuple[Entry, str]]:
     text, _ = read_text(path)
     lines = text.splitlines() or [""]
     header = [cell.strip() for cell in lines[0].split(",")]
@@ -135,19 +135,19 @@ def _entries(path: Path, folder: Path) -> Iterator[tuple[Entry, str]]:
             continue
         given = {"video": f"{name.removesuffix('.csv')}/{cells[0].strip()}", "subject": path.parent.name}
         for span in parse_cell(cells[-1]):
-            yield _entry(where, given, span), span.note
+            yield _make_entry(where, given, span), span.note
         if not cells[-1].strip():
             yield Entry(where, given, "Classes: empty, expected labels such as Sitting[0 to 1]"), ""
 
 
-def _entry(where: str, given: dict[str, str], span: ListedSpan) -> Entry:
+def _make_entry(where: str, given: dict[str, str], span: ListedSpan) -> Entry:
     label, variant = LABELS.get(" ".join(span.label.lower().split()), ("", ""))
     fault = span.fault or ("" if label else f"unknown label {span.label!r}; known: {', '.join(CLASSES)}")
     cells = given | {"start_s": span.start_s, "end_s": span.end_s, "label": label, "variant": variant}
     return Entry(where, cells, fault)
 
 
-def _spans(piece: re.Match[str], cell: str, note: str) -> Iterator[ListedSpan]:
+def _read_spans(piece: re.Match[str], cell: str, note: str) -> Iterator[ListedSpan]:
     label = piece["label"].strip()
     if piece["open"] is None:
         yield ListedSpan(label, fault=f"{label!r} has no span in {shorten(cell, 120)}")

@@ -106,7 +106,7 @@ def assemble(entries: Iterable[Entry], *, notes: Sequence[str] = (), now: dateti
         try:
             if entry.fault:
                 raise RowFault(entry.fault)
-            row = _row(entry.cells, latest)
+            row = _check_row(entry.cells, latest)
             key = span_key(row["video"], row["start_s"], row["end_s"], row["label"])
             if key in seen:
                 raise RowFault(f"the same span with the same label as {seen[key]}", code="row.duplicate")
@@ -115,7 +115,9 @@ def assemble(entries: Iterable[Entry], *, notes: Sequence[str] = (), now: dateti
         except RowFault as fault:
             failed.append({"clip_id": printable(entry.where), "stage": "fetch", "reason": str(fault)})
     table = check_manifest(pd.DataFrame(rows, columns=list(COLUMNS)), "manifest")
-    return Manifest(table, quarantine_table(failed), notes=(*map(printable, notes), *_spellings(table["label"])))
+    return Manifest(
+        table, quarantine_table(failed), notes=(*map(printable, notes), *_compare_spellings(table["label"]))
+    )
 
 
 def span_key(video: str, start_s: float, end_s: float, label: str) -> tuple[str, int, int, str]:
@@ -228,15 +230,15 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _row(cells: Mapping[str, str], latest: datetime) -> dict[str, Any]:
-    start, end = _seconds(cells, "start_s"), _seconds(cells, "end_s")
+def _check_row(cells: Mapping[str, str], latest: datetime) -> dict[str, Any]:
+    start, end = _parse_seconds(cells, "start_s"), _parse_seconds(cells, "end_s")
     if end <= start or round(end * 1000) <= round(start * 1000):
         raise RowFault(f"end_s: expected more than start_s={start:g}, but got {end:g}", code="row.end-before-start")
-    label = _words(cells.get("label", ""))
+    label = _normalise(cells.get("label", ""))
     if not label:
         raise RowFault("label: empty, expected the name of an action", code="row.no-label")
     video = video_path(cells.get("video", ""))
-    texts = {name: _words(cells.get(name, "")) for name in OPTIONAL}
+    texts = {name: _normalise(cells.get(name, "")) for name in OPTIONAL}
     for name, text in {"video": video, "label": label, **texts}.items():
         if unwritable(text):
             raise RowFault(
@@ -247,11 +249,11 @@ def _row(cells: Mapping[str, str], latest: datetime) -> dict[str, Any]:
     return {"video": video, "start_s": start, "end_s": end, "label": label, **texts}
 
 
-def _words(text: str) -> str:
+def _normalise(text: str) -> str:
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
-def _seconds(cells: Mapping[str, str], column: str) -> float:
+def _parse_seconds(cells: Mapping[str, str], column: str) -> float:
     text = cells.get(column, "").strip()
     value = float(text) if NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
@@ -279,7 +281,7 @@ def _check_date(text: str, latest: datetime) -> None:
         )
 
 
-def _spellings(labels: pd.Series) -> list[str]:
+def _compare_spellings(labels: pd.Series) -> list[str]:
     """Labels that differ in upper and lower case only: most likely one class that was meant twice."""
     spelt: dict[str, list[str]] = {}
     for label in sorted(labels.unique()):
