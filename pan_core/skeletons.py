@@ -37,10 +37,16 @@ class SkeletonLayout:
         used = [j for pair in (*self.bones, *self.pairs, *self.torso, self.root) for j in pair]
         outside = sorted({j for j in used if not 0 <= j < size})
         if outside:
-            raise DataError(f"skeleton layout {self.name!r}: joint indices {outside} are outside 0..{size - 1}")
+            raise DataError(
+                f"skeleton layout {self.name!r}: joint indices {outside} are outside 0..{size - 1}",
+                code="skeleton.index",
+            )
         children = [child for _, child in self.bones]
         if len(set(children)) != len(children):
-            raise DataError(f"skeleton layout {self.name!r}: a joint has two parents, expected a forest of bones")
+            raise DataError(
+                f"skeleton layout {self.name!r}: a joint has two parents, expected a forest of bones",
+                code="skeleton.two-parents",
+            )
 
     @property
     def size(self) -> int:
@@ -71,7 +77,10 @@ class SkeletonLayout:
     def index(self, joint: str) -> int:
         """Index of a joint by name."""
         if joint not in self.joints:
-            raise DataError(f"skeleton layout {self.name!r} has no joint {joint!r}; it has {', '.join(self.joints)}")
+            raise DataError(
+                f"skeleton layout {self.name!r} has no joint {joint!r}; it has {', '.join(self.joints)}",
+                code="skeleton.no-joint",
+            )
         return self.joints.index(joint)
 
     def as_dict(self) -> dict[str, object]:
@@ -90,7 +99,7 @@ class SkeletonLayout:
         """Layout from plain data, for user-defined skeletons and for model files."""
         missing = sorted({"name", "joints", "bones", "pairs", "root", "torso"} - set(data))
         if missing:
-            raise DataError(f"skeleton layout: missing {', '.join(missing)}")
+            raise DataError(f"skeleton layout: missing {', '.join(missing)}", code="skeleton.missing")
 
         def tuples(value: object) -> tuple[tuple[int, ...], ...]:
             return tuple(tuple(int(j) for j in group) for group in value)  # type: ignore[attr-defined]
@@ -175,7 +184,9 @@ LAYOUTS = {layout.name: layout for layout in (OPENPOSE18, COCO17, PENN13, JHMDB1
 def layout_by_name(name: str) -> SkeletonLayout:
     """One of the built-in layouts."""
     if name not in LAYOUTS:
-        raise DataError(f"unknown skeleton layout {name!r}; known: {', '.join(sorted(LAYOUTS))}")
+        raise DataError(
+            f"unknown skeleton layout {name!r}; known: {', '.join(sorted(LAYOUTS))}", code="skeleton.unknown-layout"
+        )
     return LAYOUTS[name]
 
 
@@ -204,13 +215,18 @@ def convert(joints: np.ndarray, source: SkeletonLayout, target: SkeletonLayout) 
         DataError: Where a joint of the target cannot be had from the source.
     """
     if joints.shape[-2:] != (source.size, 3):
-        raise DataError(f"Expected joints to have shape (..., {source.size}, 3), but got {joints.shape}")
+        raise DataError(
+            f"Expected joints to have shape (..., {source.size}, 3), but got {joints.shape}", code="skeleton.shape"
+        )
     columns = []
     for name in target.joints:
         groups = ((name,), *_DERIVED.get(name, ()))
         names = next((group for group in groups if set(group) <= set(source.joints)), None)
         if names is None:
-            raise DataError(f"skeleton layout {source.name!r} has no {name!r} and nothing to derive it from")
+            raise DataError(
+                f"skeleton layout {source.name!r} has no {name!r} and nothing to derive it from",
+                code="skeleton.no-source",
+            )
         columns.append(joints[..., [source.index(n) for n in names], :].mean(axis=-2))
         columns[-1][..., 2] = joints[..., [source.index(n) for n in names], 2].min(axis=-1)
     converted = np.stack(columns, axis=-2)

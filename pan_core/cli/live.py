@@ -76,7 +76,9 @@ def watch(
         get_recognizer = _recognizer_getter(stack, model, dataset, quality, people)
         typer.echo(f"recognizer: {get_recognizer().name}")
         typer.echo(
-            watch_here(source, get_recognizer, say=typer.echo, put_event=put, rules=rules, scene=scene, window=window, out=out)
+            watch_here(
+                source, get_recognizer, say=typer.echo, put_event=put, rules=rules, scene=scene, window=window, out=out
+            )
         )
 
 

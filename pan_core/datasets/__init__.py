@@ -31,7 +31,9 @@ def check_name(name: str) -> None:
     if name not in REGISTRY:
         near = difflib.get_close_matches(name, REGISTRY, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise DataError(f"dataset: unknown name {name!r}; {hint}known: {', '.join(sorted(REGISTRY))}")
+        raise DataError(
+            f"dataset: unknown name {name!r}; {hint}known: {', '.join(sorted(REGISTRY))}", code="dataset.unknown"
+        )
 
 
 def dataset_by_name(name: str) -> Dataset:

@@ -17,6 +17,7 @@ from pathlib import Path
 from stat import S_ISLNK
 from typing import Literal
 
+from pan_core.datasets.faults import CodedError
 from pan_core.errors import DataError
 
 CHUNK = 1 << 18
@@ -29,7 +30,7 @@ ENCRYPTED_FLAG = 0x1
 Kind = Literal["zip", "tar", "compressed tar", "rar", "rar5"]
 
 
-class RarError(Exception):
+class RarError(CodedError):
     """What libarchive said about a RAR archive that it could not read."""
 
 
@@ -70,7 +71,8 @@ def kind_of(archive: Path) -> Kind:
     if tarfile.is_tarfile(archive):
         return "tar"
     raise DataError(
-        f"{archive}: Expected a zip, tar or RAR archive, but it begins with {start!r}; delete it and fetch it again"
+        f"{archive}: Expected a zip, tar or RAR archive, but it begins with {start!r}; delete it and fetch it again",
+        code="archive.unknown-kind",
     )
 
 
@@ -81,11 +83,12 @@ def require_rar() -> None:
         DataError: Where libarchive is not installed; names the package.
     """
     try:
-        import libarchive  # noqa: F401
+        import libarchive  # noqa: F401  # late: optional
     except (ImportError, OSError, AttributeError, TypeError) as error:
         raise DataError(
             f"RAR archives are read with libarchive, which cannot be loaded ({error}); "
-            f"run `apt-get install {RAR_PACKAGE}` (Debian, Ubuntu), then run again"
+            f"run `apt-get install {RAR_PACKAGE}` (Debian, Ubuntu), then run again",
+            code="archive.no-rar-reader",
         ) from error
 
 
@@ -105,36 +108,42 @@ def open_members(archive: Path, kind: Kind) -> Iterator[Iterator[Member]]:
             yield _tar_members(archive, opened_tar, raw.tell)
     else:
         require_rar()
-        import libarchive
+        import libarchive  # late: optional
 
-        with _rar_errors(), libarchive.file_reader(str(archive), format_name=kind, filter_name="none") as reader:
-            yield _rar_members(reader, _rar_headers(archive))
+        with (
+            _translate_rar_errors(),
+            libarchive.file_reader(str(archive), format_name=kind, filter_name="none") as reader,
+        ):
+            yield _rar_members(reader, _read_rar_headers(archive))
 
 
 @contextmanager
-def _rar_errors() -> Iterator[None]:
-    import rarfile
-    from libarchive import ArchiveError
+def _translate_rar_errors() -> Iterator[None]:
+    import rarfile  # late: start-up
+    from libarchive import ArchiveError  # late: optional
 
     try:
         yield
     except (ArchiveError, rarfile.Error) as error:
-        raise RarError(str(getattr(error, "msg", error))) from error
+        raise RarError(str(getattr(error, "msg", error)), code="archive.damaged") from error
 
 
-def _rar_headers(archive: Path) -> list:
-    import rarfile
+def _read_rar_headers(archive: Path) -> list:
+    import rarfile  # late: start-up
 
     with rarfile.RarFile(archive) as opened:
         if opened.needs_password():
-            raise DataError(f"{archive}: is encrypted; unpack it by hand with its password")
+            raise DataError(f"{archive}: is encrypted; unpack it by hand with its password", code="archive.encrypted")
         return opened.infolist()
 
 
 def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[Member]:
     for info in opened.infolist():
         if info.flag_bits & ENCRYPTED_FLAG:
-            raise DataError(f"{archive}: {info.filename!r} is encrypted; unpack it by hand with its password")
+            raise DataError(
+                f"{archive}: {info.filename!r} is encrypted; unpack it by hand with its password",
+                code="archive.encrypted",
+            )
 
         def chunks(info: zipfile.ZipInfo = info) -> Iterator[bytes]:
             with opened.open(info) as file:
@@ -169,7 +178,8 @@ def _tar_content(archive: Path, opened: tarfile.TarFile, info: tarfile.TarInfo):
     if file is None:
         raise DataError(
             f"{archive}: {info.name!r} is a link to {info.linkname!r}, which is no file of the archive; refused. "
-            "Do not trust this archive"
+            "Do not trust this archive",
+            code="archive.unsafe-link",
         )
     return file
 
@@ -181,7 +191,10 @@ def _require_tar_end(archive: Path, opened: tarfile.TarFile) -> None:
     file.seek(opened.offset)
     block = file.read(tarfile.BLOCKSIZE)
     if len(block) < tarfile.BLOCKSIZE or block.strip(b"\0"):
-        raise DataError(f"{archive}: is cut off or damaged after {opened.offset} bytes; delete it and fetch it again")
+        raise DataError(
+            f"{archive}: is cut off or damaged after {opened.offset} bytes; delete it and fetch it again",
+            code="archive.damaged",
+        )
     while file.read(CHUNK):  # the checksum of a compressed stream is looked at where it ends
         pass
 
@@ -189,7 +202,7 @@ def _require_tar_end(archive: Path, opened: tarfile.TarFile) -> None:
 def _rar_members(reader, headers) -> Iterator[Member]:
     for entry, header in zip_longest(reader, headers):
         if entry is None or header is None or (entry.isreg and entry.size != header.file_size):
-            raise RarError("its headers can be read in two ways")
+            raise RarError("its headers can be read in two ways", code="archive.damaged")
 
         def chunks(entry=entry, expected: int | None = header.CRC) -> Iterator[bytes]:
             crc = 0
@@ -197,7 +210,9 @@ def _rar_members(reader, headers) -> Iterator[Member]:
                 crc = zlib.crc32(chunk, crc)
                 yield chunk
             if expected is not None and crc != expected:
-                raise RarError(f"{entry.pathname!r} has the checksum {crc:08x}, expected {expected:08x}")
+                raise RarError(
+                    f"{entry.pathname!r} has the checksum {crc:08x}, expected {expected:08x}", code="archive.damaged"
+                )
 
         name = entry.pathname
         text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name or ""

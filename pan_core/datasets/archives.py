@@ -81,7 +81,7 @@ def unpack_nested(archive: Path, folder: Path, *, inner_suffix: str = ".rar", pr
             try:
                 _unpack_into(path, path.parent, budget, None, None)
             except DataError as error:
-                raise DataError(f"{archive}: an archive in it cannot be used: {error}") from error
+                raise DataError(f"{archive}: an archive in it cannot be used: {error}", code=error.code) from error
             path.unlink()
             if progress:
                 progress(done, len(inner))
@@ -101,13 +101,17 @@ class _Budget:
         if self.bytes > self.max_bytes:
             raise DataError(
                 f"{self.archive}: unpacks to more than the {self.max_bytes} bytes that it may "
-                f"({self.archive.stat().st_size} bytes packed); refused. Do not trust this archive"
+                f"({self.archive.stat().st_size} bytes packed); refused. Do not trust this archive",
+                code="archive.too-large",
             )
 
     def take_member(self) -> None:
         self.members += 1
         if self.members > MAX_MEMBERS:
-            raise DataError(f"{self.archive}: has more than {MAX_MEMBERS} members; refused. Do not trust this archive")
+            raise DataError(
+                f"{self.archive}: has more than {MAX_MEMBERS} members; refused. Do not trust this archive",
+                code="archive.too-many-members",
+            )
 
 
 def _limit(archive: Path, max_bytes: int | None) -> int:
@@ -123,12 +127,13 @@ def _unpack_into(
         _write_members(archive, folder, budget, wanted, progress)
     except _DAMAGE as error:
         raise DataError(
-            f"{archive}: cannot be unpacked, it is damaged ({error}); delete it and fetch it again"
+            f"{archive}: cannot be unpacked, it is damaged ({error}); delete it and fetch it again",
+            code="archive.damaged",
         ) from error
     except OSError as error:
-        raise _environment_error(archive, folder, error) from error
+        raise _describe_os_error(archive, folder, error) from error
     except _UNREADABLE as error:
-        raise _reader_error(archive, str(error)) from error
+        raise _describe_reader_error(archive, str(error)) from error
 
 
 def _survey(archive: Path, folder: Path, budget: _Budget, wanted: Wanted | None) -> None:
@@ -141,7 +146,7 @@ def _survey(archive: Path, folder: Path, budget: _Budget, wanted: Wanted | None)
     with open_members(archive, kind) as found:
         for member in found:
             stated.take_member()
-            if _target(archive, folder, member, wanted):
+            if _find_target(archive, folder, member, wanted):
                 stated.take(member.size or 0)
     require_space(folder, stated.bytes - budget.bytes, f"unpacking {archive.name}")
 
@@ -155,7 +160,7 @@ def _write_members(
     with open_members(archive, kind_of(archive)) as found:
         for member in found:
             budget.take_member()
-            target = _target(archive, folder, member, wanted)
+            target = _find_target(archive, folder, member, wanted)
             if target is None:
                 skipped.take(member.size or 0)
             if target and member.kind == "folder":
@@ -168,20 +173,22 @@ def _write_members(
         progress(size, size)
 
 
-def _target(archive: Path, folder: Path, member: Member, wanted: Wanted | None) -> Path | None:
+def _find_target(archive: Path, folder: Path, member: Member, wanted: Wanted | None) -> Path | None:
     name = member.name.replace("\\", "/")  # old Windows programs write it so
     path = PurePosixPath(name)
     if wanted and (member.kind == "folder" or not wanted(str(path))):
         return None
     if path.is_absolute() or ".." in path.parts or _DRIVE.match(name) or "\0" in name or not name:
-        reason = "leads out of the folder"
+        reason, code = "leads out of the folder", "archive.unsafe-path"
     elif member.kind == "other":
-        reason = "is a link or a device"
+        reason, code = "is a link or a device", "archive.unsafe-link"
     elif not path.parts and member.kind != "folder":
-        reason = "has no name"
+        reason, code = "has no name", "archive.no-name"
     else:
         return folder / path
-    raise DataError(f"{archive}: {member.name!r} {reason}; refused, nothing was unpacked. Do not trust this archive")
+    raise DataError(
+        f"{archive}: {member.name!r} {reason}; refused, nothing was unpacked. Do not trust this archive", code=code
+    )
 
 
 def _write(archive: Path, member: Member, target: Path, budget: _Budget) -> None:
@@ -194,27 +201,43 @@ def _write(archive: Path, member: Member, target: Path, budget: _Budget) -> None
                 file.write(chunk)
                 written += len(chunk)
     except (FileExistsError, IsADirectoryError):
-        raise DataError(f"{archive}: has {member.name!r} twice; expected every name once") from None
+        raise DataError(
+            f"{archive}: has {member.name!r} twice; expected every name once", code="archive.name-twice"
+        ) from None
     if member.size is not None and written != member.size:
         raise DataError(
-            f"{archive}: {member.name!r} has {written} bytes, expected {member.size}; delete it and fetch it again"
+            f"{archive}: {member.name!r} has {written} bytes, expected {member.size}; delete it and fetch it again",
+            code="archive.damaged",
         )
 
 
-def _environment_error(archive: Path, folder: Path, error: OSError) -> DataError:
+def _describe_os_error(archive: Path, folder: Path, error: OSError) -> DataError:
     if error.errno is None:
-        return DataError(f"{archive}: cannot be unpacked, it is damaged ({error}); delete it and fetch it again")
+        return DataError(
+            f"{archive}: cannot be unpacked, it is damaged ({error}); delete it and fetch it again",
+            code="archive.damaged",
+        )
     if error.errno == errno.ENOSPC:
-        return DataError(f"{archive}: the disk of {folder.parent} is full; make space, then run again")
-    return DataError(f"{archive}: cannot be unpacked into {folder.parent} ({error.strerror}: {error.filename})")
+        return DataError(
+            f"{archive}: the disk of {folder.parent} is full; make space, then run again", code="disk.full"
+        )
+    return DataError(
+        f"{archive}: cannot be unpacked into {folder.parent} ({error.strerror}: {error.filename})",
+        code="archive.not-written",
+    )
 
 
-def _reader_error(archive: Path, text: str) -> DataError:
+def _describe_reader_error(archive: Path, text: str) -> DataError:
     if re.search("encrypt|passphrase|password", text, re.IGNORECASE):
-        return DataError(f"{archive}: is encrypted ({text}); unpack it by hand with its password")
+        return DataError(
+            f"{archive}: is encrypted ({text}); unpack it by hand with its password", code="archive.encrypted"
+        )
     if re.search("unavailable|unsupported|not supported|No support", text, re.IGNORECASE):
         return DataError(
             f"{archive}: uses what cannot be read here ({text}); unpack it by hand, for example with `unar`, "
-            "and put the folder in its place in the mirror folder"
+            "and put the folder in its place in the mirror folder",
+            code="archive.unsupported",
         )
-    return DataError(f"{archive}: cannot be unpacked, it is damaged ({text}); delete it and fetch it again")
+    return DataError(
+        f"{archive}: cannot be unpacked, it is damaged ({text}); delete it and fetch it again", code="archive.damaged"
+    )

@@ -6,11 +6,12 @@ its checksum are right. One process at a time downloads a file (filelock); the o
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from pan_core.datasets.base import Context, Progress, RemoteFile
+from pan_core.datasets.faults import Fault, FaultsError
 from pan_core.datasets.transfer import TransferError, discard, transfer
 from pan_core.errors import DataError
 from pan_core.files import atomic_path, digest_of, write_json
@@ -46,7 +47,7 @@ def obtain(dataset: str, file: RemoteFile, context: Context) -> Path:
             _verify(found, file.checksum, downloads, "put the right file there, or remove it")
         return found
     if not found and (not context.download or not file.urls):
-        raise _not_at_hand(dataset, file, context, places, [])
+        raise _describe_absence(dataset, file, context, places)
     _bring(dataset, file, context, places, target)
     return target
 
@@ -80,35 +81,37 @@ def _is_there(place: Path) -> bool:
 
 
 def _bring(dataset: str, file: RemoteFile, context: Context, places: list[Path], target: Path) -> None:
-    from filelock import FileLock
+    from filelock import FileLock  # late: start-up
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):
         if not _is_there(target):
             faults = _download(file, target)
             if faults:
-                raise _not_at_hand(dataset, file, context, places, faults)
+                raise _describe_absence(dataset, file, context, places, faults)
         elif target.is_file():
             _check_kept(file, target)
 
 
-def _download(file: RemoteFile, target: Path) -> list[str]:
+def _download(file: RemoteFile, target: Path) -> list[Fault]:
     """Try every address; the faults of all of them where none gives the file."""
     partial = target.with_name(f"{target.name}.part")
-    checksum = file.checksum or _recorded(target)
-    faults = []
+    checksum = file.checksum or _read_record(target)
+    faults: list[Fault] = []
     for url in file.urls:
         try:
             with progress_bar(f"download {file.name}", "MB") as bar:
                 megabytes = _in_megabytes(bar)
                 transfer(url, partial, name=file.name, size=file.size, checked=bool(checksum), progress=megabytes)
             if conflict := _accept(partial, target, file.checksum):
-                return [f"{url}: {conflict}"]
+                return [Fault(f"{url}: {conflict}", "transfer.other-file")]
             return []
         except TransferError as error:
-            faults.append(f"{url}: {error}")
+            faults.append(Fault(f"{url}: {error}", error.code))
         except OSError as error:
-            raise DataError(f"{partial}: cannot be written ({error}); free the place, then run again") from error
+            raise DataError(
+                f"{partial}: cannot be written ({error}); free the place, then run again", code="download.not-written"
+            ) from error
     return faults
 
 
@@ -118,11 +121,13 @@ def _in_megabytes(bar: Progress) -> Progress:
 
 def _accept(partial: Path, target: Path, published: str) -> str:
     """Give a whole file its name; what stands against it where it is not the file of the first download."""
-    recorded = "" if published else _recorded(target)
-    found = _checksum(partial, published or "sha256:")
+    recorded = "" if published else _read_record(target)
+    found = _compute_checksum(partial, published or "sha256:")
     if published and found != published:
         discard(partial)
-        raise TransferError(f"gives a wrong file: it has {found}, expected {published}; it was removed")
+        raise TransferError(
+            f"gives a wrong file: it has {found}, expected {published}; it was removed", code="transfer.wrong-checksum"
+        )
     if recorded and found != recorded:
         # Nobody knows which of the two is right, and it may have taken hours: a person decides, nothing is removed.
         return (
@@ -130,10 +135,10 @@ def _accept(partial: Path, target: Path, published: str) -> str:
             f"it, delete {_record_path(target)} and run again; to download anew, delete {partial}"
         )
     if not published:
-        _record(target, found)
+        _write_record(target, found)
     partial.replace(target)
     discard(partial)
-    write_json(_memo_path(target.parent, target), _memo(target, found))
+    write_json(_memo_path(target.parent, target), _describe_state(target, found))
     return ""
 
 
@@ -141,12 +146,12 @@ def _check_kept(file: RemoteFile, target: Path) -> None:
     advice = "delete it and run again"
     size = target.stat().st_size
     if file.size is not None and size != file.size:
-        raise DataError(f"{target}: has {size} bytes, expected {file.size}; {advice}")
-    checksum = file.checksum or _recorded(target)
+        raise DataError(f"{target}: has {size} bytes, expected {file.size}; {advice}", code="file.wrong-size")
+    checksum = file.checksum or _read_record(target)
     if checksum:
         _verify(target, checksum, target.parent, advice)
     else:
-        _record(target, _checksum(target, "sha256:"))
+        _write_record(target, _compute_checksum(target, "sha256:"))
 
 
 def _verify(path: Path, checksum: str, downloads: Path, advice: str) -> None:
@@ -155,15 +160,18 @@ def _verify(path: Path, checksum: str, downloads: Path, advice: str) -> None:
         known = json.loads(memo.read_text())
     except (FileNotFoundError, ValueError):
         known = None
-    if known == _memo(path, checksum):
+    if known == _describe_state(path, checksum):
         return
-    found = _checksum(path, checksum)
+    found = _compute_checksum(path, checksum)
     if found != checksum:
-        raise DataError(f"{path}: has {found}, expected {checksum}; it is damaged or another file: {advice}")
-    write_json(memo, _memo(path, checksum))
+        raise DataError(
+            f"{path}: has {found}, expected {checksum}; it is damaged or another file: {advice}",
+            code="file.wrong-checksum",
+        )
+    write_json(memo, _describe_state(path, checksum))
 
 
-def _memo(path: Path, checksum: str) -> dict[str, object]:
+def _describe_state(path: Path, checksum: str) -> dict[str, object]:
     stat = path.stat()
     return {"path": str(path.absolute()), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "checksum": checksum}
 
@@ -172,7 +180,7 @@ def _memo_path(downloads: Path, path: Path) -> Path:
     return downloads / f"{path.name}.verified.json"
 
 
-def _checksum(path: Path, like: str) -> str:
+def _compute_checksum(path: Path, like: str) -> str:
     algorithm = like.partition(":")[0]
     return f"{algorithm}:{digest_of(path, algorithm)}"
 
@@ -181,29 +189,35 @@ def _record_path(target: Path) -> Path:
     return target.with_name(f"{target.name}.sha256")
 
 
-def _record(target: Path, checksum: str) -> None:
+def _write_record(target: Path, checksum: str) -> None:
     # The form that `sha256sum --check` reads.
     with atomic_path(_record_path(target)) as partial:
         partial.write_text(f"{checksum.removeprefix('sha256:')}  {target.name}\n")
 
 
-def _recorded(target: Path) -> str:
+def _read_record(target: Path) -> str:
     record = _record_path(target)
     return f"sha256:{record.read_text().split()[0]}" if record.is_file() else ""
 
 
-def _not_at_hand(dataset: str, file: RemoteFile, context: Context, places: list[Path], faults: list[str]) -> DataError:
+def _describe_absence(
+    dataset: str, file: RemoteFile, context: Context, places: list[Path], faults: Sequence[Fault] = ()
+) -> FaultsError:
     if faults:
-        reason = "cannot be downloaded:" + "".join(f"\n  - {fault}" for fault in faults)
+        code, reason = "file.not-downloaded", "cannot be downloaded:" + "".join(f"\n  - {fault}" for fault in faults)
         reason += "\nRun again to go on where it stopped, or get it by other means."
     elif file.urls:
-        reason = "is not at hand, and downloads are switched off. It is offered at:"
+        code, reason = "file.offline", "is not at hand, and downloads are switched off. It is offered at:"
         reason += "".join(f"\n  - {url}" for url in file.urls)
     else:
-        reason = "is not at hand and cannot be downloaded by a program: ask its publishers for it."
+        code, reason = (
+            "file.not-offered",
+            "is not at hand and cannot be downloaded by a program: ask its publishers for it.",
+        )
     mirror = "" if context.mirror else " Set PAN_MIRROR to a folder of your own to have more places."
     looked = "".join(f"\n  - {place}" for place in places)
-    return DataError(f"{dataset}: {file.name} {reason}\nThen it belongs in one of these places:{looked}{mirror}")
+    message = f"{dataset}: {file.name} {reason}\nThen it belongs in one of these places:{looked}{mirror}"
+    return FaultsError(message, faults, code=code)
 
 
 def _link(source: str, target: str) -> str:

@@ -47,7 +47,8 @@ class Gmdcsa24(Surveillance):
         looked = "".join(f"\n  - {place}" for place in places)
         raise DataError(
             f"gmdcsa24: its lists (Subject N/ADL.csv, Subject N/Fall.csv) are in none of these folders:{looked}\n"
-            f"Download it from https://doi.org/{DOI} and unpack it there, or name the mirror folder in PAN_MIRROR"
+            f"Download it from https://doi.org/{DOI} and unpack it there, or name the mirror folder in PAN_MIRROR",
+            code="file.not-at-hand",
         )
 
     def configured(self, context: Context) -> None:

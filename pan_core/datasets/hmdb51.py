@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, RemoteFile
+from pan_core.datasets.faults import Fault, FaultsError
 from pan_core.datasets.video_folders import (
     SHOWN,
     SPLITS,
@@ -106,7 +107,7 @@ def clip_name(name: str) -> ClipName:
     Raises:
         DataError: Where the name is against HMDB51's rule.
     """
-    match = _match(name)
+    match = _match_name(name)
     film = _PART.sub("", match["film"]).casefold()
     return ClipName(clip_id=name.removesuffix(".avi"), label=match["label"], group=film)
 
@@ -135,54 +136,72 @@ def read_splits(folder: Path, classes: Sequence[str] = CLASSES) -> dict[str, dic
     files = sorted(folder.glob("*_test_split*.txt"))
     lists = {path: match for path in files if (match := _LIST.fullmatch(path.stem))}
     if not lists:
-        raise DataError(f"{folder}: no <class>_test_split<number>.txt; run `dvc repro --force fetch`")
-    numbers = sorted({int(match["number"]) for match in lists.values()})
-    faults = [f"split {number}: no list at all" for number in range(1, max(numbers)) if number not in numbers]
-    present = {(match["label"], int(match["number"])) for match in lists.values()}
-    wanted = [(label, number) for number in numbers for label in classes]
-    faults += [f"{label}_test_split{number}.txt: missing" for label, number in wanted if (label, number) not in present]
-    faults += [f"{path.name}: Expected a name like wave_test_split1.txt" for path in files if path not in lists]
-    faults += [f"{path.name}: no such class" for path, match in lists.items() if match["label"] not in classes]
-    splits: dict[str, dict[str, str]] = {f"split{number}": {} for number in numbers}
+        raise DataError(
+            f"{folder}: no <class>_test_split<number>.txt; run `dvc repro --force fetch`", code="splits.no-lists"
+        )
+    faults = [
+        Fault(f"{path.name}: Expected a name like wave_test_split1.txt", "splits.list-name")
+        for path in files
+        if path not in lists
+    ]
+    faults += _find_missing({(match["label"], int(match["number"])) for match in lists.values()}, classes)
+    splits: dict[str, dict[str, str]] = {f"split{int(match['number'])}": {} for match in lists.values()}
     first: dict[tuple[str, int], Path] = {}
     for path, match in lists.items():
-        if match["label"] not in classes:
-            continue
-        if (other := first.setdefault((match["label"], int(match["number"])), path)) != path:
-            faults.append(f"{path.name}: a second list of the class and number of {other.name}")
-            continue
-        faults += _read_list(path, match["label"], splits[f"split{int(match['number'])}"])
+        label, number = match["label"], int(match["number"])
+        other = first.setdefault((label, number), path)
+        if label not in classes:
+            faults.append(Fault(f"{path.name}: no such class", "splits.unknown-class"))
+        elif other != path:
+            text = f"{path.name}: a second list of the class and number of {other.name}"
+            faults.append(Fault(text, "splits.second-list"))
+        else:
+            faults += _read_list(path, label, splits[f"split{number}"])
     if faults:
         shown = "".join(f"\n  - {fault}" for fault in faults[:SHOWN])
-        raise DataError(f"{folder}: {len(faults)} faults in the split lists; fetch them again:{shown}")
-    return splits
+        raise FaultsError(
+            f"{folder}: {len(faults)} faults in the split lists; fetch them again:{shown}", faults, code="splits.faults"
+        )
+    return dict(sorted(splits.items(), key=lambda item: int(item[0].removeprefix("split"))))
 
 
-def _read_list(path: Path, label: str, parts: dict[str, str]) -> list[str]:
+def _find_missing(present: set[tuple[str, int]], classes: Sequence[str]) -> list[Fault]:
+    """Splits without any list, and classes without the list of a split."""
+    numbers = sorted({number for _, number in present})
+    absent = [number for number in range(1, max(numbers)) if number not in numbers]
+    lists = [(label, number) for number in numbers for label in classes if (label, number) not in present]
+    return [Fault(f"split {number}: no list at all", "splits.missing-split") for number in absent] + [
+        Fault(f"{label}_test_split{number}.txt: missing", "splits.missing-list") for label, number in lists
+    ]
+
+
+def _read_list(path: Path, label: str, parts: dict[str, str]) -> list[Fault]:
     """Add one list's clips to the parts of its split; returns what is wrong with its lines."""
-    faults: list[str] = []
+    faults: list[Fault] = []
     named: set[str] = set()
     for line in filter(None, map(str.strip, path.read_text(encoding="utf-8", errors="replace").splitlines())):
         name, _, flag = line.rpartition(" ")
         clip_id, part = name.strip().removesuffix(".avi"), PARTS.get(flag)
         match = _NAME.fullmatch(clip_id)
         if part is None or not clip_id:
-            faults.append(f"{path.name}: Expected `<name>.avi` and 0, 1 or 2, but got {line!r}")
+            text = f"{path.name}: Expected `<name>.avi` and 0, 1 or 2, but got {line!r}"
+            faults.append(Fault(text, "splits.line"))
         elif match is None or match["label"] != label:
-            faults.append(f"{path.name}: {clip_id!r} is no name of a clip of {label}")
+            faults.append(Fault(f"{path.name}: {clip_id!r} is no name of a clip of {label}", "splits.other-class"))
         elif parts.setdefault(clip_id, part) != part:
-            faults.append(f"{path.name}: {clip_id!r} is both {parts[clip_id]} and {part}")
+            faults.append(Fault(f"{path.name}: {clip_id!r} is both {parts[clip_id]} and {part}", "splits.both-parts"))
         elif clip_id.casefold() in named:
-            faults.append(f"{path.name}: {clip_id!r} is named twice")
+            faults.append(Fault(f"{path.name}: {clip_id!r} is named twice", "splits.named-twice"))
         named.add(clip_id.casefold())
-    return faults if named or faults else [f"{path.name}: names no clip"]
+    return faults if named or faults else [Fault(f"{path.name}: names no clip", "splits.empty-list")]
 
 
-def _match(name: str) -> re.Match[str]:
+def _match_name(name: str) -> re.Match[str]:
     match = _NAME.fullmatch(name.removesuffix(".avi"))
     if match is None:
         raise DataError(
             f"{name}: Expected a name like RATRACE_wave_f_nm_np1_fr_goo_37.avi: <film>_<class>_<visible part>_"
-            "<camera motion>_np<people>_<view>_<quality>_<number>; rename or remove it"
+            "<camera motion>_np<people>_<view>_<quality>_<number>; rename or remove it",
+            code="clip.name",
         )
     return match

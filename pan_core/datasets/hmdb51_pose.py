@@ -34,5 +34,5 @@ class Hmdb51Pose(PysklDataset):
         """The source film; the class in the name, which stands between film and camera, must be that of the label."""
         said = clip_name(clip_id)
         if said.label != label:
-            raise DataError(f"the name says {said.label}, but the label says {label}")
+            raise DataError(f"the name says {said.label}, but the label says {label}", code="clip.other-label")
         return said.group

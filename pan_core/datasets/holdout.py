@@ -59,11 +59,15 @@ class Holdout:
             group, videos, validation = stored["group"], stored["videos"], stored["validation"]
         except (PanError, KeyError, TypeError):
             raise DataError(
-                f"{path}: damaged, expected an object with group, videos and validation; {BRING_BACK}"
+                f"{path}: damaged, expected an object with group, videos and validation; {BRING_BACK}",
+                code="holdout.damaged",
             ) from None
         lists = all(isinstance(part, list) and part for part in (videos, validation))
         if group not in GROUPINGS or not lists or not all(isinstance(name, str) for name in (*videos, *validation)):
-            raise DataError(f"{path}: damaged, expected the name of a grouping and two lists of videos; {BRING_BACK}")
+            raise DataError(
+                f"{path}: damaged, expected the name of a grouping and two lists of videos; {BRING_BACK}",
+                code="holdout.damaged",
+            )
         return cls(group, tuple(videos), tuple(validation))
 
     def split(self, videos: pd.Series, groups: pd.Series) -> pd.Series:
@@ -82,7 +86,8 @@ class Holdout:
         if lost := sorted({*self.videos, *self.validation} - set(videos)):
             raise DataError(
                 f"{HOLDOUT}: {len(lost)} videos that decide or validate are gone or have no usable label, such "
-                f"as {lost[0]}; put them back: without them no model could be compared with those before"
+                f"as {lost[0]}; put them back: without them no model could be compared with those before",
+                code="holdout.lost-videos",
             )
         deciding, validating = (set(groups[videos.isin(part)]) for part in (self.videos, self.validation))
         of_video = groups.groupby(videos).agg(set)

@@ -11,12 +11,15 @@ import pandas as pd
 
 from pan_core.datasets import REGISTRY, dataset_by_name
 from pan_core.datasets.base import Catalogue, Context, Dataset, Progress, RemoteFile
+from pan_core.datasets.faults import Fault
 from pan_core.datasets.splits import SHARED, check_counts, group_splits, leakage
 from pan_core.datasets.transfer import announced_size
 from pan_core.errors import DataError, PanError, VideoError
 from pan_core.files import SCRATCH_SUFFIX
 from pan_core.pose.pose_set import ClipPoses
+from pan_core.pose.records import is_removed
 from pan_core.tables import check_table, splits_of
+from pan_core.video import read_frames, require_all_frames
 
 SHOWN = 5
 # Share of a clip's joints outside its picture beyond which they are hardly of that picture.
@@ -57,7 +60,7 @@ class Inspection:
     """
 
     figures: tuple[tuple[str, str], ...]
-    findings: tuple[str, ...]
+    findings: tuple[Fault, ...]
 
 
 def list_datasets(context_of: Callable[[str], Context]) -> list[Listed]:
@@ -67,24 +70,24 @@ def list_datasets(context_of: Callable[[str], Context]) -> list[Listed]:
         dataset = dataset_by_name(name)
         facts = dataset.facts
         gives = "video" if dataset.has_video else "poses"
-        found = tuple(_at_hand(dataset, context_of(name)))
+        found = tuple(_find_files(dataset, context_of(name)))
         rows.append(Listed(name, facts.title, facts.classes, facts.clips, gives, found, facts.how))
     return rows
 
 
-def _at_hand(dataset: Dataset, context: Context) -> list[str]:
+def _find_files(dataset: Dataset, context: Context) -> list[str]:
     """Names of a dataset's files in the mirror and among the downloads."""
     downloads = context.cache / "downloads" / dataset.name
     folders = [downloads, *([context.mirror / dataset.name] if context.mirror else [])]
     names = [name for file in dataset.files for name in (file.name, *file.instead)]
     found = [name for name in names if any((folder / name).exists() for folder in folders)]
-    unfinished = (_unfinished(file, downloads) for file in dataset.files if file.name not in found)
+    unfinished = (_describe_download(file, downloads) for file in dataset.files if file.name not in found)
     own = dataset.configured(context)
     theirs = [str(own) if own.exists() else f"{own} is not there"] if own else []
     return [*dict.fromkeys(found), *filter(None, unfinished), *theirs]
 
 
-def _unfinished(file: RemoteFile, downloads: Path) -> str:
+def _describe_download(file: RemoteFile, downloads: Path) -> str:
     """How much there is of a download, as `UCF101.rar: 1.2 of 6.9 GB`; nothing where there is none."""
     partial = downloads / f"{file.name}.part"
     if not partial.is_file():
@@ -113,11 +116,12 @@ def inspect(
     try:
         found = _inspect(dataset, folder, context, decode, folds, seed)
     except PanError as error:
-        raise DataError(_named(str(error), folder)) from error
-    return Inspection(found.figures, tuple(_named(finding, folder) for finding in found.findings))
+        raise DataError(_strip_folder(str(error), folder), code=error.code) from error
+    findings = (Fault(_strip_folder(finding, folder), finding.code) for finding in found.findings)
+    return Inspection(found.figures, tuple(findings))
 
 
-def _named(text: str, folder: Path) -> str:
+def _strip_folder(text: str, folder: Path) -> str:
     """The text with paths relative to the dataset: its folder is a copy that the reader never sees."""
     unfinished = rf"/\.[^/]+?{re.escape(SCRATCH_SUFFIX)}(?=[/\s:]|$)"
     whole, place = (re.sub(unfinished, "", part) for part in (text, str(folder)))
@@ -129,18 +133,19 @@ def _inspect(dataset: Dataset, folder: Path, context: Context, decode: int, fold
     dataset.fetch(folder, context)
     catalogue = dataset.catalogue(folder, context)
     clips = check_table(catalogue.clips, "clips", dataset.name)
-    figures = _counted(dataset, catalogue)
-    findings = check_counts(clips, dataset.facts) + _left_out(catalogue)
-    figures += _splits(clips, folds, seed)
+    figures = _count_clips(dataset, catalogue)
+    findings = [Fault(text, "counts.differ") for text in check_counts(clips, dataset.facts)]
+    findings += _list_left_out(catalogue)
+    figures += _describe_splits(clips, folds, seed)
     seen, faults = (
-        _decoded(folder, clips, decode, seed, context.progress)
+        _decode_some(folder, clips, decode, seed, context.progress)
         if dataset.has_video
-        else _posed(dataset, folder, clips, context.progress)
+        else _read_poses(dataset, folder, clips, context.progress)
     )
     return Inspection(tuple(figures + seen), tuple(findings + faults))
 
 
-def _counted(dataset: Dataset, catalogue: Catalogue) -> list[tuple[str, str]]:
+def _count_clips(dataset: Dataset, catalogue: Catalogue) -> list[tuple[str, str]]:
     clips = catalogue.clips
     composed = [label for label in sorted(clips["label"].unique()) if len(dataset.parts(label).parts) > 1]
     known = clips.loc[clips["group"] != "", "group"].nunique()
@@ -151,11 +156,11 @@ def _counted(dataset: Dataset, catalogue: Catalogue) -> list[tuple[str, str]]:
         ("groups", f"{known:,}" if known else "not known"),
         ("left out", f"{len(catalogue.quarantine):,}"),
         ("listed, not on disk", f"{len(catalogue.missing):,}"),
-        ("composed classes", f"{len(composed)}" + (f" ({_some(composed)})" if composed else "")),
+        ("composed classes", f"{len(composed)}" + (f" ({_shorten(composed)})" if composed else "")),
     ]
 
 
-def _splits(clips: pd.DataFrame, folds: int, seed: int) -> list[tuple[str, str]]:
+def _describe_splits(clips: pd.DataFrame, folds: int, seed: int) -> list[tuple[str, str]]:
     """Parts and leakage of every official split, or of those that would be made where there is none."""
     made = ""
     if not splits_of(clips):
@@ -169,11 +174,13 @@ def _splits(clips: pd.DataFrame, folds: int, seed: int) -> list[tuple[str, str]]
         leaks = leakage(clips, f"split{number}")
         counts = clips[f"split{number}"].value_counts()
         parts = ", ".join(f"{part} {counts[part]:,}" for part in ("train", "test", "unused") if part in counts)
-        figures.append((f"split {number}", f"{made}{parts}; test clips shared with training: {_shared(leaks)}"))
+        figures.append(
+            (f"split {number}", f"{made}{parts}; test clips shared with training: {_describe_leakage(leaks)}")
+        )
     return figures
 
 
-def _shared(leaks: Mapping[str, int]) -> str:
+def _describe_leakage(leaks: Mapping[str, int]) -> str:
     """Leakage in words."""
     named = [
         f"{leaks[key]:,} by {key}" + (f" ({leaks[f'{key}_same_class']:,} of the same class)" if leaks[key] else "")
@@ -183,36 +190,36 @@ def _shared(leaks: Mapping[str, int]) -> str:
     return ", ".join(named) or "cannot be told, clips have no group"
 
 
-def _left_out(catalogue: Catalogue) -> list[str]:
-    found = [f"{row.clip_id}: {row.reason}" for row in catalogue.quarantine.itertuples(index=False)]
+def _list_left_out(catalogue: Catalogue) -> list[Fault]:
+    rows = catalogue.quarantine.itertuples(index=False)
+    found = [Fault(f"{row.clip_id}: {row.reason}", "clips.left-out") for row in rows]
     if catalogue.missing:
-        found.append(f"{len(catalogue.missing):,} listed clips are not on disk: {_some(catalogue.missing)}")
+        text = f"{len(catalogue.missing):,} listed clips are not on disk: {_shorten(catalogue.missing)}"
+        found.append(Fault(text, "clips.missing"))
     return found
 
 
-def _some(names: Sequence[str]) -> str:
+def _shorten(names: Sequence[str]) -> str:
     rest = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + rest
 
 
-def _decoded(
+def _decode_some(
     folder: Path, clips: pd.DataFrame, decode: int, seed: int, progress: Progress | None
-) -> tuple[list[tuple[str, str]], list[str]]:
+) -> tuple[list[tuple[str, str]], list[Fault]]:
     """Decode some videos to their end."""
-    from pan_core.pose.records import is_removed
-    from pan_core.video import read_frames, require_all_frames
-
     videos = clips["path"].drop_duplicates().to_numpy()
     drawn = np.random.default_rng(seed).permutation(videos)[:decode]
     there = [name for name in drawn if not is_removed(folder / name)]
-    faults, frames = [], 0
+    frames = 0
+    faults: list[Fault] = []
     for done, name in enumerate(there, start=1):
         try:
             decoded = sum(1 for _ in read_frames(folder / name))
             frames += decoded
             require_all_frames(folder / name, decoded)
         except VideoError as error:
-            faults.append(str(error))
+            faults.append(Fault(error, error.code))
         if progress:
             progress(done, len(there))
     figure = f"{len(there):,} of {len(videos):,} decoded to the end, {frames:,} frames, {len(faults)} with a fault"
@@ -227,9 +234,9 @@ _ODD = (
 )
 
 
-def _posed(
+def _read_poses(
     dataset: Dataset, folder: Path, clips: pd.DataFrame, progress: Progress | None
-) -> tuple[list[tuple[str, str]], list[str]]:
+) -> tuple[list[tuple[str, str]], list[Fault]]:
     """Read the poses of every clip."""
     seen = joints = frames = people = 0
     empty: list[str] = []
@@ -240,17 +247,17 @@ def _posed(
         frames, people = frames + poses.joints.shape[1], max(people, len(poses.joints))
         if not found.any():
             empty.append(poses.clip_id)
-        for what in _oddities(poses, found):
+        for what in _find_oddities(poses, found):
             odd[what].append(poses.clip_id)
         if progress:
             progress(done, len(clips))
     figure = f"{frames:,} frames, {seen / max(joints, 1):.1%} of the joints, up to {people} people ({dataset.pose_layout(folder).name})"
-    found_odd = [f"{len(names)} {what}: {_some(names)}" for what, names in odd.items() if names]
+    found_odd = [f"{len(names)} {what}: {_shorten(names)}" for what, names in odd.items() if names]
     figures = [("poses", figure)] + ([("odd, as published", "; ".join(found_odd))] if found_odd else [])
-    return figures, [f"{len(empty)} clips without any joint: {_some(empty)}"] if empty else []
+    return figures, [Fault(f"{len(empty)} clips without any joint: {_shorten(empty)}", "poses.empty")] if empty else []
 
 
-def _oddities(poses: ClipPoses, found: np.ndarray) -> Iterator[str]:
+def _find_oddities(poses: ClipPoses, found: np.ndarray) -> Iterator[str]:
     """What is odd about the poses of a clip, in the words of `_ODD`; `found` says which joints are there, (M, T, V)."""
     places = poses.joints[..., :2]
     outside = (places < 0) | (places > np.array([poses.width, poses.height]))

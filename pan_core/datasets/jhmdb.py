@@ -78,7 +78,7 @@ class Jhmdb(Dataset):
         for done, path in enumerate(files, start=1):
             clip_id = path.parent.name
             try:
-                row = _row(path, frames=read_joints(path).shape[1])
+                row = _make_row(path, frames=read_joints(path).shape[1])
                 rows.append(row | {column: split.get(clip_id, "unused") for column, split in parts.items()})
             except DataError as error:
                 failed.append({"clip_id": clip_id, "stage": "split", "reason": str(error)})
@@ -86,7 +86,8 @@ class Jhmdb(Dataset):
                 context.progress(done, len(files))
         if not rows:
             raise DataError(
-                f"{folder / POSITIONS}: no readable <class>/<clip>/joint_positions.mat; run `dvc repro --force fetch`"
+                f"{folder / POSITIONS}: no readable <class>/<clip>/joint_positions.mat; run `dvc repro --force fetch`",
+                code="jhmdb.no-clip",
             )
         listed = {clip for split in parts.values() for clip in split}
         missing = sorted(listed - {path.parent.name for path in files})
@@ -109,13 +110,17 @@ def read_joints(path: Path) -> np.ndarray:
     try:
         places = np.asarray(loadmat(path)["pos_img"])
     except _DAMAGED as error:
-        raise DataError(f"{path}: no readable MATLAB file with pos_img ({error}); fetch it again") from error
+        raise DataError(
+            f"{path}: no readable MATLAB file with pos_img ({error}); fetch it again", code="jhmdb.damaged"
+        ) from error
     if places.dtype.kind not in "fiu" or places.ndim < 2 or places.shape[:2] != (2, JHMDB15.size):
-        raise DataError(f"{path}: Expected pos_img to have shape (2, {JHMDB15.size}, T), but got {places.shape}")
+        raise DataError(
+            f"{path}: Expected pos_img to have shape (2, {JHMDB15.size}, T), but got {places.shape}", code="jhmdb.shape"
+        )
     # MATLAB drops a last axis of length 1: a clip of one frame.
     places = places.reshape(2, JHMDB15.size, -1).transpose(2, 1, 0)
     if places.size == 0 or not np.isfinite(places).all():
-        raise DataError(f"{path}: pos_img has no frames, or places that are not finite")
+        raise DataError(f"{path}: pos_img has no frames, or places that are not finite", code="jhmdb.not-finite")
     return np.concatenate([places - 1, np.ones_like(places[..., :1])], axis=-1, dtype=np.float32)[None]
 
 
@@ -133,19 +138,27 @@ def read_splits(folder: Path, *, classes: Collection[str] = ()) -> dict[str, dic
     for path in sorted(folder.rglob("*_test_split*.txt")):
         match = _LIST.fullmatch(path.name)
         if match is None:
-            raise DataError(f"{path}: Expected a name like wave_test_split1.txt; rename or remove it")
+            raise DataError(
+                f"{path}: Expected a name like wave_test_split1.txt; rename or remove it", code="splits.list-name"
+            )
         key = int(match["number"]), match["label"]
         if key in lists:
-            raise DataError(f"{path}: a second list of the class and number of {lists[key].name}; remove one of them")
+            raise DataError(
+                f"{path}: a second list of the class and number of {lists[key].name}; remove one of them",
+                code="splits.second-list",
+            )
         lists[key] = path
     if not lists:
-        raise DataError(f"{folder}: no <class>_test_split<k>.txt; run `dvc repro --force fetch`")
+        raise DataError(
+            f"{folder}: no <class>_test_split<k>.txt; run `dvc repro --force fetch`", code="splits.no-lists"
+        )
     labels = {label for _, label in lists} | set(classes)
     numbers = range(1, max(number for number, _ in lists) + 1)
     if missing := sorted({(number, label) for number in numbers for label in labels} - lists.keys()):
         number, label = missing[0]
         raise DataError(
-            f"{folder}: {len(missing)} split lists are missing, such as {label}_test_split{number}.txt; fetch them again"
+            f"{folder}: {len(missing)} split lists are missing, such as {label}_test_split{number}.txt; fetch them again",
+            code="splits.missing-list",
         )
     splits: dict[str, dict[str, str]] = {f"split{number}": {} for number in numbers}
     for (number, _), path in sorted(lists.items()):
@@ -163,17 +176,23 @@ def _read_list(path: Path, split: dict[str, str]) -> None:
         name, _, code = line.strip().rpartition(" ")
         clip_id = name.strip().removesuffix(".avi")
         if not clip_id or code not in PART:
-            raise DataError(f"{path}, line {number}: Expected `<clip>.avi 1` or `2`, but got {line[:80]!r}")
+            raise DataError(
+                f"{path}, line {number}: Expected `<clip>.avi 1` or `2`, but got {line[:80]!r}", code="splits.line"
+            )
         if split.setdefault(clip_id, PART[code]) != PART[code]:
-            raise DataError(f"{path}, line {number}: {clip_id} is in training and test at once")
+            raise DataError(
+                f"{path}, line {number}: {clip_id} is in training and test at once", code="splits.both-parts"
+            )
         if clip_id.casefold() in named:
-            raise DataError(f"{path}, line {number}: {clip_id} is named twice; fetch the lists again")
+            raise DataError(
+                f"{path}, line {number}: {clip_id} is named twice; fetch the lists again", code="splits.named-twice"
+            )
         named.add(clip_id.casefold())
     if len(split) == before:
-        raise DataError(f"{path}: names no clip; fetch the lists again")
+        raise DataError(f"{path}: names no clip; fetch the lists again", code="splits.empty-list")
 
 
-def _row(path: Path, *, frames: int) -> dict[str, object]:
+def _make_row(path: Path, *, frames: int) -> dict[str, object]:
     clip_id = path.parent.name
     try:
         film = clip_name(clip_id).group

@@ -44,9 +44,11 @@ def clip_table(
     )
     start, end = frame_at(rows["start_s"], facts["fps"]), frame_at(rows["end_s"], facts["fps"])
     cut = np.minimum(end, facts["length"])
-    _say_cut(rows, facts)
+    _log_cut(rows, facts)
     for place in np.flatnonzero(cut - start < MIN_FRAMES):
-        faults.iloc[place] = _fault(infos[place], rows.iloc[place], int(start.iloc[place]), int(cut.iloc[place]))
+        faults.iloc[place] = _describe_fault(
+            infos[place], rows.iloc[place], int(start.iloc[place]), int(cut.iloc[place])
+        )
     clips = pd.DataFrame(
         {
             "clip_id": ids,
@@ -120,8 +122,8 @@ def joined_by_video(groups: pd.Series, videos: pd.Series) -> pd.Series:
         groups: Group of every clip.
         videos: Video of every clip, of the same index.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    from scipy.sparse import coo_array  # late: start-up
+    from scipy.sparse.csgraph import connected_components  # late: start-up
 
     group, names = pd.factorize(groups)
     video, known = pd.factorize(videos)
@@ -132,7 +134,7 @@ def joined_by_video(groups: pd.Series, videos: pd.Series) -> pd.Series:
     return pd.Series(joined[component[group]].to_numpy(), index=groups.index, dtype=str)
 
 
-def _fault(info: VideoInfo | VideoError, row: pd.Series, start: int, cut: int) -> str:
+def _describe_fault(info: VideoInfo | VideoError, row: pd.Series, start: int, cut: int) -> str:
     if isinstance(info, VideoError):
         return str(info)
     span = f"{row['label']!r} from {row['start_s']:g} s to {row['end_s']:g} s"
@@ -148,7 +150,7 @@ def _fault(info: VideoInfo | VideoError, row: pd.Series, start: int, cut: int) -
     return ""
 
 
-def _say_cut(rows: pd.DataFrame, facts: pd.DataFrame) -> None:
+def _log_cut(rows: pd.DataFrame, facts: pd.DataFrame) -> None:
     length_s = facts["length"] / facts["fps"]
     late = rows[(facts["length"] > 0) & (rows["end_s"] > length_s + TOLERANCE_S) & (rows["start_s"] < length_s)]
     if len(late):

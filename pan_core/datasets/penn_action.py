@@ -68,7 +68,10 @@ class PennAction(Dataset):
             partial.mkdir()
             if found.is_dir():
                 if not (found / "labels").is_dir():
-                    raise DataError(f"{found}: has no folder labels, expected labels/NNNN.mat as the archive has them")
+                    raise DataError(
+                        f"{found}: has no folder labels, expected labels/NNNN.mat as the archive has them",
+                        code="penn-action.no-labels",
+                    )
                 link_tree(found / "labels", partial / LABELS)
             else:
                 extract_labels(found, partial / LABELS, progress=context.progress)
@@ -79,7 +82,7 @@ class PennAction(Dataset):
         rows, failed = [], []
         for done, path in enumerate(files, start=1):
             try:
-                rows.append(_row(path))
+                rows.append(_make_row(path))
             except DataError as error:
                 failed.append({"clip_id": path.stem, "stage": "split", "reason": str(error)})
             if context.progress:
@@ -87,14 +90,15 @@ class PennAction(Dataset):
         if not rows:
             reason = f", such as {failed[0]['reason']}" if failed else ""
             raise DataError(
-                f"{folder / LABELS}: none of {len(files)} label files can be used{reason}; run `dvc repro --force fetch`"
+                f"{folder / LABELS}: none of {len(files)} label files can be used{reason}; run `dvc repro --force fetch`",
+                code="penn-action.no-clip",
             )
         return Catalogue(pd.DataFrame(rows), quarantine_table(failed))
 
     def poses(self, folder: Path, clips: pd.DataFrame) -> Iterator[ClipPoses]:
         """Annotated joints; score 1 where visible, 0.5 where annotated but hidden, 0 where missing."""
         for clip in clips.itertuples(index=False):
-            place, visible = _joints(folder / LABELS / f"{clip.clip_id}.mat")
+            place, visible = _read_joints(folder / LABELS / f"{clip.clip_id}.mat")
             score = np.where(visible, 1.0, HIDDEN_SCORE).astype(np.float32)  # T V
             missing = (place <= MISSING_WITHIN).all(axis=-1)
             score[missing] = 0.0
@@ -120,11 +124,14 @@ def extract_labels(archive: Path, folder: Path, *, progress: Progress | None = N
         unpacked = partial.with_name("unpacked")
         unpack(archive, unpacked, members=lambda name: fnmatch(name, "Penn_Action/labels/*.mat"), progress=progress)
         if not (unpacked / "Penn_Action").is_dir():
-            raise DataError(f"{archive}: holds no Penn_Action/labels/*.mat, expected the official archive's layout")
+            raise DataError(
+                f"{archive}: holds no Penn_Action/labels/*.mat, expected the official archive's layout",
+                code="penn-action.layout",
+            )
         (unpacked / "Penn_Action" / "labels").rename(partial)
 
 
-def _joints(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_joints(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Places (T, 13, 2), float32, and whether each joint is visible (T, 13)."""
     mat = _read(path)
     return np.stack([mat["x"], mat["y"]], axis=-1).astype(np.float32), mat["visibility"] > 0
@@ -139,15 +146,20 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         mat = loadmat(path, variable_names=VALUES)
     except _DAMAGED as error:
-        raise DataError(f"{path}: not a readable MATLAB file ({error}); fetch it again") from error
+        raise DataError(
+            f"{path}: not a readable MATLAB file ({error}); fetch it again", code="penn-action.damaged"
+        ) from error
     if missing := [name for name in VALUES if name not in mat or mat[name].size == 0]:
-        raise DataError(f"{path}: has no {', '.join(missing)}, expected {', '.join(VALUES)}; fetch it again")
-    if faults := list(_faults(mat)):
-        raise DataError(f"{path}: {'; '.join(faults)}; fetch it again")
+        raise DataError(
+            f"{path}: has no {', '.join(missing)}, expected {', '.join(VALUES)}; fetch it again",
+            code="penn-action.missing-values",
+        )
+    if faults := list(_find_faults(mat)):
+        raise DataError(f"{path}: {'; '.join(faults)}; fetch it again", code="penn-action.faults")
     return mat
 
 
-def _faults(mat: Mapping[str, np.ndarray]) -> Iterator[str]:
+def _find_faults(mat: Mapping[str, np.ndarray]) -> Iterator[str]:
     """What is wrong with the values of a file that has them all."""
     odd = [name for name in VALUES if name != "action" and mat[name].dtype.kind not in "fiub"]
     if odd or mat["action"].dtype.kind != "U":
@@ -168,7 +180,7 @@ def _faults(mat: Mapping[str, np.ndarray]) -> Iterator[str]:
         yield "action is empty"
 
 
-def _row(path: Path) -> dict[str, object]:
+def _make_row(path: Path) -> dict[str, object]:
     mat = _read(path)
     height, width = (int(v) for v in mat["dimensions"].ravel()[:2])
     return {

@@ -55,8 +55,8 @@ def probe_all(
     Returns:
         Path -> `VideoInfo`, or the `VideoError` that says what is wrong with the file; in the order of `paths`.
     """
-    keys = {path: _key(path) for path in paths}
-    known = _remembered(cache, remember) if cache else {}
+    keys = {path: _identify(path) for path in paths}
+    known = _read_memory(cache, remember) if cache else {}
     found: dict[Path, VideoInfo | VideoError] = {path: known[key] for path, key in keys.items() if key in known}
     left = [path for path in keys if path not in found]
     if progress:
@@ -64,17 +64,17 @@ def probe_all(
     if not left:
         return {path: found[path] for path in keys}
     with ExitStack() as stack:
-        memory = stack.enter_context(_appending(cache)) if cache and remember else None
-        for path, outcome in _outcomes(left, workers):
+        memory = stack.enter_context(_open_memory(cache)) if cache and remember else None
+        for path, outcome in _probe_each(left, workers):
             found[path] = outcome
             if memory and isinstance(outcome, VideoInfo):
-                memory.write(_line(keys[path], outcome))
+                memory.write(_format_line(keys[path], outcome))
             if progress:
                 progress(len(found), len(keys))
     return {path: found[path] for path in keys}
 
 
-def _key(path: Path) -> Key | None:
+def _identify(path: Path) -> Key | None:
     """Identity of a file's state; None where it cannot be looked at, which `probe` will say in words."""
     try:
         state = path.stat()
@@ -83,12 +83,12 @@ def _key(path: Path) -> Key | None:
     return str(state.st_ino), state.st_size, state.st_mtime_ns
 
 
-def _outcomes(paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, VideoInfo | VideoError]]:
+def _probe_each(paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, VideoInfo | VideoError]]:
     """Outcomes as they come."""
     if workers < 1:
         yield from ((path, probe_outcome(path)) for path in paths)
         return
-    sizes = [key[1] for path in paths if (key := _key(path))]
+    sizes = [key[1] for path in paths if (key := _identify(path))]
     stall = STALL_SECONDS + max(sizes, default=0) / SLOWEST_READ
     reasons = {
         TaskFailure.STUCK: f"decoding took longer than {stall:.0f} s, its process was ended",
@@ -103,22 +103,22 @@ def _outcomes(paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, Video
             yield path, outcome
 
 
-def _appending(cache: Path) -> IO[str]:
+def _open_memory(cache: Path) -> IO[str]:
     cache.parent.mkdir(parents=True, exist_ok=True)
     return cache.open("a", encoding="utf-8", buffering=1)
 
 
-def _line(key: Key | None, info: VideoInfo) -> str:
+def _format_line(key: Key | None, info: VideoInfo) -> str:
     return json.dumps([METHOD, key, asdict(info)]) + "\n"
 
 
-def _remembered(cache: Path, mend: bool) -> dict[Key | None, VideoInfo]:
+def _read_memory(cache: Path, mend: bool) -> dict[Key | None, VideoInfo]:
     """What the file holds; it is written anew where lines are damaged or most are outdated."""
     if not cache.is_file():
         return {}
     text = cache.read_text(encoding="utf-8", errors="replace")
     lines = text.splitlines()
-    entries = [_entry(line) for line in lines]
+    entries = [_parse_line(line) for line in lines]
     known: dict[Key | None, VideoInfo] = {key: info for method, key, info in filter(None, entries) if method == METHOD}
     latest = {key[0]: key for key in known if key}
     if damaged := entries.count(None):
@@ -127,11 +127,11 @@ def _remembered(cache: Path, mend: bool) -> dict[Key | None, VideoInfo]:
         return known
     if damaged or not text.endswith("\n") or len(lines) > 2 * len(latest):
         with atomic_path(cache) as partial:
-            partial.write_text("".join(_line(key, known[key]) for key in latest.values()), encoding="utf-8")
+            partial.write_text("".join(_format_line(key, known[key]) for key in latest.values()), encoding="utf-8")
     return known
 
 
-def _entry(line: str) -> tuple[str, Key, VideoInfo] | None:
+def _parse_line(line: str) -> tuple[str, Key, VideoInfo] | None:
     """One line's method, key and finding; None where it is damaged, such as cut by a full disk."""
     try:
         method, (inode, size, changed), found = json.loads(line)

@@ -127,7 +127,8 @@ class Pyskl(PysklDataset):
         if path is None or not path.is_file():
             raise DataError(
                 f"params.yaml: pyskl.path: Expected the path of a PYSKL-format pickle, but got {str(path or '')!r}, which "
-                "is not a file; set it relative to the project's folder, or absolute"
+                "is not a file; set it relative to the project's folder, or absolute",
+                code="pyskl.path",
             )
         return path
 
@@ -138,7 +139,9 @@ class Pyskl(PysklDataset):
         classes = read_classes(Path(str(options["classes"]))) if options.get("classes") else None
         fps = float(options.get("fps", self.fps))
         if not 1 <= fps <= 1000:
-            raise DataError(f"params.yaml: pyskl.fps: Expected 1 to 1000 frames a second, but got {fps:g}")
+            raise DataError(
+                f"params.yaml: pyskl.fps: Expected 1 to 1000 frames a second, but got {fps:g}", code="pyskl.fps"
+            )
         return PysklSettings(layout, classes, fps)
 
     def pose_layout(self, folder: Path) -> SkeletonLayout:
@@ -156,11 +159,15 @@ def read_classes(path: Path) -> tuple[str, ...]:
         names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{path}: no readable list of classes ({error}); Expected a text file, a class a line"
+            f"{path}: no readable list of classes ({error}); Expected a text file, a class a line",
+            code="pyskl.classes-unreadable",
         ) from None
     twice = sorted({name for name in names if names.count(name) > 1})
     if not names or twice:
-        raise DataError(f"{path}: Expected a class a line, each once, but got {', '.join(twice) or 'an empty file'}")
+        raise DataError(
+            f"{path}: Expected a class a line, each once, but got {', '.join(twice) or 'an empty file'}",
+            code="pyskl.classes",
+        )
     return names
 
 
@@ -184,14 +191,16 @@ class _Conversion:
         """
         total = len(self.file.annotations)
         for number in range(total):
-            clip = self._clip(self.file.annotations.popleft(), number)
+            clip = self._take_annotation(self.file.annotations.popleft(), number)
             if clip is not None:
                 yield clip
             if progress:
                 progress(number + 1, total)
         if not self.rows:
             reasons = "".join(f"\n  - {row['clip_id']}: {row['reason']}" for row in self.failed[:3])
-            raise DataError(f"{self.path}: none of its {total} annotations can be used, such as:{reasons}")
+            raise DataError(
+                f"{self.path}: none of its {total} annotations can be used, such as:{reasons}", code="pyskl.no-clip"
+            )
 
     def size(self) -> int:
         """Bytes of the joints as they are stored: three numbers of 4 bytes each, whatever the file has."""
@@ -204,33 +213,33 @@ class _Conversion:
         named = {clip for parts in self.file.splits.values() for clips in parts.values() for clip in clips}
         return sorted(printable(name) for name in named if printable(name) not in self.seen)
 
-    def _clip(self, annotation: Any, number: int) -> ClipPoses | None:
+    def _take_annotation(self, annotation: Any, number: int) -> ClipPoses | None:
         name = annotation.get("frame_dir") if isinstance(annotation, Mapping) else None
         clip_id = printable(name) if isinstance(name, str) and name else f"annotation {number}"
         classes = self.settings.classes
         faults = annotation_faults(
             annotation, joints=self.settings.layout.size, classes=len(classes) if classes else None
         )
-        faults += self._split_faults(clip_id)
+        faults += self._check_splits(clip_id)
         if clip_id in self.seen:
             faults.append("a second annotation of this clip")
         self.seen.add(clip_id)
         try:
             if not faults:
-                return self._stored(clip_id, annotation)
+                return self._convert(clip_id, annotation)
         except DataError as error:
             faults.append(str(error))
         self.failed.append({"clip_id": clip_id, "stage": "fetch", "reason": "; ".join(faults)})
         return None
 
-    def _split_faults(self, clip_id: str) -> list[str]:
+    def _check_splits(self, clip_id: str) -> list[str]:
         return [
             f"in {' and '.join(within)} of {column} at once"
             for column, parts in self.file.splits.items()
             if len(within := [part for part, clips in parts.items() if clip_id in clips]) > 1
         ]
 
-    def _stored(self, clip_id: str, annotation: Mapping) -> ClipPoses:
+    def _convert(self, clip_id: str, annotation: Mapping) -> ClipPoses:
         label = self.settings.label(int(annotation["label"]))
         group = self.dataset.group(clip_id, label)
         height, width = (int(side) for side in annotation["img_shape"])
@@ -240,7 +249,7 @@ class _Conversion:
             {"clip_id": clip_id, "path": "", "source": self.dataset.name, "label": label, "group": group,
              "subject": "", "camera": "", "fps": self.settings.fps, "n_frames": int(annotation["total_frames"]),
              "width": width, "height": height}
-            | {column: _part(parts, clip_id) for column, parts in self.file.splits.items()}
+            | {column: _find_part(parts, clip_id) for column, parts in self.file.splits.items()}
         )  # fmt: skip
         return ClipPoses(
             clip_id=clip_id,
@@ -252,5 +261,5 @@ class _Conversion:
         )
 
 
-def _part(parts: dict[str, set[str]], clip_id: str) -> str:
+def _find_part(parts: dict[str, set[str]], clip_id: str) -> str:
     return next((part for part, clips in parts.items() if clip_id in clips), "unused")

@@ -51,10 +51,13 @@ def read_pyskl(path: Path) -> PysklFile:
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         raise DataError(
             f"{path}: Expected a dict with `annotations`, a list with a dict a clip, and `split`, but got "
-            f"{_described(content)}; see PYSKL's tools/data/README.md for the format"
+            f"{_describe(content)}; see PYSKL's tools/data/README.md for the format",
+            code="pyskl.format",
         )
     if not content["annotations"]:
-        raise DataError(f"{path}: `annotations` is empty, so there is no clip in it; fetch the file again")
+        raise DataError(
+            f"{path}: `annotations` is empty, so there is no clip in it; fetch the file again", code="pyskl.empty"
+        )
     return PysklFile(deque(content["annotations"]), pair_splits(content.get("split") or {}, str(path)))
 
 
@@ -76,19 +79,25 @@ def pair_splits(split: object, where: str) -> dict[str, dict[str, set[str]]]:
         DataError: Where a name is not understood, a list is not one of names, or a split lacks its training or test.
     """
     if not isinstance(split, Mapping):
-        raise DataError(f"{where}: Expected `split` to be a dict of lists, but got {_described(split)}")
+        raise DataError(
+            f"{where}: Expected `split` to be a dict of lists, but got {_describe(split)}", code="pyskl.splits"
+        )
     found: dict[str, dict[str, set[str]]] = {}
     for name, clips in split.items():
         match = _PART.search(name) if isinstance(name, str) else None
         if match is None or not isinstance(clips, list | tuple) or not all(isinstance(clip, str) for clip in clips):
             raise DataError(
                 f"{where}: split {str(name)[:40]!r}: Expected a list of clip names under a name that has train, val "
-                f"or test in it, but got {_described(clips)}; correct or drop this entry of `split`"
+                f"or test in it, but got {_describe(clips)}; correct or drop this entry of `split`",
+                code="pyskl.split-list",
             )
         key = (name[: match.start()] + name[match.end() :]).strip("_-")
         part = _PARTS[match[0].lower()]
         if part in found.setdefault(key, {}):
-            raise DataError(f"{where}: split {name[:40]!r} is a second list to {part}; rename or drop one of them")
+            raise DataError(
+                f"{where}: split {name[:40]!r} is a second list to {part}; rename or drop one of them",
+                code="pyskl.second-list",
+            )
         found[key][part] = set(clips)
     for key, parts in found.items():
         if "test" not in parts and "val" in parts:
@@ -96,11 +105,13 @@ def pair_splits(split: object, where: str) -> dict[str, dict[str, set[str]]]:
         if not {"train", "test"} <= set(parts):
             raise DataError(
                 f"{where}: split {key!r} has a {' and a '.join(parts)} list only; Expected one to train and one to test "
-                "or validate on; add the other to `split` or drop this one"
+                "or validate on; add the other to `split` or drop this one",
+                code="pyskl.one-list-only",
             )
         if empty := [part for part in ("train", "test") if not parts[part]]:
             raise DataError(
-                f"{where}: split {key!r} names no clip to {' and '.join(empty)}; fill it or drop this split"
+                f"{where}: split {key!r} names no clip to {' and '.join(empty)}; fill it or drop this split",
+                code="pyskl.empty-list",
             )
     return {f"split{number}": parts for number, parts in enumerate(found.values(), start=1)}
 
@@ -114,49 +125,49 @@ def annotation_faults(annotation: object, *, joints: int, classes: int | None) -
         classes: Number of classes; None where it is not known.
     """
     if not isinstance(annotation, Mapping):
-        return [f"Expected a dict, but got {_described(annotation)}"]
+        return [f"Expected a dict, but got {_describe(annotation)}"]
     if missing := [name for name in FIELDS if name not in annotation]:
         return [f"missing {', '.join(missing)}"]
-    return [*_field_faults(annotation, classes), *_array_faults(annotation, joints)]
+    return [*_check_fields(annotation, classes), *_check_arrays(annotation, joints)]
 
 
-def _field_faults(annotation: Mapping, classes: int | None) -> Iterator[str]:
+def _check_fields(annotation: Mapping, classes: int | None) -> Iterator[str]:
     name = annotation["frame_dir"]
     if not isinstance(name, str) or not name or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
-        yield f"Expected frame_dir to be a name, but got {_described(annotation['frame_dir'])}"
+        yield f"Expected frame_dir to be a name, but got {_describe(annotation['frame_dir'])}"
     label = annotation["label"]
-    if not _whole(label):
-        yield f"Expected label to be a whole number from 0, but got {_described(label)}"
+    if not _is_whole(label):
+        yield f"Expected label to be a whole number from 0, but got {_describe(label)}"
     elif classes is not None and label >= classes:
         yield f"label {label} is outside 0..{classes - 1}"
     shape = annotation["img_shape"]
     if not isinstance(shape, tuple | list) or len(shape) != 2 or not all(map(_is_side, shape)):
-        yield f"Expected img_shape to be (height, width) in pixels, but got {_described(shape)}"
+        yield f"Expected img_shape to be (height, width) in pixels, but got {_describe(shape)}"
 
 
-def _array_faults(annotation: Mapping, joints: int) -> Iterator[str]:
+def _check_arrays(annotation: Mapping, joints: int) -> Iterator[str]:
     place, score, frames = annotation["keypoint"], annotation.get("keypoint_score"), annotation["total_frames"]
-    if not _whole(frames) or frames < 1:
-        yield f"Expected total_frames to be a whole number from 1, but got {_described(frames)}"
+    if not _is_whole(frames) or frames < 1:
+        yield f"Expected total_frames to be a whole number from 1, but got {_describe(frames)}"
         return
-    if not _numeric(place) or place.ndim != 4 or place.shape[2:] != (joints, 2):
-        yield f"Expected keypoint to be numbers of shape (M, T, {joints}, 2), but got {_described(place)}"
+    if not _is_numeric(place) or place.ndim != 4 or place.shape[2:] != (joints, 2):
+        yield f"Expected keypoint to be numbers of shape (M, T, {joints}, 2), but got {_describe(place)}"
         return
     if place.shape[1] != frames:
         yield f"keypoint has {place.shape[1]} frames, but total_frames is {frames}"
-    if score is not None and (not _numeric(score) or score.shape != place.shape[:3]):
-        yield f"Expected keypoint_score to have shape {place.shape[:3]}, but got {_described(score)}"
+    if score is not None and (not _is_numeric(score) or score.shape != place.shape[:3]):
+        yield f"Expected keypoint_score to have shape {place.shape[:3]}, but got {_describe(score)}"
     elif score is not None and not np.isfinite(score).all():
         yield f"{np.count_nonzero(~np.isfinite(score))} of the keypoint scores are not finite"
     elif score is not None and score.size and score.max() > LARGEST_SCORE:
         yield f"a keypoint score is {score.max():g}, expected scores from 0 to 1; divide them by their greatest"
     elif unplaced := np.count_nonzero(~np.isfinite(place).all(axis=-1) & (score is None or np.greater(score, 0))):
         yield f"{unplaced} of the joints have a place that is not finite"
-    elif far := _far_outside(place, score, annotation["img_shape"]):
+    elif far := _count_far(place, score, annotation["img_shape"]):
         yield f"{far} of the joints lie more than {FAR} pictures outside of the picture"
 
 
-def _far_outside(place: np.ndarray, score: np.ndarray | None, shape: Any) -> int:
+def _count_far(place: np.ndarray, score: np.ndarray | None, shape: Any) -> int:
     """How many seen joints lie absurdly far from the picture; none is counted where its size is not known."""
     if not isinstance(shape, tuple | list) or len(shape) != 2 or not all(map(_is_side, shape)):
         return 0
@@ -180,7 +191,8 @@ def require_pixels(joints: np.ndarray, width: int, height: int) -> None:
     if places.size and np.abs(places).max() <= UNITS < min(width, height) / 8:
         raise DataError(
             f"all places lie within {UNITS:g} of 0 in a picture of {width} x {height}: they are normalised, expected pixels; "
-            "write them in pixels, or add an adapter with `pixels` as datasets/jhmdb14.py has it"
+            "write them in pixels, or add an adapter with `pixels` as datasets/jhmdb14.py has it",
+            code="pyskl.normalised",
         )
 
 
@@ -204,19 +216,19 @@ def joints_of(annotation: Mapping) -> np.ndarray:
     return joints[~missing.all(axis=(1, 2))]
 
 
-def _whole(value: object) -> bool:
+def _is_whole(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(0 <= value < _LARGEST)
 
 
 def _is_side(value: object) -> bool:
-    return _whole(value) and 0 < int(value) <= LARGEST_SIDE  # type: ignore[call-overload]
+    return _is_whole(value) and 0 < int(value) <= LARGEST_SIDE  # type: ignore[call-overload]
 
 
-def _numeric(value: object) -> bool:
+def _is_numeric(value: object) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind in "fiu"
 
 
-def _described(value: object) -> str:
+def _describe(value: object) -> str:
     """A value in a few words; never its whole content, which may be huge."""
     if isinstance(value, np.ndarray):
         return f"{value.dtype} of shape {value.shape}"
@@ -227,5 +239,5 @@ def _described(value: object) -> str:
     if isinstance(value, str):
         return repr(value[:40])
     if isinstance(value, tuple | list) and len(value) <= 4 and all(isinstance(v, int | float | str) for v in value):
-        return f"({', '.join(_described(v) for v in value)})"
+        return f"({', '.join(_describe(v) for v in value)})"
     return type(value).__name__

@@ -37,7 +37,8 @@ def with_validation(clips: pd.DataFrame, column: str, *, share: float, seed: int
     if groups.nunique() < 2:
         raise DataError(
             f"{column}: all {len(train)} training clips are of one group, so none can be kept for validation; add "
-            "recordings of other people or places, or choose another group"
+            "recordings of other people or places, or choose another group",
+            code="splits.one-group",
         )
     folds = min(max(2, round(1 / share)), groups.nunique(), max(2, _largest_class(train)))
     _, val = _fold_rows(train, groups, folds, seed)[0]
@@ -61,16 +62,20 @@ def group_splits(clips: pd.DataFrame, *, folds: int, seed: int) -> pd.DataFrame:
     """
     groups = groups_of(clips)
     if folds < 2:
-        raise DataError(f"Expected at least 2 folds to split by group, but got {folds}; raise split.folds")
+        raise DataError(
+            f"Expected at least 2 folds to split by group, but got {folds}; raise split.folds", code="splits.few-folds"
+        )
     if groups.nunique() < folds:
         raise DataError(
             f"{folds} folds need at least {folds} groups, but the {len(clips)} clips have {groups.nunique()}: "
-            f"{', '.join(sorted(groups.unique()))}; lower split.folds or add recordings of other people or places"
+            f"{', '.join(sorted(groups.unique()))}; lower split.folds or add recordings of other people or places",
+            code="splits.few-groups",
         )
     if _largest_class(clips) < folds:
         raise DataError(
             f"{folds} folds need a class of {folds} clips or more, but the largest of the {len(clips)} clips has "
-            f"{_largest_class(clips)}; lower split.folds or add recordings"
+            f"{_largest_class(clips)}; lower split.folds or add recordings",
+            code="splits.few-clips",
         )
     per_class = groups.groupby(clips["label"].to_numpy()).nunique()
     if lonely := sorted(per_class[per_class < 2].index):
@@ -157,7 +162,7 @@ def _largest_class(clips: pd.DataFrame) -> int:
 
 def _fold_rows(clips: pd.DataFrame, groups: pd.Series, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Row numbers (rest, held out) of each fold."""
-    from sklearn.model_selection import StratifiedGroupKFold  # a second or two, which readers of splits need not wait
+    from sklearn.model_selection import StratifiedGroupKFold  # late: start-up
 
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # it counts clips of a class, where groups are what matters

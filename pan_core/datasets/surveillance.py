@@ -65,9 +65,10 @@ class Surveillance(Dataset):
         if not listed:
             raise DataError(
                 f"{source}: none of the {len(manifest.missing)} listed videos is there, such as {manifest.missing[0]}; "
-                "expected them at these paths below the folder"
+                "expected them at these paths below the folder",
+                code="footage.no-listed-video",
             )
-        _say(manifest)
+        _log_notes(manifest)
         require_space(folder.parent, sum(videos[name].stat().st_size for name in listed), f"footage from {source}")
         with atomic_path(folder) as partial:
             for done, name in enumerate(listed, start=1):
@@ -102,7 +103,9 @@ class Surveillance(Dataset):
         )
         if clips.empty:
             reason = f", such as {failed['reason'].iloc[0]}" if len(failed) else ""
-            raise DataError(f"{folder}: none of {len(rows)} labelled spans can be used{reason}")
+            raise DataError(
+                f"{folder}: none of {len(rows)} labelled spans can be used{reason}", code="footage.no-usable-span"
+            )
         rows = rows.loc[clips.index]
         if (folder / HOLDOUT).is_file():
             holdout = Holdout.read(folder / HOLDOUT)
@@ -146,12 +149,13 @@ def group_of(clips: pd.DataFrame, rows: pd.DataFrame, grouping: str) -> pd.Serie
     if grouping == AUTO:
         grouping = best_grouping(rows)
     elif grouping not in GROUPINGS:
-        raise DataError(f"group: expected {AUTO}, {', '.join(GROUPINGS)}, but got {grouping!r}")
+        raise DataError(f"group: expected {AUTO}, {', '.join(GROUPINGS)}, but got {grouping!r}", code="group.unknown")
     if lacking := int((values[grouping] == "").sum()):
         column = "recorded_at" if grouping == "day" else grouping
         raise DataError(
             f"group: {grouping!r} was asked for, but {lacking} of {len(values)} rows have no {column}; fill the column "
-            f"or set surveillance.group to {AUTO}"
+            f"or set surveillance.group to {AUTO}",
+            code="group.lacking",
         )
     return labelled_spans.joined_by_video(values[grouping], clips["path"])
 
@@ -166,8 +170,8 @@ def groupings(rows: pd.DataFrame) -> pd.DataFrame:
     """What each row of a manifest says of every one of `GROUPINGS`; empty where it says nothing."""
     return pd.DataFrame(
         {
-            "subject": _one_spelling(rows["subject"]),
-            "camera": _one_spelling(rows["camera"]),
+            "subject": _unify_spelling(rows["subject"]),
+            "camera": _unify_spelling(rows["camera"]),
             "day": [datetime.fromisoformat(text).date().isoformat() if text else "" for text in rows["recorded_at"]],
             "video": rows["video"],
         },
@@ -175,7 +179,7 @@ def groupings(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _one_spelling(names: pd.Series) -> pd.Series:
+def _unify_spelling(names: pd.Series) -> pd.Series:
     """Names that are one when written plainly, as the first of them is spelt."""
     return names.groupby(names.map(plain_name)).transform("first")
 
@@ -194,7 +198,7 @@ def place(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _say(manifest: Manifest) -> None:
+def _log_notes(manifest: Manifest) -> None:
     """Log what a person may want to put right."""
     for note in manifest.notes[:SHOWN]:
         _log.warning("%s", note)

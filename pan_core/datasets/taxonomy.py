@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from pan_core.datasets.faults import Fault, FaultsError
 from pan_core.errors import DataError
 
 TAXONOMIES = Path(__file__).parent / "taxonomies"
@@ -79,50 +80,68 @@ def read_taxonomy(path: Path, *, classes: Sequence[str] | None = None) -> Taxono
             in the same way, which nobody could tell apart.
     """
     compositions: dict[str, Composition] = {}
-    faults: list[str] = []
-    for line, label, value in _entries(path):
+    faults: list[Fault] = []
+    for line, label, value in _read_entries(path):
         where = f"line {line}: {label}"
         if label in compositions:
-            faults.append(f"{where}: named twice, expected one line a class; remove one")
+            text = f"{where}: named twice, expected one line a class; remove one"
+            faults.append(Fault(text, "taxonomy.class-twice"))
             continue
         if classes is not None and label not in classes:
             near = difflib.get_close_matches(label, classes, n=1)
-            faults.append(f"{where}: no such class{f'; did you mean {near[0]!r}?' if near else ''}")
-        composition, fault = _composition(label, value)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            faults.append(Fault(f"{where}: no such class{hint}", "taxonomy.unknown-class"))
+        composition, fault = _read_composition(label, value)
         compositions[label] = composition
         if fault:
-            faults.append(f"{where}: {fault}")
+            faults.append(Fault(f"{where}: {fault}", fault.code))
     missing = [label for label in classes or () if label not in compositions]
-    faults += [f"{label}: missing, expected one line a class; add `{label}: atomic` or its parts" for label in missing]
-    faults += _contradictions(compositions)
+    faults += [
+        Fault(
+            f"{label}: missing, expected one line a class; add `{label}: atomic` or its parts", "taxonomy.missing-class"
+        )
+        for label in missing
+    ]
+    faults += _find_contradictions(compositions)
     if faults:
         count = f"{len(faults)} fault{'s' if len(faults) != 1 else ''}"
-        raise DataError(f"{path}: {count} in the taxonomy:\n" + "\n".join(f"  - {fault}" for fault in faults))
+        lines = "\n".join(f"  - {fault}" for fault in faults)
+        raise FaultsError(f"{path}: {count} in the taxonomy:\n{lines}", faults, code="taxonomy.faults")
     return Taxonomy(compositions)
 
 
-def _entries(path: Path) -> Iterator[tuple[int, str, Any]]:
+def _read_entries(path: Path) -> Iterator[tuple[int, str, Any]]:
     """Line number, class and plain value of each entry; entries that YAML's own reader would merge stay apart."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml import YAML  # late: start-up
+    from ruamel.yaml.error import YAMLError  # late: start-up
 
     try:
         root = YAML(typ="safe", pure=True).compose(path)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such taxonomy file") from None
+        raise DataError(f"{path}: no such taxonomy file", code="taxonomy.no-file") from None
     except (YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{path}: not YAML ({error}); expected one line a class, such as `Archery: atomic`") from error
+        raise DataError(
+            f"{path}: not YAML ({error}); expected one line a class, such as `Archery: atomic`",
+            code="taxonomy.not-yaml",
+        ) from error
     if root is None or root.id != "mapping":
-        raise DataError(f"{path}: expected one line a class, such as `Archery: atomic`, but got no mapping")
+        raise DataError(
+            f"{path}: expected one line a class, such as `Archery: atomic`, but got no mapping",
+            code="taxonomy.no-mapping",
+        )
     seen: set[int] = set()
     for key, value in root.value:
         if key.id != "scalar":
-            raise DataError(f"{path}, line {key.start_mark.line + 1}: expected the name of a class, but got a {key.id}")
+            raise DataError(
+                f"{path}, line {key.start_mark.line + 1}: expected the name of a class, but got a {key.id}",
+                code="taxonomy.no-class-name",
+            )
         if _repeats(value, seen):
             raise DataError(
-                f"{path}, line {key.start_mark.line + 1}: {key.value} refers to another entry; write it out"
+                f"{path}, line {key.start_mark.line + 1}: {key.value} refers to another entry; write it out",
+                code="taxonomy.alias",
             )
-        yield key.start_mark.line + 1, str(key.value), _plain(value)
+        yield key.start_mark.line + 1, str(key.value), _read_node(value)
 
 
 def _repeats(node: Any, seen: set[int]) -> bool:
@@ -136,71 +155,82 @@ def _repeats(node: Any, seen: set[int]) -> bool:
     return any(_repeats(part, seen) for part in inner)
 
 
-def _plain(node: Any) -> Any:
+def _read_node(node: Any) -> Any:
     """Value of a YAML node with every scalar as text, so that an action may be called `on` or `2`.
 
     A mapping that has a key twice is a list of mappings, and a key that is no scalar is shown by its kind.
     """
     if node.id == "mapping":
-        pairs = [(str(key.value) if key.id == "scalar" else f"a {key.id}", _plain(value)) for key, value in node.value]
+        pairs = [
+            (str(key.value) if key.id == "scalar" else f"a {key.id}", _read_node(value)) for key, value in node.value
+        ]
         whole = dict(pairs)
         return whole if len(whole) == len(pairs) else [{key: value} for key, value in pairs]
     if node.id == "sequence":
-        return [_plain(item) for item in node.value]
+        return [_read_node(item) for item in node.value]
     return str(node.value)
 
 
-def _composition(label: str, value: Any) -> tuple[Composition, str]:
-    """Composition of an entry and what is wrong with it, empty where nothing is."""
+def _read_composition(label: str, value: Any) -> tuple[Composition, Fault | None]:
+    """Composition of an entry, and what is wrong with it."""
     if value == "atomic":
-        return whole(label), ""
+        return whole(label), None
     if not isinstance(value, dict) or len(value) != 1:
-        return whole(label), f"{FORM}, but got {value!r}"
+        return whole(label), Fault(f"{FORM}, but got {value!r}", "taxonomy.form")
     kind, parts = next(iter(value.items()))
     if kind not in KINDS:
         near = difflib.get_close_matches(kind, KINDS, n=1)
-        return whole(label), f"unknown kind {kind!r}; {f'did you mean {near[0]!r}? ' if near else ''}{FORM}"
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return whole(label), Fault(f"unknown kind {kind!r}; {hint}{FORM}", "taxonomy.kind")
     if not isinstance(parts, list) or not all(isinstance(part, str) and part.strip() for part in parts):
-        return whole(label), f"{kind}: expected a list of names of actions, but got {parts!r}"
-    return Composition(kind, tuple(parts)), _fault_of_parts(kind, parts)
+        text = f"{kind}: expected a list of names of actions, but got {parts!r}"
+        return whole(label), Fault(text, "taxonomy.parts")
+    return Composition(kind, tuple(parts)), _check_parts(kind, parts)
 
 
-def _fault_of_parts(kind: str, parts: list[str]) -> str:
+def _check_parts(kind: str, parts: list[str]) -> Fault | None:
     if len(parts) < 2:
-        return f"{kind}: expected at least two actions, but got {len(parts)}; write `atomic` for a class of one action"
+        text = f"{kind}: expected at least two actions, but got {len(parts)}; write `atomic` for a class of one action"
+        return Fault(text, "taxonomy.one-action")
     if kind == "together" and len(set(parts)) < len(parts):
-        return f"together: an action is named twice in {parts}"
+        return Fault(f"together: an action is named twice in {parts}", "taxonomy.action-twice")
     if kind == "sequence" and any(first == second for first, second in pairwise(parts)):
-        return f"sequence: an action follows itself in {parts}, and nothing would mark the boundary"
-    return ""
+        text = f"sequence: an action follows itself in {parts}, and nothing would mark the boundary"
+        return Fault(text, "taxonomy.no-boundary")
+    return None
 
 
-def _spellings(names: Iterable[str]) -> list[str]:
+def _compare_spellings(names: Iterable[str]) -> list[Fault]:
     """Names that differ in spaces or case only, which would be learnt as different actions."""
     spelt: dict[str, set[str]] = {}
     for name in names:
         spelt.setdefault(" ".join(name.casefold().split()), set()).add(name)
     return [
-        f"{' and '.join(map(repr, sorted(group)))} differ in spaces or case only; write them alike"
+        Fault(
+            f"{' and '.join(map(repr, sorted(group)))} differ in spaces or case only; write them alike",
+            "taxonomy.spelling",
+        )
         for group in spelt.values()
         if len(group) > 1
     ]
 
 
-def _contradictions(compositions: Mapping[str, Composition]) -> list[str]:
+def _find_contradictions(compositions: Mapping[str, Composition]) -> list[Fault]:
     """Faults that only show between classes."""
-    faults = _spellings(compositions) + _spellings(part for made in compositions.values() for part in made.parts)
+    faults = _compare_spellings(compositions) + _compare_spellings(
+        part for made in compositions.values() for part in made.parts
+    )
     made: dict[tuple[str, tuple[str, ...]], str] = {}
     for label, composition in compositions.items():
         if composition == whole(label):
             continue
         for part in composition.parts:
             if part in compositions and compositions[part] != whole(part):
-                faults.append(
-                    f"{label}: action {part!r} is also the name of a class that is itself composed; rename it"
-                )
+                text = f"{label}: action {part!r} is also the name of a class that is itself composed; rename it"
+                faults.append(Fault(text, "taxonomy.composed-action"))
         ordered = composition.parts if composition.kind == "sequence" else tuple(sorted(composition.parts))
         if twin := made.get((composition.kind, ordered)):
-            faults.append(f"{label}: made of the same actions as {twin}, so that no clip could be told apart")
+            text = f"{label}: made of the same actions as {twin}, so that no clip could be told apart"
+            faults.append(Fault(text, "taxonomy.twin"))
         made.setdefault((composition.kind, ordered), label)
     return faults

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pan_core.datasets.base import Progress
+from pan_core.datasets.faults import CodedError
 from pan_core.files import require_space, write_json
 
 if TYPE_CHECKING:
@@ -55,13 +56,15 @@ class Patience:
 PATIENCE = Patience()
 
 
-class TransferError(Exception):
+class TransferError(CodedError):
     """This address does not give the file; another one may."""
 
 
-class _InterruptedTransferError(Exception):
-    def __init__(self, reason: str, retry_after: float = 0.0, *, slow: bool = False) -> None:
-        super().__init__(reason)
+class _InterruptedTransferError(CodedError):
+    """A transfer that may go on at the next try."""
+
+    def __init__(self, reason: str, retry_after: float = 0.0, *, slow: bool = False, code: str = "") -> None:
+        super().__init__(reason, code=code)
         self.retry_after = retry_after
         self.slow = slow
 
@@ -99,10 +102,13 @@ def transfer(
             best = max(best, length(partial))
             if tries >= patience.attempts:
                 raise TransferError(
-                    f"{error} (given up after {tries} tries {'at that rate' if error.slow else 'without a new byte'})"
+                    f"{error} (given up after {tries} tries {'at that rate' if error.slow else 'without a new byte'})",
+                    code=error.code,
                 ) from error
             if error.retry_after > patience.longest_wait_s:
-                raise TransferError(f"{error}, and asks to wait for {error.retry_after:.0f} s") from error
+                raise TransferError(
+                    f"{error}, and asks to wait for {error.retry_after:.0f} s", code="transfer.long-wait"
+                ) from error
             wait = min(patience.longest_wait_s, patience.wait_s * 2 ** max(tries - 1, 0)) * random.uniform(0.5, 1.0)
             time.sleep(max(wait, error.retry_after))
 
@@ -125,9 +131,9 @@ def discard(partial: Path) -> None:
 
 
 def _attempt(url: str, partial: Path, name: str, size: int | None, checked: bool, progress: Progress) -> None:
-    import requests
+    import requests  # late: start-up
 
-    state = _state(url, partial)
+    state = _load_state(url, partial)
     have = length(partial)
     if have and state.get("total") == have:
         return
@@ -135,14 +141,14 @@ def _attempt(url: str, partial: Path, name: str, size: int | None, checked: bool
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": state["validator"]}
     timeout = (PATIENCE.connect_timeout_s, PATIENCE.read_timeout_s)
-    with _network_errors(), requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+    with _translate_network_errors(), requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
         _check_status(response, partial)
-        start, total = _extent(response, have, state, partial)
+        start, total = _read_extent(response, have, state, partial)
         _check_offer(response, name, size, total, checked)
         require_space(partial.parent, max((total or size or 0) - start, 0), f"downloading {url}")
         if start == 0:
             discard(partial)
-            state = {"url": url, "validator": _validator(response)}
+            state = {"url": url, "validator": _read_validator(response)}
         write_json(_state_path(partial), state | {"total": total})
         _receive(response, partial, name, start, total or size, progress)
     write_json(_state_path(partial), state | {"total": length(partial)})
@@ -164,12 +170,12 @@ def _receive(
                 break
     if expected is not None and done > expected:
         discard(partial)
-        raise TransferError(f"gives more than the {expected} bytes expected")
+        raise TransferError(f"gives more than the {expected} bytes expected", code="transfer.too-long")
     if expected is not None and done < expected:
-        raise _InterruptedTransferError(f"ends after {done} bytes, expected {expected}")
+        raise _InterruptedTransferError(f"ends after {done} bytes, expected {expected}", code="transfer.too-short")
     if done == 0:
         discard(partial)
-        raise TransferError(f"gives an empty file instead of {name}")
+        raise TransferError(f"gives an empty file instead of {name}", code="transfer.empty")
 
 
 class _Pace:
@@ -184,31 +190,35 @@ class _Pace:
             return
         rate = (done - self.before) / elapsed
         if rate < PATIENCE.slowest:
-            raise _InterruptedTransferError(f"sends {rate:.0f} bytes a second", slow=True)
+            raise _InterruptedTransferError(f"sends {rate:.0f} bytes a second", slow=True, code="transfer.slow")
         self.since, self.before = time.monotonic(), done
 
 
 def _check_beginning(chunk: bytes, name: str) -> None:
     if PAGE.match(chunk):
-        raise TransferError(f"answers with a web page instead of {name}")
+        raise TransferError(f"answers with a web page instead of {name}", code="transfer.web-page")
     suffix = Path(name).suffix.lower()
     begin = MAGIC.get(suffix, b"")[: len(chunk)]
     if not chunk.startswith(begin):
-        raise TransferError(f"gives no {suffix} archive: it begins with {chunk[:8]!r}, expected {begin!r}")
+        raise TransferError(
+            f"gives no {suffix} archive: it begins with {chunk[:8]!r}, expected {begin!r}", code="transfer.no-archive"
+        )
 
 
 def _check_status(response: "Response", partial: Path) -> None:
     status = response.status_code
     if status == RANGE_NOT_SATISFIABLE:
         discard(partial)
-        raise _InterruptedTransferError("has no such part of the file (HTTP 416)")
+        raise _InterruptedTransferError("has no such part of the file (HTTP 416)", code="transfer.no-part")
     if status in (TOO_MANY_REQUESTS, REQUEST_TIMEOUT) or status >= 500:
-        raise _InterruptedTransferError(f"answers HTTP {status} {response.reason}", _retry_after(response))
+        raise _InterruptedTransferError(
+            f"answers HTTP {status} {response.reason}", _read_retry_after(response), code="transfer.status"
+        )
     if status not in (200, PARTIAL_CONTENT):
-        raise TransferError(f"answers HTTP {status} {response.reason}")
+        raise TransferError(f"answers HTTP {status} {response.reason}", code="transfer.status")
 
 
-def _extent(response: "Response", have: int, state: dict, partial: Path) -> tuple[int, int | None]:
+def _read_extent(response: "Response", have: int, state: dict, partial: Path) -> tuple[int, int | None]:
     """First byte of the answer, and the length of the whole file where it is said.
 
     A part is taken only where the server proves that it is of the version at hand: with the validator of the first
@@ -221,38 +231,45 @@ def _extent(response: "Response", have: int, state: dict, partial: Path) -> tupl
     match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", response.headers.get("Content-Range", ""))
     known = state.get("total")
     total = known if not match or match[3] == "*" else int(match[3])
-    same_version = have and _validator(response) == state["validator"] and total == (known or total)
+    same_version = have and _read_validator(response) == state["validator"] and total == (known or total)
     if not match or int(match[1]) != have or not same_version:
         discard(partial)
-        raise _InterruptedTransferError("gives another part, or another version, of the file than was asked for")
+        raise _InterruptedTransferError(
+            "gives another part, or another version, of the file than was asked for", code="transfer.other-part"
+        )
     return have, total
 
 
 def _check_offer(response: "Response", name: str, size: int | None, total: int | None, checked: bool) -> None:
     if "text/html" in response.headers.get("Content-Type", ""):
-        raise TransferError(f"answers with a web page instead of {name}")
+        raise TransferError(f"answers with a web page instead of {name}", code="transfer.web-page")
     # Some servers call a .gz file gzip-coded, and send it as it is; it is never decoded here.
     harmless = ("", "identity", *(("gzip", "x-gzip") if name.endswith((".gz", ".tgz")) else ()))
     if (coding := response.headers.get("Content-Encoding", "")).lower() not in harmless:
-        raise TransferError(f"gives {name} in the coding {coding!r} although asked for the file as it is")
+        raise TransferError(
+            f"gives {name} in the coding {coding!r} although asked for the file as it is", code="transfer.coding"
+        )
     if size is not None and total is not None and total != size:
-        raise TransferError(f"offers {total} bytes, expected {size}")
+        raise TransferError(f"offers {total} bytes, expected {size}", code="transfer.other-size")
     if total == 0:
-        raise TransferError(f"gives an empty file instead of {name}")
+        raise TransferError(f"gives an empty file instead of {name}", code="transfer.empty")
     # The end of a chunked body proves nothing: a proxy that lost its server ends it just so.
     if total is None and size is None and not checked:
-        raise TransferError("does not say how long the file is, so that nobody could tell whether it is whole")
+        raise TransferError(
+            "does not say how long the file is, so that nobody could tell whether it is whole",
+            code="transfer.no-length",
+        )
 
 
-def _validator(response: "Response") -> str:
+def _read_validator(response: "Response") -> str:
     """Strong ETag, else the date of change: a weak ETag promises nothing about bytes (RFC 9110, 13.1.5)."""
     tag = response.headers.get("ETag", "")
     return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
 
 
-def _retry_after(response: "Response") -> float:
-    from urllib3.exceptions import InvalidHeader
-    from urllib3.util import Retry
+def _read_retry_after(response: "Response") -> float:
+    from urllib3.exceptions import InvalidHeader  # late: start-up
+    from urllib3.util import Retry  # late: start-up
 
     try:
         return Retry().get_retry_after(response.raw) or 0.0
@@ -264,7 +281,7 @@ def _state_path(partial: Path) -> Path:
     return partial.with_name(f"{partial.name}.json")
 
 
-def _state(url: str, partial: Path) -> dict:
+def _load_state(url: str, partial: Path) -> dict:
     """What the bytes in `partial` belong to.
 
     Bytes of another address are dropped, and a part of no known version, because nothing can be added to it.
@@ -286,15 +303,17 @@ def _read_state(partial: Path) -> dict:
 
 
 @contextmanager
-def _network_errors() -> Iterator[None]:
-    import requests
-    import urllib3
+def _translate_network_errors() -> Iterator[None]:
+    import requests  # late: start-up
+    import urllib3  # late: start-up
 
     try:
         yield
     except requests.exceptions.SSLError as error:
-        raise TransferError(f"has no certificate that can be trusted ({error})") from error
+        raise TransferError(f"has no certificate that can be trusted ({error})", code="transfer.certificate") from error
     except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
-        raise _InterruptedTransferError(f"breaks off or cannot be reached ({error})") from error
+        raise _InterruptedTransferError(
+            f"breaks off or cannot be reached ({error})", code="transfer.interrupted"
+        ) from error
     except (requests.RequestException, ValueError) as error:
-        raise TransferError(f"cannot be asked for it ({error})") from error
+        raise TransferError(f"cannot be asked for it ({error})", code="transfer.request") from error

@@ -37,7 +37,7 @@ class Ucf101Pose(PysklDataset):
         """Class and gNN of `v_<Class>_gNN_cMM`; the class must be that of the label, but for its capitals."""
         match = NAME.fullmatch(clip_id)
         if match is None:
-            raise DataError("Expected a name like v_LongJump_g03_c02")
+            raise DataError("Expected a name like v_LongJump_g03_c02", code="clip.name")
         if match["label"].casefold() != label.casefold():
-            raise DataError(f"the name says {match['label']}, but the label says {label}")
+            raise DataError(f"the name says {match['label']}, but the label says {label}", code="clip.other-label")
         return f"{label}_g{match['group']}"

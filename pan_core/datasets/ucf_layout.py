@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pan_core.datasets.base import Catalogue, Context
+from pan_core.datasets.faults import Fault, FaultsError
 from pan_core.datasets.video_folders import SHOWN, SPLITS, ClipName, SplitLists, read_catalogue, require_folder
 from pan_core.errors import DataError
 
@@ -49,12 +50,14 @@ def name_reader(
     def name_of(path: Path) -> ClipName:
         match = NAME.fullmatch(path.stem)
         if match is None:
-            raise DataError(f"{path}: Expected a name like v_LongJump_g03_c02.avi; rename or remove it")
+            raise DataError(
+                f"{path}: Expected a name like v_LongJump_g03_c02.avi; rename or remove it", code="clip.name"
+            )
         label = known.get(match["label"].casefold())
         if label is None:
             near = difflib.get_close_matches(match["label"], classes, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise DataError(f"{path}: class {match['label']!r} is not in classInd.txt{hint}")
+            raise DataError(f"{path}: class {match['label']!r} is not in classInd.txt{hint}", code="clip.unknown-class")
         require_folder(path, label, known)
         clip_id = listed.get(path.stem.casefold(), path.stem)
         number = f"g{match['group']}"
@@ -71,13 +74,18 @@ def read_classes(path: Path) -> tuple[str, ...]:
     Raises:
         DataError: Where the file is missing, or its lines are not `1 ApplyEyeMakeup` with numbers from 1 upwards.
     """
-    matches = [(line, _CLASS.fullmatch(line)) for line in _lines(path)]
+    matches = [(line, _CLASS.fullmatch(line)) for line in _read_lines(path)]
     numbers = [int(match["number"]) for _, match in matches if match]
     labels = tuple(match["label"] for _, match in matches if match)
     if wrong := [line for line, match in matches if match is None]:
-        raise DataError(f"{path}: Expected lines like `1 ApplyEyeMakeup`, but got {wrong[0]!r}")
+        raise DataError(
+            f"{path}: Expected lines like `1 ApplyEyeMakeup`, but got {wrong[0]!r}", code="splits.class-line"
+        )
     if not labels or numbers != list(range(1, len(labels) + 1)) or len(set(labels)) < len(labels):
-        raise DataError(f"{path}: Expected every class once, numbered from 1 upwards; fetch the list again")
+        raise DataError(
+            f"{path}: Expected every class once, numbered from 1 upwards; fetch the list again",
+            code="splits.class-numbers",
+        )
     return labels
 
 
@@ -89,43 +97,50 @@ def read_splits(folder: Path, classes: Sequence[str]) -> dict[str, dict[str, str
             twice in a list, a class that classInd.txt lacks or numbers otherwise, two lists of one number.
     """
     splits: dict[str, dict[str, str]] = {}
-    pairs, faults = _pairs(folder)
+    pairs, faults = _pair_lists(folder)
     for number, (train_list, test_list) in pairs.items():
         train, wrong = _read_list(train_list, classes)
         test, wrong_too = _read_list(test_list, classes)
         tested = {clip_id.casefold() for clip_id in test}
-        both = [f"{name}: in training and test of split {number}" for name in train if name.casefold() in tested]
+        both = [
+            Fault(f"{name}: in training and test of split {number}", "splits.both-parts")
+            for name in train
+            if name.casefold() in tested
+        ]
         faults += [*wrong, *wrong_too, *both]
         splits[f"split{number}"] = dict.fromkeys(train, "train") | dict.fromkeys(test, "test")
     if faults:
         shown = "".join(f"\n  - {fault}" for fault in faults[:SHOWN])
-        raise DataError(
-            f"{folder}: the split lists contradict themselves in {len(faults)} places; fetch them again:{shown}"
+        raise FaultsError(
+            f"{folder}: the split lists contradict themselves in {len(faults)} places; fetch them again:{shown}",
+            faults,
+            code="splits.faults",
         )
     return splits
 
 
-def _pairs(folder: Path) -> tuple[dict[int, tuple[Path, Path]], list[str]]:
+def _pair_lists(folder: Path) -> tuple[dict[int, tuple[Path, Path]], list[Fault]]:
     """Training and test list of each split, and what is wrong with the names of the lists.
 
     Raises:
         DataError: Where there is no training list.
     """
     found: dict[str, dict[int, Path]] = {"train": {}, "test": {}}
-    faults = []
+    faults: list[Fault] = []
     for path in sorted(folder.glob("*list*.txt")):
         match = _LIST.fullmatch(path.name)
         if match is None:
-            faults.append(f"{path.name}: Expected a name like trainlist01.txt or testlist01.txt")
+            text = f"{path.name}: Expected a name like trainlist01.txt or testlist01.txt"
+            faults.append(Fault(text, "splits.list-name"))
             continue
         first = found[match["part"]].setdefault(int(match["number"]), path)
         if first != path:
-            faults.append(f"{path.name}: a second list of the number of {first.name}")
+            faults.append(Fault(f"{path.name}: a second list of the number of {first.name}", "splits.second-list"))
     if not found["train"] and not faults:
-        raise DataError(f"{folder}: no trainlist*.txt; run `dvc repro --force fetch`")
+        raise DataError(f"{folder}: no trainlist*.txt; run `dvc repro --force fetch`", code="splits.no-lists")
     for number, path in found["test"].items():
         if number not in found["train"]:
-            faults.append(f"{path.name}: there is no trainlist{number:02d}.txt to it")
+            faults.append(Fault(f"{path.name}: there is no trainlist{number:02d}.txt to it", "splits.missing-list"))
     pairs = {
         number: (path, found["test"].get(number, folder / path.name.replace("train", "test")))
         for number, path in found["train"].items()
@@ -133,31 +148,34 @@ def _pairs(folder: Path) -> tuple[dict[int, tuple[Path, Path]], list[str]]:
     return pairs, faults
 
 
-def _read_list(path: Path, classes: Sequence[str]) -> tuple[dict[str, None], list[str]]:
+def _read_list(path: Path, classes: Sequence[str]) -> tuple[dict[str, None], list[Fault]]:
     """Clip ids of a list in its order, and what is wrong with its lines."""
     numbers = {label: number for number, label in enumerate(classes, start=1)}
     ids: dict[str, str] = {}
-    faults = []
-    for line in _lines(path):
+    faults: list[Fault] = []
+    for line in _read_lines(path):
         match = _LISTED.fullmatch(line)
         if match is None:
-            faults.append(f"{path.name}: Expected a line like `Archery/v_Archery_g01_c01.avi 3`, but got {line!r}")
+            text = f"{path.name}: Expected a line like `Archery/v_Archery_g01_c01.avi 3`, but got {line!r}"
+            faults.append(Fault(text, "splits.line"))
             continue
         number = numbers.get(match["label"])
         if number is None or int(match["number"] or number) != number:
-            faults.append(f"{path.name}: {line!r} names a class that classInd.txt lacks or numbers otherwise")
+            text = f"{path.name}: {line!r} names a class that classInd.txt lacks or numbers otherwise"
+            faults.append(Fault(text, "splits.unknown-class"))
         elif not match["clip_id"].casefold().startswith(f"v_{match['label'].casefold()}_"):
-            faults.append(f"{path.name}: {line!r} has a clip of another class than its folder")
+            text = f"{path.name}: {line!r} has a clip of another class than its folder"
+            faults.append(Fault(text, "splits.other-class"))
         if match["clip_id"].casefold() in ids:
-            faults.append(f"{path.name}: {match['clip_id']} is named twice")
+            faults.append(Fault(f"{path.name}: {match['clip_id']} is named twice", "splits.named-twice"))
         ids[match["clip_id"].casefold()] = match["clip_id"]
     if not ids and not faults:
-        faults.append(f"{path.name}: names no clip")
+        faults.append(Fault(f"{path.name}: names no clip", "splits.empty-list"))
     return dict.fromkeys(ids.values()), faults
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     """Lines that are not blank."""
     if not path.is_file():
-        raise DataError(f"{path}: no such list; run `dvc repro --force fetch`")
+        raise DataError(f"{path}: no such list; run `dvc repro --force fetch`", code="splits.missing-list")
     return [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]

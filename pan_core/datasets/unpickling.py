@@ -23,6 +23,7 @@ from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
+from pan_core.datasets.faults import CodedError
 from pan_core.errors import DataError
 
 PLAIN = (str, bytes, bytearray, int, float, bool, type(None))
@@ -40,7 +41,7 @@ _BROKEN = (
 _PythonUnpickler: Any = pickle._Unpickler
 
 
-class Refused(pickle.UnpicklingError):
+class UnpicklingRefused(CodedError, pickle.UnpicklingError):
     """What a pickle tried that plain data has no need of."""
 
 
@@ -58,19 +59,22 @@ def load(path: Path) -> object:
     """
     try:
         with path.open("rb") as file:
-            _inspect(file, path.stat().st_size)
+            _check_instructions(file, path.stat().st_size)
             file.seek(0)
-            return _Plain().of(_PlainUnpickler(file, path.stat().st_size).load())
-    except Refused as error:
+            return _Restorer().restore(_PlainUnpickler(file, path.stat().st_size).load())
+    except UnpicklingRefused as error:
         raise DataError(
             f"{path}: refused, because {error}. Expected NumPy arrays, numbers, text and plain containers only; such "
-            "a pickle can run code: do not open it by other means, and fetch the file again from its publisher"
+            "a pickle can run code: do not open it by other means, and fetch the file again from its publisher",
+            code=error.code,
         ) from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error}); fetch it again") from error
+        raise DataError(f"{path}: cannot be read ({error}); fetch it again", code="pickle.unreadable") from error
     except _BROKEN as error:
         reason = str(error) or type(error).__name__
-        raise DataError(f"{path}: not a whole pickle ({reason[:200]}); delete it and fetch it again") from error
+        raise DataError(
+            f"{path}: not a whole pickle ({reason[:200]}); delete it and fetch it again", code="pickle.damaged"
+        ) from error
 
 
 class _PlainUnpickler(_PythonUnpickler):
@@ -89,10 +93,12 @@ class _PlainUnpickler(_PythonUnpickler):
             **dict.fromkeys([(module, "_reconstruct") for module in _MULTIARRAY], _Callable(_reconstruct)),
             **dict.fromkeys([(module, "scalar") for module in _MULTIARRAY], _Callable(_scalar)),
             **dict.fromkeys([(module, "_frombuffer") for module in _NUMERIC], _Callable(_frombuffer)),
-            **dict.fromkeys([(module, "set") for module in _BUILTINS], _Callable(self._container(set))),
-            **dict.fromkeys([(module, "frozenset") for module in _BUILTINS], _Callable(self._container(frozenset))),
-            **dict.fromkeys([(module, "bytes") for module in _BUILTINS], _Callable(self._container(bytes))),
-            ("collections", "OrderedDict"): _Callable(self._container(OrderedDict)),
+            **dict.fromkeys([(module, "set") for module in _BUILTINS], _Callable(self._admit_container(set))),
+            **dict.fromkeys(
+                [(module, "frozenset") for module in _BUILTINS], _Callable(self._admit_container(frozenset))
+            ),
+            **dict.fromkeys([(module, "bytes") for module in _BUILTINS], _Callable(self._admit_container(bytes))),
+            ("collections", "OrderedDict"): _Callable(self._admit_container(OrderedDict)),
             ("numpy", "ndarray"): _Array,
             ("numpy", "dtype"): _DataType,
             ("_codecs", "encode"): _Callable(self._encode),
@@ -100,7 +106,7 @@ class _PlainUnpickler(_PythonUnpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._names:
-            raise Refused(f"it tried to use {module}.{name}"[:200])
+            raise UnpicklingRefused(f"it tried to use {module}.{name}"[:200], code="pickle.unknown-name")
         return self._names[module, name]
 
     def _set_item(self) -> None:
@@ -132,20 +138,22 @@ class _PlainUnpickler(_PythonUnpickler):
     }
 
     def persistent_load(self, pid: object) -> NoReturn:
-        raise Refused("it refers to objects outside itself (a persistent id)")
+        raise UnpicklingRefused("it refers to objects outside itself (a persistent id)", code="pickle.persistent-id")
 
     def _encode(self, text: str, encoding: str = "latin1") -> bytes:
         if encoding != "latin1":
-            raise Refused(f"it tried to use _codecs.encode to {encoding!r}"[:200])
+            raise UnpicklingRefused(f"it tried to use _codecs.encode to {encoding!r}"[:200], code="pickle.encoding")
         self._spend(len(text))
         return text.encode("latin1")
 
-    def _container(self, kind: Callable) -> Callable:
+    def _admit_container(self, kind: Callable) -> Callable:
         """A container type that takes nothing or a list; a number given to `bytes` would be a size to set aside."""
 
         def make(*items: list) -> object:
             if not all(type(item) is list for item in items):
-                raise Refused(f"it tried to make a {kind.__name__} of something else than a list")
+                raise UnpicklingRefused(
+                    f"it tried to make a {kind.__name__} of something else than a list", code="pickle.container"
+                )
             self._spend(sum(len(item) for item in items))
             for item in items:
                 _check_keys([pair[0] for pair in item] if kind is OrderedDict else item)
@@ -157,7 +165,7 @@ class _PlainUnpickler(_PythonUnpickler):
         """Count what is made by calls: naming the same text over and over would make more of it than the file has."""
         self._left -= count
         if self._left < 0:
-            raise Refused("it claims more memory than it has bytes")
+            raise UnpicklingRefused("it claims more memory than it has bytes", code="pickle.memory")
 
 
 LARGEST_KEY = 1_000_000
@@ -166,12 +174,15 @@ LARGEST_KEY = 1_000_000
 
 def _check_keys(keys: Sequence[object]) -> None:
     if any(isinstance(key, tuple | frozenset) for key in keys):
-        raise Refused("it has a tuple or a set for a key or in a set, whose hash may take for ever")
+        raise UnpicklingRefused(
+            "it has a tuple or a set for a key or in a set, whose hash may take for ever", code="pickle.nested-key"
+        )
     if not all(
         isinstance(key, str | bytes | None) or (isinstance(key, int) and abs(key) <= LARGEST_KEY) for key in keys
     ):
-        raise Refused(
-            "it has a key, or a member of a set, that is neither text nor an index and may collide with others"
+        raise UnpicklingRefused(
+            "it has a key, or a member of a set, that is neither text nor an index and may collide with others",
+            code="pickle.colliding-key",
         )
 
 
@@ -187,7 +198,7 @@ class _Callable:
         return self._function(*args)
 
     def __setstate__(self, state: object) -> NoReturn:
-        raise Refused("it tried to change a function")
+        raise UnpicklingRefused("it tried to change a function", code="pickle.changed-function")
 
 
 class _DataType:
@@ -198,7 +209,10 @@ class _DataType:
     def __init__(self, code: object, align: object = False, copy: object = False) -> None:
         if not isinstance(code, str) or not _NUMBERS_AND_TEXT.fullmatch(code):
             shown = code[:20] if isinstance(code, str) else type(code).__name__
-            raise Refused(f"it has an array of {shown!r}, which may hold any object; numbers and text are admitted")
+            raise UnpicklingRefused(
+                f"it has an array of {shown!r}, which may hold any object; numbers and text are admitted",
+                code="pickle.data-type",
+            )
         self.dtype = np.dtype(code)
         if self.dtype.itemsize == 0:
             raise ValueError(f"data type {code!r} of no bytes")
@@ -218,32 +232,32 @@ class _Array:
     def __init__(self, *args: object) -> None:
         self.array: np.ndarray | None = None
         if args:
-            raise Refused("it tried to use numpy.ndarray with a size of its own")
+            raise UnpicklingRefused("it tried to use numpy.ndarray with a size of its own", code="pickle.array-size")
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, fortran, raw = state
-        self.array = _as_array(raw, dtype, shape, "F" if fortran else "C")
+        self.array = _make_array(raw, dtype, shape, "F" if fortran else "C")
 
 
 def _reconstruct(subtype: object, shape: object, code: object) -> _Array:
     if subtype is not _Array:
-        raise Refused("it tried to make an array of a type of its own")
+        raise UnpicklingRefused("it tried to make an array of a type of its own", code="pickle.array-type")
     if shape != (0,):
-        raise Refused("it claims an array before it gives its content")
+        raise UnpicklingRefused("it claims an array before it gives its content", code="pickle.empty-array")
     return _Array()
 
 
 def _frombuffer(raw: object, dtype: object, shape: object, order: object) -> _Array:
     made = _Array()
-    made.array = _as_array(raw, dtype, shape, "F" if order == "F" else "C")
+    made.array = _make_array(raw, dtype, shape, "F" if order == "F" else "C")
     return made
 
 
 def _scalar(dtype: object, raw: object) -> np.generic:
-    return _as_array(raw, dtype, (1,), "C")[0]
+    return _make_array(raw, dtype, (1,), "C")[0]
 
 
-def _as_array(raw: object, data_type: object, shape: object, order: Any) -> np.ndarray:
+def _make_array(raw: object, data_type: object, shape: object, order: Any) -> np.ndarray:
     """Array over the bytes of the file, read only.
 
     Raises:
@@ -251,7 +265,7 @@ def _as_array(raw: object, data_type: object, shape: object, order: Any) -> np.n
         ValueError: Where the bytes do not fill the shape exactly.
     """
     if not isinstance(data_type, _DataType) or not isinstance(raw, bytes | bytearray):
-        raise Refused("it has an array whose content is not numbers or text")
+        raise UnpicklingRefused("it has an array whose content is not numbers or text", code="pickle.array-content")
     sizes = shape if isinstance(shape, tuple) else (shape,)
     if not all(type(size) is int and size >= 0 for size in sizes):
         raise ValueError("an array with a shape that is not a tuple of sizes")
@@ -263,7 +277,7 @@ def _as_array(raw: object, data_type: object, shape: object, order: Any) -> np.n
     return array
 
 
-class _Plain:
+class _Restorer:
     """Puts arrays in the place of their stand-ins, and refuses stand-ins that are left over.
 
     Every object is visited once, however often it is referred to.
@@ -273,29 +287,31 @@ class _Plain:
         self._done: dict[int, object] = {}
         self._kept: list[object] = []
 
-    def of(self, value: Any) -> Any:
+    def restore(self, value: Any) -> Any:
         if type(value) in PLAIN or isinstance(value, np.generic):
             return value
         if id(value) not in self._done:
             self._kept.append(value)  # an id is only unique among living objects
-            self._done[id(value)] = value if isinstance(value, dict | list) else self._rebuilt(value)
+            self._done[id(value)] = value if isinstance(value, dict | list) else self._rebuild(value)
             if isinstance(value, dict | list):
                 self._fill(value)
         return self._done[id(value)]
 
-    def _rebuilt(self, value: Any) -> Any:
+    def _rebuild(self, value: Any) -> Any:
         if isinstance(value, tuple | set | frozenset):
-            return type(value)(self.of(item) for item in value)
+            return type(value)(self.restore(item) for item in value)
         if isinstance(value, _Array) and value.array is not None:
             return value.array
-        raise Refused("it holds a function, a type or an unfinished array where data belongs")
+        raise UnpicklingRefused(
+            "it holds a function, a type or an unfinished array where data belongs", code="pickle.no-data"
+        )
 
     def _fill(self, value: dict | list) -> None:
         if isinstance(value, list):
-            value[:] = [self.of(item) for item in value]
+            value[:] = [self.restore(item) for item in value]
             return
         for key, item in value.items():
-            value[self.of(key)] = self.of(item)
+            value[self.restore(key)] = self.restore(item)
 
 
 class _Bounded:
@@ -315,7 +331,7 @@ class _Bounded:
             raise ValueError(f"it claims {count} bytes where {left} are left")
 
 
-def _inspect(file: io.BufferedReader, size: int) -> None:
+def _check_instructions(file: io.BufferedReader, size: int) -> None:
     """Read the instructions without running them.
 
     Raises:

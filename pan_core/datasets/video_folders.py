@@ -11,6 +11,7 @@ import pandas as pd
 from pan_core.datasets.archives import require_rar, unpack, unpack_nested
 from pan_core.datasets.base import Catalogue, Context, RemoteFile
 from pan_core.datasets.download import link_tree, obtain, reading
+from pan_core.datasets.faults import Fault, FaultsError
 from pan_core.datasets.probing import probe_all
 from pan_core.errors import DataError
 from pan_core.tables import quarantine_table
@@ -52,7 +53,7 @@ def obtain_any(dataset: str, files: Iterable[RemoteFile], context: Context) -> P
     Raises:
         DataError: Where none can be had, with the reason for each.
     """
-    faults: list[str] = []
+    faults: list[Fault] = []
     for attempt in (replace(context, download=False), context) if context.download else (context,):
         faults = []
         for file in files:
@@ -61,10 +62,10 @@ def obtain_any(dataset: str, files: Iterable[RemoteFile], context: Context) -> P
                     require_rar()
                 return obtain(dataset, file, attempt)
             except DataError as error:
-                faults.append(str(error))
+                faults.append(Fault(error, error.code))
                 if attempt.download:
                     _log.warning("%s", error)
-    raise DataError("\n".join(faults))
+    raise FaultsError("\n".join(faults), faults, code="file.not-at-hand")
 
 
 def unpack_into(source: Path, folder: Path, context: Context, *, nested: bool = False) -> None:
@@ -99,13 +100,19 @@ def gather(unpacked: Path, target: Path, suffix: str, folder_of: Callable[[Path]
     """
     found = visible_files(unpacked, suffix)
     if not found:
-        raise DataError(f"{unpacked.name}: what was obtained holds no {suffix} file; delete it and fetch it again")
+        raise DataError(
+            f"{unpacked.name}: what was obtained holds no {suffix} file; delete it and fetch it again",
+            code="dataset.no-files",
+        )
     for folder in (unpacked, *(path for path in unpacked.rglob("*") if path.is_dir())):
         folder.chmod(0o755)  # a read-only mirror's folders come as they are
     for path in found:
         place = target / (folder_of(path) if folder_of else "") / path.name
         if place.exists():
-            raise DataError(f"{path.relative_to(unpacked)}: a second file for {place.relative_to(target)}; keep one")
+            raise DataError(
+                f"{path.relative_to(unpacked)}: a second file for {place.relative_to(target)}; keep one",
+                code="dataset.second-file",
+            )
         place.parent.mkdir(parents=True, exist_ok=True)
         path.rename(place)
     shutil.rmtree(unpacked)
@@ -124,7 +131,10 @@ def require_folder(path: Path, label: str, classes: Mapping[str, str]) -> None:
     """
     folder = classes.get(path.parent.name.casefold(), label)
     if folder != label:
-        raise DataError(f"{path}: lies in the folder of {folder}, but its name says {label}; move or rename it")
+        raise DataError(
+            f"{path}: lies in the folder of {folder}, but its name says {label}; move or rename it",
+            code="clip.other-folder",
+        )
 
 
 def visible_files(folder: Path, suffix: str) -> list[Path]:
@@ -165,12 +175,15 @@ def read_catalogue(
     for video in named:
         info = probes[video.path]
         if isinstance(info, VideoInfo):
-            rows.append(_row(video, info, folder, source, splits))
+            rows.append(_make_row(video, info, folder, source, splits))
         else:
             faults.append((video.name.clip_id, str(info)))
     if not rows:
         reasons = "".join(f"\n  - {reason}" for _, reason in faults[:SHOWN])
-        raise DataError(f"{folder / VIDEOS}: no video that can be used; run `dvc repro --force fetch`{reasons}")
+        raise DataError(
+            f"{folder / VIDEOS}: no video that can be used; run `dvc repro --force fetch`{reasons}",
+            code="dataset.no-video",
+        )
     listed = {clip_id for parts in splits.values() for clip_id in parts}
     here = {video.name.clip_id for video in named}
     return Catalogue(pd.DataFrame(rows), _quarantine(faults), tuple(sorted(listed - here)))
@@ -195,7 +208,7 @@ def _read_names(
     return list(named.values()), faults
 
 
-def _row(video: NamedVideo, info: VideoInfo, folder: Path, source: str, splits: SplitLists) -> dict[str, object]:
+def _make_row(video: NamedVideo, info: VideoInfo, folder: Path, source: str, splits: SplitLists) -> dict[str, object]:
     name = video.name
     return {
         "clip_id": name.clip_id,

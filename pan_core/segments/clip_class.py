@@ -15,10 +15,10 @@ from pan_core.datasets.taxonomy import Composition
 from pan_core.segments.alignment import align
 
 
-def explain(
+def score_classes(
     log_posteriors: np.ndarray, compositions: Sequence[Composition], actions: Sequence[str], *, min_frames: int
 ) -> np.ndarray:
-    """Score of the best explanation of a clip by each class.
+    """Score the classes of a clip by the actions of its frames.
 
     Args:
         log_posteriors: Log posterior of each action in each frame, shape (T, A), finite.

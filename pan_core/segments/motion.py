@@ -26,7 +26,7 @@ def motion_signal(joints: np.ndarray, layout: SkeletonLayout, fps: float) -> np.
     Returns:
         Shape (T, F).
     """
-    from scipy.ndimage import uniform_filter1d
+    from scipy.ndimage import uniform_filter1d  # late: start-up
 
     seen = seen_joints(joints)[None]
     place = UnseenPlacer(layout)(*bridge_gaps(joints[None, ..., :2].astype(np.float64), seen))[0]  # T V 2
@@ -59,7 +59,7 @@ def change_points(signal: np.ndarray, parts: int, min_frames: int) -> list[int]:
     Returns:
         `parts` - 1 frame indices, rising.
     """
-    import ruptures
+    import ruptures  # late: start-up
 
     frames = len(signal)
     shortest = max(1, min(min_frames, frames // (parts + 1)))

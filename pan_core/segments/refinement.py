@@ -122,7 +122,7 @@ def learning_pools(clips: pd.DataFrame, splits: Sequence[int]) -> list[Pool]:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _PoolJob:
     """Clips of one pool that have a part of any sequence in them, in folds of whole groups."""
 
     learners: pd.DataFrame
@@ -167,50 +167,55 @@ class Refiner:
                 are all of one group: nobody else could say where its parts begin.
         """
         found = {clip_id: list(own) for clip_id, own in boundaries.items()}
-        jobs = [job for job in map(self._job, pools) if job is not None]
+        jobs = [job for job in map(self._make_job, pools) if job is not None]
         networks = 2 * sum(len(job.folds) for job in jobs) * self.settings.rounds
         self._done, self._total = 0, networks * self.settings.training.epochs
         for number in range(self.settings.rounds):
             moved: dict[str, list[int]] = {}
             for place, job in enumerate(jobs):
-                moved |= self._moved(job, found, f"{number}-{place}")
+                moved |= self._move_boundaries(job, found, f"{number}-{place}")
             found |= moved
         return found
 
-    def _job(self, pool: Pool) -> _Job | None:
+    def _make_job(self, pool: Pool) -> _PoolJob | None:
         made = [self.compositions[label] for label in self.clips["label"]]
         useful = np.array([not {*m.parts}.isdisjoint(self.actions) for m in made], dtype=bool)
         cut = np.array([is_sequence(m) for m in made], dtype=bool)
         learners = self.clips[useful & self.clips["clip_id"].isin(pool.learners).to_numpy()]
         targets = self.clips[cut & self.clips["clip_id"].isin(pool.targets).to_numpy()]
         folds = group_folds(groups_of(learners).to_numpy(dtype=str), self.settings.folds, self.settings.seed)
-        return _Job(learners, targets, folds) if len(targets) and len(folds) > 1 else None
+        return _PoolJob(learners, targets, folds) if len(targets) and len(folds) > 1 else None
 
-    def _moved(self, job: _Job, boundaries: Boundaries, name: str) -> dict[str, list[int]]:
+    def _move_boundaries(self, job: _PoolJob, boundaries: Boundaries, name: str) -> dict[str, list[int]]:
         """New boundaries of the targets of a job."""
         classes = sorted({*job.learners["label"], *job.targets["label"]})
-        learners = self._samples(job.learners, boundaries, classes)
-        targets = self._samples(job.targets, boundaries, classes)
+        learners = self._build_samples(job.learners, boundaries, classes)
+        targets = self._build_samples(job.targets, boundaries, classes)
+        scores = self._score_targets(job, learners, targets, name)
+        clips = dict(zip(job.targets["clip_id"], job.targets.itertuples(index=False), strict=True))
+        return {
+            clip_id: self._align_clip(clips[clip_id], scores[n], targets.batch(np.array([n])).joints[0])
+            for n, clip_id in enumerate(targets.clip_ids.tolist())
+        }
+
+    def _score_targets(self, job: _PoolJob, learners: Samples, targets: Samples, name: str) -> list[np.ndarray]:
+        """Sum of the log posteriors (T, A) of every target, forwards and backwards."""
         fold_of = {clip_id: fold for fold, held in enumerate(job.folds) for clip_id in learners.clip_ids[held]}
         scores = [np.zeros((length, len(self.actions))) for length in targets.lengths]
         for fold, held in enumerate(job.folds):
             rest = np.setdiff1d(np.arange(len(learners)), held)
-            # A clip that nobody learnt from is nobody's: every fold's networks have their say.
+            # A clip that no network learns from is scored by the networks of every fold.
             own = np.flatnonzero([fold_of.get(clip_id, fold) == fold for clip_id in targets.clip_ids])
-            # Training measures itself on validation clips; nothing here asks for that, so one is enough.
+            # Training needs validation clips; nothing here uses their score, so one is enough.
             taught, watched = learners.select(rest), learners.select(held[:1])
             for direction in (1, -1):
-                sides = (_read(samples, direction) for samples in (taught, watched, targets.select(own)))
-                said = self._said(*sides, name=f"{name}-{fold}{direction:+}")
-                for clip, values in zip(own, said, strict=True):
+                sides = (_turn(samples, direction) for samples in (taught, watched, targets.select(own)))
+                found = self._learn_posteriors(*sides, name=f"{name}-{fold}{direction:+}")
+                for clip, values in zip(own, found, strict=True):
                     scores[clip] += values[::direction]
-        clips = dict(zip(job.targets["clip_id"], job.targets.itertuples(index=False), strict=True))
-        return {
-            clip_id: self._aligned(clips[clip_id], scores[n], targets.batch(np.array([n])).joints[0])
-            for n, clip_id in enumerate(targets.clip_ids.tolist())
-        }
+        return scores
 
-    def _said(self, taught: Samples, watched: Samples, asked: Samples, *, name: str) -> list[np.ndarray]:
+    def _learn_posteriors(self, taught: Samples, watched: Samples, asked: Samples, *, name: str) -> list[np.ndarray]:
         """Log posteriors (T, A) of every clip that is asked for, by a network that learns from other clips."""
         checkpoint = self.folder / f"{name}.pt"
         model = fit(
@@ -225,17 +230,17 @@ class Refiner:
         checkpoint.unlink(missing_ok=True)
         if not len(asked):
             return []
-        said = predict(model, asked)
-        logs = np.log(np.maximum(said.action_probabilities, LEAST_PROBABILITY))
-        return [values[:length] for values, length in zip(logs, said.lengths, strict=True)]
+        found = predict(model, asked)
+        logs = np.log(np.maximum(found.action_probabilities, LEAST_PROBABILITY))
+        return [values[:length] for values, length in zip(logs, found.lengths, strict=True)]
 
     def _log(self, epoch: int, row: dict[str, float]) -> None:
         self._done += 1
         if self.progress:
             self.progress(self._done, self._total)
 
-    def _samples(self, clips: pd.DataFrame, boundaries: Boundaries, classes: Sequence[str]) -> Samples:
-        """Samples whose frames are told to be one part or another, apart from those near a boundary."""
+    def _build_samples(self, clips: pd.DataFrame, boundaries: Boundaries, classes: Sequence[str]) -> Samples:
+        """Samples with the labels of their frames; frames near a boundary have none."""
         rows = []
         for clip in clips.itertuples(index=False):
             margin, made = round(self.settings.margin_s * clip.fps), self.compositions[clip.label]
@@ -255,7 +260,7 @@ class Refiner:
             rate=self.settings.rate,
         )
 
-    def _aligned(self, clip: tuple, scores: np.ndarray, joints: np.ndarray) -> list[int]:
+    def _align_clip(self, clip: tuple, scores: np.ndarray, joints: np.ndarray) -> list[int]:
         """Boundaries of one clip from the log posteriors (T, A) and the joints (T, V, 3) of its frames."""
         made = self.compositions[clip.label]  # type: ignore[attr-defined]
         parts = [self.actions.index(part) for part in made.parts]
@@ -297,7 +302,7 @@ def group_folds(groups: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
     return [np.flatnonzero(np.isin(groups, part)) for part in parts]
 
 
-def _read(samples: Samples, direction: int) -> Samples:
+def _turn(samples: Samples, direction: int) -> Samples:
     """The same clips, forwards (1) or backwards (-1)."""
     if direction == 1:
         return samples

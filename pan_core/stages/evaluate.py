@@ -21,7 +21,7 @@ from pan_core.files import read_json, replace_folder, write_json
 from pan_core.model.store import load_model
 from pan_core.params.load import Params
 from pan_core.progress import progress_bar
-from pan_core.segments.clip_class import explain
+from pan_core.segments.clip_class import score_classes
 from pan_core.segments.table import BOUNDARY_METHODS
 from pan_core.stages import STAGES
 from pan_core.tables import read_table, splits_of
@@ -108,7 +108,7 @@ def _explanations(params: Params, samples: Samples, predicted: Predictions) -> n
     shortest = np.round(params.relabel.min_segment_s * samples.fps).astype(int)
     return np.stack(
         [
-            explain(own[:length], made, samples.actions, min_frames=least)
+            score_classes(own[:length], made, samples.actions, min_frames=least)
             for own, length, least in zip(logs, predicted.lengths, shortest.tolist(), strict=True)
         ]
     )

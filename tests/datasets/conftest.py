@@ -1,9 +1,8 @@
 """Fixtures of the datasets' tests."""
 
-import cv2
-import numpy as np
 import pytest
 from faulty_server import serving
+from grey_videos import write_grey_video
 
 from pan_core.datasets.base import Context
 
@@ -22,15 +21,18 @@ def context(tmp_path):
 
 
 @pytest.fixture
+def offline(tmp_path):
+    """The same places; nothing is downloaded, and videos are probed in this process."""
+    return Context(cache=tmp_path / "cache", mirror=tmp_path / "mirror", workers=0, download=False)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    """A video of 6 frames, 64 x 48, 25 frames a second."""
+    return write_grey_video(tmp_path_factory.mktemp("clip") / "clip.avi", fps=25)
+
+
+@pytest.fixture
 def write_video():
     """Function (path, frames) that makes a small video whose pictures get lighter."""
-
-    def write(path, frames=6):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*("mp4v" if path.suffix == ".mp4" else "MJPG")), 10,
-                                 (64, 48))  # fmt: skip
-        for level in range(frames):
-            writer.write(np.full((48, 64, 3), 40 * level, dtype=np.uint8))
-        writer.release()
-
-    return write
+    return write_grey_video

@@ -4,7 +4,7 @@ from scipy.spatial.transform import Rotation
 
 from pan_core.datasets.actors.choreography import CLASSES, choreograph
 from pan_core.datasets.actors.kinematics import POINTS, draw_body, pose_body, rotations, two_bones
-from pan_core.datasets.actors.motion_style import draw_manner, standing
+from pan_core.datasets.actors.motion_style import draw_motion_style, standing
 from pan_core.datasets.actors.viewpoint import look_at
 
 
@@ -30,8 +30,8 @@ def test_target_out_of_reach_is_approached_along_its_direction():
 
 def test_standing_body_has_its_measures():
     rng = np.random.default_rng(5)
-    body, manner = draw_body(rng), draw_manner(rng)
-    points = pose_body(body, standing(body, manner, np.zeros(1)))[0]
+    body, style = draw_body(rng), draw_motion_style(rng)
+    points = pose_body(body, standing(body, style, np.zeros(1)))[0]
     places = dict(zip(POINTS, points, strict=True))
     assert 0.9 * body.height < places["crown"][2] < 1.1 * body.height
     assert min(places["right_heel"][2], places["left_toe"][2]) < 0.04
@@ -42,8 +42,8 @@ def test_standing_body_has_its_measures():
 @pytest.mark.parametrize("label", CLASSES)
 def test_bones_keep_their_length(label):
     rng = np.random.default_rng(11)
-    body, manner = draw_body(rng), draw_manner(rng)
-    motion, _ = choreograph(label, body=body, manner=manner, frames=30, fps=15.0, rng=rng)
+    body, style = draw_body(rng), draw_motion_style(rng)
+    motion, _ = choreograph(label, body=body, style=style, frames=30, fps=15.0, rng=rng)
     points = pose_body(body, motion)
     for side in ("right", "left"):
         for begin, end, length in (
@@ -78,8 +78,8 @@ def test_homography_of_a_plane_agrees_with_the_projection():
 
 def test_placed_motion_moves_the_body_as_a_whole():
     rng = np.random.default_rng(2)
-    body, manner = draw_body(rng), draw_manner(rng)
-    motion, _ = choreograph("Throwing", body=body, manner=manner, frames=20, fps=15.0, rng=rng)
+    body, style = draw_body(rng), draw_motion_style(rng)
+    motion, _ = choreograph("Throwing", body=body, style=style, frames=20, fps=15.0, rng=rng)
     turn = Rotation.from_euler("z", 90, degrees=True)
     turned = turn.apply(pose_body(body, motion).reshape(-1, 3)).reshape(20, -1, 3)
     expected = turned + np.array([3.0, -2.0, 0.0])

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 
 import pytest
+from refusals import refused
 
 from pan_core.datasets import archives
 from pan_core.datasets.archives import require_rar, unpack, unpack_nested
@@ -114,13 +115,12 @@ def place(tmp_path):
     return write
 
 
-def refused(archive, tmp_path, *words, **settings):
-    """Unpacking raises a message with these words, and leaves neither the folder nor anything beside it."""
+def unpacking_fails(archive, tmp_path, code, member="", **settings):
+    """Unpacking is refused, names archive and member, and leaves neither the folder nor anything beside it."""
     home = tmp_path / "out"
-    with pytest.raises(DataError) as caught:
+    with refused(code, DataError) as caught:
         unpack(archive, home / "folder", **settings)
-    for word in (str(archive), *words):
-        assert word in str(caught.value)
+    assert str(archive) in str(caught.value) and member in str(caught.value)
     assert list(home.iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
@@ -157,7 +157,7 @@ OUTSIDE = ["../evil", "a/../../evil", "/tmp/evil", "..\\evil", "C:\\evil", "C:ev
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "rar4", "rar5"])
 def test_names_that_lead_out_are_refused(kind, name, tmp_path, place):
     # zip keeps a name with a backslash only where the writer is told so; libarchive turns it into a slash.
-    refused(place(MAKERS[kind]({"good.txt": b"good", name: b"evil"})), tmp_path, "leads out", "refused")
+    unpacking_fails(place(MAKERS[kind]({"good.txt": b"good", name: b"evil"})), tmp_path, "archive.unsafe-path")
 
 
 @pytest.mark.parametrize("compression", ["w", "w:gz"])
@@ -175,12 +175,12 @@ def test_names_that_lead_out_are_refused(kind, name, tmp_path, place):
 )
 def test_links_out_and_devices_in_a_tar_are_refused(member, compression, tmp_path, place):
     archive = place(tarred({"good.txt": b"good", "loop": member}, compression))
-    refused(archive, tmp_path, "'loop'", "refused")
+    unpacking_fails(archive, tmp_path, "archive.unsafe-link", "'loop'")
 
 
 def test_a_file_cannot_be_written_through_a_link(tmp_path, place):
     archive = place(tarred({"dir": special(tarfile.SYMTYPE, str(tmp_path)), "dir/evil": b"evil"}))
-    refused(archive, tmp_path, "'dir'", "refused")
+    unpacking_fails(archive, tmp_path, "archive.unsafe-link", "'dir'")
 
 
 def test_a_link_within_a_tar_becomes_a_copy(tmp_path, place):
@@ -200,29 +200,31 @@ def test_links_in_zip_and_rar_are_refused(tmp_path, place):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         file.writestr(info, "/etc/passwd")
-    refused(place(buffer.getvalue()), tmp_path, "'link'", "link")
-    refused(place(rar4({"link": b"/etc/passwd"}, mode=0o120777)), tmp_path, "'link'", "link")
+    unpacking_fails(place(buffer.getvalue()), tmp_path, "archive.unsafe-link", "'link'")
+    unpacking_fails(place(rar4({"link": b"/etc/passwd"}, mode=0o120777)), tmp_path, "archive.unsafe-link", "'link'")
 
 
 def test_a_bomb_that_nobody_wants_is_refused(tmp_path, place):
     """Only by decompressing it could what stands behind it be reached."""
     archive = place(tarred({"bomb": bytes(20_000_000), "wanted": b"1"}, "w:gz"))
     limits = {"max_bytes": 1_000_000, "members": lambda name: name == "wanted"}
-    refused(archive, tmp_path, "more than the 1000000 bytes", **limits)
+    unpacking_fails(archive, tmp_path, "archive.too-large", **limits)
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz", "tar.xz"])
 def test_a_bomb_is_refused_before_it_goes_off(kind, tmp_path, place):
     archive = place(MAKERS[kind]({"bomb": bytes(20_000_000)}))
     tracemalloc.start()
-    refused(archive, tmp_path, "more than the 1000000 bytes", max_bytes=1_000_000)
+    unpacking_fails(archive, tmp_path, "archive.too-large", max_bytes=1_000_000)
     assert tracemalloc.get_traced_memory()[1] < 30_000_000
     tracemalloc.stop()
 
 
 def test_the_limit_without_one_given_is_the_ratio(tmp_path, place, monkeypatch):
     monkeypatch.setattr(archives, "FREE_OF_RATIO", 1_000_000)
-    refused(place(zipped({"bomb": bytes(20_000_000)})), tmp_path, "more than the")  # deflate packs it 1000 : 1
+    unpacking_fails(
+        place(zipped({"bomb": bytes(20_000_000)})), tmp_path, "archive.too-large"
+    )  # deflate packs it 1000 : 1
     unpack(place(zipped({"fine": bytes(900_000)})), tmp_path / "fine")
     assert (tmp_path / "fine" / "fine").stat().st_size == 900_000
 
@@ -233,22 +235,22 @@ def test_a_zip_that_states_too_little_is_stopped_by_the_bytes_that_come(tmp_path
     for signature, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         start = content.index(signature) + offset
         content[start : start + 4] = lie
-    refused(place(bytes(content)), tmp_path, "damaged", max_bytes=1_000_000)
+    unpacking_fails(place(bytes(content)), tmp_path, "archive.damaged", max_bytes=1_000_000)
 
 
 def test_too_many_members_are_refused(tmp_path, place, monkeypatch):
     monkeypatch.setattr(archives, "MAX_MEMBERS", 10)
     many = {f"{number}.txt": b"" for number in range(11)}
     for kind in ("zip", "tar.gz", "rar5"):
-        refused(place(MAKERS[kind](many)), tmp_path, "more than 10 members")
+        unpacking_fails(place(MAKERS[kind](many)), tmp_path, "archive.too-many-members")
 
 
 def test_a_name_twice_is_refused(tmp_path, place):
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as file, pytest.warns(UserWarning, match="Duplicate"):
+    with zipfile.ZipFile(buffer, "w") as file, pytest.warns(UserWarning):
         file.writestr("a.txt", "one")
         file.writestr("a.txt", "two")
-    refused(place(buffer.getvalue()), tmp_path, "'a.txt' twice")
+    unpacking_fails(place(buffer.getvalue()), tmp_path, "archive.name-twice", "'a.txt'")
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -257,12 +259,12 @@ def test_an_archive_that_was_cut_off_is_refused(kind, share, tmp_path, place):
     members = {f"{number}.avi": os.urandom(2000) for number in range(6)}
     content = MAKERS[kind](members)
     whole = len(content) if kind != "tar" else 6 * 2560  # a tar is padded with zeros
-    refused(place(content[: int(share * whole)]), tmp_path, "fetch it again")
+    unpacking_fails(place(content[: int(share * whole)]), tmp_path, "archive.damaged")
 
 
 def test_a_tar_that_ends_between_two_members_is_refused(tmp_path, place):
     content = tarred({"a": bytes(512), "b": bytes(512)})
-    refused(place(content[:1024]), tmp_path, "cut off", "fetch it again")
+    unpacking_fails(place(content[:1024]), tmp_path, "archive.damaged")
 
 
 @pytest.mark.parametrize("kind", sorted(set(MAKERS) - {"tar"}))  # a plain tar has no checksum of its content
@@ -270,38 +272,49 @@ def test_a_changed_byte_is_noticed(kind, tmp_path, place):
     members = {"a.avi": os.urandom(20_000)}
     content = bytearray(MAKERS[kind](members))
     content[len(content) // 2] ^= 0xFF
-    refused(place(bytes(content)), tmp_path, "fetch it again")
+    unpacking_fails(place(bytes(content)), tmp_path, "archive.damaged")
 
 
 def test_a_changed_header_of_a_tar_is_noticed(tmp_path, place):
     content = bytearray(tarred({"a": bytes(512), "b": bytes(512)}))
     content[1024 + 3] ^= 0xFF
-    refused(place(bytes(content)), tmp_path, "cut off or damaged")
+    unpacking_fails(place(bytes(content)), tmp_path, "archive.damaged")
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"\x1f\x8b but not gzip", b"Rar!\x1a\x07\x00"])
-def test_what_is_no_archive_is_refused(content, tmp_path, place):
-    refused(place(content), tmp_path, "fetch it again")
+@pytest.mark.parametrize(
+    ("code", "content"),
+    [
+        ("archive.unknown-kind", b""),
+        ("archive.unknown-kind", b"<html>not found</html>"),
+        ("archive.damaged", b"\x1f\x8b but not gzip"),
+        ("archive.damaged", b"Rar!\x1a\x07\x00"),
+    ],
+)
+def test_what_is_no_archive_is_refused(code, content, tmp_path, place):
+    unpacking_fails(place(content), tmp_path, code)
 
 
 def test_encrypted_archives_are_named_as_such(tmp_path, place):
     content = bytearray(zipped({"a.txt": b"secret"}))
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         content[content.index(signature) + offset] |= 1
-    refused(place(bytes(content)), tmp_path, "encrypted", "password")
-    refused(place(rar4({"a.txt": b"secret"}, flags=0x04)), tmp_path, "encrypted", "password")
-    refused(place(rar4({"a.txt": b"secret"}, main_flags=0x80)), tmp_path, "encrypted", "password")
+    unpacking_fails(place(bytes(content)), tmp_path, "archive.encrypted")
+    unpacking_fails(place(rar4({"a.txt": b"secret"}, flags=0x04)), tmp_path, "archive.encrypted")
+    unpacking_fails(place(rar4({"a.txt": b"secret"}, main_flags=0x80)), tmp_path, "archive.encrypted")
 
 
 def test_a_rar_with_what_libarchive_cannot_read_says_how_to_go_on(tmp_path, place):
-    refused(place(rar4({"a.txt": b"packed"}, method=0x3F)), tmp_path, "unar", "mirror")
+    unpacking_fails(place(rar4({"a.txt": b"packed"}, method=0x3F)), tmp_path, "archive.unsupported")
 
 
-def test_a_full_disk_is_found_before_anything_is_written(tmp_path, place):
-    # The header states 4 GB less 1 byte a member; forty are 160 GB, which the limit below admits.
+def test_a_full_disk_is_found_before_anything_is_written(tmp_path, place, monkeypatch):
+    # The header states 4 GB less 1 byte a member; forty are 160 GB, which the limit admits.
     content = rar4({f"{number}": b"" for number in range(4000)}, size_error=0xFFFF_FFFF)
-    with pytest.raises(PanError, match=r"unpacking archive.bin needs \d+ MB"):
-        archives._survey(place(content), tmp_path / "out", archives._Budget(place(content), 1 << 60), None)
+    monkeypatch.setattr(archives, "FREE_OF_RATIO", 1 << 60)
+    with pytest.raises(PanError) as caught:
+        unpack(place(content), tmp_path / "out" / "folder")
+    assert type(caught.value) is PanError and "archive.bin" in str(caught.value)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_archives_in_an_archive_become_one_tree(tmp_path, place):
@@ -315,17 +328,17 @@ def test_archives_in_an_archive_become_one_tree(tmp_path, place):
 
 
 @pytest.mark.parametrize(
-    ("inner", "words"),
+    ("inner", "code"),
     [
-        (rar4({"b": b"bb"}, crc_error=1), "fetch it again"),
-        (rar4({"../b": b"bb"}), "leads out"),
-        (b"", "Expected a zip"),
+        (rar4({"b": b"bb"}, crc_error=1), "archive.damaged"),
+        (rar4({"../b": b"bb"}), "archive.unsafe-path"),
+        (b"", "archive.unknown-kind"),
     ],
     ids=["damaged", "leads out", "empty"],
 )
-def test_a_bad_inner_archive_leaves_nothing(inner, words, tmp_path, place):
+def test_a_bad_inner_archive_leaves_nothing(inner, code, tmp_path, place):
     outer = place(rar4({"a.rar": rar4({"a/1": b"11"}), "b.rar": inner}))
-    with pytest.raises(DataError, match=words) as caught:
+    with refused(code, DataError) as caught:
         unpack_nested(outer, tmp_path / "out" / "folder")
     assert "b.rar" in str(caught.value) and str(outer) in str(caught.value)
     assert list((tmp_path / "out").iterdir()) == []
@@ -336,4 +349,4 @@ def test_rar_is_asked_for_by_the_name_of_its_package():
     code = "from pan_core.datasets.archives import require_rar; require_rar()"
     missing = {**os.environ, "LIBARCHIVE": "/nowhere/libarchive.so"}
     done = subprocess.run([sys.executable, "-c", code], env=missing, capture_output=True, text=True, check=False)
-    assert "DataError" in done.stderr and "apt-get install libarchive-tools" in done.stderr
+    assert "DataError" in done.stderr and "libarchive-tools" in done.stderr

@@ -8,12 +8,12 @@ labels have no span at all. Of the 160 videos 15 are at hand; their cells have 3
 import shutil
 
 import pytest
+from refusals import refused
 
 from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Context
 from pan_core.datasets.manifests import read_any
 from pan_core.datasets.manifests.gmdcsa24_lists import CLASSES, parse_cell
-from pan_core.errors import DataError
 
 HEADER = "File Name,Length (seconds),Time of Recording,Attire,Description, Classes"
 
@@ -115,19 +115,20 @@ def test_one_list_with_another_header_or_none_goes_to_quarantine(folder, text):
     manifest = read_any(folder)
     assert manifest.rows["video"].tolist() == [name for name in before["video"] if not name.startswith("Subject 1")]
     reasons = dict(zip(manifest.quarantine["clip_id"], manifest.quarantine["reason"], strict=True))
-    assert "expected the columns 'File Name' to 'Classes'" in reasons["Subject 1/Fall.csv"]
+    assert "'Classes'" in reasons["Subject 1/Fall.csv"]
 
 
 def test_lists_all_with_another_header_are_refused(folder):
     for path in folder.glob("Subject */*.csv"):
         path.write_text("video,start\n")
-    with pytest.raises(DataError, match="expected the columns 'File Name' to 'Classes'"):
+    with refused("gmdcsa24.header"):
         read_any(folder)
 
 
 def test_without_the_dataset_the_error_says_how_to_get_it(tmp_path):
-    with pytest.raises(DataError, match=r"10\.5281/zenodo\.12921216"):
+    with refused("file.not-at-hand") as caught:
         dataset_by_name("gmdcsa24").fetch(tmp_path / "raw", Context(tmp_path / "cache", tmp_path / "mirror"))
+    assert "10.5281/zenodo.12921216" in str(caught.value)
 
 
 def test_the_folder_of_an_unpacked_archive_is_found(folder, tmp_path_factory):

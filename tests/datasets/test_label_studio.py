@@ -2,23 +2,18 @@
 
 import json
 
-import cv2
-import numpy as np
 import pytest
+from grey_videos import write_grey_video
+from refusals import refused
 
 from pan_core.datasets.manifests import read_any
-from pan_core.datasets.manifests.references import VideoIndex, address_path
-from pan_core.errors import DataError
+from pan_core.datasets.manifests.references import AmbiguousReference, VideoIndex, address_path
 
 
 @pytest.fixture
 def footage(tmp_path):
     """door.mp4 with 40 frames at 10 a second in a folder cam."""
-    (tmp_path / "cam").mkdir()
-    writer = cv2.VideoWriter(str(tmp_path / "cam" / "door.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
-    for level in range(40):
-        writer.write(np.full((48, 64, 3), 5 * level, np.uint8))
-    writer.release()
+    write_grey_video(tmp_path / "cam" / "door.mp4", 40, step=5)
     return tmp_path
 
 
@@ -58,8 +53,8 @@ def test_frames_become_seconds_at_the_videos_own_rate_which_is_said(footage):
         ("cam/door.mp4", 1, 1.5, "Sitting"),
     ]
     (note,) = manifest.notes
-    assert "export.json:task 7" in note
-    assert "own 10 frames a second are assumed" in note
+    assert note.startswith("export.json:task 7: ")
+    assert "10" in note and "fps" in note
 
 
 def test_a_rate_in_the_task_comes_first(footage):
@@ -77,8 +72,8 @@ def test_labels_beyond_the_video_show_that_the_rate_was_another(footage):
     manifest_rows = task(region(1, 10, "Walking"), region(50, 96, "Sitting"))
     manifest = read(footage, manifest_rows)
     assert spans(manifest) == [("cam/door.mp4", 0, 1, "Walking")]
-    assert "has 40: it was labelled at another rate" in manifest.quarantine["reason"][0]
-    assert manifest.quarantine["clip_id"][0] == "export.json:task 7"
+    assert all(value in manifest.quarantine["reason"][0] for value in ("96", "40", "fps"))
+    assert manifest.quarantine["clip_id"][0].startswith("export.json:task 7")
 
 
 def test_the_ground_truth_or_else_the_latest_annotation_counts(footage):
@@ -88,7 +83,8 @@ def test_the_ground_truth_or_else_the_latest_annotation_counts(footage):
     one["annotations"] += [new, cancelled]
     manifest = read(footage, one)
     assert spans(manifest) == [("cam/door.mp4", 0, 1, "New")]
-    assert any("annotation 2 of 2 is used" in note for note in manifest.notes)
+    (note,) = [note for note in manifest.notes if "annotation" in note]
+    assert note.count("2") == 2  # the second of two
     one["annotations"][0]["ground_truth"] = True
     assert spans(read(footage, one)) == [("cam/door.mp4", 0, 1, "Old")]
 
@@ -98,7 +94,7 @@ def test_tasks_without_annotation_are_passed_over_and_said(footage):
     open_task["annotations"] = []
     manifest = read(footage, open_task, cancelled, task(region(1, 10, "Walking")))
     assert spans(manifest) == [("cam/door.mp4", 0, 1, "Walking")]
-    assert "has predictions only, passed over" in manifest.notes[0]
+    assert "predictions" in manifest.notes[0]
     assert "cancelled" in manifest.notes[1]
 
 
@@ -112,7 +108,7 @@ def test_the_short_export(footage):
 def test_a_range_that_is_none(footage, bad):
     manifest = read(footage, task(region(*bad, "Sitting"), region(1, 10, "Walking")))
     assert spans(manifest) == [("cam/door.mp4", 0, 1, "Walking")]
-    assert "expected a range of frames from 1" in manifest.quarantine["reason"][0]
+    assert "'Sitting'" in manifest.quarantine["reason"][0]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +127,7 @@ def test_an_odd_task_goes_to_quarantine_and_the_rest_goes_on(footage, odd, reaso
     manifest = read(footage, task(region(1, 20, "Sitting")), odd | {"id": "odd \ud800"})
     assert spans(manifest) == [("cam/door.mp4", 0, 2, "Sitting")]
     (row,) = manifest.quarantine.itertuples()
-    assert row.clip_id == "export.json:task odd \\ud800"
+    assert row.clip_id.startswith("export.json:task ") and row.clip_id.endswith("\\ud800")
     assert reason in row.reason
 
 
@@ -151,7 +147,7 @@ def test_a_rate_too_great_for_a_float_is_none(footage):
 def test_a_region_without_label_and_a_video_that_is_absent(footage):
     manifest = read(footage, task(region(1, 10)), task(region(1, 10, "Up"), video="/data/upload/1/0a1b2c3d-hall.mp4"),
                     task(region(1, 5, "Walking")))  # fmt: skip
-    assert manifest.quarantine["reason"][0].startswith("label: empty")
+    assert manifest.quarantine["reason"][0].startswith("label: ")
     assert manifest.missing == ("hall.mp4",)
 
 
@@ -176,8 +172,9 @@ def test_two_videos_of_one_name_are_told_apart_by_their_folder_or_refused(footag
     assert index.find("s3://bucket/cam2/door.mp4") == "cam2/door.mp4"
     assert index.find("/data/upload/1/0a1b2c3d-my_video_1.mp4") == "my video (1).mp4"
     assert index.find("/data/upload/1/hall.mp4") is None
-    with pytest.raises(ValueError, match=r"any of cam1/door.mp4, cam2/door.mp4"):
+    with pytest.raises(AmbiguousReference) as caught:
         index.find("/data/upload/1/0a1b2c3d-door.mp4")
+    assert "cam1/door.mp4" in str(caught.value) and "cam2/door.mp4" in str(caught.value)
 
 
 def test_a_path_without_name_is_no_video():
@@ -185,9 +182,15 @@ def test_a_path_without_name_is_no_video():
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", "[1, 2]", '{"data": {"video": "a.mp4"}, "annotations": [{"result": []}]}']
+    ("code", "content"),
+    [
+        ("label-studio.not-json", "{"),
+        ("label-studio.no-labels", "[]"),
+        ("label-studio.no-labels", "[1, 2]"),
+        ("label-studio.no-labels", '{"data": {"video": "a.mp4"}, "annotations": [{"result": []}]}'),
+    ],
 )
-def test_a_file_that_is_no_export(footage, content):
+def test_a_file_that_is_no_export(footage, code, content):
     (footage / "export.json").write_text(content)
-    with pytest.raises(DataError, match=r"not readable as JSON|no timeline labels"):
+    with refused(code):
         read_any(footage, manifest="export.json")

@@ -152,8 +152,7 @@ def test_an_interrupted_call_is_taken_up(videos, tmp_path, probed):
         probe_all(videos, cache=cache, workers=0, progress=stop)
     probed.clear()
     assert lengths(probe_all(videos, cache=cache, workers=0)) == EXPECTED
-    assert "5 frames.avi" not in probed
-    assert "6 frames.avi" not in probed
+    assert not {path.name for path in videos[:2]} & set(probed)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +172,7 @@ def test_a_damaged_memory_is_said_and_rebuilt(videos, tmp_path, caplog, damage):
     cache.write_text(damage(cache.read_text()))
     assert lengths(probe_all(videos, cache=cache, workers=0)) == EXPECTED
     assert f"{cache}: " in caplog.text
-    assert "probed again" in caplog.text
+    assert len(caplog.records) == 1
     caplog.clear()
     assert lengths(probe_all(videos, cache=cache, workers=0)) == EXPECTED
     assert not caplog.text

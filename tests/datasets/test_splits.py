@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from refusals import refused
 
 from pan_core.datasets import hmdb51, ucf101, ucf_layout
 from pan_core.datasets.base import Facts
 from pan_core.datasets.splits import check_counts, group_splits, leakage, with_validation
-from pan_core.errors import DataError
 
 
 def table(groups=12, classes=("a", "b", "c"), test_groups=4):
@@ -52,7 +52,7 @@ def test_of_few_groups_one_moves():
 
 
 def test_a_single_training_group_is_said():
-    with pytest.raises(DataError, match="training clips are of one group"):
+    with refused("splits.one-group"):
         with_validation(table(groups=2, test_groups=1), "split1", share=0.15, seed=0)
 
 
@@ -111,9 +111,10 @@ def test_group_splits_depend_on_the_seed_alone():
 
 
 def test_too_few_groups_for_the_folds_are_named():
-    with pytest.raises(DataError, match=r"5 folds need at least 5 groups.* have 3: g0, g1, g2"):
+    with refused("splits.few-groups") as caught:
         group_splits(table(groups=3), folds=5, seed=0)
-    with pytest.raises(DataError, match=r"at least 2 folds .* but got 1"):
+    assert all(group in str(caught.value) for group in ("g0", "g1", "g2"))
+    with refused("splits.few-folds"):
         group_splits(table(), folds=1, seed=0)
 
 
@@ -122,8 +123,8 @@ def test_a_class_of_one_group_is_said(caplog):
     clips = clips[(clips["label"] != "c") | (clips["group"] == "g2")]
     split = group_splits(clips, folds=2, seed=0)
     assert len(split) == len(clips)
-    assert "1 of 3 classes have clips of one group only" in caplog.text
-    assert ": c;" in caplog.text
+    (record,) = caplog.records
+    assert record.args == (1, 3, "c")
 
 
 FACTS = Facts("made up", classes=3, clips=12, splits={1: {"train": 6, "test": 6}})

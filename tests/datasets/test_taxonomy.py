@@ -1,10 +1,12 @@
 """Taxonomy files: what a class is made of, and every fault said at once."""
 
 import pytest
+from refusals import refused
 
 from pan_core.datasets import hmdb51, ucf101
 from pan_core.datasets.actors.adapter import Actors
 from pan_core.datasets.base import Catalogue, Dataset
+from pan_core.datasets.faults import FaultsError
 from pan_core.datasets.taxonomy import (
     TAXONOMIES,
     Composition,
@@ -13,7 +15,6 @@ from pan_core.datasets.taxonomy import (
     read_taxonomy,
     whole,
 )
-from pan_core.errors import DataError
 
 CLASSES = ("Archery", "LongJump", "WalkingWithDog")
 
@@ -49,64 +50,90 @@ def test_words_that_yaml_reads_as_values_stay_words(written):
 
 
 @pytest.mark.parametrize(
-    ("line", "expected"),
+    ("code", "line", "named"),
     [
-        ("Archery: {sequence: []}", "line 1: Archery: sequence: expected at least two actions, but got 0"),
-        ("Archery: {together: [Draw]}", "together: expected at least two actions, but got 1; write `atomic`"),
-        ("Archery: {sequense: [A, B]}", "unknown kind 'sequense'; did you mean 'sequence'?"),
-        ("Archery: {sequence: A}", "expected a list of names of actions, but got 'A'"),
-        ("Archery: {sequence: [A, [B]]}", "expected a list of names"),
-        ("Archery: {sequence: [A, '']}", "expected a list of names"),
-        ("Archery: {sequence: [A, A]}", "an action follows itself"),
-        ("Archery: {together: [A, B, A]}", "named twice"),
-        ("Archery: Atomic", "expected `atomic`, .* but got 'Atomic'"),
-        ("Archery:", "expected `atomic`, .* but got ''"),
-        ("Archery: {sequence: [A, B], together: [C, D]}", "expected `atomic`"),
-        ("Archery: {sequence: [A, B], sequence: [C, D]}", "expected `atomic`"),
-        ("Archery: &a [*a]", "line 1: Archery refers to another entry; write it out"),
-        ("Archery: &a {sequence: *a}", "line 1: Archery refers to another entry"),
-        ("Archery: atomic\nb: &b [X, Y]\nc: {sequence: *b}", "line 3: c refers to another entry"),
-        ("Archery: atomic\n? [a, b]\n: atomic", "line 2: expected the name of a class, but got a sequence"),
-        ("Archery: {? [a, b] : [A, B]}", "unknown kind 'a sequence'"),
-        ("Archery: {sequence: ['Draw ', Draw]}", "'Draw' and 'Draw ' differ in spaces or case only"),
-        ("Archery: {together: [Draw, Aim]}\nb: {sequence: [draw, C]}", "'Draw' and 'draw' differ in spaces or case"),
-        ("Archery: atomic\narchery: atomic", "'Archery' and 'archery' differ in spaces or case only"),
-        ("Archery: {sequence: [Archery, B]}", "'Archery' is also the name of a class that is itself composed"),
+        ("one-action", "Archery: {sequence: []}", "line 1: Archery: sequence:"),
+        ("one-action", "Archery: {together: [Draw]}", "`atomic`"),
+        ("kind", "Archery: {sequense: [A, B]}", "'sequence'"),
+        ("parts", "Archery: {sequence: A}", "'A'"),
+        ("parts", "Archery: {sequence: [A, [B]]}", "['A', ['B']]"),
+        ("parts", "Archery: {sequence: [A, '']}", "['A', '']"),
+        ("no-boundary", "Archery: {sequence: [A, A]}", "['A', 'A']"),
+        ("action-twice", "Archery: {together: [A, B, A]}", "['A', 'B', 'A']"),
+        ("form", "Archery: Atomic", "'Atomic'"),
+        ("form", "Archery:", "''"),
+        ("form", "Archery: {sequence: [A, B], together: [C, D]}", "['C', 'D']"),
+        ("form", "Archery: {sequence: [A, B], sequence: [C, D]}", "['C', 'D']"),
+        ("kind", "Archery: {? [a, b] : [A, B]}", "'a sequence'"),
+        ("spelling", "Archery: {sequence: ['Draw ', Draw]}", "'Draw' and 'Draw '"),
+        ("spelling", "Archery: {together: [Draw, Aim]}\nb: {sequence: [draw, C]}", "'Draw' and 'draw'"),
+        ("spelling", "Archery: atomic\narchery: atomic", "'Archery' and 'archery'"),
+        ("composed-action", "Archery: {sequence: [Archery, B]}", "'Archery'"),
     ],
 )
-def test_a_fault_names_its_line_and_what_was_expected(written, line, expected):
-    with pytest.raises(DataError, match=expected):
+def test_a_fault_has_a_code_and_names_what_was_found(written, code, line, named):
+    with refused("taxonomy.faults", FaultsError) as caught:
         read_taxonomy(written(line))
+    assert set(caught.value.codes) == {f"taxonomy.{code}"}
+    assert named in caught.value.faults[0]
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "where"),
+    [
+        ("taxonomy.alias", "Archery: &a [*a]", "line 1: Archery"),
+        ("taxonomy.alias", "Archery: &a {sequence: *a}", "line 1: Archery"),
+        ("taxonomy.alias", "Archery: atomic\nb: &b [X, Y]\nc: {sequence: *b}", "line 3: c"),
+        ("taxonomy.no-class-name", "Archery: atomic\n? [a, b]\n: atomic", "line 2:"),
+    ],
+)
+def test_an_entry_that_cannot_be_read_is_named_with_its_line(written, code, text, where):
+    with refused(code) as caught:
+        read_taxonomy(written(text))
+    assert where in str(caught.value)
 
 
 def test_every_fault_is_in_one_message(written):
     path = written("Archerie: atomic\nLongJump: {then: [A, B]}\nLongJump: atomic\n")
-    with pytest.raises(DataError) as caught:
+    with refused("taxonomy.faults", FaultsError) as caught:
         read_taxonomy(path, classes=CLASSES)
-    message = str(caught.value)
-    assert str(path) in message
-    assert "5 faults" in message
-    assert "line 1: Archerie: no such class; did you mean 'Archery'?" in message
-    assert "line 2: LongJump: unknown kind 'then'" in message
-    assert "line 3: LongJump: named twice" in message
-    assert "  - Archery: missing" in message
-    assert "  - WalkingWithDog: missing" in message
+    assert str(path) in str(caught.value)
+    assert [(fault.code, fault.split(": ")[:2]) for fault in caught.value.faults] == [
+        ("taxonomy.unknown-class", ["line 1", "Archerie"]),
+        ("taxonomy.kind", ["line 2", "LongJump"]),
+        ("taxonomy.class-twice", ["line 3", "LongJump"]),
+        ("taxonomy.missing-class", ["Archery", "missing, expected one line a class; add `Archery"]),
+        ("taxonomy.missing-class", ["WalkingWithDog", "missing, expected one line a class; add `WalkingWithDog"]),
+    ]
+    assert all(fault in str(caught.value) for fault in caught.value.faults)
+    assert "'Archery'" in caught.value.faults[0]
 
 
 def test_classes_that_nobody_could_tell_apart_are_a_fault(written):
-    with pytest.raises(DataError, match="b: made of the same actions as a"):
+    with refused("taxonomy.faults", FaultsError) as caught:
         read_taxonomy(written("a: {together: [X, Y]}\nb: {together: [Y, X]}\n"))
+    assert caught.value.codes == ("taxonomy.twin",)
     read_taxonomy(written("a: {sequence: [X, Y]}\nb: {sequence: [Y, X]}\nc: {together: [X, Y]}\n"))
 
 
-@pytest.mark.parametrize("text", ["", "- Archery\n", "Archery", "a: [", "a: {b: \x00}", "[" * 9999])
-def test_what_is_no_taxonomy_is_said(written, text):
-    with pytest.raises(DataError, match="such as `Archery: atomic`"):
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("taxonomy.no-mapping", ""),
+        ("taxonomy.no-mapping", "- Archery\n"),
+        ("taxonomy.no-mapping", "Archery"),
+        ("taxonomy.not-yaml", "a: ["),
+        ("taxonomy.not-yaml", "a: {b: \x00}"),
+        ("taxonomy.not-yaml", "[" * 9999),
+    ],
+)
+def test_what_is_no_taxonomy_is_said(written, code, text):
+    with refused(code):
         read_taxonomy(written(text))
 
 
 def test_a_missing_file_is_said(tmp_path):
-    with pytest.raises(DataError, match="no such taxonomy file"):
+    with refused("taxonomy.no-file"):
         read_taxonomy(tmp_path / "none.yaml")
 
 

@@ -12,6 +12,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from pan_core.datasets.unpickling import load
 from pan_core.errors import DataError
@@ -37,10 +38,13 @@ def read(tmp_path, content):
     return load(path)
 
 
-def refused(tmp_path, content, match):
-    with pytest.raises(DataError, match=match) as caught:
+def loading_fails(tmp_path, content, *codes, named=""):
+    """It is refused for one of these reasons, and file and what is named stand in the message."""
+    with pytest.raises(DataError) as caught:
         read(tmp_path, content)
+    assert caught.value.code in codes, str(caught.value)
     assert str(tmp_path / "x.pkl") in str(caught.value)
+    assert named in str(caught.value)
     return str(caught.value)
 
 
@@ -107,28 +111,27 @@ def test_arrays_hold_their_bytes_once_and_cannot_be_written(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        (r"posix\.system|nt\.system", Calls(os.system, "touch owned")),
-        (r"os\.system", b"cos\nsystem\n(Vtouch owned\ntR."),
-        (r"os\.system", b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x0btouch owned\x85R."),
-        (r"builtins\.eval", Calls(builtins.eval, "open('owned', 'w')")),
-        (r"builtins\.exec", Calls(builtins.exec, "open('owned', 'w')")),
-        (r"subprocess\.Popen", Calls(subprocess.Popen, ["touch", "owned"])),
-        (r"numpy\.load", Calls(np.load, "evil.npy", None, True)),
-        (r"numpy\.testing\._private\.utils\.runstring", b"cnumpy.testing._private.utils\nrunstring\n(Vx\n}tR."),
-        (r"builtins\.getattr", Calls(builtins.getattr, np.ndarray, "tofile")),
-        (r"numpy\.memmap", b"\x80\x02cnumpy\nmemmap\nVowned\n\x85\x81."),
-        (r"operator\.attrgetter", b"coperator\nattrgetter\n(Vsystem\ntR."),
-        (r"os\.system", b"(S'touch owned'\nios\nsystem\n."),
-        (r"os\.system", b"(cos\nsystem\nVtouch owned\no."),
-        (r"numpy\.ndarray\.tofile", b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93."),
-        (r"builtins\.object", b"\x80\x02c__builtin__\nobject\n)\x81.".replace(b"__builtin__", b"builtins")),
+        (f"{os.name}.system", Calls(os.system, "touch owned")),
+        ("os.system", b"cos\nsystem\n(Vtouch owned\ntR."),
+        ("os.system", b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x0btouch owned\x85R."),
+        ("builtins.eval", Calls(builtins.eval, "open('owned', 'w')")),
+        ("builtins.exec", Calls(builtins.exec, "open('owned', 'w')")),
+        ("subprocess.Popen", Calls(subprocess.Popen, ["touch", "owned"])),
+        ("numpy.load", Calls(np.load, "evil.npy", None, True)),
+        ("numpy.testing._private.utils.runstring", b"cnumpy.testing._private.utils\nrunstring\n(Vx\n}tR."),
+        ("builtins.getattr", Calls(builtins.getattr, np.ndarray, "tofile")),
+        ("numpy.memmap", b"\x80\x02cnumpy\nmemmap\nVowned\n\x85\x81."),
+        ("operator.attrgetter", b"coperator\nattrgetter\n(Vsystem\ntR."),
+        ("os.system", b"(S'touch owned'\nios\nsystem\n."),
+        ("os.system", b"(cos\nsystem\nVtouch owned\no."),
+        ("numpy.ndarray.tofile", b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93."),
+        ("builtins.object", b"\x80\x02c__builtin__\nobject\n)\x81.".replace(b"__builtin__", b"builtins")),
         ("test_unpickling.Subclass", np.ones(3).view(Subclass)),
     ],
 )
 def test_a_hostile_pickle_is_refused_by_name_and_never_runs(tmp_path, monkeypatch, name, content):
     monkeypatch.chdir(tmp_path)
-    message = refused(tmp_path, content, name)
-    assert "refused" in message
+    message = loading_fails(tmp_path, content, "pickle.unknown-name", named=name)
     assert "do not open it by other means" in message
     assert not (tmp_path / "owned").exists()
 
@@ -155,33 +158,36 @@ def persistent():
 
 
 @pytest.mark.parametrize(
-    ("reason", "content"),
+    ("code", "content"),
     [
-        ("persistent id", persistent()),
-        ("'O8', which may hold any object", np.array([1, "a", None], dtype=object)),
-        ("'V8'|'V", np.zeros(2, dtype=[("a", "i4"), ("b", "O")])[["a"]]),
-        ("'V12', which may hold any object", np.zeros(2, dtype=[("a", "i4"), ("b", "f8")])),
-        ("numpy.ndarray with a size of its own", with_global("numpy.ndarray", b"J\xff\xff\xff\x7f\x85")),
-        ("bytes of something else than a list", with_global("builtins.bytes", b"J\xff\xff\xff\x7f\x85")),
-        ("set of something else than a list", with_global("builtins.set", b"Vabc\n\x85")),
-        ("_codecs.encode to 'rot13'", with_global("_codecs.encode", b"Vabc\nVrot13\n\x86")),
-        ("tried to change a function", with_global("_codecs.encode", b"}Vx\nK\x01s", b"b.")),
-        ("a function, a type", with_global("_codecs.encode", b"", b".")),
-        ("a function, a type", with_global("numpy.ndarray", b"", b".")),
-        ("a function, a type", with_global("numpy.dtype", b"Vf4\n\x85")),
-        ("a function, a type", b"\x80\x02cnumpy\nndarray\n)R."),
-        ("type of its own", with_global("numpy._core.multiarray._reconstruct", b"c_codecs\nencode\nK\x00\x85Vb\n\x87")),
+        ("pickle.persistent-id", persistent()),
+        ("pickle.data-type", np.array([1, "a", None], dtype=object)),
+        ("pickle.data-type", np.zeros(2, dtype=[("a", "i4"), ("b", "O")])[["a"]]),
+        ("pickle.data-type", np.zeros(2, dtype=[("a", "i4"), ("b", "f8")])),
+        ("pickle.array-size", with_global("numpy.ndarray", b"J\xff\xff\xff\x7f\x85")),
+        ("pickle.container", with_global("builtins.bytes", b"J\xff\xff\xff\x7f\x85")),
+        ("pickle.container", with_global("builtins.set", b"Vabc\n\x85")),
+        ("pickle.encoding", with_global("_codecs.encode", b"Vabc\nVrot13\n\x86")),
+        ("pickle.changed-function", with_global("_codecs.encode", b"}Vx\nK\x01s", b"b.")),
+        ("pickle.no-data", with_global("_codecs.encode", b"", b".")),
+        ("pickle.no-data", with_global("numpy.ndarray", b"", b".")),
+        ("pickle.no-data", with_global("numpy.dtype", b"Vf4\n\x85")),
+        ("pickle.no-data", b"\x80\x02cnumpy\nndarray\n)R."),
+        (
+            "pickle.array-type",
+            with_global("numpy._core.multiarray._reconstruct", b"c_codecs\nencode\nK\x00\x85Vb\n\x87"),
+        ),
     ],
 )
-def test_admitted_names_cannot_be_turned_to_other_ends(tmp_path, reason, content):
-    refused(tmp_path, content, reason)
+def test_admitted_names_cannot_be_turned_to_other_ends(tmp_path, code, content):
+    loading_fails(tmp_path, content, code)
 
 
 @pytest.mark.parametrize("content", [[1, 2], "ab", (1, 2), 5])
 def test_an_array_of_anything_but_bytes_is_refused(tmp_path, content):
     state = (1, (2,), np.dtype("f8"), False, content)
     forged = Calls(np.arange(2).__reduce__()[0], np.ndarray, (0,), b"b", state=state)
-    refused(tmp_path, forged, "content is not numbers or text")
+    loading_fails(tmp_path, forged, "pickle.array-content")
 
 
 def test_flags_of_a_data_type_are_not_believed(tmp_path):
@@ -219,7 +225,7 @@ def claims(*instructions):
 def test_a_claim_to_more_than_the_file_has_costs_nothing(tmp_path, content):
     """100 GB in 200 bytes: an error, without the memory."""
     tracemalloc.start()
-    refused(tmp_path, content, "claims|not a whole pickle")
+    loading_fails(tmp_path, content, "pickle.memory", "pickle.empty-array", "pickle.damaged")
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()
 
@@ -256,13 +262,13 @@ def shared_tuples():
     ids=["item", "items", "dict", "set", "frozenset", "set-call", "frozenset-call", "ordered", "frozen-key"],
 )
 def test_a_key_whose_hash_takes_for_ever_is_refused(tmp_path, content):
-    refused(tmp_path, b"\x80\x04" + content + b".", "whose hash may take for ever")
+    loading_fails(tmp_path, b"\x80\x04" + content + b".", "pickle.nested-key")
 
 
 @pytest.mark.parametrize("keys", [[k * (2**61 - 1) for k in range(1, 4)], [-1_000_001], [float("nan")], [0.5]])
 def test_numbers_that_can_be_made_to_collide_are_no_keys(tmp_path, keys):
-    refused(tmp_path, pickle.dumps(dict.fromkeys(keys)), "may collide")
-    refused(tmp_path, pickle.dumps(set(keys)), "may collide")
+    loading_fails(tmp_path, pickle.dumps(dict.fromkeys(keys)), "pickle.colliding-key")
+    loading_fails(tmp_path, pickle.dumps(set(keys)), "pickle.colliding-key")
 
 
 def test_text_and_indices_are_keys(tmp_path):
@@ -271,7 +277,7 @@ def test_text_and_indices_are_keys(tmp_path):
 
 
 def test_numpy_numbers_are_no_keys(tmp_path):
-    refused(tmp_path, pickle.dumps({np.complex128(1): "a"}), "may collide")
+    loading_fails(tmp_path, pickle.dumps({np.complex128(1): "a"}), "pickle.colliding-key")
 
 
 def test_shared_tuples_are_read_where_they_are_no_keys(tmp_path):
@@ -281,23 +287,24 @@ def test_shared_tuples_are_read_where_they_are_no_keys(tmp_path):
 
 @pytest.mark.parametrize("instructions", [b"]" * 50_000 + b"a" * 49_999, b")" + b"\x85" * 50_000])
 def test_endless_nesting_is_an_error_and_no_crash(tmp_path, instructions):
-    refused(tmp_path, b"\x80\x02" + instructions + b".", "not a whole pickle")
+    loading_fails(tmp_path, b"\x80\x02" + instructions + b".", "pickle.damaged")
 
 
 @pytest.mark.parametrize("keep", [0, 1, 2, 10, 0.3, 0.7, -1])
 def test_a_truncated_pickle_is_said(tmp_path, keep):
     whole = pickle.dumps({"a": np.arange(1000), "b": ["text"] * 50})
-    refused(tmp_path, whole[: keep if isinstance(keep, int) else int(keep * len(whole))], "not a whole pickle")
+    loading_fails(tmp_path, whole[: keep if isinstance(keep, int) else int(keep * len(whole))], "pickle.damaged")
 
 
 @pytest.mark.parametrize("content", [b"<!DOCTYPE html><html>404</html>", b"PK\x03\x04" + bytes(30), bytes(100), b"\n"])
 def test_another_kind_of_file_is_said(tmp_path, content):
-    refused(tmp_path, content, "not a whole pickle .*delete it and fetch it again")
+    loading_fails(tmp_path, content, "pickle.damaged")
 
 
 def test_a_missing_file_is_said(tmp_path):
-    with pytest.raises(DataError, match=r"x\.pkl: cannot be read"):
+    with refused("pickle.unreadable") as caught:
         load(tmp_path / "x.pkl")
+    assert "x.pkl" in str(caught.value)
 
 
 def test_damaged_bytes_never_get_past_as_an_unknown_error(tmp_path):

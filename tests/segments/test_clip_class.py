@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pan_core.datasets.taxonomy import Composition, whole
-from pan_core.segments.clip_class import explain
+from pan_core.segments.clip_class import score_classes
 
 ACTIONS = ("Jumping", "Running", "Walking", "Waving")
 CLASSES = {
@@ -30,7 +30,7 @@ def posteriors(*spans):
 
 
 def best(logs, min_frames=2):
-    scores = explain(logs, list(CLASSES.values()), ACTIONS, min_frames=min_frames)
+    scores = score_classes(logs, list(CLASSES.values()), ACTIONS, min_frames=min_frames)
     assert (scores <= 1e-9).all()
     return list(CLASSES)[int(scores.argmax())]
 
@@ -61,7 +61,7 @@ def test_a_perfect_explanation_scores_nothing_and_others_less():
     """Minus the divergence: of the uniform distribution over both from itself 0, of one action from it log 0.5."""
     with np.errstate(divide="ignore"):
         logs = np.maximum(np.log([[0.0, 0.0, 0.5, 0.5]] * 6), -50)
-    scores = dict(zip(CLASSES, explain(logs, list(CLASSES.values()), ACTIONS, min_frames=1), strict=True))
+    scores = dict(zip(CLASSES, score_classes(logs, list(CLASSES.values()), ACTIONS, min_frames=1), strict=True))
     assert scores["WalkingAndWaving"] == pytest.approx(0)
     assert scores["Walking"] == pytest.approx(np.log(0.5))
     assert scores["Running"] == pytest.approx(-50)
@@ -73,9 +73,9 @@ def test_a_sequence_scores_the_mean_of_its_best_cut(seed):
     made = Composition("sequence", ("Walking", "Jumping", "Walking"))
     cuts = [cut for cut in combinations(range(1, 12), 2) if min(np.diff([0, *cut, 12])) >= 3]
     expected = max((logs[:a, 2].sum() + logs[a:b, 0].sum() + logs[b:, 2].sum()) / 12 for a, b in cuts)
-    assert explain(logs, [made], ACTIONS, min_frames=3)[0] == pytest.approx(expected)
+    assert score_classes(logs, [made], ACTIONS, min_frames=3)[0] == pytest.approx(expected)
 
 
 def test_a_part_that_is_no_action_is_named():
     with pytest.raises(ValueError, match="Diving"):
-        explain(posteriors((3, ["Running"])), [whole("Diving")], ACTIONS, min_frames=1)
+        score_classes(posteriors((3, ["Running"])), [whole("Diving")], ACTIONS, min_frames=1)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from memory_poses import MemoryPoses
 
 from pan_core.datasets.taxonomy import Composition, whole
 from pan_core.model.pan import PanSettings
@@ -51,17 +52,6 @@ SETTINGS = RefinementSettings(
 )  # fmt: skip
 
 
-class MemoryPoses:
-    """A pose set in memory."""
-
-    def __init__(self, clips):
-        self.layout = LAYOUT
-        self._clips = clips
-
-    def clip(self, clip_id):
-        return self._clips[clip_id]
-
-
 def stick(label, border, rng):
     """One person (1, T, 5, 3); a sequence goes on to the kick at `border`."""
     body = np.array([[0, 0], [0, -1], [0.6, -0.5], [-0.6, -0.5], [0, 1.2]])
@@ -88,7 +78,7 @@ def sticks():
                          "n_frames": 2 * FRAMES, "split1": part})  # fmt: skip
             if label == "wave_kick":
                 borders[clip_id] = 2 * border
-    return pd.DataFrame(rows), MemoryPoses(clips), borders
+    return pd.DataFrame(rows), MemoryPoses(LAYOUT, clips.values()), borders
 
 
 @pytest.fixture(scope="module")

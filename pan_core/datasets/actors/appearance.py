@@ -98,7 +98,7 @@ def _limb(begin: str, end: str, radii: tuple[float, float], *, start: float = 0.
     return [(begin, end, start, radii[0] + slope * start), (begin, end, stop, radii[0] + slope * stop)]
 
 
-def _clothed(
+def _clothe(
     begin: str, end: str, radii: tuple[float, float], *, cloth: Colour, skin: Colour, cover: float
 ) -> list[tuple[list[Sphere], Colour, tuple[str, ...]]]:
     """A limb whose first `cover` of length is cloth; the two pieces hardly overlap, so they keep their order."""
@@ -118,11 +118,11 @@ def _side_parts(side: str, look: Look) -> list[tuple[list[Sphere], Colour, tuple
     shirt = {"cloth": look.shirt, "skin": look.skin}
     trousers = {"cloth": look.trousers, "skin": look.skin}
     return [
-        *_clothed(shoulder, elbow, (0.031, 0.025), cover=2 * look.sleeve, **shirt),
-        *_clothed(elbow, wrist, (0.025, 0.017), cover=2 * look.sleeve - 1, **shirt),
+        *_clothe(shoulder, elbow, (0.031, 0.025), cover=2 * look.sleeve, **shirt),
+        *_clothe(elbow, wrist, (0.025, 0.017), cover=2 * look.sleeve - 1, **shirt),
         (_limb(wrist, hand, (0.016, 0.022)), look.skin, (wrist,)),
-        *_clothed(hip, knee, (0.047, 0.034), cover=2 * look.trouser, **trousers),
-        *_clothed(knee, ankle, (0.033, 0.022), cover=2 * look.trouser - 1, **trousers),
+        *_clothe(hip, knee, (0.047, 0.034), cover=2 * look.trouser, **trousers),
+        *_clothe(knee, ankle, (0.033, 0.022), cover=2 * look.trouser - 1, **trousers),
         ([*_limb(heel, toe, (0.021, 0.017)), (ankle, heel, 0.3, 0.022)], look.shoes, (ankle,)),
     ]
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from pan_core.datasets.actors.appearance import Part
-from pan_core.datasets.actors.viewpoint import Camera
+from pan_core.datasets.actors.viewpoint import Viewpoint
 
 TEXTURE = 384
 WALL_METRES = 9.0
@@ -14,7 +14,7 @@ GROUND_METRES = 6.0
 
 
 @dataclass(frozen=True)
-class Setting:
+class Backdrop:
     """Surroundings of a clip.
 
     Attributes:
@@ -40,10 +40,10 @@ class Setting:
     exposure: float
 
 
-def draw_setting(rng: np.random.Generator) -> Setting:
+def draw_backdrop(rng: np.random.Generator) -> Backdrop:
     """Surroundings at random."""
     angle = rng.uniform(-2.6, -0.5)  # from above, left or right
-    return Setting(
+    return Backdrop(
         wall=_wall(rng),
         ground=_ground(rng),
         wall_distance=rng.uniform(1.2, 6.0),
@@ -65,13 +65,13 @@ def _clouds(rng: np.random.Generator, octaves: tuple[int, ...]) -> np.ndarray:
     return sum(layers) / np.sqrt(len(layers))
 
 
-def _tinted(rng: np.random.Generator, grey: np.ndarray, depth: float) -> np.ndarray:
+def _tint(rng: np.random.Generator, grey: np.ndarray, depth: float) -> np.ndarray:
     base = rng.uniform(70, 200) + rng.uniform(-20, 20, 3)
     return base + depth * grey[..., None] * rng.uniform(0.7, 1.0, 3)
 
 
 def _wall(rng: np.random.Generator) -> np.ndarray:
-    picture = _tinted(rng, _clouds(rng, (4, 9, 40, 128)), rng.uniform(5, 20))
+    picture = _tint(rng, _clouds(rng, (4, 9, 40, 128)), rng.uniform(5, 20))
     kind = rng.integers(4)
     step = int(rng.integers(18, 60))
     if kind == 0:  # bricks or panels
@@ -104,7 +104,7 @@ def _with_things(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
 
 
 def _ground(rng: np.random.Generator) -> np.ndarray:
-    picture = _tinted(rng, _clouds(rng, (5, 30, 120, 190)), rng.uniform(6, 18))
+    picture = _tint(rng, _clouds(rng, (5, 30, 120, 190)), rng.uniform(6, 18))
     if rng.random() < 0.4:
         step = int(rng.integers(24, 64))
         picture[::step] *= 0.8
@@ -113,16 +113,16 @@ def _ground(rng: np.random.Generator) -> np.ndarray:
 
 
 class Background:
-    """The empty setting as one camera sees it; a still camera is computed once."""
+    """The empty backdrop as one camera sees it; a still camera is computed once."""
 
-    def __init__(self, *, setting: Setting, camera: Camera, middle: np.ndarray) -> None:
-        self.setting = setting
+    def __init__(self, *, backdrop: Backdrop, camera: Viewpoint, middle: np.ndarray) -> None:
+        self.backdrop = backdrop
         self.camera = camera
         self.middle = np.array([middle[0], middle[1], 0.0])
         away = self.middle - camera.position[0]
         away[2] = 0.0
         away /= np.linalg.norm(away)
-        self.wall_base = self.middle + setting.wall_distance * away
+        self.wall_base = self.middle + backdrop.wall_distance * away
         self.wall_right = np.array([away[1], -away[0], 0.0])
         self._last: tuple[bytes, np.ndarray] | None = None
 
@@ -134,7 +134,7 @@ class Background:
         return self._last[1]
 
     def _render(self, index: int) -> np.ndarray:
-        camera, setting = self.camera, self.setting
+        camera, backdrop = self.camera, self.backdrop
         wall = camera.plane_to_picture(index, self.wall_base, self.wall_right, np.array([0.0, 0.0, 1.0]))
         floor = camera.plane_to_picture(index, self.middle, np.array([1.0, 0, 0]), np.array([0, 1.0, 0]))
         ends = wall @ np.array([[-30.0, 0, 1], [30.0, 0, 1]]).T
@@ -142,9 +142,9 @@ class Background:
         edge = y0 + (y1 - y0) / (x1 - x0) * (np.arange(camera.width) - x0)  # row where wall and ground meet
         top, bottom = (int(np.clip(v, 0, camera.height)) for v in (edge.min(), edge.max() + 1))
         picture = np.empty((camera.height, camera.width, 3), np.uint8)
-        _warp(setting.ground, floor @ _texture_scale(GROUND_METRES), picture, top, camera.height)
+        _warp(backdrop.ground, floor @ _texture_scale(GROUND_METRES), picture, top, camera.height)
         upper = picture[:bottom].copy()
-        _warp(setting.wall, wall @ _texture_scale(WALL_METRES, flip=True), upper, 0, bottom)
+        _warp(backdrop.wall, wall @ _texture_scale(WALL_METRES, flip=True), upper, 0, bottom)
         mask = (np.arange(bottom)[:, None] < edge).astype(np.uint8)
         picture[:bottom] = cv2.copyTo(upper, mask, picture[:bottom])
         return picture
@@ -168,7 +168,7 @@ def _texture_scale(metres: float, *, flip: bool = False) -> np.ndarray:
 
 
 def draw_occluder(
-    rng: np.random.Generator, *, camera: Camera, middle: np.ndarray, stature: float, chance: float
+    rng: np.random.Generator, *, camera: Viewpoint, middle: np.ndarray, stature: float, chance: float
 ) -> list[Part]:
     """Sometimes a post or a low barrier between camera and person; it hides a limb or two, or the lower legs."""
     if rng.random() >= chance:

@@ -8,11 +8,11 @@ import numpy as np
 from pan_core.datasets.actors.gestures import clapping, fidget, punching, throwing, wave, waving
 from pan_core.datasets.actors.kinematics import Body, Motion, rotations
 from pan_core.datasets.actors.locomotion import jumping, running, walking
-from pan_core.datasets.actors.motion_style import Manner, Span, ease
+from pan_core.datasets.actors.motion_style import ActionTiming, MotionStyle, ease
 from pan_core.datasets.actors.postures import falling, kicking, sitting_down, squatting, standing_up
 from pan_core.errors import DataError
 
-Action = Callable[[Body, Manner, Span, np.random.Generator], Motion]
+Action = Callable[[Body, MotionStyle, ActionTiming, np.random.Generator], Motion]
 
 MOVES: dict[str, Action] = {
     "Walking": walking,
@@ -41,7 +41,7 @@ SHORTEST_SHARE, SHORTEST_S = 0.2, 0.7
 
 
 @dataclass(frozen=True)
-class Segment:
+class ActionSegment:
     """Frames start_frame up to, not including, end_frame in which an action is seen."""
 
     start_frame: int
@@ -50,8 +50,8 @@ class Segment:
 
 
 def choreograph(
-    label: str, *, body: Body, manner: Manner, frames: int, fps: float, rng: np.random.Generator
-) -> tuple[Motion, list[Segment]]:
+    label: str, *, body: Body, style: MotionStyle, frames: int, fps: float, rng: np.random.Generator
+) -> tuple[Motion, list[ActionSegment]]:
     """Motion of one clip, and its true segments.
 
     The segment of an atomic action is the whole clip. The parts of a sequence cover the clip without overlap; those
@@ -60,7 +60,7 @@ def choreograph(
     Args:
         label: One of `CLASSES`.
         body: Measures of the person.
-        manner: The person's way of moving.
+        style: The person's way of moving.
         frames: Length T of the clip.
         fps: Frames a second.
         rng: Source of the variation between clips.
@@ -69,59 +69,63 @@ def choreograph(
         DataError: Where the class is unknown.
     """
     if label not in CLASSES:
-        raise DataError(f"unknown class {label!r} of the actors dataset; it has {', '.join(CLASSES)}")
+        raise DataError(
+            f"unknown class {label!r} of the actors dataset; it has {', '.join(CLASSES)}", code="actors.unknown-class"
+        )
     t = np.arange(frames) / fps
     kind, parts = COMPOSITION.get(label, ("atomic", (label,)))
     if kind == "sequence":
-        motion, segments = _in_sequence(parts, body, manner, t, rng)
+        motion, segments = _in_sequence(parts, body, style, t, rng)
     elif kind == "together":
-        motion, segments = _walking_and_waving(body, manner, t, rng)
+        motion, segments = _walking_and_waving(body, style, t, rng)
     else:
         length = frames / fps
-        motion = MOVES[label](body, manner, _span(t, length, rng, lead_in=True, lead_out=True), rng)
-        segments = [Segment(0, frames, label)]
+        motion = MOVES[label](body, style, _draw_timing(t, length, rng, lead_in=True, lead_out=True), rng)
+        segments = [ActionSegment(0, frames, label)]
     fidget(motion, t, rng)
     return motion, segments
 
 
-def _span(t: np.ndarray, length: float, rng: np.random.Generator, *, lead_in: bool, lead_out: bool) -> Span:
+def _draw_timing(
+    t: np.ndarray, length: float, rng: np.random.Generator, *, lead_in: bool, lead_out: bool
+) -> ActionTiming:
     """The movement's time within `length` seconds, with up to a fifth of them idle at either end."""
     start = rng.uniform(0.0, 0.2) * length if lead_in else 0.0
     end = length * (1 - rng.uniform(0.0, 0.18)) if lead_out else length
-    return Span(t=t, start=start, end=end)
+    return ActionTiming(t=t, start=start, end=end)
 
 
 def _in_sequence(
-    parts: tuple[str, ...], body: Body, manner: Manner, t: np.ndarray, rng: np.random.Generator
-) -> tuple[Motion, list[Segment]]:
+    parts: tuple[str, ...], body: Body, style: MotionStyle, t: np.ndarray, rng: np.random.Generator
+) -> tuple[Motion, list[ActionSegment]]:
     frames, step = len(t), t[1] - t[0]
     shortest = min(max(SHORTEST_SHARE * frames, SHORTEST_S / step), 0.4 * frames)
     border = round(rng.uniform(shortest, frames - shortest))
     moment = border * step
-    first = MOVES[parts[0]](body, manner, _span(t, moment, rng, lead_in=True, lead_out=False), rng)
+    first = MOVES[parts[0]](body, style, _draw_timing(t, moment, rng, lead_in=True, lead_out=False), rng)
     speed = (first.pelvis[-1, 0] - first.pelvis[0, 0]) / (t[-1] - t[0])
-    remaining = _span(t - moment, (frames - border) * step, rng, lead_in=False, lead_out=True)
-    second = MOVES[parts[1]](body, replace(manner, carry=speed), remaining, rng)
+    remaining = _draw_timing(t - moment, (frames - border) * step, rng, lead_in=False, lead_out=True)
+    second = MOVES[parts[1]](body, replace(style, carry=speed), remaining, rng)
     turn = rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 1.6) if parts[1] == "SittingDown" else 0.0
     entry = np.interp(0.0, t - moment, second.pelvis[:, 0])
-    second = _pivoted(second, turn, at=float(entry), to=float(first.pelvis[0, 0] + speed * moment))
+    second = _pivot(second, turn, at=float(entry), to=float(first.pelvis[0, 0] + speed * moment))
     half = rng.uniform(0.12, 0.2) + (0.1 if turn else 0.0)
     motion = first.blended(second, ease(t, moment - half, moment + half))
-    return motion, [Segment(0, border, parts[0]), Segment(border, frames, parts[1])]
+    return motion, [ActionSegment(0, border, parts[0]), ActionSegment(border, frames, parts[1])]
 
 
-def _pivoted(motion: Motion, turn: float, *, at: float, to: float) -> Motion:
+def _pivot(motion: Motion, turn: float, *, at: float, to: float) -> Motion:
     """The motion moved along x from `at` to `to`, and turned there about the vertical."""
     corner = rotations(np.array([0.0, 0.0, turn])) @ np.array([at, 0.0, 0.0])
     return motion.placed(origin=(to - corner[0], -corner[1]), heading=turn)
 
 
 def _walking_and_waving(
-    body: Body, manner: Manner, t: np.ndarray, rng: np.random.Generator
-) -> tuple[Motion, list[Segment]]:
+    body: Body, style: MotionStyle, t: np.ndarray, rng: np.random.Generator
+) -> tuple[Motion, list[ActionSegment]]:
     frames, step = len(t), t[1] - t[0]
-    motion = walking(body, manner, Span(t=t, start=0.0, end=frames * step), rng)
-    span = _span(t, frames * step, rng, lead_in=True, lead_out=True)
-    wave(motion, manner, span, rng)
-    start, end = round(span.start / step), min(frames, round(span.end / step))
-    return motion, [Segment(0, frames, "Walking"), Segment(start, end, "Waving")]
+    motion = walking(body, style, ActionTiming(t=t, start=0.0, end=frames * step), rng)
+    timing = _draw_timing(t, frames * step, rng, lead_in=True, lead_out=True)
+    wave(motion, style, timing, rng)
+    start, end = round(timing.start / step), min(frames, round(timing.end / step))
+    return motion, [ActionSegment(0, frames, "Walking"), ActionSegment(start, end, "Waving")]

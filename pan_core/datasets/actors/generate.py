@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pan_core.datasets.actors.choreography import Segment
+from pan_core.datasets.actors.choreography import ActionSegment
 from pan_core.datasets.actors.listing import ActorsSettings, ClipKey, clip_keys, write_split_lists
 from pan_core.datasets.actors.scenes import clip_scene
 from pan_core.errors import DataError, VideoError
@@ -30,7 +30,7 @@ from pan_core.workers.pool import process_pool
 
 RECIPE = 3  # goes up when the same settings give other videos
 
-Result = tuple[np.ndarray, list[Segment], str]
+Result = tuple[np.ndarray, list[ActionSegment], str]
 
 
 def generate(
@@ -64,7 +64,7 @@ def generate(
     write_split_lists(folder / "splits", settings)
     clips, segments = [], []
     for done, (key, (joints, parts, digest)) in enumerate(
-        zip(keys, _results(folder, settings, keys, workers), strict=True), start=1
+        zip(keys, _make_clips(folder, settings, keys, workers), strict=True), start=1
     ):
         clips.append(_clip_poses(key, joints, digest, settings))
         segments += _segment_rows(key, parts)
@@ -86,18 +86,19 @@ def _claim(folder: Path, settings: ActorsSettings) -> None:
     if changed:
         raise DataError(
             f"{folder}: holds the actors dataset of other settings ({', '.join(changed)} differ); "
-            "delete the folder or choose another one"
+            "delete the folder or choose another one",
+            code="actors.other-settings",
         )
 
 
-def _results(folder: Path, settings: ActorsSettings, keys: list[ClipKey], workers: int) -> Iterable[Result]:
+def _make_clips(folder: Path, settings: ActorsSettings, keys: list[ClipKey], workers: int) -> Iterable[Result]:
     work = partial(make_clip, folder / "videos", settings)
     if workers <= 1:
         return map(work, keys)
-    return _pooled(work, keys, workers)
+    return _make_in_pool(work, keys, workers)
 
 
-def _pooled(work: Callable[[ClipKey], Result], keys: list[ClipKey], workers: int) -> Iterator[Result]:
+def _make_in_pool(work: Callable[[ClipKey], Result], keys: list[ClipKey], workers: int) -> Iterator[Result]:
     pool = process_pool(workers)
     try:
         yield from pool.map(work, keys, chunksize=4)
@@ -148,7 +149,8 @@ def write_video(path: Path, frames: np.ndarray, fps: float) -> None:
         if not writer.isOpened():
             raise VideoError(
                 f"{path}: OpenCV cannot write MPEG-4 video here, expected a build with FFmpeg; "
-                "install the opencv-python wheel of PyPI"
+                "install the opencv-python wheel of PyPI",
+                code="actors.no-encoder",
             )
         for frame in frames:
             writer.write(frame)
@@ -167,5 +169,5 @@ def _clip_poses(key: ClipKey, joints: np.ndarray, digest: str, settings: ActorsS
     )
 
 
-def _segment_rows(key: ClipKey, segments: list[Segment]) -> list[dict[str, object]]:
+def _segment_rows(key: ClipKey, segments: list[ActionSegment]) -> list[dict[str, object]]:
     return [{"clip_id": key.clip_id, **asdict(segment), "parent_label": key.label} for segment in segments]

@@ -3,39 +3,39 @@
 import numpy as np
 
 from pan_core.datasets.actors.kinematics import LEFT, RIGHT, Body, Motion
-from pan_core.datasets.actors.motion_style import Manner, Span, along, carried, ease, standing, wander
+from pan_core.datasets.actors.motion_style import ActionTiming, MotionStyle, along, carried, ease, standing, wander
 
 
-def wave(motion: Motion, manner: Manner, span: Span, rng: np.random.Generator) -> None:
+def wave(motion: Motion, style: MotionStyle, timing: ActionTiming, rng: np.random.Generator) -> None:
     """Raise one hand (sometimes both) and swing it sideways; other channels of the motion stay as they are."""
-    envelope = span.envelope(rng.uniform(0.25, 0.45) / manner.tempo)
-    rate = rng.uniform(1.1, 2.1) * manner.tempo
+    envelope = timing.envelope(rng.uniform(0.25, 0.45) / style.tempo)
+    rate = rng.uniform(1.1, 2.1) * style.tempo
     high = rng.random()
     centre = (rng.uniform(0.05, 0.4), rng.uniform(0.25, 0.45), 0.25 + 0.6 * high)
-    width = rng.uniform(0.17, 0.34) * manner.amplitude
-    swing = np.sin(2 * np.pi * rate * span.t + rng.uniform(0, 6.28))
-    sides = (RIGHT, LEFT) if rng.random() < 0.15 else (manner.side,)
+    width = rng.uniform(0.17, 0.34) * style.amplitude
+    swing = np.sin(2 * np.pi * rate * timing.t + rng.uniform(0, 6.28))
+    sides = (RIGHT, LEFT) if rng.random() < 0.15 else (style.side,)
     for side in sides:
         raised = np.stack([0 * swing + centre[0], centre[1] + width * swing, centre[2] - 0.25 * width * swing], axis=-1)
         motion.hands[:, side] += envelope[:, None] * (raised - motion.hands[:, side])
         motion.elbows[:, side] += envelope[:, None] * (np.array([-0.2, 1.0, -0.7]) - motion.elbows[:, side])
-    motion.bend[:, 0] += 0.06 * envelope * (1 if manner.side == RIGHT else -1) * swing
+    motion.bend[:, 0] += 0.06 * envelope * (1 if style.side == RIGHT else -1) * swing
 
 
-def waving(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:
+def waving(body: Body, style: MotionStyle, timing: ActionTiming, rng: np.random.Generator) -> Motion:
     """Standing and waving a hand."""
-    motion = standing(body, manner, span.t)
-    wave(motion, manner, span, rng)
+    motion = standing(body, style, timing.t)
+    wave(motion, style, timing, rng)
     return motion
 
 
-def clapping(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:
+def clapping(body: Body, style: MotionStyle, timing: ActionTiming, rng: np.random.Generator) -> Motion:
     """Hands meet before the body again and again; from a small clap to a wide one."""
-    motion = standing(body, manner, span.t)
-    envelope = span.envelope(rng.uniform(0.25, 0.45) / manner.tempo)[:, None]
-    rate = rng.uniform(1.3, 2.6) * manner.tempo
-    gap = rng.uniform(0.24, 0.55) * manner.amplitude
-    opening = 0.5 - 0.5 * np.cos(2 * np.pi * rate * span.t + rng.uniform(0, 6.28))
+    motion = standing(body, style, timing.t)
+    envelope = timing.envelope(rng.uniform(0.25, 0.45) / style.tempo)[:, None]
+    rate = rng.uniform(1.3, 2.6) * style.tempo
+    gap = rng.uniform(0.24, 0.55) * style.amplitude
+    opening = 0.5 - 0.5 * np.cos(2 * np.pi * rate * timing.t + rng.uniform(0, 6.28))
     meeting = -body.shoulder / body.arm
     forward, up = rng.uniform(0.42, 0.7), rng.uniform(-0.45, 0.2)
     both = np.stack([forward - 0.15 * gap * opening, meeting + 0.05 + gap * opening, 0 * opening + up], axis=-1)
@@ -46,28 +46,30 @@ def clapping(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -
     return motion
 
 
-def punching(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:
+def punching(body: Body, style: MotionStyle, timing: ActionTiming, rng: np.random.Generator) -> Motion:
     """From a guard, quick straight punches with one hand or both in turn."""
-    motion = standing(body, manner, span.t)
-    ramp = rng.uniform(0.2, 0.35) / manner.tempo
-    envelope = span.envelope(ramp)
+    motion = standing(body, style, timing.t)
+    ramp = rng.uniform(0.2, 0.35) / style.tempo
+    envelope = timing.envelope(ramp)
     guard = np.array([rng.uniform(0.25, 0.4), rng.uniform(-0.2, 0.0), rng.uniform(-0.1, 0.25)])
     target = np.array([rng.uniform(0.8, 0.97), rng.uniform(-0.32, -0.1), rng.uniform(-0.15, 0.3)])
-    period = rng.uniform(0.5, 0.85) / manner.tempo
+    period = rng.uniform(0.5, 0.85) / style.tempo
     alternate = rng.random() < 0.7
     stagger = rng.uniform(0.16, 0.34)
-    front = 1 - manner.side
+    front = 1 - style.side
     motion.feet[:, front, 0] += stagger
-    motion.feet[:, manner.side, 0] -= stagger * 0.6
+    motion.feet[:, style.side, 0] -= stagger * 0.6
     for side in (RIGHT, LEFT):
         motion.hands[:, side] += envelope[:, None] * (guard - motion.hands[:, side])
         motion.elbows[:, side] += envelope[:, None] * (np.array([-0.5, 0.5, -1.0]) - motion.elbows[:, side])
-    count = max(1, int((span.length - 2 * ramp) / period + 0.5))
+    count = max(1, int((timing.length - 2 * ramp) / period + 0.5))
     for punch in range(count):
-        begin = span.start + ramp * 0.8 + punch * period
-        side = (manner.side + punch) % 2 if alternate else manner.side
-        extent = ease(span.t, begin, begin + 0.4 * period) * (1 - ease(span.t, begin + 0.5 * period, begin + period))
-        extent = extent * min(1.0, 0.9 * manner.amplitude) * envelope
+        begin = timing.start + ramp * 0.8 + punch * period
+        side = (style.side + punch) % 2 if alternate else style.side
+        extent = ease(timing.t, begin, begin + 0.4 * period) * (
+            1 - ease(timing.t, begin + 0.5 * period, begin + period)
+        )
+        extent = extent * min(1.0, 0.9 * style.amplitude) * envelope
         motion.hands[:, side] += extent[:, None] * (target - guard)
         motion.bend[:, 2] += (0.7 if side == RIGHT else -0.7) * extent
         motion.lean[:, 1] += 0.08 * extent
@@ -76,14 +78,14 @@ def punching(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -
     return motion
 
 
-def throwing(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:
+def throwing(body: Body, style: MotionStyle, timing: ActionTiming, rng: np.random.Generator) -> Motion:
     """Draw the arm back with the body turned, step, throw over the shoulder, follow through."""
-    motion = standing(body, manner, span.t)
-    t, side = span.t, manner.side
-    pace = min(1.0, span.length / 1.25) / manner.tempo**0.5
-    begin = span.start + rng.uniform(0, 1) * max(0.0, span.length - 1.25 * pace)
+    motion = standing(body, style, timing.t)
+    t, side = timing.t, style.side
+    pace = min(1.0, timing.length / 1.25) / style.tempo**0.5
+    begin = timing.start + rng.uniform(0, 1) * max(0.0, timing.length - 1.25 * pace)
     back, hold, release, through, rest = (begin + pace * s for s in (0.42, 0.52, 0.70, 0.88, 1.25))
-    high, reach = rng.uniform(0.2, 0.75), min(1.1, manner.amplitude)
+    high, reach = rng.uniform(0.2, 0.75), min(1.1, style.amplitude)
     hanging = tuple(motion.hands[0, side])
     motion.hands[:, side] = along(
         t,
@@ -108,7 +110,7 @@ def throwing(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -
     balance = ease(t, begin, back) * (1 - ease(t, hold, release))
     motion.hands[:, 1 - side] += balance[:, None] * (np.array([0.75, 0.1, 0.1]) - motion.hands[:, 1 - side])
     _throwing_step(motion, t, 1 - side, (back - 0.1, release), rng.uniform(0.15, 0.5) * reach)
-    carried(motion, manner, t, release)
+    carried(motion, style, t, release)
     return motion
 
 

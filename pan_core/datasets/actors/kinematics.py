@@ -186,11 +186,11 @@ def two_bones(
     return root + upper * (cosine * axis + sine * across), root + distance * axis
 
 
-def _turned(rotation: np.ndarray, offset: np.ndarray | tuple[float, float, float]) -> np.ndarray:
+def _turn(rotation: np.ndarray, offset: np.ndarray | tuple[float, float, float]) -> np.ndarray:
     return rotation @ np.asarray(offset)
 
 
-def _each_turned(rotation: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+def _turn_each(rotation: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return np.einsum("tij,tj->ti", rotation, offsets)
 
 
@@ -198,7 +198,7 @@ def settled_pelvis(body: Body, motion: Motion, pelvis_turn: np.ndarray) -> np.nd
     """Pelvis (T, 3) lowered just so far that both legs reach feet which stand on the ground."""
     pelvis = motion.pelvis.copy()
     for side, sign in ((RIGHT, -1), (LEFT, 1)):
-        hip = pelvis + _turned(pelvis_turn, (0.0, sign * body.hip, 0.0))
+        hip = pelvis + _turn(pelvis_turn, (0.0, sign * body.hip, 0.0))
         foot = motion.feet[:, side]
         across = np.linalg.norm((foot - hip)[:, :2], axis=-1)
         highest = foot[:, 2] + np.sqrt(np.maximum((0.998 * body.leg) ** 2 - across**2, 0))
@@ -213,10 +213,10 @@ def pose_body(body: Body, motion: Motion) -> np.ndarray:
     pelvis_turn = heading @ rotations(motion.lean)
     chest_turn = pelvis_turn @ rotations(motion.bend)
     places = {"pelvis": settled_pelvis(body, motion, pelvis_turn)}
-    places["waist"] = places["pelvis"] + _turned(pelvis_turn, (0.0, 0.0, 0.42 * body.torso))
-    places["chest"] = places["waist"] + _turned(chest_turn, (0.0, 0.0, 0.30 * body.torso))
-    places["chest_front"] = places["chest"] + _turned(chest_turn, (0.062 * body.height * body.girth, 0.0, 0.03))
-    places["neck"] = places["waist"] + _turned(chest_turn, (0.0, 0.0, 0.58 * body.torso))
+    places["waist"] = places["pelvis"] + _turn(pelvis_turn, (0.0, 0.0, 0.42 * body.torso))
+    places["chest"] = places["waist"] + _turn(chest_turn, (0.0, 0.0, 0.30 * body.torso))
+    places["chest_front"] = places["chest"] + _turn(chest_turn, (0.062 * body.height * body.girth, 0.0, 0.03))
+    places["neck"] = places["waist"] + _turn(chest_turn, (0.0, 0.0, 0.58 * body.torso))
     places |= _head(body, places["neck"], chest_turn @ rotations(motion.gaze))
     for side in (RIGHT, LEFT):
         places |= _arm(body, motion, side, places["neck"], chest_turn)
@@ -227,18 +227,18 @@ def pose_body(body: Body, motion: Motion) -> np.ndarray:
 
 
 def _head(body: Body, neck: np.ndarray, turn: np.ndarray) -> dict[str, np.ndarray]:
-    head = neck + _turned(turn, (0.012 * body.height, 0.0, 0.108 * body.height))
+    head = neck + _turn(turn, (0.012 * body.height, 0.0, 0.108 * body.height))
     offsets = {name: np.array(offset) * body.height for name, offset in HEAD_OFFSETS.items()}
-    return {"head": head} | {name: head + _turned(turn, offset) for name, offset in offsets.items()}
+    return {"head": head} | {name: head + _turn(turn, offset) for name, offset in offsets.items()}
 
 
 def _arm(body: Body, motion: Motion, side: int, neck: np.ndarray, turn: np.ndarray) -> dict[str, np.ndarray]:
     name, sign = SIDES[side], (-1, 1)[side]
     mirror = np.array([1.0, sign, 1.0])
-    shoulder = neck + _turned(turn, (0.0, sign * body.shoulder, 0.0))
-    target = shoulder + body.arm * _each_turned(turn, motion.hands[:, side] * mirror)
+    shoulder = neck + _turn(turn, (0.0, sign * body.shoulder, 0.0))
+    target = shoulder + body.arm * _turn_each(turn, motion.hands[:, side] * mirror)
     target[:, 2] = np.maximum(target[:, 2], 0.03 * body.height)
-    pole = _each_turned(turn, motion.elbows[:, side] * mirror)
+    pole = _turn_each(turn, motion.elbows[:, side] * mirror)
     elbow, wrist = two_bones(shoulder, target, pole, body.upper_arm, body.forearm)
     hand = wrist + (wrist - elbow) * (0.055 * body.height / body.forearm)
     return {f"{name}_shoulder": shoulder, f"{name}_elbow": elbow, f"{name}_wrist": wrist, f"{name}_hand": hand}
@@ -248,8 +248,8 @@ def _leg(
     body: Body, motion: Motion, side: int, pelvis: np.ndarray, turn: np.ndarray, heading: np.ndarray
 ) -> dict[str, np.ndarray]:
     name, sign = SIDES[side], (-1, 1)[side]
-    hip = pelvis + _turned(turn, (0.0, sign * body.hip, 0.0))
-    pole = _turned(turn, (1.0, 0.16 * sign, 0.25))
+    hip = pelvis + _turn(turn, (0.0, sign * body.hip, 0.0))
+    pole = _turn(turn, (1.0, 0.16 * sign, 0.25))
     knee, ankle = two_bones(hip, motion.feet[:, side], pole, body.thigh, body.shank)
     zero = np.zeros_like(motion.toes[:, side])
     foot = heading @ rotations(np.stack([zero, motion.toes[:, side], zero + 0.12 * sign], axis=-1))
@@ -258,6 +258,6 @@ def _leg(
         f"{name}_hip": hip,
         f"{name}_knee": knee,
         f"{name}_ankle": ankle,
-        f"{name}_heel": ankle + _turned(foot, (-0.022 * body.height, 0.0, sole)),
-        f"{name}_toe": ankle + _turned(foot, (0.088 * body.height, 0.0, sole)),
+        f"{name}_heel": ankle + _turn(foot, (-0.022 * body.height, 0.0, sole)),
+        f"{name}_toe": ankle + _turn(foot, (0.088 * body.height, 0.0, sole)),
     }

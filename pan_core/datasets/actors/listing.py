@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pan_core.datasets.actors.choreography import CLASSES
-from pan_core.errors import DataError
+from pan_core.datasets.faults import FaultsError
 from pan_core.files import atomic_path
 
 SPLITS = 3
@@ -52,7 +52,8 @@ class ActorsSettings:
         if unknown or not self.classes:
             faults.append(f"classes: expected some of {', '.join(CLASSES)}, but got {', '.join(unknown) or 'none'}")
         if faults:
-            raise DataError("settings of the actors dataset:\n" + "\n".join(f"  - {fault}" for fault in faults))
+            lines = "\n".join(f"  - {fault}" for fault in faults)
+            raise FaultsError(f"settings of the actors dataset:\n{lines}", faults, code="actors.settings")
 
 
 @dataclass(frozen=True)

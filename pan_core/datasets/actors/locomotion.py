@@ -3,7 +3,7 @@
 import numpy as np
 
 from pan_core.datasets.actors.kinematics import LEFT, RIGHT, Body, Motion
-from pan_core.datasets.actors.motion_style import Manner, Span, carried, ease, standing
+from pan_core.datasets.actors.motion_style import ActionTiming, MotionStyle, carried, ease, standing
 
 GRAVITY = 9.81
 
@@ -53,31 +53,31 @@ def swing_arms(motion: Motion, within: np.ndarray, *, reach: float, height: floa
     motion.lean[:, 2] -= 0.2 * reach * turn
 
 
-def walking(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:
+def walking(body: Body, style: MotionStyle, timing: ActionTiming, rng: np.random.Generator) -> Motion:
     """Steady gait with one foot on the ground at any time."""
-    motion = standing(body, manner, span.t)
-    rate = rng.uniform(0.8, 1.05) * manner.tempo
-    speed = rate * body.leg * rng.uniform(1.15, 1.5) * manner.amplitude**0.5
+    motion = standing(body, style, timing.t)
+    rate = rng.uniform(0.8, 1.05) * style.tempo
+    speed = rate * body.leg * rng.uniform(1.15, 1.5) * style.amplitude**0.5
     motion.feet[:, :, 1] *= 0.7
     within = stride(
-        body, motion, span.t, rate=rate, speed=speed, stance=0.61, lift=rng.uniform(0.05, 0.1), phase=rng.random()
+        body, motion, timing.t, rate=rate, speed=speed, stance=0.61, lift=rng.uniform(0.05, 0.1), phase=rng.random()
     )
-    swing_arms(motion, within, reach=rng.uniform(0.2, 0.42) * manner.amplitude, height=-0.9, elbow=rng.uniform(0, 0.25))
+    swing_arms(motion, within, reach=rng.uniform(0.2, 0.42) * style.amplitude, height=-0.9, elbow=rng.uniform(0, 0.25))
     motion.pelvis[:, 2] -= 0.012 + 0.015 * np.cos(4 * np.pi * within[:, RIGHT])
     motion.bend[:, 1] += rng.uniform(-0.02, 0.1)
     return motion
 
 
-def running(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:
+def running(body: Body, style: MotionStyle, timing: ActionTiming, rng: np.random.Generator) -> Motion:
     """Gait with flight: bent elbows, high heels, the body leaning forward; from a slow jog to a run."""
-    motion = standing(body, manner, span.t)
+    motion = standing(body, style, timing.t)
     effort = rng.uniform(0.0, 1.0)
-    rate = (1.2 + 0.3 * effort) * manner.tempo**0.7
-    speed = rate * body.leg * (1.35 + 0.9 * effort) * manner.amplitude**0.5
-    lift = (0.14 + 0.26 * effort) * manner.amplitude
+    rate = (1.2 + 0.3 * effort) * style.tempo**0.7
+    speed = rate * body.leg * (1.35 + 0.9 * effort) * style.amplitude**0.5
+    lift = (0.14 + 0.26 * effort) * style.amplitude
     motion.feet[:, :, 1] *= 0.5
-    within = stride(body, motion, span.t, rate=rate, speed=speed, stance=0.4, lift=lift, phase=rng.random())
-    reach = (0.26 + 0.2 * effort) * manner.amplitude
+    within = stride(body, motion, timing.t, rate=rate, speed=speed, stance=0.4, lift=lift, phase=rng.random())
+    reach = (0.26 + 0.2 * effort) * style.amplitude
     swing_arms(motion, within, reach=reach, height=-0.55 + 0.12 * effort, elbow=rng.uniform(0.7, 1.0))
     flight = np.cos(4 * np.pi * (within[:, RIGHT] - 0.2))
     motion.pelvis[:, 2] -= 0.055 + 0.035 * flight
@@ -86,26 +86,26 @@ def running(body: Body, manner: Manner, span: Span, rng: np.random.Generator) ->
     return motion
 
 
-def jumping(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:
+def jumping(body: Body, style: MotionStyle, timing: ActionTiming, rng: np.random.Generator) -> Motion:
     """Crouch, take off with swinging arms, fly on a parabola, land softly; on the spot or forward."""
-    motion = standing(body, manner, span.t)
-    height = rng.uniform(0.16, 0.4) * manner.amplitude
+    motion = standing(body, style, timing.t)
+    height = rng.uniform(0.16, 0.4) * style.amplitude
     flight = 2 * np.sqrt(2 * height / GRAVITY)
-    crouch = (0.30 if manner.carry else rng.uniform(0.32, 0.5)) / manner.tempo
-    landing = 0.55 / manner.tempo
+    crouch = (0.30 if style.carry else rng.uniform(0.32, 0.5)) / style.tempo
+    landing = 0.55 / style.tempo
     cycle = crouch + flight + landing
-    repeats = 1 if manner.carry else max(1, min(3, int(span.length / cycle)))
-    begin = span.start if manner.carry or repeats > 1 else span.start + 0.5 * max(0.0, span.length - cycle)
-    stretch = min(1.0, span.length / cycle)
-    depth, reach = rng.uniform(0.12, 0.24) * body.leg * manner.amplitude, rng.uniform(0.0, 0.6)
+    repeats = 1 if style.carry else max(1, min(3, int(timing.length / cycle)))
+    begin = timing.start if style.carry or repeats > 1 else timing.start + 0.5 * max(0.0, timing.length - cycle)
+    stretch = min(1.0, timing.length / cycle)
+    depth, reach = rng.uniform(0.12, 0.24) * body.leg * style.amplitude, rng.uniform(0.0, 0.6)
     tuck, raised = rng.uniform(0.05, 0.25), rng.uniform(-0.1, 0.85)
     for jump in range(repeats):
-        local = (span.t - begin - jump * cycle * stretch) / stretch
+        local = (timing.t - begin - jump * cycle * stretch) / stretch
         _jump_once(body, motion, local, (crouch, flight, landing), height, depth, tuck, raised)
         travel = reach * ease(local, crouch, crouch + flight)
         motion.pelvis[:, 0] += travel
         motion.feet[:, :, 0] += travel[:, None]
-    carried(motion, manner, span.t, crouch + 1.4 * flight)
+    carried(motion, style, timing.t, crouch + 1.4 * flight)
     return motion
 
 

@@ -8,7 +8,7 @@ from pan_core.datasets.actors.kinematics import LEFT, RIGHT, Body, Motion
 
 
 @dataclass(frozen=True)
-class Manner:
+class MotionStyle:
     """A personal way of moving.
 
     Attributes:
@@ -30,9 +30,9 @@ class Manner:
     carry: float = 0.0
 
 
-def draw_manner(rng: np.random.Generator) -> Manner:
-    """The lasting manner of one person."""
-    return Manner(
+def draw_motion_style(rng: np.random.Generator) -> MotionStyle:
+    """The lasting motion style of one person."""
+    return MotionStyle(
         tempo=float(rng.uniform(0.84, 1.18)),
         amplitude=float(rng.uniform(0.78, 1.2)),
         side=LEFT if rng.random() < 0.25 else RIGHT,
@@ -42,23 +42,23 @@ def draw_manner(rng: np.random.Generator) -> Manner:
     )
 
 
-def varied(manner: Manner, rng: np.random.Generator) -> Manner:
-    """The person's manner in one clip; now and then the other hand or foot is used."""
+def varied(style: MotionStyle, rng: np.random.Generator) -> MotionStyle:
+    """The person's motion style in one clip; now and then the other hand or foot is used."""
     return replace(
-        manner,
-        tempo=manner.tempo * float(np.exp(rng.normal(0, 0.08))),
-        amplitude=manner.amplitude * float(np.exp(rng.normal(0, 0.10))),
-        side=1 - manner.side if rng.random() < 0.12 else manner.side,
-        stance=manner.stance * float(rng.uniform(0.8, 1.3)),
+        style,
+        tempo=style.tempo * float(np.exp(rng.normal(0, 0.08))),
+        amplitude=style.amplitude * float(np.exp(rng.normal(0, 0.10))),
+        side=1 - style.side if rng.random() < 0.12 else style.side,
+        stance=style.stance * float(rng.uniform(0.8, 1.3)),
     )
 
 
 @dataclass(frozen=True)
-class Span:
+class ActionTiming:
     """The time of an action within the frames that are computed.
 
     Attributes:
-        t: Shape (T,), seconds since the span began; frames outside the span are computed for blending.
+        t: Shape (T,), seconds since it began; frames outside it are computed for blending.
         start: When the movement starts, after standing idle.
         end: When the movement ends; idle from here on.
     """
@@ -102,20 +102,20 @@ def wander(rng: np.random.Generator, t: np.ndarray, channels: tuple[int, ...], s
     return (weights * np.sin(2 * np.pi * rates * time + phases)).sum(1)
 
 
-def standing(body: Body, manner: Manner, t: np.ndarray) -> Motion:
+def standing(body: Body, style: MotionStyle, t: np.ndarray) -> Motion:
     """Upright at the origin, facing x, arms hanging: what every action starts from."""
     size = len(t)
-    hands = np.tile([0.06, manner.spread, -0.93], (size, 2, 1))
+    hands = np.tile([0.06, style.spread, -0.93], (size, 2, 1))
     elbows = np.tile([-1.0, 0.45, 0.0], (size, 2, 1))
     feet = np.zeros((size, 2, 3))
-    feet[:, RIGHT] = 0.0, -manner.stance, body.ankle
-    feet[:, LEFT] = 0.0, manner.stance, body.ankle
+    feet[:, RIGHT] = 0.0, -style.stance, body.ankle
+    feet[:, LEFT] = 0.0, style.stance, body.ankle
     pelvis = np.zeros((size, 3))
     pelvis[:, 2] = body.ankle + 0.992 * body.leg
     bend = np.zeros((size, 3))
-    bend[:, 1] = manner.slouch
+    bend[:, 1] = style.slouch
     gaze = np.zeros((size, 3))
-    gaze[:, 1] = -0.6 * manner.slouch
+    gaze[:, 1] = -0.6 * style.slouch
     return Motion(
         pelvis=pelvis,
         heading=np.zeros(size),
@@ -129,11 +129,11 @@ def standing(body: Body, manner: Manner, t: np.ndarray) -> Motion:
     )
 
 
-def carried(motion: Motion, manner: Manner, t: np.ndarray, braking: float) -> None:
+def carried(motion: Motion, style: MotionStyle, t: np.ndarray, braking: float) -> None:
     """Let the body travel on with its run-up speed, which fades over `braking` seconds."""
-    if manner.carry == 0:
+    if style.carry == 0:
         return
     share = t.clip(0, braking) / braking
-    travel = manner.carry * (np.minimum(t, 0) + braking * (share - share**2 / 2))
+    travel = style.carry * (np.minimum(t, 0) + braking * (share - share**2 / 2))
     motion.pelvis[:, 0] += travel
     motion.feet[:, :, 0] += travel[:, None]

@@ -3,24 +3,26 @@
 import numpy as np
 
 from pan_core.datasets.actors.kinematics import LEFT, RIGHT, Body, Motion
-from pan_core.datasets.actors.motion_style import Manner, Span, along, carried, ease, standing
+from pan_core.datasets.actors.motion_style import ActionTiming, MotionStyle, along, carried, ease, standing
 
 
-def squatting(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:
+def squatting(body: Body, style: MotionStyle, timing: ActionTiming, rng: np.random.Generator) -> Motion:
     """Down and up on flat feet, once or several times; arms forward, folded before the chest, or hanging."""
-    motion = standing(body, manner, span.t)
-    period = rng.uniform(0.95, 1.5) / manner.tempo
-    repeats = max(1, int(span.length / period))
-    period = span.length / repeats if span.length < 1.6 * period * repeats else period
-    low = np.zeros(len(span.t))
+    motion = standing(body, style, timing.t)
+    period = rng.uniform(0.95, 1.5) / style.tempo
+    repeats = max(1, int(timing.length / period))
+    period = timing.length / repeats if timing.length < 1.6 * period * repeats else period
+    low = np.zeros(len(timing.t))
     for repeat in range(repeats):
-        begin = span.start + repeat * period
-        low += ease(span.t, begin, begin + 0.45 * period) * (1 - ease(span.t, begin + 0.55 * period, begin + period))
-    depth = min(0.72, rng.uniform(0.28, 0.62) * manner.amplitude)
+        begin = timing.start + repeat * period
+        low += ease(timing.t, begin, begin + 0.45 * period) * (
+            1 - ease(timing.t, begin + 0.55 * period, begin + period)
+        )
+    depth = min(0.72, rng.uniform(0.28, 0.62) * style.amplitude)
     motion.feet[:, :, 1] *= rng.uniform(1.1, 1.7)
     lower(body, motion, low, depth=depth, back=0.16, lean=rng.uniform(0.35, 0.65))
     arms = [(0.85, -0.1, 0.0), (0.4, -0.28, -0.1), (0.3, 0.1, -0.75)][rng.integers(3)]
-    weight = (low if rng.random() < 0.6 else span.envelope(0.3))[:, None, None]
+    weight = (low if rng.random() < 0.6 else timing.envelope(0.3))[:, None, None]
     motion.hands += weight * (np.array(arms) - motion.hands)
     return motion
 
@@ -33,25 +35,31 @@ def lower(body: Body, motion: Motion, low: np.ndarray, *, depth: float, back: fl
     motion.gaze[:, 1] -= 0.5 * lean * low
 
 
-def sitting_down(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:
+def sitting_down(body: Body, style: MotionStyle, timing: ActionTiming, rng: np.random.Generator) -> Motion:
     """Back and down on a seat: the chest leans forward on the way and straightens at the end."""
-    length = min(span.length, rng.uniform(0.9, 1.5) / manner.tempo)
-    begin = span.start + rng.uniform(0, 0.7) * (span.length - length)
-    return _seat_change(body, manner, span, (begin, begin + length), rng, rising=False)
+    length = min(timing.length, rng.uniform(0.9, 1.5) / style.tempo)
+    begin = timing.start + rng.uniform(0, 0.7) * (timing.length - length)
+    return _seat_change(body, style, timing, (begin, begin + length), rng, rising=False)
 
 
-def standing_up(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:
+def standing_up(body: Body, style: MotionStyle, timing: ActionTiming, rng: np.random.Generator) -> Motion:
     """From a seat to standing, the chest leaning forward first."""
-    length = min(span.length, rng.uniform(0.8, 1.4) / manner.tempo)
-    begin = span.start + rng.uniform(0.2, 1.0) * (span.length - length)
-    return _seat_change(body, manner, span, (begin, begin + length), rng, rising=True)
+    length = min(timing.length, rng.uniform(0.8, 1.4) / style.tempo)
+    begin = timing.start + rng.uniform(0.2, 1.0) * (timing.length - length)
+    return _seat_change(body, style, timing, (begin, begin + length), rng, rising=True)
 
 
 def _seat_change(
-    body: Body, manner: Manner, span: Span, times: tuple[float, float], rng: np.random.Generator, *, rising: bool
+    body: Body,
+    style: MotionStyle,
+    timing: ActionTiming,
+    times: tuple[float, float],
+    rng: np.random.Generator,
+    *,
+    rising: bool,
 ) -> Motion:
-    motion = standing(body, manner, span.t)
-    share = ease(span.t, *times)
+    motion = standing(body, style, timing.t)
+    share = ease(timing.t, *times)
     seated = 1 - share if rising else share
     height = float(np.clip(rng.uniform(0.4, 0.56), 0.0, 0.6 * body.leg + body.ankle))
     fall = motion.pelvis[0, 2] - (height + 0.09)
@@ -64,18 +72,18 @@ def _seat_change(
     rest = [(0.45, -0.05, -0.62), (0.4, -0.25, -0.55), (0.1, 0.2, -0.85)][rng.integers(3)]
     motion.hands += seated[:, None, None] * (np.array(rest) - motion.hands)
     motion.feet[:, :, 1] *= rng.uniform(0.8, 1.3)
-    carried(motion, manner, span.t, 0.35)
+    carried(motion, style, timing.t, 0.35)
     stool = float(motion.pelvis[-1 if not rising else 0, 0])
     motion.seat = (stool, 0.0, height) if rng.random() < 0.7 else None
     return motion
 
 
-def falling(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:
+def falling(body: Body, style: MotionStyle, timing: ActionTiming, rng: np.random.Generator) -> Motion:
     """The knees give way and the body tips over to lie on the ground, in any direction."""
-    motion = standing(body, manner, span.t)
-    length = min(span.length, rng.uniform(0.75, 1.2) / manner.tempo)
-    begin = span.start + rng.uniform(0.2, 0.9) * (span.length - length)
-    share = ((span.t - begin) / length).clip(0, 1)
+    motion = standing(body, style, timing.t)
+    length = min(timing.length, rng.uniform(0.75, 1.2) / style.tempo)
+    begin = timing.start + rng.uniform(0.2, 0.9) * (timing.length - length)
+    share = ((timing.t - begin) / length).clip(0, 1)
     tip = share**2 * (2.2 - 1.2 * share)  # speeds up as a toppling body does, and stops at the ground
     direction = rng.choice([0.0, np.pi, np.pi / 2, -np.pi / 2]) + rng.normal(0, 0.3)
     forward, aside = np.cos(direction), np.sin(direction)
@@ -102,29 +110,29 @@ def _catching_arms(motion: Motion, tip: np.ndarray, forward: float, aside: float
         motion.hands[:, side] += reach[:, None] * (target - motion.hands[:, side])
 
 
-def kicking(body: Body, manner: Manner, span: Span, rng: np.random.Generator) -> Motion:
+def kicking(body: Body, style: MotionStyle, timing: ActionTiming, rng: np.random.Generator) -> Motion:
     """One foot swings back, then forward and up, once or twice; from a low kick at a ball to one at the hip."""
-    motion = standing(body, manner, span.t)
-    foot, period = manner.side, rng.uniform(0.85, 1.2) / manner.tempo
-    repeats = max(1, min(2, int(span.length / period)))
-    pace = min(1.0, span.length / (repeats * period)) * period
-    height = min(0.95, rng.uniform(0.22, 0.85) * manner.amplitude) * body.leg
+    motion = standing(body, style, timing.t)
+    foot, period = style.side, rng.uniform(0.85, 1.2) / style.tempo
+    repeats = max(1, min(2, int(timing.length / period)))
+    pace = min(1.0, timing.length / (repeats * period)) * period
+    height = min(0.95, rng.uniform(0.22, 0.85) * style.amplitude) * body.leg
     reach = np.sqrt(max(body.leg**2 - (body.leg - height) ** 2, 0)) * 0.95
-    first = span.start + rng.uniform(0, 1) * (span.length - repeats * pace)
+    first = timing.start + rng.uniform(0, 1) * (timing.length - repeats * pace)
     for repeat in range(repeats):
         begin = first + repeat * pace
         path = along(
-            span.t,
+            timing.t,
             [begin + s * pace for s in (0.0, 0.3, 0.55, 0.65, 1.0)],
             [(0, 0, 0), (-0.42 * body.leg, 0, 0.18 * body.leg), (reach, 0, height), (reach, 0, height), (0, 0, 0)],
         )
         motion.feet[:, foot] += path
-        kick = ease(span.t, begin + 0.3 * pace, begin + 0.55 * pace) * (
-            1 - ease(span.t, begin + 0.65 * pace, begin + pace)
+        kick = ease(timing.t, begin + 0.3 * pace, begin + 0.55 * pace) * (
+            1 - ease(timing.t, begin + 0.65 * pace, begin + pace)
         )
         motion.lean[:, 1] -= 0.32 * kick * height / body.leg
         motion.toes[:, foot] += 0.3 * kick - 0.5 * ease(path[:, 0], 0, -0.3)
         motion.hands[:, 1 - foot] += kick[:, None] * (np.array([0.55, 0.25, -0.3]) - motion.hands[:, 1 - foot])
         motion.hands[:, foot] += kick[:, None] * (np.array([-0.3, 0.5, -0.65]) - motion.hands[:, foot])
-    motion.pelvis[:, 1] += (0.5 if foot == RIGHT else -0.5) * manner.stance * span.envelope(0.25)
+    motion.pelvis[:, 1] += (0.5 if foot == RIGHT else -0.5) * style.stance * timing.envelope(0.25)
     return motion

@@ -6,17 +6,17 @@ import cv2
 import numpy as np
 
 from pan_core.datasets.actors.appearance import Colour, Look, Part
-from pan_core.datasets.actors.backdrop import Background, Setting
+from pan_core.datasets.actors.backdrop import Backdrop, Background
 from pan_core.datasets.actors.kinematics import POINTS, SIDES
 from pan_core.datasets.actors.shapes import SHIFT, ProjectedPart, fill_disc, seen_joints
-from pan_core.datasets.actors.viewpoint import Camera
+from pan_core.datasets.actors.viewpoint import Viewpoint
 from pan_core.skeletons import OPENPOSE18
 
 HIDDEN_SCORE = 0.5
 
 
 @dataclass(frozen=True)
-class Person:
+class DrawnPerson:
     """One person of a scene.
 
     Attributes:
@@ -35,7 +35,7 @@ class Person:
 class _Details:
     """Face and shirt print of a person, drawn where they are turned to the camera."""
 
-    def __init__(self, person: Person, camera: Camera) -> None:
+    def __init__(self, person: DrawnPerson, camera: Viewpoint) -> None:
         self.pixels, self.depths = camera.project(person.points)
         self.scale = camera.focal * person.height
         self.look = person.look
@@ -87,10 +87,10 @@ class _Details:
 
 def film(
     *,
-    people: list[Person],
+    people: list[DrawnPerson],
     things: list[Part],
-    camera: Camera,
-    setting: Setting,
+    camera: Viewpoint,
+    backdrop: Backdrop,
     middle: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
@@ -100,7 +100,7 @@ def film(
         people: Who is seen; the parts of person m have the owner m.
         things: Furniture and what stands in the way.
         camera: Where it is seen from.
-        setting: Where it is.
+        backdrop: Where it is.
         middle: Shape (2,) or (3,), the place on the ground behind which the wall stands.
         rng: Source of the sensor noise.
 
@@ -108,26 +108,26 @@ def film(
         Frames (T, H, W, 3) uint8 BGR.
     """
     parts = [part for person in people for part in person.parts] + things
-    items = [ProjectedPart(part, camera, setting.light) for part in parts]
-    shadows = [ProjectedPart(_flattened(part, setting.sun), camera, scale=0.5) for part in parts]
+    items = [ProjectedPart(part, camera, backdrop.light) for part in parts]
+    shadows = [ProjectedPart(_flatten(part, backdrop.sun), camera, scale=0.5) for part in parts]
     details = [_Details(person, camera) for person in people]
-    background = Background(setting=setting, camera=camera, middle=middle)
-    grain = _grain(rng, setting.noise, camera)
+    background = Background(backdrop=backdrop, camera=camera, middle=middle)
+    grain = _grain(rng, backdrop.noise, camera)
     frames = np.empty((len(camera.position), camera.height, camera.width, 3), np.uint8)
     for index, frame in enumerate(frames):
-        picture = _shaded(background.frame(index), shadows, index, setting.shadow)
+        picture = _shade(background.frame(index), shadows, index, backdrop.shadow)
         for item in sorted(items, key=lambda item: -item.order[index]):
             item.draw(picture, index)
             if item.part.detail:
                 details[item.part.owner].draw(item.part.detail, picture, index)
-        picture = cv2.GaussianBlur(picture, (5, 5), setting.blur)
+        picture = cv2.GaussianBlur(picture, (5, 5), backdrop.blur)
         top, left = rng.integers(0, 64, 2)
         noise = grain[top : top + camera.height, left : left + camera.width]
-        cv2.addWeighted(picture, setting.exposure, noise, 1.0, -128.0, dst=frame)
+        cv2.addWeighted(picture, backdrop.exposure, noise, 1.0, -128.0, dst=frame)
     return frames
 
 
-def true_joints(*, people: list[Person], things: list[Part], camera: Camera) -> np.ndarray:
+def true_joints(*, people: list[DrawnPerson], things: list[Part], camera: Viewpoint) -> np.ndarray:
     """Joints of a scene's people, shape (M, T, 18, 3), float32, in the layout openpose18.
 
     The last axis is x, y in pixels and a score: 1 for a joint that is seen, 0.5 for one that lies in the picture but
@@ -143,7 +143,7 @@ def true_joints(*, people: list[Person], things: list[Part], camera: Camera) -> 
     return np.concatenate([found, score[..., None]], axis=-1).astype(np.float32)
 
 
-def _flattened(part: Part, sun: np.ndarray) -> Part:
+def _flatten(part: Part, sun: np.ndarray) -> Part:
     """The part pressed on the ground along the light: its shadow."""
     places = part.places.copy()
     places[..., :2] += places[..., 2:] * sun
@@ -151,7 +151,7 @@ def _flattened(part: Part, sun: np.ndarray) -> Part:
     return replace(part, places=places, radii=0.8 * part.radii)
 
 
-def _shaded(picture: np.ndarray, shadows: list[ProjectedPart], frame: int, darkness: float) -> np.ndarray:
+def _shade(picture: np.ndarray, shadows: list[ProjectedPart], frame: int, darkness: float) -> np.ndarray:
     mask = np.zeros((picture.shape[0] // 2, picture.shape[1] // 2), np.uint8)
     for shadow in shadows:
         cv2.fillConvexPoly(mask, shadow.outline(frame), 255, cv2.LINE_8, SHIFT)
@@ -160,7 +160,7 @@ def _shaded(picture: np.ndarray, shadows: list[ProjectedPart], frame: int, darkn
     return cv2.multiply(picture, light, scale=1 / 255)
 
 
-def _grain(rng: np.random.Generator, deviation: float, camera: Camera) -> np.ndarray:
+def _grain(rng: np.random.Generator, deviation: float, camera: Viewpoint) -> np.ndarray:
     """Sensor noise around 128, larger than the picture so that each frame takes another cut of it."""
     shape = (camera.height + 64, camera.width + 64, 3)
     return (128.5 + deviation * rng.standard_normal(shape, dtype=np.float32)).clip(0, 255).astype(np.uint8)

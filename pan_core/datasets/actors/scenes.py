@@ -6,25 +6,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from pan_core.datasets.actors.appearance import Look, Part, body_parts, draw_look, stool_parts
-from pan_core.datasets.actors.backdrop import Setting, draw_occluder, draw_setting
-from pan_core.datasets.actors.choreography import CLASSES, COMPOSITION, Segment, choreograph
+from pan_core.datasets.actors.backdrop import Backdrop, draw_backdrop, draw_occluder
+from pan_core.datasets.actors.choreography import CLASSES, COMPOSITION, ActionSegment, choreograph
 from pan_core.datasets.actors.kinematics import POINTS, Body, Motion, draw_body, pose_body
-from pan_core.datasets.actors.motion_style import Manner, draw_manner, varied
-from pan_core.datasets.actors.rendering import Person, film, true_joints
-from pan_core.datasets.actors.viewpoint import Camera, draw_camera, look_at
+from pan_core.datasets.actors.motion_style import MotionStyle, draw_motion_style, varied
+from pan_core.datasets.actors.rendering import DrawnPerson, film, true_joints
+from pan_core.datasets.actors.viewpoint import Viewpoint, draw_viewpoint, look_at
 from pan_core.errors import DataError
 
 PELVIS = POINTS.index("pelvis")
 
 
 @dataclass(frozen=True)
-class Scene:
+class ActorScene:
     """Everything that a film of `film` and its true joints follow from."""
 
-    people: list[Person]
+    people: list[DrawnPerson]
     things: list[Part]
-    camera: Camera
-    setting: Setting
+    camera: Viewpoint
+    backdrop: Backdrop
     middle: np.ndarray
     noise: np.random.Generator
 
@@ -34,7 +34,7 @@ class Scene:
             people=self.people,
             things=self.things,
             camera=self.camera,
-            setting=self.setting,
+            backdrop=self.backdrop,
             middle=self.middle,
             rng=self.noise,
         )
@@ -49,7 +49,7 @@ class Actor:
     """What stays the same in all clips of one person."""
 
     body: Body
-    manner: Manner
+    style: MotionStyle
     seed: np.random.SeedSequence
 
     def look(self, clip: np.random.Generator) -> Look:
@@ -62,12 +62,12 @@ def actor(seed: int, group: int) -> Actor:
     sequence = np.random.SeedSequence([seed, group])
     lasting, looks = sequence.spawn(2)
     rng = np.random.default_rng(lasting)
-    return Actor(body=draw_body(rng), manner=draw_manner(rng), seed=looks)
+    return Actor(body=draw_body(rng), style=draw_motion_style(rng), seed=looks)
 
 
 def clip_scene(
     *, seed: int, label: str, group: int, clip: int, frames: tuple[int, int], fps: float, width: int, height: int
-) -> tuple[Scene, list[Segment]]:
+) -> tuple[ActorScene, list[ActionSegment]]:
     """One clip of the dataset, from a seed sequence of its own.
 
     Args:
@@ -86,23 +86,21 @@ def clip_scene(
     sequence = COMPOSITION.get(label, ("atomic",))[0] == "sequence"
     length = int(rng.integers(frames[0], frames[1] - third + 1)) + (third if sequence else 0)
     who = actor(seed, group)
-    motion, segments = choreograph(
-        label, body=who.body, manner=varied(who.manner, rng), frames=length, fps=fps, rng=rng
-    )
+    motion, segments = choreograph(label, body=who.body, style=varied(who.style, rng), frames=length, fps=fps, rng=rng)
     person = _person(who.body, motion, who.look(rng), owner=0)
     pelvis = person.points[:, PELVIS]
-    camera = draw_camera(rng, pelvis=pelvis, stature=who.body.height, width=width, height=height)
+    camera = draw_viewpoint(rng, pelvis=pelvis, stature=who.body.height, width=width, height=height)
     middle = pelvis.mean(0)
     things = draw_occluder(rng, camera=camera, middle=middle, stature=who.body.height, chance=0.15)
     if motion.seat is not None:
         things += stool_parts(motion.seat, length, tuple(rng.uniform(40, 190, 3)))
-    setting = draw_setting(rng)
-    return Scene([person], things, camera, setting, middle, rng), segments
+    backdrop = draw_backdrop(rng)
+    return ActorScene([person], things, camera, backdrop, middle, rng), segments
 
 
-def _person(body: Body, motion: Motion, look: Look, *, owner: int) -> Person:
+def _person(body: Body, motion: Motion, look: Look, *, owner: int) -> DrawnPerson:
     points = pose_body(body, motion)
-    return Person(points, body_parts(points, body=body, look=look, owner=owner), look, body.height)
+    return DrawnPerson(points, body_parts(points, body=body, look=look, owner=owner), look, body.height)
 
 
 @dataclass(frozen=True)
@@ -152,21 +150,23 @@ def render_scene(
         DataError: Where nobody performs, or an action is unknown.
     """
     if not performers:
-        raise DataError("render_scene: Expected at least one performer, but got none")
+        raise DataError("render_scene: Expected at least one performer, but got none", code="actors.nobody")
     rng = np.random.default_rng(np.random.SeedSequence([seed, len(performers), 1 << 16]))
     people = [_perform(performer, seed, owner, frames, fps, rng) for owner, performer in enumerate(performers)]
     distance = 7.0
     position = np.tile([0.0, -distance, camera_height], (frames, 1))
     target = np.tile([0.0, 0.0, 0.95], (frames, 1))
     camera = look_at(position, target, focal=width * distance / view_width, width=width, height=height)
-    scene = Scene(people, [], camera, draw_setting(rng), np.zeros(2), rng)
+    scene = ActorScene(people, [], camera, draw_backdrop(rng), np.zeros(2), rng)
     return scene.frames(), scene.joints()
 
 
-def _perform(performer: Performer, seed: int, owner: int, frames: int, fps: float, rng: np.random.Generator) -> Person:
+def _perform(
+    performer: Performer, seed: int, owner: int, frames: int, fps: float, rng: np.random.Generator
+) -> DrawnPerson:
     who = actor(seed, performer.group)
     motion, _ = choreograph(
-        performer.action, body=who.body, manner=varied(who.manner, rng), frames=frames, fps=fps, rng=rng
+        performer.action, body=who.body, style=varied(who.style, rng), frames=frames, fps=fps, rng=rng
     )
     turned = motion.placed(origin=(0.0, 0.0), heading=float(np.deg2rad(performer.heading)))
     x, y = np.array(performer.start) - turned.pelvis[0, :2]

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from pan_core.datasets.actors.appearance import Part
-from pan_core.datasets.actors.viewpoint import Camera
+from pan_core.datasets.actors.viewpoint import Viewpoint
 
 CORNERS = 12
 CIRCLE = np.stack([f(np.arange(CORNERS) * 2 * np.pi / CORNERS) for f in (np.cos, np.sin)], axis=-1)
@@ -23,7 +23,7 @@ class ProjectedPart:
         scale: Pixels of the picture that is drawn on for each pixel of the camera's.
     """
 
-    def __init__(self, part: Part, camera: Camera, light: np.ndarray | None = None, scale: float = 1.0) -> None:
+    def __init__(self, part: Part, camera: Viewpoint, light: np.ndarray | None = None, scale: float = 1.0) -> None:
         centres, depths = camera.project(part.places)
         self.part = part
         self.centres = scale * centres  # (T, S, 2)

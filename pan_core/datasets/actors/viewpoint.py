@@ -10,7 +10,7 @@ ANY_SIDE = 0.15
 
 
 @dataclass(frozen=True)
-class Camera:
+class Viewpoint:
     """Pinhole camera, frame by frame.
 
     Attributes:
@@ -43,15 +43,15 @@ class Camera:
 
 def look_at(
     position: np.ndarray, target: np.ndarray, *, focal: float, width: int, height: int, roll: float = 0.0
-) -> Camera:
-    """Camera at `position` (T, 3) which looks at `target` (T, 3), level but for `roll` radians."""
+) -> Viewpoint:
+    """Viewpoint at `position` (T, 3) which looks at `target` (T, 3), level but for `roll` radians."""
     forward = target - position
     forward = forward / np.linalg.norm(forward, axis=-1, keepdims=True)
     right = np.cross(forward, np.array([0.0, 0.0, 1.0]))
     right /= np.linalg.norm(right, axis=-1, keepdims=True)
     down = np.cross(forward, right)
     tilted = np.cos(roll) * right + np.sin(roll) * down, np.cos(roll) * down - np.sin(roll) * right
-    return Camera(np.asarray(position), np.stack([*tilted, forward], axis=1), focal, width, height)
+    return Viewpoint(np.asarray(position), np.stack([*tilted, forward], axis=1), focal, width, height)
 
 
 def smoothed(path: np.ndarray, width: float) -> np.ndarray:
@@ -62,7 +62,9 @@ def smoothed(path: np.ndarray, width: float) -> np.ndarray:
     return np.stack([np.convolve(c, weights / weights.sum(), mode="valid") for c in padded.T], axis=1)
 
 
-def draw_camera(rng: np.random.Generator, *, pelvis: np.ndarray, stature: float, width: int, height: int) -> Camera:
+def draw_viewpoint(
+    rng: np.random.Generator, *, pelvis: np.ndarray, stature: float, width: int, height: int
+) -> Viewpoint:
     """A camera that keeps a moving person, who starts facing along x, in the picture.
 
     It stands still for a person who stays; it pans with, and travels beside, a person who goes further than the

@@ -46,19 +46,24 @@ def read_manifest(path: Path, *, root: Path | None = None, now: datetime | None 
     lines = re.split(r"\r\n|\r|\n", text)
     start = next((number for number, line in enumerate(lines) if line.strip(" ,;\t")), None)
     if start is None:
-        raise DataError(f"{path}: empty, expected a header with the columns {', '.join(REQUIRED)}")
-    header, separator = _header(path, lines[start])
+        raise DataError(
+            f"{path}: empty, expected a header with the columns {', '.join(REQUIRED)}", code="manifest.empty"
+        )
+    header, separator = _read_header(path, lines[start])
     if ignored := [column for column in header if column and column not in COLUMNS]:
         notes.append(f"columns ignored: {', '.join(ignored)}")
     records = split_records(lines[start + 1 :], separator, len(header))
     entries = [
-        _entry(f"{name}:{line + start + 1}", header, cells, fault, separator, "" if prefix == "." else prefix)
+        _make_entry(f"{name}:{line + start + 1}", header, cells, fault, separator, "" if prefix == "." else prefix)
         for line, cells, fault in records
     ]
     manifest = assemble(entries, notes=[f"{name}: {note}" for note in notes], now=now)
     if manifest.rows.empty:
         first = f", such as {manifest.quarantine.iloc[0]['reason']}" if entries else ""
-        raise DataError(f"{path}: none of {len(entries)} rows is valid{first}; expected {', '.join(REQUIRED)} in each")
+        raise DataError(
+            f"{path}: none of {len(entries)} rows is valid{first}; expected {', '.join(REQUIRED)} in each",
+            code="manifest.no-row",
+        )
     return manifest
 
 
@@ -71,7 +76,9 @@ def read_text(path: Path) -> tuple[str, list[str]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); expected a text file") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); expected a text file", code="manifest.unreadable"
+        ) from error
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace"), []
     try:
@@ -100,7 +107,7 @@ def split_records(lines: Sequence[str], separator: str, width: int) -> Iterator[
     """
     number = 0
     while number < len(lines):
-        cells, used = _record(lines, number, separator)
+        cells, used = _read_record(lines, number, separator)
         if cells is None:
             limit = csv.field_size_limit()
             what = "a quotation mark is out of place" if len(lines[number]) <= limit else f"a cell is over {limit} long"
@@ -118,50 +125,55 @@ def shorten(text: str, length: int = 80) -> str:
     return repr(text if len(text) <= length else text[: length - 3] + "...")
 
 
-def _record(lines: Sequence[str], number: int, separator: str) -> tuple[list[str] | None, int]:
+def _read_record(lines: Sequence[str], number: int, separator: str) -> tuple[list[str] | None, int]:
     """Cells of the record that begins at a line and how many lines it takes; None where a quote stays open."""
     for used in range(1, min(MAX_LINES_PER_CELL, len(lines) - number) + 1):
         joined = "\n".join(lines[number : number + used])
         try:
-            return _cells(joined, separator), used
+            return _split_cells(joined, separator), used
         except csv.Error:
             continue
     # Quotes in pairs with something after the second, such as a space, are no danger to other lines.
     paired = lines[number].count('"') % 2 == 0
     try:
-        return (_cells(lines[number], separator, strict=False) if paired else None), 1
+        return (_split_cells(lines[number], separator, strict=False) if paired else None), 1
     except csv.Error:  # a cell that is longer than the reader takes
         return None, 1
 
 
-def _cells(text: str, separator: str, *, strict: bool = True) -> list[str]:
+def _split_cells(text: str, separator: str, *, strict: bool = True) -> list[str]:
     rows = list(csv.reader([text], delimiter=separator, skipinitialspace=separator != "\t", strict=strict))
     return rows[0] if rows else []
 
 
-def _header(path: Path, line: str) -> tuple[list[str], str]:
+def _read_header(path: Path, line: str) -> tuple[list[str], str]:
     readings = []
     for separator in SEPARATORS:
-        cells, _ = _record([line], 0, separator)
+        cells, _ = _read_record([line], 0, separator)
         if cells is not None:
             names = [re.sub(r"[\s\-]+", "_", cell.strip().lower()) for cell in cells]
             readings.append((sum(name in COLUMNS for name in names), names, separator))
     if not readings:
-        raise DataError(f"{path}: the header cannot be read: {shorten(line)}; expected {', '.join(COLUMNS)}")
+        raise DataError(
+            f"{path}: the header cannot be read: {shorten(line)}; expected {', '.join(COLUMNS)}", code="manifest.header"
+        )
     _, names, separator = max(readings, key=lambda reading: (reading[0], len(reading[1])))
     while names and not names[-1]:
         names.pop()
     if missing := [name for name in REQUIRED if name not in names]:
         raise DataError(
             f"{path}: column{'s' * (len(missing) > 1)} {', '.join(missing)} missing; expected {', '.join(REQUIRED)} and "
-            f"perhaps {', '.join(OPTIONAL)}, but the header has {', '.join(map(repr, names))}"
+            f"perhaps {', '.join(OPTIONAL)}, but the header has {', '.join(map(repr, names))}",
+            code="manifest.missing-column",
         )
     if twice := sorted({name for name in names if name in COLUMNS and names.count(name) > 1}):
-        raise DataError(f"{path}: column {', '.join(twice)} stands twice in the header, expected once")
+        raise DataError(
+            f"{path}: column {', '.join(twice)} stands twice in the header, expected once", code="manifest.column-twice"
+        )
     return names, separator
 
 
-def _entry(where: str, header: list[str], cells: list[str], fault: str, separator: str, prefix: str) -> Entry:
+def _make_entry(where: str, header: list[str], cells: list[str], fault: str, separator: str, prefix: str) -> Entry:
     values = dict(zip(header, cells, strict=False))
     if separator != ",":
         for column in ("start_s", "end_s"):

@@ -43,20 +43,24 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None,
         DataError: Where the folder does not exist, is empty, or has no labels that can be used.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; {EXPECTED}; or set surveillance.folder in params.yaml")
+        raise DataError(
+            f"{folder}: no such folder; {EXPECTED}; or set surveillance.folder in params.yaml", code="footage.no-folder"
+        )
     if not any(not path.name.startswith(".") for path in folder.iterdir()):
-        raise DataError(f"{folder}: empty; {EXPECTED}")
+        raise DataError(f"{folder}: empty; {EXPECTED}", code="footage.empty")
     now = now or datetime.now(UTC)
     videos = video_files(folder, removed=removed)
-    sources = _sources(folder) if manifest == AUTO else [_named(folder, manifest)]
+    sources = _find_sources(folder) if manifest == AUTO else [_find_named(folder, manifest)]
     if not sources:
         files = ", ".join(sorted({path.suffix.lower() or path.name for path in visible_files(folder)})[:8])
-        raise DataError(f"{folder}: no labels found among its files ({files or 'no files'}); {EXPECTED}")
+        raise DataError(
+            f"{folder}: no labels found among its files ({files or 'no files'}); {EXPECTED}", code="footage.no-labels"
+        )
     whole = combine(_read_each(sources, folder, videos, now))
     if whole.rows.empty:
         reasons = "".join(f"\n  - {row.clip_id}: {row.reason}" for row in whole.quarantine.head(5).itertuples())
         absent = f"; {len(whole.missing)} listed videos are absent, such as {whole.missing[0]}" if whole.missing else ""
-        raise DataError(f"{folder}: no usable label{absent}{reasons}")
+        raise DataError(f"{folder}: no usable label{absent}{reasons}", code="footage.no-usable-label")
     listed = set(whole.rows["video"])
     return Manifest(
         whole.rows,
@@ -69,7 +73,7 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None,
 
 def is_labelled(folder: Path) -> bool:
     """Whether a folder of footage has any file with labels, usable or not."""
-    return bool(_sources(folder))
+    return bool(_find_sources(folder))
 
 
 def unlabelled_videos(folder: Path) -> dict[str, Path]:
@@ -79,17 +83,18 @@ def unlabelled_videos(folder: Path) -> dict[str, Path]:
         DataError: Where it has no videos, or labels that cannot be used.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected one with videos")
+        raise DataError(f"{folder}: no such folder; expected one with videos", code="footage.no-folder")
     known = video_files(folder, removed=True)
     if not known:
         raise DataError(
-            f"{folder}: no videos in it or below; expected files such as {', '.join(sorted(VIDEO_SUFFIXES))}"
+            f"{folder}: no videos in it or below; expected files such as {', '.join(sorted(VIDEO_SUFFIXES))}",
+            code="footage.no-videos",
         )
-    unlisted = read_any(folder, removed=True).unlisted if _sources(folder) else known
+    unlisted = read_any(folder, removed=True).unlisted if _find_sources(folder) else known
     return {name: known[name] for name in unlisted if not is_removed(known[name])}
 
 
-def _sources(folder: Path) -> list[Path]:
+def _find_sources(folder: Path) -> list[Path]:
     """Files with labels, of the first kind that is there; the folder itself stands for the lists of GMDCSA24."""
     visible = visible_files(folder)
     manifests = [path for path in visible if path.name.lower() == MANIFEST_NAME]
@@ -100,11 +105,14 @@ def _sources(folder: Path) -> list[Path]:
     return [path for path in visible if path.suffix.lower() == ".json" and is_label_studio(path)]
 
 
-def _named(folder: Path, name: str) -> Path:
+def _find_named(folder: Path, name: str) -> Path:
     path = folder / name
     if not path.is_file():
         near = [item.name for item in sorted(folder.iterdir()) if item.suffix.lower() in (".csv", ".json")]
-        raise DataError(f"{path}: no such file; the folder has {', '.join(near) or 'no CSV or JSON'}; {EXPECTED}")
+        raise DataError(
+            f"{path}: no such file; the folder has {', '.join(near) or 'no CSV or JSON'}; {EXPECTED}",
+            code="footage.no-file",
+        )
     return path
 
 

@@ -43,7 +43,7 @@ _BETWEEN = re.compile(r"[^A-Za-z]*")
 
 
 @dataclass(frozen=True)
-class Span:
+class ListedSpan:
     """A label that holds for some seconds, or why a piece of a cell is none.
 
     Attributes:
@@ -63,7 +63,7 @@ class Span:
 
 def is_gmdcsa24(folder: Path) -> bool:
     """Whether a folder is laid out as GMDCSA24 is published."""
-    return any(_lists(folder))
+    return any(_find_lists(folder))
 
 
 def read_gmdcsa24(folder: Path) -> Manifest:
@@ -78,10 +78,10 @@ def read_gmdcsa24(folder: Path) -> Manifest:
     entries: list[Entry] = []
     notes: list[str] = []
     faults: list[DataError] = []
-    lists = _lists(folder)
+    lists = _find_lists(folder)
     for path in lists:
         try:
-            found = list(_entries(path, folder))
+            found = list(_read_entries(path, folder))
         except DataError as error:
             faults.append(error)
             found = [(Entry(path.relative_to(folder).as_posix(), {}, str(error)), "")]
@@ -91,38 +91,42 @@ def read_gmdcsa24(folder: Path) -> Manifest:
         raise faults[0]
     if not entries:
         raise DataError(
-            f"{folder}: no lists of GMDCSA24; expected folders such as 'Subject 1' with {' and '.join(LISTS)}"
+            f"{folder}: no lists of GMDCSA24; expected folders such as 'Subject 1' with {' and '.join(LISTS)}",
+            code="gmdcsa24.no-lists",
         )
     return assemble(entries, notes=list(dict.fromkeys(notes)))
 
 
-def parse_cell(cell: str) -> Iterator[Span]:
+def parse_cell(cell: str) -> Iterator[ListedSpan]:
     """Spans of a cell of classes, in their order; a piece that cannot be read is a span with a fault."""
     position = 0
     while position < len(cell):
         gap = _BETWEEN.match(cell, position)
         between = gap[0] if gap else ""
         if re.search(r"[\d\[\]]", between):
-            yield Span("", fault=f"{shorten(between.strip())} belongs to no label in {shorten(cell)}")
+            yield ListedSpan("", fault=f"{shorten(between.strip())} belongs to no label in {shorten(cell)}")
         position += len(between)
         piece = _PIECE.match(cell, position)
         if piece is None:
             break
         position = piece.end()
         stray = ":" in between
-        yield from _spans(piece, cell, "a stray ':' was passed over" if stray else "")
+        yield from _read_spans(piece, cell, "a stray ':' was passed over" if stray else "")
 
 
-def _lists(folder: Path) -> list[Path]:
+def _find_lists(folder: Path) -> list[Path]:
     return sorted(path for name in LISTS for path in folder.glob(f"Subject */{name}"))
 
 
-def _entries(path: Path, folder: Path) -> Iterator[tuple[Entry, str]]:
+def _read_entries(path: Path, folder: Path) -> Iterator[tuple[Entry, str]]:
     text, _ = read_text(path)
     lines = text.splitlines() or [""]
     header = [cell.strip() for cell in lines[0].split(",")]
     if header[0] != "File Name" or header[-1] != "Classes":
-        raise DataError(f"{path}: expected the columns 'File Name' to 'Classes', but the header is {shorten(lines[0])}")
+        raise DataError(
+            f"{path}: expected the columns 'File Name' to 'Classes', but the header is {shorten(lines[0])}",
+            code="gmdcsa24.header",
+        )
     name = path.relative_to(folder).as_posix()
     for line, cells, fault in split_records(lines[1:], ",", len(header)):
         where = f"{name}:{line + 1}"
@@ -131,28 +135,28 @@ def _entries(path: Path, folder: Path) -> Iterator[tuple[Entry, str]]:
             continue
         given = {"video": f"{name.removesuffix('.csv')}/{cells[0].strip()}", "subject": path.parent.name}
         for span in parse_cell(cells[-1]):
-            yield _entry(where, given, span), span.note
+            yield _make_entry(where, given, span), span.note
         if not cells[-1].strip():
             yield Entry(where, given, "Classes: empty, expected labels such as Sitting[0 to 1]"), ""
 
 
-def _entry(where: str, given: dict[str, str], span: Span) -> Entry:
+def _make_entry(where: str, given: dict[str, str], span: ListedSpan) -> Entry:
     label, variant = LABELS.get(" ".join(span.label.lower().split()), ("", ""))
     fault = span.fault or ("" if label else f"unknown label {span.label!r}; known: {', '.join(CLASSES)}")
     cells = given | {"start_s": span.start_s, "end_s": span.end_s, "label": label, "variant": variant}
     return Entry(where, cells, fault)
 
 
-def _spans(piece: re.Match[str], cell: str, note: str) -> Iterator[Span]:
+def _read_spans(piece: re.Match[str], cell: str, note: str) -> Iterator[ListedSpan]:
     label = piece["label"].strip()
     if piece["open"] is None:
-        yield Span(label, fault=f"{label!r} has no span in {shorten(cell, 120)}")
+        yield ListedSpan(label, fault=f"{label!r} has no span in {shorten(cell, 120)}")
         return
     texts = [text.strip() for text in piece["spans"].split(";")]
     if piece["close"] is None:
         # Only a label that follows proves that the last number is whole.
         if not re.match(r"[A-Za-z]", cell[piece.end() :]):
-            yield Span(label, fault=f"the bracket of {label!r} is not closed in {shorten(cell, 120)}")
+            yield ListedSpan(label, fault=f"the bracket of {label!r} is not closed in {shorten(cell, 120)}")
             return
         note = f"the bracket of {label!r} is not closed, taken to end where the next label begins"
         texts = [text for text in texts if text]
@@ -160,8 +164,10 @@ def _spans(piece: re.Match[str], cell: str, note: str) -> Iterator[Span]:
         note = f"{label!r} is taken for {label + ')'!r}"
     for text in texts:
         if span := _SPAN.fullmatch(text):
-            yield Span(label, span[1], span[2], note=note)
+            yield ListedSpan(label, span[1], span[2], note=note)
         elif span := _SPAN_WITHOUT_TO.fullmatch(text):
-            yield Span(label, span[1], span[2], note=f"{label}[{text}] is taken for {label}[{span[1]} to {span[2]}]")
+            yield ListedSpan(
+                label, span[1], span[2], note=f"{label}[{text}] is taken for {label}[{span[1]} to {span[2]}]"
+            )
         else:
-            yield Span(label, fault=f"{label}[{text}]: expected 'start to end' in {shorten(cell, 120)}")
+            yield ListedSpan(label, fault=f"{label}[{text}]: expected 'start to end' in {shorten(cell, 120)}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pan_core.datasets.manifests.manifest import Entry, Manifest, assemble, printable
-from pan_core.datasets.manifests.references import Ambiguous, VideoIndex, video_reference
+from pan_core.datasets.manifests.references import AmbiguousReference, VideoIndex, video_reference
 from pan_core.errors import DataError, VideoError
 from pan_core.pose.records import read_info
 from pan_core.video import VideoInfo
@@ -42,7 +42,7 @@ class _Task:
 def is_label_studio(path: Path) -> bool:
     """Whether a JSON file is an export with timeline labels."""
     try:
-        return any(True for task in _tasks(_load(path), path.name) for _ in _ranges(task))
+        return any(True for task in _iterate_tasks(_load(path), path.name) for _ in _iterate_ranges(task))
     except DataError:
         return False
 
@@ -62,27 +62,28 @@ def read_label_studio(path: Path, *, root: Path, videos: Mapping[str, Path]) -> 
         DataError: Where the file is no such export.
     """
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-    tasks = list(_tasks(_load(path), name))
-    if not any(True for task in tasks for _ in _ranges(task)):
+    tasks = list(_iterate_tasks(_load(path), name))
+    if not any(True for task in tasks for _ in _iterate_ranges(task)):
         raise DataError(
-            f"{path}: no timeline labels; expected a Label Studio export (JSON) of a TimelineLabels project"
+            f"{path}: no timeline labels; expected a Label Studio export (JSON) of a TimelineLabels project",
+            code="label-studio.no-labels",
         )
     index, entries, missing = VideoIndex(videos), [], []
     notes = [f"{task.where}: {task.note}" for task in tasks if task.note]
     for task in tasks:
-        if not any(True for _ in _ranges(task)):
+        if not any(True for _ in _iterate_ranges(task)):
             continue
         reference = video_reference(task.data)
         try:
             named = task.data.get(PATH_KEY)
             video = named if isinstance(named, str) and named in videos else index.find(reference)
-        except Ambiguous as error:
+        except AmbiguousReference as error:
             entries.append(Entry(task.where, {}, str(error)))
             continue
         if video is None:
             missing.append(printable(index.shown(reference)))
             continue
-        found, note = _entries(task, video, videos[video])
+        found, note = _make_entries(task, video, videos[video])
         entries += found
         notes += [f"{task.where}: {note}"] if note else []
     manifest = assemble(entries, notes=notes)
@@ -91,23 +92,25 @@ def read_label_studio(path: Path, *, root: Path, videos: Mapping[str, Path]) -> 
 
 def _load(path: Path) -> list[Json]:
     try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"), parse_int=_whole)
+        content = json.loads(path.read_bytes().decode("utf-8-sig"), parse_int=_parse_whole)
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not readable as JSON ({error}); export the project again as JSON") from error
+        raise DataError(
+            f"{path}: not readable as JSON ({error}); export the project again as JSON", code="label-studio.not-json"
+        ) from error
     tasks = content if isinstance(content, list) else [content]
     return [task for task in tasks if isinstance(task, dict)]
 
 
-def _whole(text: str) -> int | float:
+def _parse_whole(text: str) -> int | float:
     """A whole number; a huge one, which no frame has, is infinite."""
     return int(text) if len(text) < LONG_NUMBER else float("-inf" if text.startswith("-") else "inf")
 
 
-def _tasks(content: list[Json], name: str) -> Iterator[_Task]:
+def _iterate_tasks(content: list[Json], name: str) -> Iterator[_Task]:
     for number, task in enumerate(content, start=1):
         where = f"{name}:task {task.get('id', number)}"
         if isinstance(task.get("data"), dict):
-            regions, note = _chosen(task)
+            regions, note = _choose_annotation(task)
             yield _Task(where, {"file_upload": task.get("file_upload")} | task["data"], regions, note)
         else:
             # JSON-MIN: data and the regions of every control stand side by side, one entry an annotation.
@@ -121,9 +124,9 @@ def _tasks(content: list[Json], name: str) -> Iterator[_Task]:
             yield _Task(where, task, regions)
 
 
-def _chosen(task: Json) -> tuple[list[Json], str]:
+def _choose_annotation(task: Json) -> tuple[list[Json], str]:
     given = task.get("annotations") or task.get("completions") or []
-    valid = [item for item in _objects(given) if not item.get("was_cancelled")]
+    valid = [item for item in _keep_objects(given) if not item.get("was_cancelled")]
     if not valid:
         drafts = "has predictions only" if task.get("predictions") else "is not annotated"
         return [], f"{drafts}, passed over" if not given else "its annotations were cancelled, passed over"
@@ -131,15 +134,15 @@ def _chosen(task: Json) -> tuple[list[Json], str]:
         valid, key=lambda item: (bool(item.get("ground_truth")), str(item.get("updated_at") or item.get("created_at")))
     )
     note = f"annotation {latest.get('id')} of {len(valid)} is used" if len(valid) > 1 else ""
-    return _objects(latest.get("result")), note
+    return _keep_objects(latest.get("result")), note
 
 
-def _objects(value: Any) -> list[Json]:
+def _keep_objects(value: Any) -> list[Json]:
     """The objects of a list; none where it is no list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _ranges(task: _Task) -> Iterator[tuple[list[str], Any]]:
+def _iterate_ranges(task: _Task) -> Iterator[tuple[list[str], Any]]:
     """Labels and range of every timeline region."""
     for region in task.regions:
         value = region.get("value")
@@ -150,9 +153,9 @@ def _ranges(task: _Task) -> Iterator[tuple[list[str], Any]]:
                 yield labels or [""], item
 
 
-def _entries(task: _Task, video: str, path: Path) -> tuple[list[Entry], str]:
+def _make_entries(task: _Task, video: str, path: Path) -> tuple[list[Entry], str]:
     """Entries of a task, and what had to be assumed about its rate."""
-    info, rate, note = None, _stated_rate(task), ""
+    info, rate, note = None, _find_rate(task), ""
     if rate is None:
         try:
             info = read_info(path)
@@ -165,11 +168,15 @@ def _entries(task: _Task, video: str, path: Path) -> tuple[list[Entry], str]:
         )
     facts = {key: str(task.data[key]) for key in FACT_KEYS if task.data.get(key) is not None}
     given = {"video": video, **facts}
-    entries = [_entry(task.where, given, label, item, rate, info) for labels, item in _ranges(task) for label in labels]
+    entries = [
+        _make_entry(task.where, given, label, item, rate, info)
+        for labels, item in _iterate_ranges(task)
+        for label in labels
+    ]
     return entries, note
 
 
-def _entry(where: str, given: dict[str, str], label: str, item: Any, rate: float, info: VideoInfo | None) -> Entry:
+def _make_entry(where: str, given: dict[str, str], label: str, item: Any, rate: float, info: VideoInfo | None) -> Entry:
     first, last = (item.get("start"), item.get("end")) if isinstance(item, dict) else (None, None)
     frames = [value for value in (first, last) if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(frames) != 2 or not all(map(math.isfinite, frames)) or frames[0] < 1 or frames[1] < frames[0]:
@@ -186,21 +193,21 @@ def _entry(where: str, given: dict[str, str], label: str, item: Any, rate: float
     return Entry(where, given | times | {"label": label})
 
 
-def _stated_rate(task: _Task) -> float | None:
+def _find_rate(task: _Task) -> float | None:
     """Frames a second of the timeline where the export tells it."""
     for key in RATE_KEYS:
-        if (rate := _positive(task.data.get(key))) is not None:
+        if (rate := _parse_positive(task.data.get(key))) is not None:
             return rate
     for region in task.regions:
         value = region.get("value")
         if isinstance(value, dict):
-            count, duration = _positive(value.get("framesCount")), _positive(value.get("duration"))
+            count, duration = _parse_positive(value.get("framesCount")), _parse_positive(value.get("duration"))
             if count and duration:
                 return count / duration
     return None
 
 
-def _positive(value: Any) -> float | None:
+def _parse_positive(value: Any) -> float | None:
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -89,7 +89,8 @@ def local_address(folder: Path, video: str, root: Path) -> str:
     if not place.is_relative_to(top):
         raise DataError(
             f"{folder}: not below {root}, to which {ROOT_VARIABLE} is set, so Label Studio could not show its videos; "
-            "move the footage there, or set the variable to a folder above it, here and for Label Studio"
+            "move the footage there, or set the variable to a folder above it, here and for Label Studio",
+            code="label-studio.outside-root",
         )
     return f"/data/local-files/?d={quote((place / video).relative_to(top).as_posix())}"
 

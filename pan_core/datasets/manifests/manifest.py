@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 import pandera.pandas as pa
 
+from pan_core.datasets.faults import CodedError
 from pan_core.errors import DataError
 from pan_core.files import atomic_path
 from pan_core.pose.records import SUFFIX
@@ -85,7 +86,7 @@ class Entry:
     fault: str = ""
 
 
-class RowFault(ValueError):
+class RowFault(CodedError, ValueError):
     """Why a row cannot be used."""
 
 
@@ -105,16 +106,18 @@ def assemble(entries: Iterable[Entry], *, notes: Sequence[str] = (), now: dateti
         try:
             if entry.fault:
                 raise RowFault(entry.fault)
-            row = _row(entry.cells, latest)
+            row = _check_row(entry.cells, latest)
             key = span_key(row["video"], row["start_s"], row["end_s"], row["label"])
             if key in seen:
-                raise RowFault(f"the same span with the same label as {seen[key]}")
+                raise RowFault(f"the same span with the same label as {seen[key]}", code="row.duplicate")
             seen[key] = entry.where
             rows.append(row)
         except RowFault as fault:
             failed.append({"clip_id": printable(entry.where), "stage": "fetch", "reason": str(fault)})
     table = check_manifest(pd.DataFrame(rows, columns=list(COLUMNS)), "manifest")
-    return Manifest(table, quarantine_table(failed), notes=(*map(printable, notes), *_spellings(table["label"])))
+    return Manifest(
+        table, quarantine_table(failed), notes=(*map(printable, notes), *_compare_spellings(table["label"]))
+    )
 
 
 def span_key(video: str, start_s: float, end_s: float, label: str) -> tuple[str, int, int, str]:
@@ -134,7 +137,9 @@ def check_manifest(table: pd.DataFrame, where: str) -> pd.DataFrame:
         faults = [
             f"  - {case.column}: {case.check}: {case.failure_case!r}" for case in error.failure_cases.itertuples()
         ]
-        raise DataError(f"{where}: not a valid manifest table:\n" + "\n".join(faults[:20])) from error
+        raise DataError(
+            f"{where}: not a valid manifest table:\n" + "\n".join(faults[:20]), code="manifest.table"
+        ) from error
 
 
 def write_manifest(table: pd.DataFrame, path: Path) -> None:
@@ -206,10 +211,12 @@ def video_path(text: str) -> str:
     """
     given = unicodedata.normalize("NFC", " ".join(text.split()) if "\n" in text else text.strip())
     if not given or any(ord(letter) < 32 for letter in given):
-        raise RowFault(f"video: expected a path relative to the folder, but got {text!r}")
+        raise RowFault(f"video: expected a path relative to the folder, but got {text!r}", code="row.video")
     path = PurePosixPath(given.replace("\\", "/"))
     if path.is_absolute() or PureWindowsPath(given).drive or ".." in path.parts or not path.name:
-        raise RowFault(f"video: {given!r} leads out of the folder; expected a path relative to it")
+        raise RowFault(
+            f"video: {given!r} leads out of the folder; expected a path relative to it", code="row.video-outside"
+        )
     return path.as_posix()
 
 
@@ -223,35 +230,38 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _row(cells: Mapping[str, str], latest: datetime) -> dict[str, Any]:
-    start, end = _seconds(cells, "start_s"), _seconds(cells, "end_s")
+def _check_row(cells: Mapping[str, str], latest: datetime) -> dict[str, Any]:
+    start, end = _parse_seconds(cells, "start_s"), _parse_seconds(cells, "end_s")
     if end <= start or round(end * 1000) <= round(start * 1000):
-        raise RowFault(f"end_s: expected more than start_s={start:g}, but got {end:g}")
-    label = _words(cells.get("label", ""))
+        raise RowFault(f"end_s: expected more than start_s={start:g}, but got {end:g}", code="row.end-before-start")
+    label = _normalise(cells.get("label", ""))
     if not label:
-        raise RowFault("label: empty, expected the name of an action")
+        raise RowFault("label: empty, expected the name of an action", code="row.no-label")
     video = video_path(cells.get("video", ""))
-    texts = {name: _words(cells.get(name, "")) for name in OPTIONAL}
+    texts = {name: _normalise(cells.get(name, "")) for name in OPTIONAL}
     for name, text in {"video": video, "label": label, **texts}.items():
         if unwritable(text):
-            raise RowFault(f"{name}: has control characters or halves of characters in {text[:80]!r}; expected text")
+            raise RowFault(
+                f"{name}: has control characters or halves of characters in {text[:80]!r}; expected text",
+                code="row.characters",
+            )
     _check_date(texts["recorded_at"], latest)
     return {"video": video, "start_s": start, "end_s": end, "label": label, **texts}
 
 
-def _words(text: str) -> str:
+def _normalise(text: str) -> str:
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
-def _seconds(cells: Mapping[str, str], column: str) -> float:
+def _parse_seconds(cells: Mapping[str, str], column: str) -> float:
     text = cells.get(column, "").strip()
     value = float(text) if NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
-        raise RowFault(f"{column}: expected seconds as a number such as 12.5, but got {text!r}")
+        raise RowFault(f"{column}: expected seconds as a number such as 12.5, but got {text!r}", code="row.seconds")
     if value < 0:
-        raise RowFault(f"{column}: expected 0 or more seconds, but got {text}")
+        raise RowFault(f"{column}: expected 0 or more seconds, but got {text}", code="row.seconds")
     if value > LATEST_S:
-        raise RowFault(f"{column}: expected at most {LATEST_S:g} seconds, but got {value:g}")
+        raise RowFault(f"{column}: expected at most {LATEST_S:g} seconds, but got {value:g}", code="row.seconds")
     return value
 
 
@@ -261,14 +271,17 @@ def _check_date(text: str, latest: datetime) -> None:
     try:
         stamp = datetime.fromisoformat(text)
     except ValueError:
-        raise RowFault(f"recorded_at: expected ISO 8601 such as 2026-05-31T14:30:00, but got {text!r}") from None
+        raise RowFault(
+            f"recorded_at: expected ISO 8601 such as 2026-05-31T14:30:00, but got {text!r}", code="row.date"
+        ) from None
     if not (stamp.year >= FIRST_YEAR and stamp.date() <= latest.date()):
         raise RowFault(
-            f"recorded_at: expected a date from {FIRST_YEAR} to now, but got {text!r}; see the camera's clock"
+            f"recorded_at: expected a date from {FIRST_YEAR} to now, but got {text!r}; see the camera's clock",
+            code="row.date",
         )
 
 
-def _spellings(labels: pd.Series) -> list[str]:
+def _compare_spellings(labels: pd.Series) -> list[str]:
     """Labels that differ in upper and lower case only: most likely one class that was meant twice."""
     spelt: dict[str, list[str]] = {}
     for label in sorted(labels.unique()):

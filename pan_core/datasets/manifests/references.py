@@ -6,13 +6,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from pan_core.datasets.faults import CodedError
 from pan_core.video import VIDEO_SUFFIXES
 
 # Label Studio puts the first part of a random UUID before the name of an uploaded file.
 UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-(?=.)")
 
 
-class Ambiguous(ValueError):
+class AmbiguousReference(CodedError, ValueError):
     """Several videos on disk would fit an address."""
 
 
@@ -32,7 +33,7 @@ class VideoIndex:
         """The video whose path shares most folders at its end with the address, or None where there is none.
 
         Raises:
-            Ambiguous: Where several fit equally well.
+            AmbiguousReference: Where several fit equally well.
         """
         path = address_path(reference)
         for name in (path.name, UPLOAD_PREFIX.sub("", path.name)):
@@ -40,7 +41,10 @@ class VideoIndex:
             scores = {relative: _shared_end(PurePosixPath(relative), path.with_name(name)) for relative in fitting}
             best = [relative for relative, score in scores.items() if score == max(scores.values())]
             if len(best) > 1:
-                raise Ambiguous(f"{reference!r} may be any of {', '.join(best)}; give the files different names")
+                raise AmbiguousReference(
+                    f"{reference!r} may be any of {', '.join(best)}; give the files different names",
+                    code="reference.ambiguous",
+                )
             if best:
                 return best[0]
         return None
