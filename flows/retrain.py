@@ -71,7 +71,7 @@ def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: b
     project.require_ready(params, footage)
     left, away = _fetch(source, incoming)
     registry, champion = project.open_registry()
-    start = decision.Plan(start=champion.number if champion else 0)
+    start = decision.RetrainingPlan(start=champion.number if champion else 0)
     steps = TrialSteps(
         receive=lambda only: receive(footage, params, incoming, only),
         hold_out=lambda new: hold_out(footage, params, new),
@@ -110,7 +110,7 @@ def _fetch(source: str, incoming: Path) -> tuple[list[Receipt], str]:
         return [], str(error)
 
 
-def _prepare(chosen: Mapping[str, Any], footage: Footage, plan: decision.Plan, version: str = "") -> Path:
+def _prepare(chosen: Mapping[str, Any], footage: Footage, plan: decision.RetrainingPlan, version: str = "") -> Path:
     return prepare(training_parameters(chosen, footage.holdout, plan, version), project.WORKSPACE)
 
 

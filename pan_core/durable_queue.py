@@ -21,7 +21,7 @@ _NUMBERED = re.compile(r"(\d+)-")
 """Start of an entry's name. Entries are ordered by this number, and by the rest of the name if it is the same."""
 
 
-class RefusedError(Exception):
+class EntryRefusedError(Exception):
     """An entry that can never be taken, such as one that is damaged."""
 
 
@@ -75,7 +75,7 @@ class DurableQueue:
 
         Args:
             send: Sends the entry at a path. It may be called twice with the same entry: the process may be killed after
-                an entry was sent and before it is removed. If it raises `RefusedError`, the entry is moved aside and
+                an entry was sent and before it is removed. If it raises `EntryRefusedError`, the entry is moved aside and
                 the next one is sent. Any other exception ends the delivery, and this entry and those behind it wait.
 
         Returns:
@@ -86,7 +86,7 @@ class DurableQueue:
             for entry in self._waiting():
                 try:
                     send(entry)
-                except RefusedError as error:
+                except EntryRefusedError as error:
                     self._move_aside(entry, error)
                 except FileNotFoundError:
                     if entry.exists():
@@ -153,7 +153,7 @@ class DurableQueue:
             self.lost_count += 1
             _log.warning("%s: more than %d entries wait, the oldest is lost", self._name, self._limit)
 
-    def _move_aside(self, entry: Path, error: RefusedError) -> None:
+    def _move_aside(self, entry: Path, error: EntryRefusedError) -> None:
         aside = self._refused / entry.name
         aside.parent.mkdir(parents=True, exist_ok=True)
         if not entry.exists():

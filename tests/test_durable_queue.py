@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pan_core.durable_queue import ClaimedError, DurableQueue, RefusedError
+from pan_core.durable_queue import ClaimedError, DurableQueue, EntryRefusedError
 
 ENDLESS = """
 import sys
@@ -87,7 +87,7 @@ def test_a_failure_stops_the_delivery_and_a_refusal_does_not(queue, tmp_path):
     def send(path):
         text = path.read_text()
         if text == "b":
-            raise RefusedError("never")
+            raise EntryRefusedError("never")
         if text == "d":
             raise OSError("later")
 

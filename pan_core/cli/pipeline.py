@@ -29,7 +29,7 @@ def run(
     dataset: Annotated[str | None, typer.Option(help="Choose this dataset in params.yaml first.")] = None,
 ) -> None:
     """Run what is out of date (`dvc repro`) and show the summary."""
-    from pan_core.workspace.reproduce import run_pipeline
+    from pan_core.workspace.pipeline_run import run_pipeline
 
     run_pipeline(dataset=dataset)
     summary()
@@ -45,7 +45,7 @@ def tune(
 ) -> None:
     """Search hyperparameters (`dvc repro tune`); `tune` in params.yaml says how many trials, and of what."""
     from pan_core.params.load import PARAMS_FILE, load_params
-    from pan_core.workspace.reproduce import run_pipeline
+    from pan_core.workspace.pipeline_run import run_pipeline
 
     if worker and show:
         raise PanError("pan tune: --worker works and --show only shows; choose one of them", code="cli.options")
@@ -65,7 +65,7 @@ def tune(
 
 def summary() -> None:
     """Show the figures of the last finished run."""
-    from pan_core.workspace.summary import summary_table
+    from pan_core.workspace.run_summary import summary_table
 
     typer.echo(summary_table())
 

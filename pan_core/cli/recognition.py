@@ -14,7 +14,7 @@ def explain(
     out: Annotated[Path, typer.Option(help="Folder for the picture.")] = Path("predictions"),
 ) -> None:
     """Draw which joints and frames decided what was recognised in a clip."""
-    from pan_core.workspace.explanation import write_explanation
+    from pan_core.workspace.clip_explanation import write_explanation
 
     shown, path = write_explanation(clip, out, model)
     typer.echo(f"{shown}\nwritten: {path}")

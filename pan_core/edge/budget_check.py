@@ -66,7 +66,7 @@ class Expectation:
 
 
 @dataclass(frozen=True)
-class Rule:
+class BudgetRule:
     """A condition on one field of a measurement.
 
     Attributes:
@@ -81,42 +81,42 @@ class Rule:
 
 
 RULES = (
-    Rule(
+    BudgetRule(
         "target",
         lambda result, expected: result["target"] == expected.target.name,
         lambda result, expected: f"it is of target {result['target']}",
     ),
-    Rule(
+    BudgetRule(
         "kind",
         lambda result, expected: result["kind"] == DEVICE,
         lambda result, expected: f"it is {result['kind']}, which is not the speed of {expected.target.name}",
     ),
-    Rule(
+    BudgetRule(
         "labels",
         lambda result, expected: list(result["labels"]) == list(expected.labels),
         lambda result, expected: f"its recognizer knows other classes ({', '.join(result['labels'][:4])}, ...)",
     ),
-    Rule(
+    BudgetRule(
         "structure",
         lambda result, expected: result["structure"] == expected.structure,
         lambda result, expected: "its networks have another structure than those exported now",
     ),
-    Rule(
+    BudgetRule(
         "preprocessing",
         lambda result, expected: not _describe_changes(result, expected),
         lambda result, expected: f"people were found with other settings ({_describe_changes(result, expected)})",
     ),
-    Rule(
+    BudgetRule(
         "threads",
         lambda result, expected: result["threads"] == expected.target.threads,
         lambda result, expected: f"it ran on {result['threads']} threads, expected {expected.target.threads}",
     ),
-    Rule(
+    BudgetRule(
         "slowed",
         lambda result, expected: not result["slowed"],
         lambda result, expected: f"the device was not at its normal speed: {result['slowed']}",
     ),
-    Rule(
+    BudgetRule(
         "profile",
         lambda result, expected: _is_long_enough(result),
         lambda result, expected: (
@@ -124,26 +124,26 @@ RULES = (
             f"expected {LEAST_RUNS} of {LEAST_FRAMES} and {LEAST_SECONDS:g} s (pan-edge bench --profile full)"
         ),
     ),
-    Rule(
+    BudgetRule(
         "runs",
         lambda result, expected: spread(result) <= MOST_SPREAD,
         lambda result, expected: (
             f"its runs differ: the 90th percentiles are {_list_runs(result)} ms, expected within {100 * MOST_SPREAD:g} %"
         ),
     ),
-    Rule(
+    BudgetRule(
         "video",
         lambda result, expected: result["video"]["own"] is True,
         lambda result, expected: "it is of another video than the bundle's own, which is the same for all devices",
     ),
-    Rule(
+    BudgetRule(
         "people",
         lambda result, expected: result["people"] >= LEAST_PEOPLE * result["frame"]["count"],
         lambda result, expected: (
             f"{result['people']} of {result['frame']['count']} frames show a person, expected {100 * LEAST_PEOPLE:g} %"
         ),
     ),
-    Rule(
+    BudgetRule(
         "memory_mb",
         lambda result, expected: result["memory_mb"] <= expected.target.memory_mb,
         lambda result, expected: (
@@ -153,7 +153,7 @@ RULES = (
 )
 
 
-def broken_rules(result: Result, expected: Expectation) -> list[Rule]:
+def broken_rules(result: Result, expected: Expectation) -> list[BudgetRule]:
     """Rules that a measurement breaks; it counts if there are none."""
     return [rule for rule in RULES if not rule.holds(result, expected)]
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from pan_core.durable_queue import ClaimedError, DurableQueue, RefusedError
+from pan_core.durable_queue import ClaimedError, DurableQueue, EntryRefusedError
 from pan_core.errors import DataError, PanError
 from pan_core.live.events import Event
 from pan_core.secrets import masked
@@ -123,7 +123,7 @@ class Webhook:
         try:
             json.loads(content)
         except ValueError as error:
-            raise RefusedError(f"webhook {self.name}: damaged event ({error})") from error
+            raise EntryRefusedError(f"webhook {self.name}: damaged event ({error})") from error
         try:
             with _OPENER.open(_make_request(self._address, content), timeout=TIMEOUT_S):
                 return
@@ -131,7 +131,7 @@ class Webhook:
             error.close()
             status = error.code
         if status in REFUSED:
-            raise RefusedError(f"webhook {self.name}: refuses an event ({status})")
+            raise EntryRefusedError(f"webhook {self.name}: refuses an event ({status})")
         raise _LaterError(status)
 
     def _log_failure(self, error: Exception) -> None:

@@ -43,7 +43,7 @@ class RunState:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RetrainingPlan:
     """What a run does.
 
     Attributes:
@@ -59,7 +59,7 @@ class Plan:
     forced: frozenset[str] = frozenset()
 
 
-def plan_run(state: RunState) -> Plan:
+def plan_run(state: RunState) -> RetrainingPlan:
     """Decide whether to train, and from which version.
 
     A champion that learnt from withdrawn videos is replaced: a version from before the withdrawal does not count, and nothing
@@ -68,9 +68,9 @@ def plan_run(state: RunState) -> Plan:
     withdrawn = state.withdrawn > 0
     if not state.force:
         if state.trained and (not withdrawn or state.trained > state.champion):
-            return Plan(f"version {state.trained} of the recognizer was trained on this footage")
+            return RetrainingPlan(f"version {state.trained} of the recognizer was trained on this footage")
         if state.shut:
-            return Plan(state.shut)
+            return RetrainingPlan(state.shut)
     start = state.champion
     if not state.force and state.unfinished is not None:
         # The champion may be this very version by now: with another to begin with it would be trained again.
@@ -79,7 +79,7 @@ def plan_run(state: RunState) -> Plan:
     forced = {"latency", "promote"}
     if state.force or (withdrawn and state.trained):
         forced.add("train")
-    return Plan("", start, not withdrawn, frozenset(forced))
+    return RetrainingPlan("", start, not withdrawn, frozenset(forced))
 
 
 def training_key(version: str, recipe: str, champion: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from pan_core.datasets.holdout import BRING_BACK, HOLDOUT, Holdout
 from pan_core.errors import ConfigError, DataError
 from pan_core.params.load import PARAMS_FILE, Params
-from pan_core.retraining.decision import Plan
+from pan_core.retraining.decision import RetrainingPlan
 from pan_core.workspace.paths import FOOTAGE
 
 DATASET = "surveillance"
@@ -35,7 +35,9 @@ def choose_parameters(overrides: Mapping[str, Any]) -> dict[str, Any]:
     return merged(overrides, {"dataset": DATASET, "surveillance": {"folder": str(FOOTAGE), "manifest": "auto"}})
 
 
-def training_parameters(chosen: Mapping[str, Any], holdout: Holdout | None, plan: Plan, version: str) -> dict[str, Any]:
+def training_parameters(
+    chosen: Mapping[str, Any], holdout: Holdout | None, plan: RetrainingPlan, version: str
+) -> dict[str, Any]:
     """Chosen parameters with what a training needs to know.
 
     Args:

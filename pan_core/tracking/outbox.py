@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pan_core.durable_queue import DurableQueue, RefusedError
+from pan_core.durable_queue import DurableQueue, EntryRefusedError
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Outbox:
         except AwayError:
             raise
         except Exception as error:
-            raise RefusedError(str(error)) from error
+            raise EntryRefusedError(str(error)) from error
 
 
 def _write(message: Message, folder: Path) -> None:
@@ -124,4 +124,4 @@ def _read(folder: Path) -> Message:
         attached = folder / ATTACHED / content["attached"] if content["attached"] else None
         return Message(content["kind"], content["values"], attached)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RefusedError(f"damaged message ({error})") from error
+        raise EntryRefusedError(f"damaged message ({error})") from error

@@ -6,7 +6,7 @@ from refusals import refused
 from pan_core.datasets.holdout import Holdout
 from pan_core.errors import ConfigError, DataError
 from pan_core.params.load import Params
-from pan_core.retraining.decision import Plan
+from pan_core.retraining.decision import RetrainingPlan
 from pan_core.retraining.run_parameters import choose_parameters, merged, require_kept_videos, training_parameters
 
 HOLDOUT = Holdout("camera", ("a",), ("b",))
@@ -27,11 +27,11 @@ def test_all_parameters_that_it_sets_itself_are_refused_at_once():
 
 
 def test_a_training_knows_group_champion_and_version():
-    found = training_parameters({"retrain": {"classes": ["a"]}}, HOLDOUT, Plan(start=3, begin=False), "ab12")
+    found = training_parameters({"retrain": {"classes": ["a"]}}, HOLDOUT, RetrainingPlan(start=3, begin=False), "ab12")
     assert found["surveillance"] == {"group": "camera"}
     assert found["retrain"] == {"classes": ["a"], "champion": 3, "data_version": "ab12", "begin": False}
     with refused("holdout.gone", DataError):
-        training_parameters({}, None, Plan(), "")
+        training_parameters({}, None, RetrainingPlan(), "")
 
 
 def test_videos_that_decide_are_not_removed():

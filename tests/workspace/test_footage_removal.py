@@ -25,7 +25,7 @@ from pan_core.tracking.run import NullRun
 from pan_core.viewer.annotate import write_video
 from pan_core.workspace import footage_removal, paths
 from pan_core.workspace.context import dataset_context
-from pan_core.workspace.reproduce import run_pipeline
+from pan_core.workspace.pipeline_run import run_pipeline
 
 PARAMS = "dataset: surveillance\nworkers: 1\npose: {quality: fast, keep_video: false}\n"
 MANIFEST = """video,start_s,end_s,label
