@@ -24,8 +24,8 @@ import pandas as pd
 from scipy.stats import entropy
 from tqdm import tqdm
 
-from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Context
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.pose.pose_set import PoseSet, write_pose_set
 from pan_core.quality import DriftSettings, profile
 from pan_core.quality.partition import Partition

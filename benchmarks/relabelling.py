@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pan_core.datasets import dataset_by_name
 from pan_core.datasets.manifests import read_any
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.datasets.taxonomy import Composition
 from pan_core.pose.batch_extraction import extract_clips
 from pan_core.pose.extraction_settings import ExtractionSettings

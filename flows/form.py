@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from pan_core.datasets import REGISTRY
+from pan_core.datasets.registry import REGISTRY
 from pan_core.params.load import Params
 from pan_core.params.schema import ParamsSection
 from pan_core.stages import STAGES

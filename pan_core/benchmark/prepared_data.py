@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pan_core import datasets
 from pan_core.code_identity import code_hash
+from pan_core.datasets import registry
 from pan_core.datasets.base import Context, Dataset
 from pan_core.errors import DataError
 from pan_core.files import read_json, write_json
@@ -108,9 +108,9 @@ def posed_dataset(name: str) -> Dataset:
     Raises:
         DataError: If it is unknown or gives videos only.
     """
-    dataset = datasets.dataset_by_name(name)
+    dataset = registry.dataset_by_name(name)
     if dataset.has_video:
-        known = [other for other in datasets.REGISTRY if other.startswith(f"{name}_")]
+        known = [other for other in registry.REGISTRY if other.startswith(f"{name}_")]
         raise DataError(
             f"{name}: gives videos, and the benchmark compares recognizers on poses that everybody has; "
             f"{f'use {known[0]}, or ' if known else ''}run the pipeline on it: pan run --dataset {name}",

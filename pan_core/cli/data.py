@@ -72,8 +72,8 @@ def check(
     """
     from dataclasses import replace
 
-    from pan_core.datasets import dataset_by_name
     from pan_core.datasets.inspection import inspect
+    from pan_core.datasets.registry import dataset_by_name
     from pan_core.params.load import load_params
     from pan_core.progress import progress_bar
     from pan_core.workspace.context import dataset_context

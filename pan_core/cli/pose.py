@@ -68,7 +68,7 @@ def benchmark(
 def _measure_qualities(params: "Params", clips: int, models: list[Path]) -> "tuple[DataFrame, list[Point]]":
     """Clips that were measured on, and the figures: the reference first, then each quality and model."""
     from pan_core.benchmark.poses import run_benchmark
-    from pan_core.datasets import dataset_by_name
+    from pan_core.datasets.registry import dataset_by_name
     from pan_core.errors import DataError
     from pan_core.files import scratch_folder
     from pan_core.model.store import load_model
@@ -192,7 +192,7 @@ def _split_pictures(
     images: Path | None,
 ) -> "PictureSplit":
     """Pictures of a source; the workspace is only read if neither COCO nor a folder gives them."""
-    from pan_core.datasets import dataset_by_name
+    from pan_core.datasets.registry import dataset_by_name
     from pan_core.errors import ConfigError, DataError
     from pan_core.pose_training import sources
     from pan_core.tables import read_table

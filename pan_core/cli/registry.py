@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pan_core.datasets import check_name
+from pan_core.datasets.registry import check_name
 from pan_core.registry.models import CHAMPION, DECISION, Registry, registry_of
 
 Dataset = Annotated[

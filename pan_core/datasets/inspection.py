@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pan_core.datasets import REGISTRY, dataset_by_name
 from pan_core.datasets.base import Catalogue, Context, Dataset, Progress, RemoteFile
 from pan_core.datasets.faults import Fault
+from pan_core.datasets.registry import REGISTRY, dataset_by_name
 from pan_core.datasets.splits import SHARED, check_counts, group_splits, leakage
 from pan_core.datasets.transfer import announced_size
 from pan_core.errors import DataError, PanError, VideoError

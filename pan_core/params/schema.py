@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from pan_core.datasets import check_name
+from pan_core.datasets.registry import check_name
 from pan_core.errors import DataError
 from pan_core.params.space import Choice, Range, read_entry
 from pan_core.pose.qualities import QUALITIES

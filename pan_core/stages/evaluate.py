@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pan_core.datasets import dataset_by_name
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.datasets.taxonomy import whole
 from pan_core.errors import GateError
 from pan_core.evaluation import metrics

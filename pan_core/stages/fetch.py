@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pan_core.datasets import dataset_by_name
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.params.load import Params
 from pan_core.progress import progress_bar
 from pan_core.tracking.tracker import Run

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Dataset
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.files import cache_folder
 from pan_core.params.load import Params
 from pan_core.pose.accuracy import accuracy_of

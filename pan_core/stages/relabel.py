@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Dataset
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.datasets.taxonomy import Composition, whole
 from pan_core.files import cache_folder
 from pan_core.params.load import Params

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Catalogue
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.datasets.splits import check_counts, group_splits, leakage, with_validation
 from pan_core.errors import DataError
 from pan_core.params.load import Params

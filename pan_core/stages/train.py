@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from pan_core.datasets import dataset_by_name
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.datasets.surveillance import Surveillance
 from pan_core.errors import DataError, PanError
 from pan_core.files import cache_folder, replace_folder, write_json

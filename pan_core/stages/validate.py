@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pan_core.datasets import dataset_by_name
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.datasets.surveillance import Surveillance
 from pan_core.errors import GateError
 from pan_core.params.load import Params

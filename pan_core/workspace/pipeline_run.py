@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pan_core.datasets import dataset_by_name
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.errors import PanError
 from pan_core.params.load import PARAMS_FILE, load_params, set_dataset
 from pan_core.workers.pool import die_with_parent

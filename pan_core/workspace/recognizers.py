@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pan_core.datasets import check_name
+from pan_core.datasets.registry import check_name
 from pan_core.errors import PanError
 from pan_core.params.load import Params, load_params
 from pan_core.registry.models import registry_of

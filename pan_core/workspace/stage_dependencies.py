@@ -140,24 +140,29 @@ def updated(text: str) -> str:
 def _rewritten(block: str, stage: str, entry: dict) -> str:
     data = [path for path in entry.get("deps", []) if not path.startswith(f"{PACKAGE}/")]
     names = [name for name in entry.get("params", []) if isinstance(name, str)]
-    lists = _list("deps", [*data, *code_dependencies(stage)])
+    lists = _list("deps", data, code_dependencies(stage))
     if names:
         defaults = [f"{{{file}: [{', '.join(places)}]}}" for file, places in default_parameters(names).items()]
-        lists += _list("params", [*names, *defaults])
+        lists += _list("params", names, defaults)
     rest = _LISTS.sub("", block)
     place = rest.index("    outs: [")
     return rest[:place] + lists + rest[place:]
 
 
-def _list(key: str, items: Sequence[str]) -> str:
-    quoted = [
-        f'"{item}"' if item.startswith("$") or ("${" in item and not item.startswith("{")) else item for item in items
-    ]
-    wrapper = TextWrapper(
-        WIDTH, initial_indent=f"    {key}: [", subsequent_indent=" " * (len(key) + 7), break_long_words=False,
-        break_on_hyphens=False,
-    )  # fmt: skip
-    return wrapper.fill(", ".join(quoted) + "]") + "\n"
+def _list(key: str, written: Sequence[str], generated: Sequence[str]) -> str:
+    """A list with what is written by hand on lines of its own, before what is generated."""
+    quoted = [f'"{item}"' if "${" in item else item for item in written]
+    parts = [_wrap(quoted, generated)] if quoted else []
+    if generated:
+        parts.append(_wrap(generated, ()))
+    indent = " " * (len(key) + 7)
+    comment = f"\n{indent}# by `make deps`:\n{indent}"
+    return f"    {key}: [{comment.join(parts)}]\n".replace("[" + comment, "[")
+
+
+def _wrap(items: Sequence[str], followed_by: Sequence[str]) -> str:
+    wrapper = TextWrapper(WIDTH - 12, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False)
+    return wrapper.fill(", ".join(items) + ("," if followed_by else ""))
 
 
 def main() -> int:

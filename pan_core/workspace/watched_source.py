@@ -8,7 +8,7 @@ on `data/watched/<dataset>`: for most datasets an empty file, for one that is re
 import os
 from pathlib import Path
 
-from pan_core.datasets import dataset_by_name
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.files import atomic_path
 from pan_core.params.load import Params
 from pan_core.workspace.context import dataset_context

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pan_core import datasets
 from pan_core.benchmark.protocol import Recipe
+from pan_core.datasets import registry
 from pan_core.datasets.base import Catalogue, Dataset, Facts
 from pan_core.model.pan import PanSettings
 from pan_core.pose.pose_set import ClipPoses
@@ -76,5 +76,5 @@ def recipe():
 @pytest.fixture
 def stage(monkeypatch):
     """The dataset in the registry."""
-    monkeypatch.setattr(datasets, "dataset_by_name", lambda name: Stage())
+    monkeypatch.setattr(registry, "dataset_by_name", lambda name: Stage())
     return Stage()

@@ -236,7 +236,7 @@ def test_figures_rest_on_the_code_that_makes_them(tmp_path, monkeypatch, name):
     shutil.copytree(Path(methods.pan_core.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(methods.pan_core, "__file__", str(package / "__init__.py"))
     before = methods.code_of(Variant())
-    (package / name).write_text((package / name).read_text() + "\n# changed\n")
+    (package / name).write_text((package / name).read_text() + "\nCHANGED = 1\n")
     assert methods.code_of(Variant()) != before
 
 

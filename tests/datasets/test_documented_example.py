@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pan_core import datasets
 from pan_core.cli.main import app
+from pan_core.datasets import registry
 from pan_core.datasets.base import Context
 from pan_core.datasets.splits import group_splits, leakage
 
@@ -22,8 +22,8 @@ def gestures(tmp_path, monkeypatch, write_video):
     module, line = blocks
     (tmp_path / "gestures.py").write_text(module)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(datasets, "REGISTRY", dict(datasets.REGISTRY))
-    exec(line.replace("pan_core.datasets.gestures", "gestures"), {"REGISTRY": datasets.REGISTRY})
+    monkeypatch.setattr(registry, "REGISTRY", dict(registry.REGISTRY))
+    exec(line.replace("pan_core.datasets.gestures", "gestures"), {"REGISTRY": registry.REGISTRY})
     for label in ("wave", "nod"):
         for person in ("ann", "bob", "cy"):
             for number in (1, 2):
@@ -42,7 +42,7 @@ def test_the_example_passes_its_check(gestures):
 
 
 def test_its_clips_are_split_by_person(gestures):
-    dataset, context = datasets.dataset_by_name("gestures"), Context(gestures / "cache", gestures / "mirror")
+    dataset, context = registry.dataset_by_name("gestures"), Context(gestures / "cache", gestures / "mirror")
     dataset.fetch(gestures / "raw", context)
     clips = group_splits(dataset.catalogue(gestures / "raw", context).clips, folds=3, seed=0)
     assert leakage(clips, "split1")["group"] == 0

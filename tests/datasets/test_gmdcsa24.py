@@ -10,10 +10,10 @@ import shutil
 import pytest
 from refusals import refused
 
-from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Context
 from pan_core.datasets.manifests import read_any
 from pan_core.datasets.manifests.gmdcsa24_lists import CLASSES, parse_cell
+from pan_core.datasets.registry import dataset_by_name
 
 HEADER = "File Name,Length (seconds),Time of Recording,Attire,Description, Classes"
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from pan_core import datasets
 from pan_core.cli.main import app
+from pan_core.datasets import registry
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts, RemoteFile
 from pan_core.datasets.inspection import inspect, list_datasets
 from pan_core.errors import DataError
@@ -148,7 +148,7 @@ def test_nothing_is_said_of_groups_that_are_not_known(tmp_path):
 
 
 def test_the_list_shows_what_is_at_hand(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "dataset_by_name", lambda name: Toy())
+    monkeypatch.setattr(registry, "dataset_by_name", lambda name: Toy())
     monkeypatch.setattr("pan_core.datasets.inspection.dataset_by_name", lambda name: Toy())
     monkeypatch.setattr("pan_core.datasets.inspection.REGISTRY", {"toy": ("", "")})
     (tmp_path / "mirror" / "toy" / "videos").mkdir(parents=True)
@@ -241,7 +241,7 @@ def footage(tmp_path, write_video):
 def test_every_dataset_is_in_the_printed_list(workspace):
     result = CliRunner().invoke(app, ["data", "list"])
     assert result.exit_code == 0, result.output
-    for name in datasets.REGISTRY:
+    for name in registry.REGISTRY:
         assert name in result.output
 
 
@@ -310,7 +310,7 @@ def test_a_manifest_that_cannot_be_written_is_said(workspace, monkeypatch, foota
 
 
 def test_a_check_leaves_nothing_behind_and_uses_what_the_pipeline_found(workspace, footage, monkeypatch):
-    dataset = datasets.dataset_by_name("surveillance")
+    dataset = registry.dataset_by_name("surveillance")
     context = Context(cache=workspace / ".cache", options={"folder": str(footage)})
     dataset.fetch(workspace / "raw", context)
     dataset.catalogue(workspace / "raw", context)

@@ -7,8 +7,8 @@ import pytest
 from refusals import refused
 from scipy.io import savemat
 
-from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Context
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.datasets.splits import leakage
 from pan_core.skeletons import PENN13
 from pan_core.tables import check_table

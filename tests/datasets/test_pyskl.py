@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Context
 from pan_core.datasets.hmdb51 import CLASSES as HMDB_CLASSES
 from pan_core.datasets.jhmdb14 import CLASSES as JHMDB14_CLASSES
 from pan_core.datasets.pyskl_format import joints_of, pair_splits, read_pyskl, require_pixels
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.datasets.ucf101 import CLASSES as UCF_CLASSES
 from pan_core.errors import PanError
 from pan_core.skeletons import COCO17, JHMDB15

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Context
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.tables import check_table
 
 

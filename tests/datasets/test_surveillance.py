@@ -8,9 +8,9 @@ import pytest
 from grey_videos import write_grey_video
 from refusals import refused
 
-from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Context
 from pan_core.datasets.labelled_spans import clip_ids, joined_by_video
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.datasets.surveillance import group_of
 from pan_core.tables import check_table
 

@@ -3,7 +3,7 @@
 import pytest
 from prefect.utilities.schema_tools import ValidationError, validate
 
-from pan_core.datasets import REGISTRY
+from pan_core.datasets.registry import REGISTRY
 from pan_core.params.load import Params
 from pan_core.stages import STAGES
 

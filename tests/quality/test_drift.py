@@ -13,8 +13,8 @@ import pytest
 from refusals import refused
 from scipy.stats import entropy
 
-from pan_core.datasets import dataset_by_name
 from pan_core.datasets.base import Context
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.errors import DataError
 from pan_core.pose.pose_set import ClipPoses, PoseSet, write_pose_set
 from pan_core.quality import DriftSettings, check_drift, profile, write_drift

@@ -11,8 +11,8 @@ import pytest
 from dvc.repo import Repo
 from refusals import refused
 
-from pan_core.datasets import dataset_by_name
 from pan_core.datasets.actors.scenes import Performer, render_scene
+from pan_core.datasets.registry import dataset_by_name
 from pan_core.errors import DataError
 from pan_core.export.reference import real_crops
 from pan_core.files import cache_folder

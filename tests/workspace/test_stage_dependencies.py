@@ -10,7 +10,7 @@ import grimp
 import pytest
 from ruamel.yaml import YAML
 
-from pan_core.datasets import REGISTRY
+from pan_core.datasets.registry import REGISTRY
 from pan_core.stages import STAGES
 from pan_core.workspace.stage_dependencies import BY_VALUE, PIPELINE, default_parameters, updated
 
@@ -74,14 +74,8 @@ def needed_code(graph, stage):
         found.add(module)
         todo += graph.find_modules_directly_imported_by(module)
         todo += [module.rpartition(".")[0]] if "." in module else []
-        todo += [name for name, _ in REGISTRY.values()] if module == dataset_registry() else []
+        todo += [name for name, _ in REGISTRY.values()] if module == "pan_core.datasets.registry" else []
     return found
-
-
-def dataset_registry():
-    import pan_core.datasets
-
-    return sys.modules[pan_core.datasets.dataset_by_name.__module__].__name__
 
 
 @pytest.mark.parametrize("stage", STAGES)
