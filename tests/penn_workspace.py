@@ -78,7 +78,8 @@ def make_workspace(folder, mirror, cache):
         shutil.copy2(ROOT / name, folder / name)
     (folder / "pan_core").symlink_to(ROOT / "pan_core")
     shutil.copytree(ROOT / "edge", folder / "edge")
-    (folder / "data" / "incoming").mkdir(parents=True)
+    shutil.copytree(ROOT / "data" / "watched", folder / "data" / "watched", symlinks=True)
+    (folder / "data" / "incoming").mkdir()
     workspace = Workspace(folder, mirror)
     assert workspace.run("dvc", "init", "--no-scm", "--quiet")[0] == 0
     assert workspace.run("dvc", "config", "cache.dir", str(cache))[0] == 0
