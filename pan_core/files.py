@@ -14,7 +14,8 @@ from pan_core.errors import PanError
 
 CACHE_VARIABLE = "PAN_CACHE"
 SCRATCH_SUFFIX = ".partial"
-_swept: set[Path] = set()
+swept: set[Path] = set()
+"""Folders whose orphans this process has removed."""
 
 
 def cache_folder() -> Path:
@@ -70,9 +71,9 @@ def _locked_folder(parent: Path, prefix: str) -> tuple[Path, int]:
 def _sweep(parent: Path) -> None:
     """Remove orphans, once a process: a folder of thousands of files is not looked through for each of them."""
     place = parent.absolute()
-    if place in _swept:
+    if place in swept:
         return
-    _swept.add(place)
+    swept.add(place)
     for folder in parent.glob(f".*{SCRATCH_SUFFIX}"):
         with suppress(OSError):
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

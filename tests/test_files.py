@@ -66,7 +66,7 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
         living.wait()
         for process in running:
             process.stdout.close()
-    files._swept.clear()
+    files.swept.clear()
     with scratch_folder(tmp_path, "work"):
         assert not left.exists()
 
@@ -76,7 +76,7 @@ def test_folders_that_are_made_at_the_same_time_do_not_take_each_other_for_orpha
 
     def work():
         for _ in range(50):
-            files._swept.clear()
+            files.swept.clear()
             with scratch_folder(tmp_path, "work") as folder:
                 (folder / "half").touch()
                 kept.append((folder / "half").exists())

@@ -316,7 +316,7 @@ def test_a_check_leaves_nothing_behind_and_uses_what_the_pipeline_found(workspac
     dataset.catalogue(workspace / "raw", context)
     memory = workspace / ".cache" / "probes" / "surveillance.jsonl"
     before = memory.read_bytes()
-    monkeypatch.setattr("pan_core.datasets.probing.work_through", None)
+    monkeypatch.setattr("pan_core.datasets.probing.run_supervised", None)
     monkeypatch.setattr("pan_core.datasets.probing.probe_outcome", None)
     result = CliRunner().invoke(app, ["data", "check", "surveillance", "--folder", str(footage)])
     assert result.exit_code == 0, result.output  # it has no finding

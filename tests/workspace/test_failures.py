@@ -70,7 +70,7 @@ def test_a_file_that_cannot_be_written_does_not_hide_the_error(workspace):
 
 def test_a_stage_writes_it():
     """Without params.yaml no stage runs."""
-    with refused("config", ConfigError):
+    with refused("params.missing", ConfigError):
         run_stage("split")
     failure = read_failure("split")
-    assert (failure.kind, failure.code, failure.exit_status) == ("other", "config", 1)
+    assert (failure.kind, failure.code, failure.exit_status) == ("other", "params.missing", 1)
