@@ -8,6 +8,7 @@ the figures of reports/summary.json too, except those that are times, names of r
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,23 +17,22 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file
 
-TIMES = ("ms", "seconds", "fps", "run_id", "git_commit", "decision", "registered_version", "latency")
-"""Parts of names of figures that differ from run to run."""
+TIMED = re.compile(r"(^|_)(ms|seconds|fps|rounds|frames_timed|run_id|git_commit|created)$|^latency_|_ms_|^runs$")
+"""Names of figures that differ from run to run: times, names of runs, the commit."""
 
 
 def weights(old: Path, new: Path) -> Iterator[tuple[str, bool]]:
     """Weights of every trained recognizer."""
-    for path in sorted((old / "models" / "pan").rglob("*.safetensors")):
-        other = new / path.relative_to(old)
-        same = other.is_file() and _equal(load_file(path), load_file(other))
-        yield str(path.relative_to(old)), same
+    for name in _files(old, new, "models/pan", "*.safetensors"):
+        first, second = old / name, new / name
+        yield str(name), first.is_file() and second.is_file() and _equal(load_file(first), load_file(second))
 
 
 def poses(old: Path, new: Path) -> Iterator[tuple[str, bool]]:
     """Every file of the pose set."""
-    for path in sorted(path for path in (old / "data" / "poses").rglob("*") if path.is_file()):
-        other = new / path.relative_to(old)
-        yield str(path.relative_to(old)), other.is_file() and _same_content(path, other)
+    for name in _files(old, new, "data/poses", "*.*"):
+        first, second = old / name, new / name
+        yield str(name), first.is_file() and second.is_file() and _same_content(first, second)
 
 
 def tables(old: Path, new: Path) -> Iterator[tuple[str, bool]]:
@@ -50,9 +50,14 @@ def figures(old: Path, new: Path) -> Iterator[tuple[str, bool]]:
             yield f"reports/{name}.json {key}", before.get(key) == after.get(key)
 
 
+def _files(old: Path, new: Path, place: str, pattern: str) -> list[Path]:
+    """Files below a place that either checkout has, relative to it."""
+    return sorted({path.relative_to(root) for root in (old, new) for path in (root / place).rglob(pattern)})
+
+
 def _figures(path: Path) -> dict[str, object]:
     found = json.loads(path.read_text())
-    return {key: value for key, value in found.items() if not any(part in key for part in TIMES)}
+    return {key: value for key, value in found.items() if not TIMED.search(key)}
 
 
 def _equal(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> bool:
@@ -75,7 +80,7 @@ def main() -> int:
     for kind in (weights, poses, tables, figures):
         rows = list(kind(arguments.old, arguments.new))
         wrong = [name for name, same in rows if not same]
-        differing += len(wrong)
+        differing += len(wrong) + (not rows)
         print(f"{kind.__name__}: {len(rows) - len(wrong)} of {len(rows)} equal")
         for name in wrong:
             print(f"  differs: {name}")

@@ -102,7 +102,8 @@ def reachable_server() -> Iterator[None]:
     if "PREFECT_API_URL" in os.environ:
         raise PanError(
             f"PREFECT_API_URL is {api_url}, but no Prefect server answers there; start it, "
-            "or `unset PREFECT_API_URL` to run without one"
+            "or `unset PREFECT_API_URL` to run without one",
+            code="prefect.away",
         )
     print(f"no Prefect server answers at {masked(api_url)}, so this run does without", file=sys.stderr)
     with temporary_settings(restore_defaults=[PREFECT_API_URL]):
@@ -175,7 +176,8 @@ def _await_start(server: "uvicorn.Server", thread: threading.Thread, api_url: st
         if not thread.is_alive() or time.monotonic() > deadline:
             raise PanError(
                 f"the Prefect server did not start at {api_url}; see the lines above, or start one yourself "
-                "(`prefect server start`) and set PREFECT_API_URL to its address"
+                "(`prefect server start`) and set PREFECT_API_URL to its address",
+                code="prefect.not-started",
             )
         time.sleep(0.1)
 
@@ -194,7 +196,8 @@ def _loopback_port(api_url: str) -> int:
     if address.hostname not in (HOST, "localhost"):
         raise PanError(
             f"PREFECT_API_URL is {api_url}, but no Prefect server answers there; start it, "
-            "or unset PREFECT_API_URL to have one on this machine"
+            "or unset PREFECT_API_URL to have one on this machine",
+            code="prefect.away",
         )
     return address.port or 80
 
@@ -212,4 +215,6 @@ def _bind_socket(port: int | None) -> socket.socket:
             bound.close()
             continue
         return bound
-    raise PanError(f"no free port in {ports[0]}..{ports[-1]} for the Prefect server; set PREFECT_API_URL")
+    raise PanError(
+        f"no free port in {ports[0]}..{ports[-1]} for the Prefect server; set PREFECT_API_URL", code="prefect.no-port"
+    )

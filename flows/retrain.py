@@ -57,11 +57,11 @@ def retrain(
     try:
         with exclusive_lock(project.LOCK, project.BUSY):
             result = _retrain(source, Path(incoming), overrides or {}, force)
+            if result.page:
+                create_markdown_artifact(result.page, key="pan-decision", description=outcome.ABOUT)
+            return Completed(name=result.name, message=result.message)
     except BusyError as error:
         return turned_away(error)
-    if result.page:
-        create_markdown_artifact(result.page, key="pan-decision", description=outcome.ABOUT)
-    return Completed(name=result.name, message=result.message)
 
 
 def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: bool) -> outcome.Outcome:

@@ -10,11 +10,11 @@ from prefect.cache_policies import NO_CACHE
 from flows.pan import unless
 from flows.reproduce import environment_of
 from pan_core.datasets.holdout import Holdout
-from pan_core.errors import DataError, PanError
+from pan_core.errors import DataError
 from pan_core.params.load import Params
 from pan_core.retraining import project
 from pan_core.retraining.footage import Footage
-from pan_core.retraining.label_tasks import write_label_tasks
+from pan_core.retraining.label_tasks import LabelsError, write_label_tasks
 from pan_core.retraining.receipts import Receipt
 
 ONCE: Any = {"cache_policy": NO_CACHE, "persist_result": False}
@@ -60,5 +60,5 @@ def suggest_labels(folder: Path, place: Path) -> None:
     try:
         if printed := write_label_tasks(folder, place, environment_of(place)):
             get_run_logger().info(printed)
-    except PanError as error:
+    except LabelsError as error:
         get_run_logger().warning("%s", error)

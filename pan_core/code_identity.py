@@ -1,12 +1,15 @@
 """Identity of code: figures that were kept say by which code they were made.
 
-Only what runs counts: docstrings, comments, layout, names of files and imports of this package do not. A module that is
-moved, or explained better, is the same code.
+Only what runs counts: docstrings, comments, layout, names of files and of imported modules of this package do not. A module
+that is moved, or explained better, is the same code.
 """
 
 import ast
 import hashlib
+import json
 from pathlib import Path
+
+from ruamel.yaml import YAML
 
 import pan_core
 from pan_core.errors import PanError
@@ -48,18 +51,29 @@ def raw_code_hash(*names: str) -> str:
 
 def _content(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
-    return ast.dump(_Stripped().visit(ast.parse(text))) if path.suffix == ".py" else text
+    if path.suffix != ".py":
+        return json.dumps(YAML(typ="safe").load(text), sort_keys=True, default=str)
+    stripped = _Stripped()
+    tree = stripped.visit(ast.parse(text))
+    # Sorted, as the order of imports follows the names of the modules.
+    return ast.dump(tree) + repr(sorted(stripped.imported))
 
 
 class _Stripped(ast.NodeTransformer):
-    """Removes what does not run, and where names of this package come from."""
+    """Removes what does not run, and where names of this package come from; collects these names."""
+
+    def __init__(self) -> None:
+        self.imported: list[tuple[str, str]] = []
 
     def visit_Import(self, node: ast.Import) -> ast.Import | None:
         node.names = [alias for alias in node.names if alias.name.split(".")[0] != pan_core.__name__]
         return node if node.names else None
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
-        return None if (node.module or "").split(".")[0] == pan_core.__name__ else node
+        if (node.module or "").split(".")[0] != pan_core.__name__:
+            return node
+        self.imported += [(alias.name, alias.asname or "") for alias in node.names]
+        return None
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         # A string that stands alone is a docstring, of a module, a class, a function or a value.

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock
+
 from pan_core.files import SCRATCH_SUFFIX, atomic_path
 
 _log = logging.getLogger(__name__)
@@ -127,15 +129,8 @@ class DurableQueue:
         if self._claim >= 0 or not self.folder.is_dir():
             yield
             return
-        descriptor = os.open(self.folder, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            except OSError:
-                _log.warning("%s: this file system has no locks; no other process may use it", self.folder)
+        with FileLock(self.folder.with_name(f"{self.folder.name}.lock")):
             yield
-        finally:
-            os.close(descriptor)
 
     def _waiting(self) -> list[Path]:
         """Entries in their order; what is still being written is none yet."""

@@ -117,9 +117,9 @@ def read_json(path: Path) -> dict:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        raise PanError(f"{path}: no such file; run `dvc repro` to make it") from None
+        raise PanError(f"{path}: no such file; run `dvc repro` to make it", code="json.missing") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise PanError(f"{path}: not JSON ({error}); delete it and run `dvc repro`") from error
+        raise PanError(f"{path}: not JSON ({error}); delete it and run `dvc repro`", code="json.damaged") from error
 
 
 def require_space(folder: Path, needed: int, purpose: str) -> None:
@@ -138,5 +138,6 @@ def require_space(folder: Path, needed: int, purpose: str) -> None:
     if free < needed:
         raise PanError(
             f"{folder}: {purpose} needs {needed / 1e6:.0f} MB, but {free / 1e6:.0f} MB are free; "
-            "make space or move the project to a larger disk, then run again: finished work is kept"
+            "make space or move the project to a larger disk, then run again: finished work is kept",
+            code="disk.full",
         )

@@ -15,7 +15,7 @@ def import_closure(entries: Iterable[str], *, without: Sequence[str] = ()) -> di
     """Files of some modules and of all modules that they import, wherever in a file the import stands.
 
     In a module that uses `import_module`, a string that is the full name of a module counts as an import: registries
-    name modules so.
+    name modules so. A string that is the file name of a module beside it counts too: scripts are named so.
 
     Args:
         entries: Names of modules.
@@ -48,22 +48,28 @@ def module_file(name: str) -> Path | None:
 def imported_modules(name: str) -> tuple[str, ...]:
     """Names of this package that a module imports; `from a import b` may mean the module a.b."""
     file = module_file(name)
-    return () if file is None else tuple(sorted(set(_names_in(_tree(file))) - {name}))
+    if file is None:
+        return ()
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    scripts = {f"{package}.{text.removesuffix('.py')}" for text in _strings(file) if text.endswith(".py")}
+    return tuple(sorted({*_names_in(_tree(file)), *scripts} - {name}))
 
 
 def data_files(file: Path) -> list[Path]:
     """Files and folders beside a module, or in its package, that it names by a string: templates, pages, tables."""
-    names = {node.value for node in ast.walk(_tree(file)) if isinstance(node, ast.Constant) and _is_name(node.value)}
+    names = _strings(file)
     there = {path.name: path for path in file.parent.iterdir() if path.suffix != ".py" and path.name != "__pycache__"}
     return sorted(path for name, path in there.items() if name in names and not (path / "__init__.py").is_file())
 
 
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) < 80
+def _strings(file: Path) -> set[str]:
+    return {
+        node.value for node in ast.walk(_tree(file)) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
 
 
 def _names_in(tree: ast.Module) -> Iterator[str]:
-    by_name = any(isinstance(node, ast.Name) and node.id == "import_module" for node in ast.walk(tree))
+    by_name = any(getattr(node, "id", getattr(node, "attr", "")) == "import_module" for node in ast.walk(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

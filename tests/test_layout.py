@@ -104,3 +104,33 @@ def test_every_data_file_of_the_package_is_named_by_a_module():
     named = set(chain.from_iterable(data_files(path) for path in PACKAGE.rglob("*.py")))
     files = [path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
     assert [name_of(path) for path in files if not named & {path, *path.parents}] == []
+
+
+def family(bases, name):
+    """Whether a class is an error that people read."""
+    return name == "PanError" or any(family(bases, base) for base in bases.get(name, ()))
+
+
+def test_an_error_is_raised_with_its_code():
+    """`ConfigError` names its parameters instead; a class with one meaning has the code itself."""
+    bases, coded = {}, {"ConfigError"}
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                bases[node.name] = [getattr(base, "id", getattr(base, "attr", "")) for base in node.bases]
+                if any(
+                    isinstance(line, ast.Assign)
+                    and ast.unparse(line.targets[0]) == "code"
+                    and ast.unparse(line.value) != "''"
+                    for line in node.body
+                ):
+                    coded.add(node.name)
+    silent = []
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                name = getattr(node.exc.func, "id", getattr(node.exc.func, "attr", ""))
+                given = {keyword.arg for keyword in node.exc.keywords}
+                if family(bases, name) and name not in coded and not given & {"code", None}:
+                    silent.append(f"{name_of(path)}:{node.lineno} {name}")
+    assert silent == []

@@ -60,6 +60,6 @@ def comparator(name: str) -> ModuleType:
 def code_of(variant: Variant) -> str:
     """Hash of the code that a variant's figures rest on: network, training and scoring."""
     return code_hash(
-        "model", "training", "skeletons.py", "benchmark/runs.py", "evaluation/metrics.py", "evaluation/behaviour.py",
+        "model", "training", "pose/main_person.py", "skeletons.py", "benchmark/runs.py", "evaluation/metrics.py", "evaluation/behaviour.py",
         *([f"benchmark/comparators/{variant.name}.py"] if variant.kind == "comparator" else []),
     )  # fmt: skip

@@ -77,7 +77,8 @@ def run_benchmark(
     clips = clips[clips["clip_id"].isin(truth.index["clip_id"])]
     if clips.empty:
         raise DataError(
-            "no clip has true joints; the qualities are compared on the embedded dataset, `dataset: actors`"
+            "no clip has true joints; the qualities are compared on the embedded dataset, `dataset: actors`",
+            code="benchmark.no-true-joints",
         )
     extractors = {name: PoseExtractor(model, settings=each) for name, (model, each) in candidates.items()}
     found: dict[str, list[ClipPoses]] = {name: [] for name in candidates}

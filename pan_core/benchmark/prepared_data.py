@@ -135,7 +135,9 @@ def prepare(name: str, folder: Path, context: Context) -> BenchmarkData:
     dataset = posed_dataset(name)
     if not (folder / "raw").is_dir():
         dataset.fetch(folder / "raw", context)
-    made_by = code_hash("datasets", "segments", "skeletons.py", "files.py", "benchmark/prepared_data.py")
+    made_by = code_hash(
+        "datasets", "segments", "pose/main_person.py", "skeletons.py", "files.py", "benchmark/prepared_data.py"
+    )
     done = read_json(folder / "data.json") if (folder / "data.json").is_file() else {}
     if done.get("made_by") != made_by:
         _lay_out(dataset, folder, replace(context, progress=None), made_by)

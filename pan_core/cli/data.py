@@ -25,12 +25,14 @@ def _disk_faults(where: Path, advice: str) -> Iterator[None]:
         yield
     except shutil.Error as error:  # of a copied tree: (source, target, reason) of every file
         source, target, reason = error.args[0][0]
-        raise PanError(f"{source}: cannot be copied to {target} ({reason}); {advice}") from error
+        raise PanError(
+            f"{source}: cannot be copied to {target} ({reason}); {advice}", code="footage.not-copied"
+        ) from error
     except OSError as error:
         # A folder of unfinished work is gone by now, and nobody knows its name.
         place = where if SCRATCH_SUFFIX in str(error.filename or "") else error.filename or where
         reason = "the disk is full" if error.errno == errno.ENOSPC else f"{error.strerror or error}"
-        raise PanError(f"{place}: {reason}; {advice}") from error
+        raise PanError(f"{place}: {reason}; {advice}", code="cache.unusable") from error
 
 
 def _cache_faults(cache: Path) -> AbstractContextManager[None]:
@@ -86,7 +88,8 @@ def check(
         if dataset.configured(context) is None:
             raise DataError(
                 f"--folder: {name} is read from the mirror and the downloads, not from a folder of one's own; "
-                "put it into the folder that PAN_MIRROR names, or leave --folder out"
+                "put it into the folder that PAN_MIRROR names, or leave --folder out",
+                code="cli.folder-not-read",
             )
     with (
         _cache_faults(context.cache),
@@ -126,7 +129,8 @@ def manifest(
 
     if out.is_dir():
         raise DataError(
-            f"{out}: is a folder, expected a file to write; name one with --out, such as {out / 'manifest.csv'}"
+            f"{out}: is a folder, expected a file to write; name one with --out, such as {out / 'manifest.csv'}",
+            code="cli.out-is-folder",
         )
     with _disk_faults(out, "name a file with --out on a disk that can be written and has space"):
         found = read_any(folder, manifest=source, removed=True)

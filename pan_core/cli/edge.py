@@ -61,7 +61,7 @@ def run(
     from pan_core.workspace.devices import bundle_target
 
     if profile not in ("full", "short"):
-        raise DataError(f"--profile: expected full or short, but got {profile!r}")
+        raise DataError(f"--profile: expected full or short, but got {profile!r}", code="cli.profile")
     device = Device(host, ssh_config)
     bundle_target(target, out / target)
     content = bench_on(device, out / target, profile=profile, install=install, any_device=any_device, say=typer.echo)

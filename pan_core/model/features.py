@@ -83,7 +83,10 @@ class PoseFeatures:
 
     def __init__(self, layout: SkeletonLayout, *, mode: str) -> None:
         if mode not in MODES:
-            raise DataError(f"unknown input mode {mode!r} of the recognizer; expected one of {', '.join(MODES)}")
+            raise DataError(
+                f"unknown input mode {mode!r} of the recognizer; expected one of {', '.join(MODES)}",
+                code="recognizer.mode",
+            )
         self.layout = layout
         self.mode = mode
         self.body = BodyFrame(layout)
@@ -109,7 +112,10 @@ class PoseFeatures:
             DataError: Where the joints have another shape.
         """
         if joints.ndim != 4 or joints.shape[2:] != (self.layout.size, 3):
-            raise DataError(f"Expected joints to have shape (B, T, {self.layout.size}, 3), but got {joints.shape}")
+            raise DataError(
+                f"Expected joints to have shape (B, T, {self.layout.size}, 3), but got {joints.shape}",
+                code="joints.shape",
+            )
         seen = seen_joints(joints)
         fill = hold_last if self.mode == "online" else bridge_gaps
         held, known = fill(joints[..., :2].astype(np.float32), seen)

@@ -85,7 +85,9 @@ class OnlineFeatures:
         """
         expected = (*state.known.shape, 3)
         if joints.shape != expected:
-            raise DataError(f"Expected joints of the frame to have shape {expected}, but got {joints.shape}")
+            raise DataError(
+                f"Expected joints of the frame to have shape {expected}, but got {joints.shape}", code="joints.shape"
+            )
         seen = seen_joints(joints)
         held = np.where(seen[..., None], joints[..., :2], state.held).astype(np.float32)
         known = state.known | seen

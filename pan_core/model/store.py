@@ -98,18 +98,24 @@ def load_model(folder: Path) -> LoadedModel:
     """
     for name in ("model.json", "model.safetensors"):
         if not (folder / name).is_file():
-            raise DataError(f"{folder}: not a recognizer, {name} is missing; run `dvc repro` to train one")
+            raise DataError(
+                f"{folder}: not a recognizer, {name} is missing; run `dvc repro` to train one",
+                code="recognizer.incomplete",
+            )
     description = read_json(folder / "model.json")
     found = description.get("format")
     if found != FORMAT or description.get("features") != _feature_constants():
         raise DataError(
             f"{folder}: made by another version of the recognizer's features (format {found!r}); expected {FORMAT!r} "
-            f"with {_feature_constants()}; train it again"
+            f"with {_feature_constants()}; train it again",
+            code="recognizer.format",
         )
     try:
         return _read(folder, description)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, ConfigError) as error:
-        raise DataError(f"{folder}: model.json and model.safetensors do not fit each other: {error}") from error
+        raise DataError(
+            f"{folder}: model.json and model.safetensors do not fit each other: {error}", code="recognizer.inconsistent"
+        ) from error
 
 
 def _read(folder: Path, description: dict) -> LoadedModel:
@@ -160,4 +166,7 @@ def _check(model: PAN, labels: Sequence[str], actions: Sequence[str], layout: Sk
     if mode not in MODES:
         faults.append(f"mode: expected one of {', '.join(MODES)}, but got {mode!r}")
     if faults:
-        raise DataError("cannot store the recognizer:\n" + "\n".join(f"  - {fault}" for fault in faults))
+        raise DataError(
+            "cannot store the recognizer:\n" + "\n".join(f"  - {fault}" for fault in faults),
+            code="recognizer.not-storable",
+        )

@@ -72,7 +72,14 @@ class FootageVersion:
         """
         if not self.exists:
             return
-        found = json.loads(self._dvc("status", "--json", str(self._path), refusal="DVC cannot look at it"))
+        printed = self._dvc("status", "--json", str(self._path), refusal="DVC cannot look at it")
+        try:
+            found = json.loads(printed)
+        except ValueError:
+            raise PanError(
+                f"{self._folder}: expected JSON from `dvc status`, but got {last_lines(printed)!r}",
+                code="footage.dvc-failed",
+            ) from None
         if _states(found) & CHANGED:
             raise DataError(f"{self._folder}: is not as its last version has it; {BRING_BACK}", code="footage.changed")
 

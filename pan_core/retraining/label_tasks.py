@@ -12,6 +12,12 @@ from pan_core.retraining.run_parameters import DATASET
 LABELLING = Path("data/labelling")
 
 
+class LabelsError(PanError):
+    """The command that suggests labels failed."""
+
+    code = "labels.failed"
+
+
 def write_label_tasks(folder: Path, workspace: Path, environment: Mapping[str, str]) -> str:
     """Write tasks for the videos of a delivery that have no labels; returns what the command printed, empty if none has to be written.
 
@@ -21,7 +27,8 @@ def write_label_tasks(folder: Path, workspace: Path, environment: Mapping[str, s
         environment: Variables of the command.
 
     Raises:
-        PanError: If the command fails.
+        LabelsError: If the command fails.
+        DataError: If the delivery cannot be read.
     """
     out = (LABELLING / f"{folder.name}.json").absolute()
     if out.is_file() or not unlabelled_videos(folder):
@@ -31,5 +38,5 @@ def write_label_tasks(folder: Path, workspace: Path, environment: Mapping[str, s
         cwd=workspace, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise PanError(f"{folder}: no labels could be suggested:\n{last_lines(done.stderr)}", code="labels.failed")
+        raise LabelsError(f"{folder}: no labels could be suggested:\n{last_lines(done.stderr)}")
     return done.stdout.strip()

@@ -44,7 +44,8 @@ def _run(name: str) -> dict:
             raise
         raise PanError(
             f"stage {name}: no space left on the disk ({type(error).__name__}); make space and run `dvc repro` again: "
-            "finished work is kept"
+            "finished work is kept",
+            code="disk.full",
         ) from error
 
 

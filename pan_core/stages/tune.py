@@ -169,7 +169,7 @@ def _plan(params: Params, train: Samples, val: Samples) -> Plan:
     length = {"tune.epochs": params.tune.epochs, "tune.mode": params.tune.mode, "seed": params.seed}
     rests_on = {
         "data": fingerprint(train, val)[:16],
-        "code": code_hash("model", "training", "tuning/objective.py", "skeletons.py"),
+        "code": code_hash("model", "training", "pose/main_person.py", "tuning/objective.py", "skeletons.py"),
         **{name: str(value) for name, value in {**fixed, **length}.items()},
     }
     plan = make_plan(params, name=params.tune.study, rests_on=rests_on)

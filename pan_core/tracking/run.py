@@ -260,18 +260,19 @@ def _find_http_status(error: BaseException) -> int | None:
         if isinstance(status := getattr(response, "status_code", None), int):
             return status
         if isinstance(each, MlflowException) and not isinstance(each, RestException):
-            return _read_foreign_status(each)
+            status = _read_foreign_status(each)
+            if status is not None:
+                return status
     return None
 
 
 def _read_foreign_status(error: Any) -> int | None:
     """Status of an answer that is not from MLflow's server itself, such as a proxy's page; None if there was no answer.
 
-    MLflow turns the status into an error code and drops the answer. A status that has no code, such as 413, becomes
-    INTERNAL_ERROR, which also stands for a server that does not answer. Then the status is in the message only.
+    MLflow turns the status into an error code and drops the answer. The code alone does not say whether there was an answer:
+    INTERNAL_ERROR, for one, stands for a status without a code, such as 413, and for a server that does not answer. So the
+    status is read out of the message, which has the same form in every place of MLflow that looks at an answer.
     """
-    if error.error_code != "INTERNAL_ERROR":
-        return error.get_http_status_code()
     match = re.search(r"failed with error code (\d{3})\b", error.message)
     return int(match[1]) if match else None
 

@@ -50,7 +50,10 @@ def mirror() -> Path | None:
     value = os.environ.get(MIRROR_VARIABLE)
     if value and not Path(value).is_dir():
         found = "is a file" if Path(value).exists() else "does not exist"
-        raise PanError(f"{MIRROR_VARIABLE}: {value} {found}, expected a folder; correct the variable or unset it")
+        raise PanError(
+            f"{MIRROR_VARIABLE}: {value} {found}, expected a folder; correct the variable or unset it",
+            code="mirror.no-folder",
+        )
     return Path(value) if value else None
 
 

@@ -48,17 +48,17 @@ def code_dependencies(stage: str) -> list[str]:
     needed = set()
     for file in import_closure([module], without=BY_VALUE).values():
         needed |= {file, *data_files(file)}
-    return [str(path.relative_to(ROOT)) for path in sorted(_collapsed(ROOT / PACKAGE, needed))]
+    return [str(path.relative_to(ROOT)) for path in sorted(_collapse(ROOT / PACKAGE, needed))]
 
 
-def _collapsed(folder: Path, needed: set[Path]) -> Iterator[Path]:
+def _collapse(folder: Path, needed: set[Path]) -> Iterator[Path]:
     """The needed paths below a folder, with each folder that is needed whole in place of what is in it."""
     if folder in needed or _is_whole(folder, needed):
         yield folder
         return
     for path in folder.iterdir():
         if path.is_dir() and path.name != "__pycache__":
-            yield from _collapsed(path, needed)
+            yield from _collapse(path, needed)
         elif path in needed:
             yield path
 
@@ -126,18 +126,18 @@ def _literal_fields(file: Path) -> dict[str, dict[str, object]]:
     return found
 
 
-def updated(text: str) -> str:
+def update(text: str) -> str:
     """dvc.yaml with generated dependencies; everything else stays as it is."""
     stages = YAML(typ="safe").load(text)["stages"]
     for stage, entry in stages.items():
         start = text.index(f"\n  {stage}:\n")
         stop = re.compile(r"^  \w+:\n", re.MULTILINE).search(text, start + len(stage) + 4)
         end = stop.start() if stop else len(text)
-        text = text[:start] + _rewritten(text[start:end], stage, entry) + text[end:]
+        text = text[:start] + _rewrite(text[start:end], stage, entry) + text[end:]
     return text
 
 
-def _rewritten(block: str, stage: str, entry: dict) -> str:
+def _rewrite(block: str, stage: str, entry: dict) -> str:
     data = [path for path in entry.get("deps", []) if not path.startswith(f"{PACKAGE}/")]
     names = [name for name in entry.get("params", []) if isinstance(name, str)]
     lists = _list("deps", data, code_dependencies(stage))
@@ -145,7 +145,11 @@ def _rewritten(block: str, stage: str, entry: dict) -> str:
         defaults = [f"{{{file}: [{', '.join(places)}]}}" for file, places in default_parameters(names).items()]
         lists += _list("params", names, defaults)
     rest = _LISTS.sub("", block)
-    place = rest.index("    outs: [")
+    place = rest.find("    outs: [")
+    if place < 0:
+        raise PanError(
+            f"{PIPELINE}: stage {stage}: expected a line `outs: [...]` after deps and params", code="pipeline.form"
+        )
     return rest[:place] + lists + rest[place:]
 
 
@@ -171,7 +175,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only fail if dvc.yaml is out of date")
     arguments = parser.parse_args()
     text = PIPELINE.read_text(encoding="utf-8")
-    new = updated(text)
+    new = update(text)
     if new == text:
         return 0
     if arguments.check:

@@ -135,7 +135,7 @@ def test_a_folder_of_the_version_before_goes_on_working(old_project, tmp_path):
     project = Project(old_project, ROOT, NEW_PAN)
 
     frames, _ = render_scene([Performer("Waving")], frames=24)
-    write_video(tmp_path / "waving.mp4", frames, 15)
+    write_video(tmp_path / "waving.mp4", frames, fps=15)
     project.run("pan", "predict", str(tmp_path / "waving.mp4"), "--out", str(tmp_path / "out"))
     timeline = json.loads(next((tmp_path / "out").glob("*.json")).read_text())
     assert "version 2" in timeline["model"]

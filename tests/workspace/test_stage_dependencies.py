@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from pan_core.datasets.registry import REGISTRY
 from pan_core.stages import STAGES
-from pan_core.workspace.stage_dependencies import BY_VALUE, PIPELINE, default_parameters, updated
+from pan_core.workspace.stage_dependencies import BY_VALUE, PIPELINE, default_parameters, update
 
 sys.path.insert(0, str(Path(__file__).parent))
 from parameters_read import sections_read
@@ -75,6 +75,8 @@ def needed_code(graph, stage):
         todo += graph.find_modules_directly_imported_by(module)
         todo += [module.rpartition(".")[0]] if "." in module else []
         todo += [name for name, _ in REGISTRY.values()] if module == "pan_core.datasets.registry" else []
+        # Run as a script, by its path.
+        todo += ["pan_core.runtimes.tensorrt_worker"] if module == "pan_core.runtimes.tensorrt_session" else []
     return found
 
 
@@ -91,7 +93,7 @@ def test_a_stage_depends_on_the_parameters_that_it_reads_and_on_no_others(stage,
 
 def test_dvc_yaml_is_as_it_would_be_generated():
     text = (ROOT / PIPELINE).read_text()
-    assert updated(text) == text
+    assert update(text) == text
 
 
 def test_data_files_of_the_package_are_dependencies_of_the_stages_that_read_them(stages):
@@ -171,6 +173,10 @@ def narrowed(section, field):
         if section not in names and f"{section}.{field}" not in names:
             found.add(stage)
     return found
+
+
+def test_every_dataset_has_what_fetch_watches():
+    assert {path.name for path in (ROOT / "data" / "watched").iterdir()} == set(REGISTRY)
 
 
 def test_footage_counts_if_it_is_the_dataset(project):
