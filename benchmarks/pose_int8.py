@@ -6,7 +6,7 @@ Run it in a workspace in which the pipeline has run on videos. For each recipe i
 reference pictures of the stage export. The widest bound there, for fp16 weights, is 0.1.
 """
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -73,4 +73,6 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 32)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("crops", type=int, nargs="?", default=32, help="pictures for the calibration")
+    main(parser.parse_args().crops)

@@ -6,6 +6,7 @@ FOLDER is made: a copy of the project in which everything happens, so that this 
 is printed; what becomes of each delivery is for the pipeline to say, nothing here decides it.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -43,9 +44,11 @@ SWAPPED = {"Falling": "Sitting", "Sitting": "Falling", "Walking": "Standing", "S
 
 
 def main() -> None:
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    source, folder = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, metavar="GMDCSA24", help="folder with the recordings")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of the copy, which must not exist")
+    arguments = parser.parse_args()
+    source, folder = arguments.source.resolve(), arguments.folder.resolve()
     run("git", "clone", "--quiet", str(ROOT), str(folder), folder=ROOT)
     set_params(folder / "params.yaml", PARAMS)
     rows = labelled(source)

@@ -1,1 +1,1 @@
-"""Running on devices: latency and its budgets."""
+"""Devices: bundles, measurements, budgets and predictions."""

@@ -1,1 +1,1 @@
-"""ONNX files of the recognizer, and the proof that they compute what torch computes."""
+"""Networks for a runtime (ONNX, ncnn, TensorRT), and the proof that they compute what torch computes."""

@@ -1,1 +1,1 @@
-"""Online recognition of people: a stream of poses in, actions out. No torch is needed but by `torch_network`."""
+"""The recognizer as a library: people found in pictures, and what they do. Only `torch_network` and loading need torch."""

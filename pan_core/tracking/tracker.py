@@ -1,4 +1,4 @@
-"""Everything that talks to MLflow.
+"""Rows of pipeline runs and stages in MLflow.
 
 One experiment a dataset. One parent run a pipeline run, found again by the fingerprint of its parameters, so that
 a killed run continues as the same row; stage runs are nested in it. The default store is SQLite under mlruns/.

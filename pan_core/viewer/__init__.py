@@ -1,1 +1,1 @@
-"""Skeletons and captions drawn into video."""
+"""What people look at: skeletons and captions in video, plots, page templates."""

@@ -56,7 +56,7 @@ def test_stgcn_takes_whole_clips_only():
     network = comparator("stgcn").STGCN(layout=PENN13, classes=2, actions=2)
     mask = torch.ones(2, 8, dtype=torch.bool)
     mask[1, 6:] = False
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="one length"):
         network(torch.randn(2, 8, 13, 4), mask=mask)
 
 

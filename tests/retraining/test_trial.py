@@ -2,6 +2,7 @@
 
 import pytest
 from deliveries import deliver, hold_out
+from refusals import refused
 
 from pan_core.errors import DataError
 from pan_core.retraining.intake import IntakeRules, receive
@@ -100,6 +101,6 @@ def test_a_stage_that_fails_for_another_reason_leaves_the_footage_as_it_was(stag
 
 def test_too_few_people_for_a_first_holdout_fail_the_run(footage, incoming, context):
     deliver(incoming, "2026-11-02", ("ann", "ben"))
-    with pytest.raises(DataError):
+    with refused("holdout.too-few-groups", DataError):
         Stages(footage, incoming, context).trial().run()
     assert not footage.folder.exists()

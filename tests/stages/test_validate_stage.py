@@ -151,6 +151,7 @@ def test_expectations_on_the_whole_stop_where_that_is_wanted(workspace: dict[str
     with refused("validate.expectations", GateError) as caught:
         run(still, on_failure="stop")
     assert numbers(str(caught.value))[:2] == ["1", "15"]
+    assert "clips move" in str(caught.value)
 
 
 def test_kind_of_a_dataset(workspace: dict[str, np.ndarray]) -> None:

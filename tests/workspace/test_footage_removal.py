@@ -281,7 +281,7 @@ def test_a_damaged_record_is_told(footage):
     footage_removal.remove_videos(load_params())
     record = record_of(footage / "door" / "a.mp4")
     record.write_bytes(record.read_bytes()[:100])
-    with pytest.raises(DataError) as caught:
+    with refused("video-record.damaged", DataError) as caught:
         run_stages()
     assert record.name in str(caught.value)
 
