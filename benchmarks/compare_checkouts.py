@@ -30,7 +30,7 @@ def weights(old: Path, new: Path) -> Iterator[tuple[str, bool]]:
 
 def poses(old: Path, new: Path) -> Iterator[tuple[str, bool]]:
     """Every file of the pose set."""
-    for name in _files(old, new, "data/poses", "*.*"):
+    for name in _files(old, new, "data/poses", "*"):
         first, second = old / name, new / name
         yield str(name), first.is_file() and second.is_file() and _same_content(first, second)
 
@@ -52,7 +52,9 @@ def figures(old: Path, new: Path) -> Iterator[tuple[str, bool]]:
 
 def _files(old: Path, new: Path, place: str, pattern: str) -> list[Path]:
     """Files below a place that either checkout has, relative to it."""
-    return sorted({path.relative_to(root) for root in (old, new) for path in (root / place).rglob(pattern)})
+    return sorted(
+        {path.relative_to(root) for root in (old, new) for path in (root / place).rglob(pattern) if path.is_file()}
+    )
 
 
 def _figures(path: Path) -> dict[str, object]:

@@ -27,6 +27,7 @@ from pan_core.secrets import guard_output
 from pan_core.tracking.tracker import deliver_waiting
 from pan_core.workspace.failures import LockedError
 from pan_core.workspace.lock import BusyError, workspace_lock
+from pan_core.workspace.watched_source import watch_source
 
 # Only where trying again can help: a network that was away, a decoder or a disk that gave out.
 # DVC and the pose cache keep what was finished.
@@ -95,7 +96,7 @@ def prepare(overrides: Mapping[str, Any], name: str = "") -> Path:
     root = project_root()
     folder = workspace(root, overrides, name)
     if (folder / PARAMS_FILE).is_file():
-        load_params(folder / PARAMS_FILE)
+        watch_source(load_params(folder / PARAMS_FILE), folder)
     get_run_logger().info("\n".join([f"results: {folder}", *(f"  {line}" for line in changes(root, folder))]))
     return folder
 

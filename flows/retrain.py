@@ -1,4 +1,4 @@
-"""The flow "pan-retrain": take new footage, train a challenger on all of it, and keep the better model.
+"""The flow "pan-retrain": take new footage, train a challenger on all of it, and promote it if it is no worse.
 
 `python -m flows.retrain` runs it here, `python -m flows.serve` offers it as a deployment. `pan_core.retraining` decides.
 """
@@ -71,11 +71,11 @@ def _retrain(source: str, incoming: Path, overrides: Mapping[str, Any], force: b
     project.require_ready(params, footage)
     left, away = _fetch(source, incoming)
     registry, champion = project.open_registry()
-    start = decision.RetrainingPlan(start=champion.number if champion else 0)
+    trial_plan = decision.RetrainingPlan(start=champion.number if champion else 0)
     steps = TrialSteps(
         receive=lambda only: receive(footage, params, incoming, only),
         hold_out=lambda new: hold_out(footage, params, new),
-        check=lambda: run_stages(_prepare(chosen, footage, start), [decision.CHECKED]),
+        check=lambda: run_stages(_prepare(chosen, footage, trial_plan), [decision.CHECKED]),
         keep=lambda: new_version(footage),
     )
     trial = Trial(footage, params.recipe(), steps).run(force=force)

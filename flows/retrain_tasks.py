@@ -60,5 +60,5 @@ def suggest_labels(folder: Path, place: Path) -> None:
     try:
         if printed := write_label_tasks(folder, place, environment_of(place)):
             get_run_logger().info(printed)
-    except LabelsError as error:
+    except (LabelsError, DataError) as error:
         get_run_logger().warning("%s", error)

@@ -130,7 +130,14 @@ class DurableQueue:
             yield
             return
         with FileLock(self.folder.with_name(f"{self.folder.name}.lock")):
-            yield
+            # A claim locks the folder itself. Where the file system cannot do that, the file above is the lock.
+            descriptor = os.open(self.folder, os.O_RDONLY)
+            try:
+                with suppress(OSError):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(descriptor)
 
     def _waiting(self) -> list[Path]:
         """Entries in their order; what is still being written is none yet."""

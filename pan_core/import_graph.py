@@ -37,9 +37,12 @@ def import_closure(entries: Iterable[str], *, without: Sequence[str] = ()) -> di
 
 def module_file(name: str) -> Path | None:
     """File of a module of this package; None if there is no such module."""
-    path = ROOT.joinpath(*name.split("."))
+    parts = name.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return None
+    path = ROOT.joinpath(*parts)
     for file in (path / "__init__.py", path.with_suffix(".py")):
-        if name.split(".")[0] == PACKAGE and file.is_file():
+        if parts[0] == PACKAGE and file.is_file():
             return file
     return None
 

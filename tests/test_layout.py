@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pan_core.import_graph import data_files
+from pan_core.edge.bundle import ENTRIES, HOST_ONLY
+from pan_core.import_graph import data_files, import_closure
 from pan_core.stages import STAGES
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +37,26 @@ def name_of(path):
 def test_few_modules_lie_loose():
     loose = [path.name for path in PACKAGE.glob("*.py")]
     assert len(loose) <= AT_ROOT, loose
+
+
+def test_every_folder_is_a_package():
+    """Another one would be invisible to import-linter."""
+    assert [name_of(path) for path in {path.parent for path in MODULES} if not (path / "__init__.py").is_file()] == []
+
+
+def test_a_device_loads_nothing_of_the_workstation_at_once():
+    """What is left out of a bundle is imported inside functions only."""
+    loaded = []
+    for file in import_closure(ENTRIES, without=HOST_ONLY).values():
+        for node in tree(file).body:
+            names = [f"{node.module}.{alias.name}" for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            loaded += [
+                f"{name_of(file)}: {name}"
+                for name in names
+                if f"{name}.".startswith(tuple(f"{left}." for left in HOST_ONLY))
+            ]
+    assert loaded == []
 
 
 def test_the_stages_folder_holds_the_stages_and_their_runner():

@@ -72,8 +72,6 @@ class Project:
         (folder / "pan_core").symlink_to(code / "pan_core")
         for name in ("dvc.yaml", ".dvcignore"):
             shutil.copy2(code / name, folder / name)
-        if (code / "data" / "watched").is_dir():
-            shutil.copytree(code / "data" / "watched", folder / "data" / "watched", symlinks=True)
         commands = environment_with(folder / ".cache" / f"environment-{code.name}", pan)
         self.environment = os.environ | {
             "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(code), "OMP_NUM_THREADS": "1",
