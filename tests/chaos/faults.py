@@ -30,7 +30,7 @@ FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 
 @dataclass(frozen=True)
-class SplitPredictions:
+class FaultOutcome:
     """A row of the table.
 
     Attributes:
@@ -79,7 +79,7 @@ def undisturbed(workspace: Workspace) -> Undisturbed:
 
 def killed(
     workspace: Workspace, expected: Undisturbed, moments: Iterator[list[float]], wanted: int
-) -> Iterator[SplitPredictions]:
+) -> Iterator[FaultOutcome]:
     """SIGKILL at moments given as shares of an undisturbed run, one list for each run.
 
     A run that was killed is started again, until all its moments have passed and it ends; that is one more time to be
@@ -107,7 +107,7 @@ def killed(
         workspace.must(*RUN)
         lost += [f"run {number + 1}: {name}" for name in expected.lost(workspace)]
         where = ", ".join(f"{name} {count}" for name, count in stages.most_common())
-        yield SplitPredictions(
+        yield FaultOutcome(
             "SIGKILL of `pan run` or the Prefect flow at random moments, then `pan run`",
             kills,
             f"{expected.compared()}, after each of {number + 1} runs",
@@ -118,7 +118,7 @@ def killed(
             return
 
 
-def mlflow_away(workspace: Workspace, seconds_away: float, epochs: int) -> SplitPredictions:
+def mlflow_away(workspace: Workspace, seconds_away: float, epochs: int) -> FaultOutcome:
     """MLflow's server is killed in the middle of a training and comes back.
 
     Only training and what follows run: the workspace has finished with fewer epochs, and goes back to them in the end.
@@ -147,7 +147,7 @@ def mlflow_away(workspace: Workspace, seconds_away: float, epochs: int) -> Split
     (workspace.folder / "dvc.lock").write_text(before)
     workspace.must("dvc", "checkout", "--force")
     left = list((workspace.folder / "mlruns" / "outbox").rglob("message.json"))
-    return SplitPredictions(
+    return FaultOutcome(
         f"MLflow server killed in the middle of training, back {away:.0f} s later",
         1,
         "every figure of every epoch, the stages' figures and artifacts on the server, against the files of the run",
@@ -184,7 +184,7 @@ def _among(value: float, sent: dict[int, float], epoch: int) -> bool:
     return any(np.isclose(value, sent.get(step, np.nan), rtol=1e-12, equal_nan=True) for step in (epoch, epoch + 1))
 
 
-def prefect_away(workspace: Workspace, expected: Undisturbed) -> SplitPredictions:
+def prefect_away(workspace: Workspace, expected: Undisturbed) -> FaultOutcome:
     """Prefect's server is killed while a flow trains, for good."""
     workspace.forget()
     folder = workspace.folder / "prefect-server"
@@ -199,12 +199,12 @@ def prefect_away(workspace: Workspace, expected: Undisturbed) -> SplitPrediction
     lost = expected.lost(workspace)
     if "went away; the run goes on without it" not in printed:
         lost.append("the run did not say that the server is gone")
-    return SplitPredictions(
+    return FaultOutcome(
         "Prefect server killed for good while its flow trains", 1, expected.compared(), lost, "the run says so"
     )
 
 
-def disk_full(workspace: Workspace, videos: int) -> SplitPredictions:
+def disk_full(workspace: Workspace, videos: int) -> FaultOutcome:
     """The disk of PAN_CACHE fills up while poses are extracted; then there is space again.
 
     Args:
@@ -228,7 +228,7 @@ def disk_full(workspace: Workspace, videos: int) -> SplitPredictions:
         lost += ["a traceback"] if "Traceback" in printed else []
         workspace.must(*POSES, environment=small)
         lost += [f"extracted again: {path.name}" for path, time in kept.items() if path.stat().st_mtime_ns != time]
-    return SplitPredictions(
+    return FaultOutcome(
         "Disk full during extraction; space made, then again",
         1,
         f"the pose set, byte by byte; times of {len(kept)} finished entries of the pose cache",
@@ -237,7 +237,7 @@ def disk_full(workspace: Workspace, videos: int) -> SplitPredictions:
     )
 
 
-def project_disk_full(workspace: Workspace, expected: Undisturbed) -> SplitPredictions:
+def project_disk_full(workspace: Workspace, expected: Undisturbed) -> FaultOutcome:
     """The disk that has the whole project, DVC's and MLflow's stores included, fills up when training begins, then is freed."""
     place = workspace.folder.parent / "small"
     with small_disk(place, megabytes=400) as ballast:
@@ -255,7 +255,7 @@ def project_disk_full(workspace: Workspace, expected: Undisturbed) -> SplitPredi
         stopped = small.stage_at_work()
         small.must(*RUN)
         lost += expected.lost(small)
-    return SplitPredictions(
+    return FaultOutcome(
         "Disk of the project full from the beginning of training on; space made, then again",
         1,
         expected.compared(),
@@ -301,7 +301,7 @@ def _forget_from(stage: str, workspace: Workspace) -> None:
     shutil.rmtree(workspace.folder / ".dvc" / "cache" / "runs", ignore_errors=True)
 
 
-def two_at_once(workspace: Workspace) -> SplitPredictions:
+def two_at_once(workspace: Workspace) -> FaultOutcome:
     """Two runs start at the same moment, a Prefect flow joins them; when the others are told, the one at work is ended.
 
     The workspace is left in the middle of a run.
@@ -332,7 +332,7 @@ def two_at_once(workspace: Workspace) -> SplitPredictions:
     for process in (first, second):
         if process.poll() is None:
             workspace.kill(process, whole=True)
-    return SplitPredictions(
+    return FaultOutcome(
         "Two `pan run` at once, and a Prefect flow beside them",
         1,
         "exit statuses and messages",
@@ -341,7 +341,7 @@ def two_at_once(workspace: Workspace) -> SplitPredictions:
     )
 
 
-def clock_jumps(workspace: Workspace, expected: Undisturbed) -> SplitPredictions:
+def clock_jumps(workspace: Workspace, expected: Undisturbed) -> FaultOutcome:
     """The system's clock jumps by a day forth, by a month back, and is put right, while a run is at work."""
     workspace.forget()
     now = workspace.folder / "clock"
@@ -362,7 +362,7 @@ def clock_jumps(workspace: Workspace, expected: Undisturbed) -> SplitPredictions
         seen.append(workspace.stage_at_work())
     status = process.wait()
     assert status == 0, workspace.printed()[-6000:]
-    return SplitPredictions(
+    return FaultOutcome(
         "Clock jumps a day forth, a month back, and is put right, during a run (libfaketime)",
         len(seen),
         expected.compared(),
@@ -371,7 +371,7 @@ def clock_jumps(workspace: Workspace, expected: Undisturbed) -> SplitPredictions
     )
 
 
-def damaged_files(workspace: Workspace) -> SplitPredictions:
+def damaged_files(workspace: Workspace) -> FaultOutcome:
     """A byte flips in an entry of the pose cache, another is cut off, and the output of a stage is overwritten."""
     before = _poses(workspace)
     entries = sorted((workspace.cache / "poses").rglob("*.npz"))[:2]
@@ -388,7 +388,7 @@ def damaged_files(workspace: Workspace) -> SplitPredictions:
     lost = differences(_poses(workspace), before) + ([] if table.read_bytes() == whole else [table.name])
     if printed.count("damaged pose cache entry") != 2:
         lost.append(f"{printed.count('damaged pose cache entry')} of 2 damaged entries were told")
-    return SplitPredictions(
+    return FaultOutcome(
         "Damaged files: a flipped byte and a cut in the pose cache, an output of a stage overwritten",
         3,
         "the pose set and the table, byte by byte",
@@ -397,7 +397,7 @@ def damaged_files(workspace: Workspace) -> SplitPredictions:
     )
 
 
-def worker_killed(workspace: Workspace, videos: int) -> SplitPredictions:
+def worker_killed(workspace: Workspace, videos: int) -> FaultOutcome:
     """SIGKILL of the processes that extract poses, one after another."""
     before = _poses(workspace)
     for entry in sorted((workspace.cache / "poses").rglob("*.npz"))[:videos]:
@@ -413,7 +413,7 @@ def worker_killed(workspace: Workspace, videos: int) -> SplitPredictions:
             dead += 1
         time.sleep(0.5)
     assert process.wait() == 0, workspace.printed()[-6000:]
-    return SplitPredictions(
+    return FaultOutcome(
         "SIGKILL of a worker process during extraction",
         dead,
         "the pose set, byte by byte",
@@ -436,14 +436,14 @@ def _command(process) -> list[str]:
         return []
 
 
-def without_network(workspace: Workspace, expected: Undisturbed) -> SplitPredictions:
+def without_network(workspace: Workspace, expected: Undisturbed) -> FaultOutcome:
     """The whole run in a network namespace that has loopback only, by Prefect, then by `pan run`. Needs root."""
     workspace.forget()
     for command in (FLOW, RUN):
         inside = "ip link set lo up && ! getent hosts pypi.org && exec " + " ".join(command)
         workspace.must("unshare", "--net", "sh", "-c", inside)
     lost = expected.lost(workspace)
-    return SplitPredictions(
+    return FaultOutcome(
         "No network after set-up (a network namespace with loopback only)",
         2,
         expected.compared(),
