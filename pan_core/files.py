@@ -1,13 +1,16 @@
-"""Files that are whole or absent: atomic replacement, hashes, and JSON with one form."""
+"""Files that are whole or absent: atomic replacement, hashes, JSON with one form; and what lies below a folder."""
 
 import fcntl
 import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from pan_core.errors import PanError
@@ -82,6 +85,74 @@ def _sweep(parent: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)
+
+
+@dataclass(frozen=True)
+class FolderListing:
+    """What lies below a folder.
+
+    Attributes:
+        files: Regular files that can be read, in order.
+        passed_over: "name: reason" of everything else; the names can be printed, whatever bytes they have.
+    """
+
+    files: tuple[Path, ...]
+    passed_over: tuple[str, ...] = ()
+
+
+def list_files(folder: Path, *, hidden: bool = False) -> FolderListing:
+    """Files below a folder, linked folders too; nothing in it can stop this, or make it go round for ever.
+
+    Args:
+        folder: Where to look; one that is missing has no files.
+        hidden: Whether names that begin with a dot count, too.
+    """
+    files: list[Path] = []
+    passed_over: dict[str, str] = {}
+    seen: set[str] = set()
+    root, todo = os.path.realpath(folder), deque([folder])
+    while todo:
+        place = todo.popleft()
+        real = os.path.realpath(place)
+        # A link to a folder above would lead out of the footage, and back into it.
+        if real in seen or (place != folder and Path(root).is_relative_to(real)):
+            passed_over[_printable_name(place, folder)] = "a link to a folder that is looked into already, or has this one in it"
+            continue
+        seen.add(real)
+        try:
+            names = sorted(os.listdir(place))
+        except OSError as error:
+            passed_over[_printable_name(place, folder)] = f"cannot be looked into ({error.strerror})"
+            continue
+        for path in (place / name for name in names if hidden or not name.startswith(".")):
+            if reason := _why_passed_over(path):
+                passed_over[_printable_name(path, folder)] = reason
+            elif path.is_file():
+                files.append(path)
+            else:  # links last: what they lead to has the name of its own place
+                (todo.append if path.is_symlink() else todo.appendleft)(path)
+    return FolderListing(tuple(sorted(files)), tuple(f"{name}: {passed_over[name]}" for name in sorted(passed_over)))
+
+
+def _why_passed_over(path: Path) -> str:
+    """Why a path is neither a folder nor a file that can be read; empty if it is one."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8; rename it"
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return "a link that leads nowhere" if path.is_symlink() else f"cannot be looked at ({error.strerror})"
+    if stat.S_ISDIR(mode):
+        return ""
+    if not stat.S_ISREG(mode):
+        return "no regular file but a pipe, a socket or a device"
+    return "" if os.access(path, os.R_OK) else "cannot be read, its permissions forbid it"
+
+
+def _printable_name(path: Path, folder: Path) -> str:
+    return os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
 
 
 def replace_folder(path: Path) -> Path:

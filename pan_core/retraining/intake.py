@@ -234,6 +234,8 @@ def _describe_taken(delivery: Delivery, before: Entry | None, seen: str) -> Rece
         notes.append(f"{len(delivery.manifest.unlisted)} videos without labels")
     if len(delivery.manifest.quarantine):
         notes.append(f"{len(delivery.manifest.quarantine)} rows left out")
+    if assumed := delivery.manifest.notes:
+        notes.append(f"note: {assumed[0]}" + (f" and {len(assumed) - 1} more" if assumed[1:] else ""))
     return Receipt(delivery.name, TAKEN, ", ".join(notes), clips, seen, CORRECTED if before else NEW)
 
 

@@ -12,16 +12,17 @@ from pan_core.datasets.manifests.label_studio import is_label_studio, read_label
 from pan_core.datasets.manifests.manifest import (
     MANIFEST_NAME,
     REQUIRED,
-    VIDEO_SUFFIXES,
     Manifest,
     assemble,
     combine,
+    footage_files,
     video_files,
-    visible_files,
 )
 from pan_core.errors import DataError
+from pan_core.files import list_files
 from pan_core.pose.records import is_removed
 from pan_core.tables import check_table
+from pan_core.video import VIDEO_SUFFIXES, is_video_name
 
 AUTO = "auto"
 EXPECTED = (
@@ -49,12 +50,13 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None,
     if not any(not path.name.startswith(".") for path in folder.iterdir()):
         raise DataError(f"{folder}: empty; {EXPECTED}", code="footage.empty")
     now = now or datetime.now(UTC)
-    videos = video_files(folder, removed=removed)
+    files, passed_over = footage_files(folder, removed=removed), list_files(folder).passed_over
+    videos = {name: path for name, path in files.items() if is_video_name(path)}
     sources = _find_sources(folder) if manifest == AUTO else [_find_named(folder, manifest)]
     if not sources:
-        files = ", ".join(sorted({path.suffix.lower() or path.name for path in visible_files(folder)})[:8])
+        kinds = ", ".join(sorted({path.suffix.lower() or path.name for path in files.values()})[:8])
         raise DataError(
-            f"{folder}: no labels found among its files ({files or 'no files'}); {EXPECTED}", code="footage.no-labels"
+            f"{folder}: no labels found among its files ({kinds or 'no files'}); {EXPECTED}", code="footage.no-labels"
         )
     whole = combine(_read_each(sources, folder, videos, now))
     if whole.rows.empty:
@@ -65,9 +67,10 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None,
     return Manifest(
         whole.rows,
         whole.quarantine,
-        missing=tuple(sorted({*whole.missing, *(listed - set(videos))})),
+        # What is listed is tried, whatever its name ends in.
+        missing=tuple(sorted({*whole.missing, *(listed - set(files))})),
         unlisted=tuple(sorted(set(videos) - listed)),
-        notes=whole.notes,
+        notes=(*whole.notes, *(f"passed over: {line}" for line in passed_over)),
     )
 
 
@@ -96,7 +99,7 @@ def unlabelled_videos(folder: Path) -> dict[str, Path]:
 
 def _find_sources(folder: Path) -> list[Path]:
     """Files with labels, of the first kind that is there; the folder itself stands for the lists of GMDCSA24."""
-    visible = visible_files(folder)
+    visible = list_files(folder).files
     manifests = [path for path in visible if path.name.lower() == MANIFEST_NAME]
     if manifests:
         return manifests
