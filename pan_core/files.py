@@ -116,7 +116,9 @@ def list_files(folder: Path, *, hidden: bool = False) -> FolderListing:
         real = os.path.realpath(place)
         # A link to a folder above would lead out of the footage, and back into it.
         if real in seen or (place != folder and Path(root).is_relative_to(real)):
-            passed_over[_printable_name(place, folder)] = "a link to a folder that is looked into already, or has this one in it"
+            passed_over[_printable_name(place, folder)] = (
+                "a link to a folder that is looked into already, or has this one in it"
+            )
             continue
         seen.add(real)
         try:

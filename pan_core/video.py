@@ -28,7 +28,22 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 # How videos are told from other files where no list names them.
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".mp4", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv", ".ts", ".mts", ".m2ts", ".3gp", ".3g2"}
-    | {".flv", ".asf", ".vob", ".ogv", ".mxf", ".divx", ".dav", ".h264", ".264", ".h265", ".265", ".hevc", ".mjpg", ".mjpeg"}
+    | {
+        ".flv",
+        ".asf",
+        ".vob",
+        ".ogv",
+        ".mxf",
+        ".divx",
+        ".dav",
+        ".h264",
+        ".264",
+        ".h265",
+        ".265",
+        ".hevc",
+        ".mjpg",
+        ".mjpeg",
+    }
 )
 FALLBACK_FPS = 25.0
 MAX_FPS = 1000.0

@@ -154,7 +154,12 @@ def test_dated_folders_below_a_folder_are_played_and_one_that_comes_later_too(nu
     told: list[str] = []
     with Source(str(root), every_frame=True, on_state=lambda state, reason: told.append(reason)) as source:
         parts = [frame.source_part for frame in source.frames() if _deliver_late(root, numbered)]
-    assert list(dict.fromkeys(parts)) == ["2026-11-20/cam.MP4", "2026-11-21/cam.MP4", "numbered.mp4", "2026-11-01/late.mp4"]
+    assert list(dict.fromkeys(parts)) == [
+        "2026-11-20/cam.MP4",
+        "2026-11-21/cam.MP4",
+        "numbered.mp4",
+        "2026-11-01/late.mp4",
+    ]
     assert len(parts) == 4 * 12
     told_text = "\n".join(told)
     for name in ("round", "gone.mp4", "pipe.mp4", "caf\\xe9.mp4"):

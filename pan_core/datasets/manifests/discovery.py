@@ -1,5 +1,6 @@
 """Find out how a folder of footage is labelled, and compare the labels with the videos that are there."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,6 +64,7 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None,
         reasons = "".join(f"\n  - {row.clip_id}: {row.reason}" for row in whole.quarantine.head(5).itertuples())
         absent = f"; {len(whole.missing)} listed videos are absent, such as {whole.missing[0]}" if whole.missing else ""
         raise DataError(f"{folder}: no usable label{absent}{reasons}", code="footage.no-usable-label")
+    whole = _find_in_any_case(whole, files)
     listed = set(whole.rows["video"])
     return Manifest(
         whole.rows,
@@ -72,6 +74,25 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None,
         unlisted=tuple(sorted(set(videos) - listed)),
         notes=(*whole.notes, *(f"passed over: {line}" for line in passed_over)),
     )
+
+
+def _find_in_any_case(manifest: Manifest, files: Collection[str]) -> Manifest:
+    """The manifest with the files' own names where a name differs from exactly one in case only, with a note on each."""
+    absent = sorted(set(manifest.rows["video"]) - set(files))
+    by_case: dict[str, list[str]] = {}
+    for name in sorted(files) if absent else ():
+        by_case.setdefault(name.casefold(), []).append(name)
+    fitting = {name: by_case.get(name.casefold(), []) for name in absent}
+    taken = {name: found[0] for name, found in fitting.items() if len(found) == 1}
+    notes = [f"{name!r} is taken for {found}, they differ in case only" for name, found in taken.items()]
+    notes += [
+        f"{name!r} may be {' or '.join(found)}, which differ in case only; write the one that is meant"
+        for name, found in fitting.items()
+        if len(found) > 1
+    ]
+    rows = manifest.rows.assign(video=manifest.rows["video"].replace(taken))
+    renamed = replace(manifest, rows=rows, notes=(*manifest.notes, *notes))
+    return combine([renamed]) if taken else renamed
 
 
 def is_labelled(folder: Path) -> bool:

@@ -148,6 +148,8 @@ def write_manifest(table: pd.DataFrame, path: Path) -> None:
         DataError: Where the table breaks `MANIFEST_TABLE`.
     """
     checked = check_manifest(table, str(path))
+    # A line that begins with # would be read as a comment.
+    checked = checked.assign(video=checked["video"].str.replace(r"^#", "./#", regex=True))
     with atomic_path(path) as partial:
         checked[list(COLUMNS)].to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
 
@@ -247,7 +249,9 @@ def _parse_seconds(cells: Mapping[str, str], column: str) -> float:
     text = cells.get(column, "").strip()
     value = float(text) if NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
-        raise RowFault(f"{column}: expected seconds as a number such as 12.5, but got {text!r}", code="row.seconds")
+        raise RowFault(
+            f"{column}: expected seconds as a number such as 12.5, or H:MM:SS, but got {text!r}", code="row.seconds"
+        )
     if value < 0:
         raise RowFault(f"{column}: expected 0 or more seconds, but got {text}", code="row.seconds")
     if value > LATEST_S:
@@ -262,7 +266,7 @@ def _check_date(text: str, latest: datetime) -> None:
         stamp = datetime.fromisoformat(text)
     except ValueError:
         raise RowFault(
-            f"recorded_at: expected ISO 8601 such as 2026-05-31T14:30:00, but got {text!r}", code="row.date"
+            f"recorded_at: expected a date such as 2026-05-31 or 2026-05-31T14:30:00, but got {text!r}", code="row.date"
         ) from None
     if not (stamp.year >= FIRST_YEAR and stamp.date() <= latest.date()):
         raise RowFault(
