@@ -122,11 +122,11 @@ def list_files(folder: Path, *, hidden: bool = False) -> FolderListing:
             continue
         seen.add(real)
         try:
-            names = sorted(os.listdir(place))
+            paths = sorted(place.iterdir())
         except OSError as error:
             passed_over[_printable_name(place, folder)] = f"cannot be looked into ({error.strerror})"
             continue
-        for path in (place / name for name in names if hidden or not name.startswith(".")):
+        for path in (path for path in paths if hidden or not path.name.startswith(".")):
             if reason := _why_passed_over(path):
                 passed_over[_printable_name(path, folder)] = reason
             elif path.is_file():

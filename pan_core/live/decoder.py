@@ -69,18 +69,19 @@ def _send_stored(order: dict, out: BinaryIO) -> str:
 
     target = Path(order["target"])
     faults: list[str] = []
-    count = 0
-    for count, path in enumerate(_iterate_files(order, target, out), start=1):
+    shown = False
+    for path in _iterate_files(order, target, out):
         name = path.name if path == target else str(path.relative_to(target))
         try:
             _send_file(path, name, out, paced=order["paced"])
+            shown = True
         except BrokenPipeError:
             raise
         except Exception as error:  # whatever is wrong with one video, the next may be right
             faults.append(str(error) if isinstance(error, VideoError) else f"{name}: {type(error).__name__}: {error}")
             if path != target:
                 _send(out, NOTE, f"passed over: {faults[-1]}".encode(errors="replace"))
-    return "; ".join(faults[:3]) if len(faults) == count else ""
+    return "" if shown else "; ".join(faults[:3])
 
 
 def _iterate_files(order: dict, target: Path, out: BinaryIO) -> Iterator[Path]:

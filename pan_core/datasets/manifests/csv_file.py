@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+from pan_core.datasets.manifests.label_studio_regions import is_export_header
 from pan_core.datasets.manifests.manifest import (
     COLUMNS,
     OPTIONAL,
@@ -104,6 +105,15 @@ def read_text(path: Path) -> tuple[str, list[str]]:
             except UnicodeDecodeError:
                 continue
     raise AssertionError("Latin-1 reads every byte")
+
+
+def csv_columns(path: Path) -> list[str]:
+    """Names in the first line of a CSV or TSV file, in one spelling; none where it cannot be read."""
+    try:
+        line = next((line for line in read_text(path)[0].splitlines() if line.strip()), "")
+    except DataError:
+        return []
+    return max((_column_names(line, separator) for separator in SEPARATORS), key=len)
 
 
 def split_records(lines: Sequence[str], separator: str, width: int) -> Iterator[tuple[int, list[str], str]]:
@@ -215,6 +225,11 @@ def _read_header(path: Path, line: str, separators: Sequence[str]) -> tuple[list
     _, names, separator = max(readings, key=lambda reading: (reading[0], len(reading[1])))
     while names and not names[-1]:
         names.pop()
+    if is_export_header(names):
+        raise DataError(
+            f"{path}: a CSV export of Label Studio; export the project as JSON, or write a manifest with the columns {', '.join(REQUIRED)}",
+            code="label-studio.csv",
+        )
     if missing := [name for name in REQUIRED if name not in names]:
         raise DataError(
             f"{path}: column{'s' * (len(missing) > 1)} {', '.join(missing)} missing; expected {', '.join(REQUIRED)} and "

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pan_core.datasets.manifests.csv_file import read_manifest
 from pan_core.datasets.manifests.gmdcsa24_lists import is_gmdcsa24, read_gmdcsa24
-from pan_core.datasets.manifests.label_studio import is_label_studio, read_label_studio
+from pan_core.datasets.manifests.label_studio import is_label_studio, read_label_studio, unread_export
 from pan_core.datasets.manifests.manifest import (
     MANIFEST_NAME,
     REQUIRED,
@@ -55,16 +55,19 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None,
     videos = {name: path for name, path in files.items() if is_video_name(path)}
     sources = _find_sources(folder) if manifest == AUTO else [_find_named(folder, manifest)]
     if not sources:
+        if unread := _list_unread(folder):
+            raise DataError(f"{folder}: no labels that can be read: {'; '.join(unread)}", code="label-studio.no-labels")
         kinds = ", ".join(sorted({path.suffix.lower() or path.name for path in files.values()})[:8])
         raise DataError(
             f"{folder}: no labels found among its files ({kinds or 'no files'}); {EXPECTED}", code="footage.no-labels"
         )
-    whole = combine(_read_each(sources, folder, videos, now))
+    whole = combine(_read_each(sources, folder, files, now))
     if whole.rows.empty:
         reasons = "".join(f"\n  - {row.clip_id}: {row.reason}" for row in whole.quarantine.head(5).itertuples())
         absent = f"; {len(whole.missing)} listed videos are absent, such as {whole.missing[0]}" if whole.missing else ""
         raise DataError(f"{folder}: no usable label{absent}{reasons}", code="footage.no-usable-label")
     whole = _find_in_any_case(whole, files)
+    unread = _list_unread(folder) if manifest == AUTO and is_label_studio(sources[0]) else []
     listed = set(whole.rows["video"])
     return Manifest(
         whole.rows,
@@ -72,8 +75,13 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None,
         # What is listed is tried, whatever its name ends in.
         missing=tuple(sorted({*whole.missing, *(listed - set(files))})),
         unlisted=tuple(sorted(set(videos) - listed)),
-        notes=(*whole.notes, *(f"passed over: {line}" for line in passed_over)),
+        notes=(*whole.notes, *(f"passed over: {line}" for line in (*unread, *passed_over))),
     )
+
+
+def _list_unread(folder: Path) -> list[str]:
+    """Exports of Label Studio in a folder that have no labels that can be read, each with what to do."""
+    return [text for path in list_files(folder).files if (text := unread_export(path))]
 
 
 def _find_in_any_case(manifest: Manifest, files: Collection[str]) -> Manifest:
