@@ -1,5 +1,6 @@
 """Files that are whole or absent: atomic replacement, hashes, JSON with one form; and what lies below a folder."""
 
+import codecs
 import fcntl
 import hashlib
 import json
@@ -8,7 +9,7 @@ import shutil
 import stat
 import tempfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,10 @@ class FolderListing:
     files: tuple[Path, ...]
     passed_over: tuple[str, ...] = ()
 
+    def ending_in(self, suffixes: Collection[str]) -> list[Path]:
+        """The files whose suffix, in lower case, is one of these."""
+        return [path for path in self.files if path.suffix.lower() in suffixes]
+
 
 def list_files(folder: Path, *, hidden: bool = False) -> FolderListing:
     """Files below a folder, linked folders too; nothing in it can stop this, or make it go round for ever.
@@ -175,6 +180,17 @@ def sha256_of(path: Path) -> str:
     return digest_of(path, "sha256")
 
 
+def read_user_text(path: Path) -> str:
+    """Text that a user wrote: UTF-8 with or without a byte-order mark, or UTF-16 with one, as Windows' editors save.
+
+    Raises:
+        OSError: If it cannot be read.
+        UnicodeDecodeError: If it is in another encoding, or no text.
+    """
+    data = path.read_bytes()
+    return data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+
+
 def write_json(path: Path, value: object) -> None:
     """Write JSON atomically, keys in the order given."""
     with atomic_path(path) as partial:
@@ -188,7 +204,7 @@ def read_json(path: Path) -> dict:
         PanError: Where the file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise PanError(f"{path}: no such file; run `dvc repro` to make it", code="json.missing") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 
 from pan_core.errors import VideoError
-from pan_core.files import list_files
 
 # FFmpeg prints decoder complaints on standard error itself; the variable is read when the first file is opened.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -80,12 +79,6 @@ class VideoInfo:
 def is_video_name(path: PurePath) -> bool:
     """Whether a file is named as videos are."""
     return path.suffix.lower() in VIDEO_SUFFIXES
-
-
-def videos_below(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
-    """Files below a folder that are named as videos, in order; and what was passed over, as in `list_files`."""
-    found = list_files(folder)
-    return [path for path in found.files if is_video_name(path)], found.passed_over
 
 
 def probe(path: Path, *, seconds: float = DECODE_SECONDS) -> VideoInfo:

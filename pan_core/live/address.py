@@ -7,8 +7,9 @@ from enum import Enum
 from pathlib import Path
 
 from pan_core.errors import DataError
+from pan_core.files import list_files
 from pan_core.secrets import masked
-from pan_core.video import videos_below
+from pan_core.video import VIDEO_SUFFIXES
 
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://")
 _NAMED = re.compile(r"([\w -]{1,40})=(.+)")
@@ -70,9 +71,9 @@ def read_address(text: str) -> Address:
         return Address(Kind.CAMERA, match[1], text)
     path = Path(text)
     if path.is_dir():
-        videos, passed_over = videos_below(path)
-        if not videos:
-            found = f" ({passed_over[0]})" if passed_over else ""
+        listing = list_files(path)
+        if not listing.ending_in(VIDEO_SUFFIXES):
+            found = f" ({listing.passed_over[0]})" if listing.passed_over else ""
             raise DataError(
                 f"{path}: no video in this folder or below{found}; expected files such as .mp4 or .avi",
                 code="address.no-video",

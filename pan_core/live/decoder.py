@@ -86,7 +86,8 @@ def _send_stored(order: dict, out: BinaryIO) -> str:
 
 def _iterate_files(order: dict, target: Path, out: BinaryIO) -> Iterator[Path]:
     """The file, or the videos below the folder by name; then those that have come meanwhile, until there is none."""
-    from pan_core.video import videos_below  # late: start-up
+    from pan_core.files import list_files  # late: start-up
+    from pan_core.video import VIDEO_SUFFIXES  # late: start-up
 
     if order["kind"] == "file":
         yield target
@@ -94,11 +95,11 @@ def _iterate_files(order: dict, target: Path, out: BinaryIO) -> Iterator[Path]:
     behind = {target / name for name in order["behind"]}
     noted: set[str] = set()
     while True:
-        videos, passed_over = videos_below(target)
-        for line in (line for line in passed_over if line not in noted and not order["behind"]):
+        found = list_files(target)
+        for line in (line for line in found.passed_over if line not in noted and not order["behind"]):
             _send(out, NOTE, f"passed over: {line}".encode(errors="replace"))
-        noted.update(passed_over)
-        if not (new := [path for path in videos if path not in behind]):
+        noted.update(found.passed_over)
+        if not (new := [path for path in found.ending_in(VIDEO_SUFFIXES) if path not in behind]):
             return
         behind.update(new)
         yield from new

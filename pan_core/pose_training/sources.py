@@ -8,11 +8,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from pan_core.errors import DataError
+from pan_core.files import list_files
 from pan_core.pose.estimation import Estimator, PoseEstimator
 from pan_core.pose.pose_set import PoseSet
 from pan_core.pose.records import is_removed
 from pan_core.pose_training.pictures import TrainingPicture, from_coco, from_truth, from_videos
-from pan_core.video import videos_below
+from pan_core.video import VIDEO_SUFFIXES
 
 # If pictures come without a split, one in ten is held out; neighbours in time stay together.
 HOLD_OUT_EVERY = 10
@@ -93,7 +94,7 @@ def split_folder(folder: Path, finder: Estimator, *, every: int) -> PictureSplit
     Raises:
         DataError: If there is no video.
     """
-    videos, _ = videos_below(folder)
+    videos = list_files(folder).ending_in(VIDEO_SUFFIXES)
     if not videos:
         raise DataError(f"{folder}: expected videos in it, and --source videos", code="pose-training.no-videos")
     return _hold_out_last(from_videos(videos, finder, every=every))

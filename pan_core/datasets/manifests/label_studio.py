@@ -20,8 +20,8 @@ from pan_core.datasets.manifests.label_studio_regions import (
     HINT,
     NAMED,
     Json,
-    Kind,
     Span,
+    SpanKind,
     is_export_header,
     kind_in_words,
     spans_of,
@@ -75,12 +75,8 @@ def is_label_studio(path: Path) -> bool:
 def unread_export(path: Path) -> str:
     """Why an export of Label Studio has no labels that can be read, and what to do; empty of every other file."""
     if path.suffix.lower() in (".csv", ".tsv"):
-        found = is_export_header(csv_columns(path))
-        return (
-            f"{path.name}: a {path.suffix[1:].upper()} export of Label Studio; export the project as JSON"
-            if found
-            else ""
-        )
+        named = f"{path.name}: a {path.suffix[1:].upper()} export of Label Studio; export the project as JSON"
+        return named if is_export_header(csv_columns(path)) else ""
     if path.suffix.lower() != ".json" or is_label_studio(path):
         return ""
     try:
@@ -114,11 +110,11 @@ def read_label_studio(path: Path, *, root: Path, videos: Mapping[str, Path]) -> 
             code="label-studio.no-labels",
         )
     notes = [f"{task.where}: {task.note}" for task in tasks if task.note]
-    if kinds == {Kind.WHOLE}:
+    if kinds == {SpanKind.WHOLE}:
         _require_one_question(tasks, path)
-    elif Kind.WHOLE in kinds:
+    elif SpanKind.WHOLE in kinds:
         notes.append(f"{name}: choices are passed over, as the export has spans with labels")
-        kinds.discard(Kind.WHOLE)
+        kinds.discard(SpanKind.WHOLE)
     if unread := _describe_unread(tasks):
         notes.append(f"{name}: passed over: {unread}")
     reader = _Reader(VideoIndex(videos), videos, kinds)
@@ -166,7 +162,7 @@ class _Reader:
 
     index: VideoIndex
     videos: Mapping[str, Path]
-    kinds: set[Kind]
+    kinds: set[SpanKind]
     entries: list[Entry] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     missing: set[str] = field(default_factory=set)
@@ -260,26 +256,26 @@ def _make_entries(task: _Task, spans: list[Span], given: dict[str, str], path: P
     """Entries of a task, and what had to be assumed about its rate."""
     info, rate, note = None, _find_rate(task), ""
     kinds = {span.kind for span in spans}
-    if Kind.WHOLE in kinds or (Kind.FRAMES in kinds and rate is None):
+    if SpanKind.WHOLE in kinds or (SpanKind.FRAMES in kinds and rate is None):
         try:
             info = read_info(path)
         except (VideoError, DataError) as error:
             return [Entry(task.where, {}, f"its frames cannot be turned into seconds: {error}")], ""
-    if info and Kind.FRAMES in kinds and rate is None:
+    if info and SpanKind.FRAMES in kinds and rate is None:
         rate = info.fps
         note = (
             f"the export has no frame rate, {given['video']}'s own {rate:g} frames a second are assumed; where the labelling "
             "configuration had another one (24 where none was set), add it to the task's data as fps"
         )
     else:
-        info = info if Kind.WHOLE in kinds else None
+        info = info if SpanKind.WHOLE in kinds else None
     return [_make_entry(task.where, given, span, rate, info) for span in spans], note
 
 
 def _make_entry(where: str, given: dict[str, str], span: Span, rate: float | None, info: VideoInfo | None) -> Entry:
-    if span.kind is Kind.FRAMES and rate is not None:
+    if span.kind is SpanKind.FRAMES and rate is not None:
         return _make_frames_entry(where, given, span.label, span.range, rate, info)
-    if span.kind is Kind.WHOLE and info is not None:
+    if span.kind is SpanKind.WHOLE and info is not None:
         times = {"start_s": "0", "end_s": f"{info.n_frames / info.fps:.6f}"}
     else:
         times = {"start_s": str(span.range["start"]), "end_s": str(span.range["end"])}

@@ -28,7 +28,7 @@ CSV_COLUMNS = frozenset({"annotator", "annotation_id", "created_at", "updated_at
 """Columns of the CSV and TSV exports beside those of the tasks' data."""
 
 
-class Kind(Enum):
+class SpanKind(Enum):
     """What a region says."""
 
     FRAMES = "frames"
@@ -46,7 +46,7 @@ class Span:
         range: The range as it stands in the export; of no account for a whole video.
     """
 
-    kind: Kind
+    kind: SpanKind
     label: str
     range: Any = None
 
@@ -55,14 +55,14 @@ def spans_of(region: Json) -> Iterator[Span]:
     """Spans of a region; none of one of another kind."""
     value = region.get("value")
     kind = _kind_of(region)
-    if not isinstance(value, dict) or not isinstance(kind, Kind):
+    if not isinstance(value, dict) or not isinstance(kind, SpanKind):
         return
-    if kind is Kind.FRAMES:
+    if kind is SpanKind.FRAMES:
         for item in value["ranges"]:
             for label in _texts(value.get("timelinelabels")) or [""]:
                 yield Span(kind, label, item)
         return
-    labels = value.get("labels" if kind is Kind.SECONDS else "choices")
+    labels = value.get("labels" if kind is SpanKind.SECONDS else "choices")
     for label in _texts(labels) or [""]:
         yield Span(kind, label, {"start": value.get("start"), "end": value.get("end")})
 
@@ -70,7 +70,7 @@ def spans_of(region: Json) -> Iterator[Span]:
 def kind_in_words(region: Json) -> str:
     """What a region is that has no span; empty where it has one, or says nothing of the video."""
     kind = _kind_of(region)
-    return "" if isinstance(kind, Kind) else NAMED.get(kind, f"regions of the type {kind}" if kind else "")
+    return "" if isinstance(kind, SpanKind) else NAMED.get(kind, f"regions of the type {kind}" if kind else "")
 
 
 def is_export_header(names: list[str]) -> bool:
@@ -78,21 +78,21 @@ def is_export_header(names: list[str]) -> bool:
     return len(CSV_COLUMNS.intersection(names)) >= 3
 
 
-def _kind_of(region: Json) -> Kind | str:
+def _kind_of(region: Json) -> SpanKind | str:
     value, kind = region.get("value"), str(region.get("type") or "").lower()
     if not isinstance(value, dict):
         return kind
     if isinstance(value.get("ranges"), list):
-        return Kind.FRAMES
+        return SpanKind.FRAMES
     if "sequence" in value:
         return "videorectangle"
     if isinstance(value.get("choices"), list):
         # A choice of a region has the place of its region beside it.
-        return Kind.WHOLE if set(value) == {"choices"} else kind or "choices"
+        return SpanKind.WHOLE if set(value) == {"choices"} else kind or "choices"
     if isinstance(value.get("labels"), list) and "start" in value:
         if "text" in value or "startOffset" in value or isinstance(value["start"], str):
             return "text"
-        return Kind.SECONDS
+        return SpanKind.SECONDS
     return kind or next((key for key in value if key.endswith("labels")), "")
 
 
