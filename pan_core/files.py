@@ -121,7 +121,7 @@ def list_files(folder: Path, *, hidden: bool = False) -> FolderListing:
         real = os.path.realpath(place)
         # A link to a folder above would lead out of the footage, and back into it.
         if real in seen or (place != folder and Path(root).is_relative_to(real)):
-            passed_over[_printable_name(place, folder)] = (
+            passed_over[_name_below(place, folder)] = (
                 "a link to a folder that is looked into already, or has this one in it"
             )
             continue
@@ -129,11 +129,11 @@ def list_files(folder: Path, *, hidden: bool = False) -> FolderListing:
         try:
             paths = sorted(place.iterdir())
         except OSError as error:
-            passed_over[_printable_name(place, folder)] = f"cannot be looked into ({error.strerror})"
+            passed_over[_name_below(place, folder)] = f"cannot be looked into ({error.strerror})"
             continue
         for path in (path for path in paths if hidden or not path.name.startswith(".")):
             if reason := _why_passed_over(path):
-                passed_over[_printable_name(path, folder)] = reason
+                passed_over[_name_below(path, folder)] = reason
             elif path.is_file():
                 files.append(path)
             else:  # links last: what they lead to has the name of its own place
@@ -158,8 +158,14 @@ def _why_passed_over(path: Path) -> str:
     return "" if os.access(path, os.R_OK) else "cannot be read, its permissions forbid it"
 
 
-def _printable_name(path: Path, folder: Path) -> str:
-    return os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
+def printable_name(path: Path) -> str:
+    """A path as text that can be printed and stored, whatever bytes it has."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(ascii(letter)[1:-1] if ord(letter) < 32 or 127 <= ord(letter) < 160 else letter for letter in text)
+
+
+def _name_below(path: Path, folder: Path) -> str:
+    return printable_name(path.relative_to(folder))
 
 
 def replace_folder(path: Path) -> Path:

@@ -148,7 +148,7 @@ def test_a_folder_is_listed_past_all_that_is_no_file(tmp_path):
     (tmp_path / "in" / "b" / "to_c").symlink_to("../c")
     (tmp_path / "in" / "c" / "to_b").symlink_to("../b")
     (tmp_path / "in" / "c" / "up").symlink_to("../..")
-    (tmp_path / "in" / "gone").symlink_to("nowhere")
+    (tmp_path / "in" / "gone\n").symlink_to("nowhere")
     os.mkfifo(tmp_path / "in" / "pipe")
     (tmp_path / "in" / os.fsdecode(b"\xff")).mkdir()
     (tmp_path / "outside.mp4").write_bytes(b"video")

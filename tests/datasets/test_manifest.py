@@ -218,7 +218,7 @@ def test_comments_are_passed_over_and_said(tmp_path):
     ]
     manifest = read_manifest(write(tmp_path, *lines), now=NOW)
     assert spans(manifest) == [("a.mp4", 0, 2.5, "Walking"), ("#7.mp4", 0, 1, "Walking")]
-    assert manifest.notes == ("manifest.csv: 3 lines that begin with # are taken for comments",)
+    assert manifest.notes == ("manifest.csv: 4 lines that begin with # are taken for comments",)
     assert manifest.quarantine.empty
 
 

@@ -168,7 +168,7 @@ def _split_cells(text: str, separator: str, *, strict: bool = True) -> list[str]
 
 
 def _is_comment(line: str) -> bool:
-    return line.lstrip().startswith("#")
+    return line.lstrip(' "\t').startswith("#")
 
 
 def _names_file(line: str, header: list[str], separator: str, folder: Path) -> bool:

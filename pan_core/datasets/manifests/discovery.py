@@ -55,7 +55,7 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None,
     videos = {name: path for name, path in files.items() if is_video_name(path)}
     sources = _find_sources(folder) if manifest == AUTO else [_find_named(folder, manifest)]
     if not sources:
-        if unread := _list_unread(folder):
+        if unread := unread_exports(folder):
             raise DataError(f"{folder}: no labels that can be read: {'; '.join(unread)}", code="label-studio.no-labels")
         kinds = ", ".join(sorted({path.suffix.lower() or path.name for path in files.values()})[:8])
         raise DataError(
@@ -67,7 +67,7 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None,
         absent = f"; {len(whole.missing)} listed videos are absent, such as {whole.missing[0]}" if whole.missing else ""
         raise DataError(f"{folder}: no usable label{absent}{reasons}", code="footage.no-usable-label")
     whole = _find_in_any_case(whole, files)
-    unread = _list_unread(folder) if manifest == AUTO and is_label_studio(sources[0]) else []
+    unread = unread_exports(folder) if manifest == AUTO and is_label_studio(sources[0]) else []
     listed = set(whole.rows["video"])
     return Manifest(
         whole.rows,
@@ -79,7 +79,7 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None,
     )
 
 
-def _list_unread(folder: Path) -> list[str]:
+def unread_exports(folder: Path) -> list[str]:
     """Exports of Label Studio in a folder that have no labels that can be read, each with what to do."""
     return [text for path in list_files(folder).files if (text := unread_export(path))]
 

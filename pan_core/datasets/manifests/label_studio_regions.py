@@ -97,4 +97,4 @@ def _kind_of(region: Json) -> SpanKind | str:
 
 
 def _texts(value: Any) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
