@@ -162,7 +162,7 @@ def test_a_folder_is_listed_past_all_that_is_no_file(tmp_path):
         "b/to_c",
         "c/to_b",
         "c/up",
-        "gone",
+        "gone\\n",
         "pipe",
         "s",
     ]

@@ -209,6 +209,7 @@ def test_comments_are_passed_over_and_said(tmp_path):
     (tmp_path / "#7.mp4").write_bytes(b"video")
     lines = [
         '# labels of Ann, "draft',
+        '"# by hand, twice",,,,,',
         "",
         HEADER,
         GOOD,

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -144,9 +143,11 @@ def test_a_video_that_ends_its_decoder_is_passed_over_in_a_folder(tmp_path: Path
 def test_dated_folders_below_a_folder_are_played_and_one_that_comes_later_too(numbered: Path) -> None:
     """A pipe, a dead link, a link into a circle and a name of other bytes are told, and stop nothing."""
     root = numbered.parent
-    for day in ("2026-11-20", "2026-11-21"):
-        (root / day).mkdir()
-        shutil.copy(numbered, root / day / "cam.MP4")
+    for day in ("2026-11-20", "2026-11-21"):  # of frames so large that few are on their way when the late one comes
+        write_video(
+            root / day / "cam.mp4", [np.full((480, 640, 3), 20 * number, np.uint8) for number in range(12)], fps=25
+        )
+        (root / day / "cam.mp4").rename(root / day / "cam.MP4")
     (root / "2026-11-20" / "round").symlink_to(root)
     (root / "2026-11-20" / "gone.mp4").symlink_to(root / "nothing")
     os.mkfifo(root / "2026-11-21" / "pipe.mp4")
