@@ -18,6 +18,7 @@ from pan_core.secrets import masked
 from pan_core.workers.pool import die_with_parent
 from pan_core.workspace.failures import LockedError, StageError, clear_failure, read_failure
 from pan_core.workspace.paths import MIRROR_VARIABLE
+from pan_core.workspace.watched_source import STAGE as WATCH
 
 PIPELINE = "dvc.yaml"
 TAIL_LINES = 20
@@ -41,6 +42,8 @@ def project_root() -> Path:
 
 def stage_order(root: Path) -> list[str]:
     """Names of the stages of dvc.yaml: each after those that it depends on, else in the file's order.
+
+    Without `watch`: a flow does its work itself, before any stage.
 
     Raises:
         PanError: Where DVC cannot read the pipeline.
@@ -72,7 +75,7 @@ def _graph(root: Path) -> "networkx.DiGraph[str]":  # type: ignore[name-defined]
             stages = [
                 stage
                 for stage in repo.index.stages
-                if isinstance(stage, PipelineStage) and stage.path_in_repo == PIPELINE
+                if isinstance(stage, PipelineStage) and stage.path_in_repo == PIPELINE and stage.name != WATCH
             ]
             edges = repo.index.graph.subgraph(stages).edges
             graph = networkx.DiGraph()

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from flows.reproduce import PIPELINE
 from pan_core.errors import ConfigError, PanError
-from pan_core.files import atomic_path
+from pan_core.files import atomic_path, read_user_text
 from pan_core.params.load import PARAMS_FILE, Params, load_params, parse_params
 from pan_core.params.schema import ParamsSection
 from pan_core.tracking.tracker import STORE
@@ -83,7 +83,7 @@ def _override_text(path: Path, overrides: Mapping[str, Any]) -> str:
     load_params(path)  # its own faults are told as such
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 4096
-    document = yaml.load(path.read_text())
+    document = yaml.load(read_user_text(path))
     _put(document, overrides, Params)
     text = StringIO()
     yaml.dump(document, text)

@@ -1,13 +1,17 @@
-"""Files that are whole or absent: atomic replacement, hashes, and JSON with one form."""
+"""Files that are whole or absent: atomic replacement, hashes, JSON with one form; and what lies below a folder."""
 
+import codecs
 import fcntl
 import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from pan_core.errors import PanError
@@ -84,6 +88,86 @@ def _sweep(parent: Path) -> None:
                 os.close(lock)
 
 
+@dataclass(frozen=True)
+class FolderListing:
+    """What lies below a folder.
+
+    Attributes:
+        files: Regular files that can be read, in order.
+        passed_over: "name: reason" of everything else; the names can be printed, whatever bytes they have.
+    """
+
+    files: tuple[Path, ...]
+    passed_over: tuple[str, ...] = ()
+
+    def ending_in(self, suffixes: Collection[str]) -> list[Path]:
+        """The files whose suffix, in lower case, is one of these."""
+        return [path for path in self.files if path.suffix.lower() in suffixes]
+
+
+def list_files(folder: Path, *, hidden: bool = False) -> FolderListing:
+    """Files below a folder, linked folders too; nothing in it can stop this, or make it go round for ever.
+
+    Args:
+        folder: Where to look; one that is missing has no files.
+        hidden: Whether names that begin with a dot count, too.
+    """
+    files: list[Path] = []
+    passed_over: dict[str, str] = {}
+    seen: set[str] = set()
+    root, todo = os.path.realpath(folder), deque([folder])
+    while todo:
+        place = todo.popleft()
+        real = os.path.realpath(place)
+        # A link to a folder above would lead out of the footage, and back into it.
+        if real in seen or (place != folder and Path(root).is_relative_to(real)):
+            passed_over[_name_below(place, folder)] = (
+                "a link to a folder that is looked into already, or has this one in it"
+            )
+            continue
+        seen.add(real)
+        try:
+            paths = sorted(place.iterdir())
+        except OSError as error:
+            passed_over[_name_below(place, folder)] = f"cannot be looked into ({error.strerror})"
+            continue
+        for path in (path for path in paths if hidden or not path.name.startswith(".")):
+            if reason := _why_passed_over(path):
+                passed_over[_name_below(path, folder)] = reason
+            elif path.is_file():
+                files.append(path)
+            else:  # links last: what they lead to has the name of its own place
+                (todo.append if path.is_symlink() else todo.appendleft)(path)
+    return FolderListing(tuple(sorted(files)), tuple(f"{name}: {passed_over[name]}" for name in sorted(passed_over)))
+
+
+def _why_passed_over(path: Path) -> str:
+    """Why a path is neither a folder nor a file that can be read; empty if it is one."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8; rename it"
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return "a link that leads nowhere" if path.is_symlink() else f"cannot be looked at ({error.strerror})"
+    if stat.S_ISDIR(mode):
+        return ""
+    if not stat.S_ISREG(mode):
+        return "no regular file but a pipe, a socket or a device"
+    return "" if os.access(path, os.R_OK) else "cannot be read, its permissions forbid it"
+
+
+def printable_name(path: Path) -> str:
+    """A path as text that can be printed and stored, whatever bytes it has."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(ascii(letter)[1:-1] if ord(letter) < 32 or 127 <= ord(letter) < 160 else letter for letter in text)
+
+
+def _name_below(path: Path, folder: Path) -> str:
+    return printable_name(path.relative_to(folder))
+
+
 def replace_folder(path: Path) -> Path:
     """An empty folder in the place of whatever was there."""
     shutil.rmtree(path, ignore_errors=True)
@@ -102,6 +186,17 @@ def sha256_of(path: Path) -> str:
     return digest_of(path, "sha256")
 
 
+def read_user_text(path: Path) -> str:
+    """Text that a user wrote: UTF-8 with or without a byte-order mark, or UTF-16 with one, as Windows' editors save.
+
+    Raises:
+        OSError: If it cannot be read.
+        UnicodeDecodeError: If it is in another encoding, or no text.
+    """
+    data = path.read_bytes()
+    return data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+
+
 def write_json(path: Path, value: object) -> None:
     """Write JSON atomically, keys in the order given."""
     with atomic_path(path) as partial:
@@ -115,7 +210,7 @@ def read_json(path: Path) -> dict:
         PanError: Where the file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise PanError(f"{path}: no such file; run `dvc repro` to make it", code="json.missing") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import cv2
 import numpy as np
@@ -24,7 +24,26 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv", ".ts", ".mts"})
+# How videos are told from other files where no list names them.
+VIDEO_SUFFIXES = frozenset(
+    {".avi", ".mp4", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv", ".ts", ".mts", ".m2ts", ".3gp", ".3g2"}
+    | {
+        ".flv",
+        ".asf",
+        ".vob",
+        ".ogv",
+        ".mxf",
+        ".divx",
+        ".dav",
+        ".h264",
+        ".264",
+        ".h265",
+        ".265",
+        ".hevc",
+        ".mjpg",
+        ".mjpeg",
+    }
+)
 FALLBACK_FPS = 25.0
 MAX_FPS = 1000.0
 # Three times 8K; a larger picture takes gigabytes to decode.
@@ -55,6 +74,11 @@ class VideoInfo:
     height: int
     fps: float
     n_frames: int
+
+
+def is_video_name(path: PurePath) -> bool:
+    """Whether a file is named as videos are."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def probe(path: Path, *, seconds: float = DECODE_SECONDS) -> VideoInfo:

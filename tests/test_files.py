@@ -1,6 +1,8 @@
 """Files are whole or absent."""
 
 import hashlib
+import os
+import socket
 import subprocess
 import sys
 from threading import Thread
@@ -9,7 +11,16 @@ import pytest
 
 from pan_core import files
 from pan_core.errors import PanError
-from pan_core.files import atomic_path, read_json, require_space, scratch_folder, sha256_of, write_json
+from pan_core.files import (
+    atomic_path,
+    list_files,
+    read_json,
+    read_user_text,
+    require_space,
+    scratch_folder,
+    sha256_of,
+    write_json,
+)
 
 
 def test_an_interrupted_write_leaves_the_old_content_and_nothing_else(tmp_path):
@@ -118,3 +129,50 @@ def test_too_little_space_is_said_before_anything_is_written(tmp_path):
     with pytest.raises(PanError) as caught:
         require_space(tmp_path, 1 << 62, "everything")
     assert f"{(1 << 62) / 1e6:.0f}" in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_text_and_json_of_any_editor(tmp_path, encoding):
+    path = tmp_path / "x.json"
+    path.write_bytes('{"a": "K\u00fcche"}'.encode(encoding))
+    assert read_user_text(path) == '{"a": "K\u00fcche"}'
+    assert read_json(path) == {"a": "K\u00fcche"}
+
+
+def test_a_folder_is_listed_past_all_that_is_no_file(tmp_path):
+    """Links first go round, then in a cross, then nowhere; a folder has its own name and not that of a link to it."""
+    for name in ("b", "c", ".hidden"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / "x.mp4").write_bytes(b"video")
+    (tmp_path / "in" / "a").symlink_to("b")
+    (tmp_path / "in" / "b" / "to_c").symlink_to("../c")
+    (tmp_path / "in" / "c" / "to_b").symlink_to("../b")
+    (tmp_path / "in" / "c" / "up").symlink_to("../..")
+    (tmp_path / "in" / "gone\n").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "in" / "pipe")
+    (tmp_path / "in" / os.fsdecode(b"\xff")).mkdir()
+    (tmp_path / "outside.mp4").write_bytes(b"video")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "in" / "s"))
+        found = list_files(tmp_path / "in")
+    assert [str(path.relative_to(tmp_path / "in")) for path in found.files] == ["b/x.mp4", "c/x.mp4"]
+    assert [line.split(": ")[0] for line in found.passed_over] == [
+        "\\xff",
+        "a",
+        "b/to_c",
+        "c/to_b",
+        "c/up",
+        "gone\\n",
+        "pipe",
+        "s",
+    ]
+    assert len(list_files(tmp_path / "in", hidden=True).files) == 3
+    assert list_files(tmp_path / "nowhere").files == ()
+
+
+def test_a_linked_folder_from_elsewhere_is_listed_under_its_link(tmp_path):
+    (tmp_path / "disk" / "day").mkdir(parents=True)
+    (tmp_path / "disk" / "day" / "x.mp4").write_bytes(b"video")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "cam").symlink_to(tmp_path / "disk")
+    assert list_files(tmp_path / "in").files == (tmp_path / "in" / "cam" / "day" / "x.mp4",)

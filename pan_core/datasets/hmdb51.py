@@ -179,7 +179,7 @@ def _read_list(path: Path, label: str, parts: dict[str, str]) -> list[Fault]:
     """Add one list's clips to the parts of its split; returns what is wrong with its lines."""
     faults: list[Fault] = []
     named: set[str] = set()
-    for line in filter(None, map(str.strip, path.read_text(encoding="utf-8", errors="replace").splitlines())):
+    for line in filter(None, map(str.strip, path.read_text(encoding="utf-8-sig", errors="replace").splitlines())):
         name, _, flag = line.rpartition(" ")
         clip_id, part = name.strip().removesuffix(".avi"), PARTS.get(flag)
         match = _NAME.fullmatch(clip_id)

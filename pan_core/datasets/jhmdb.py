@@ -170,7 +170,7 @@ def _read_list(path: Path, split: dict[str, str]) -> None:
     """Add the clips of a list to its split."""
     before = len(split)
     named = {clip_id.casefold() for clip_id in split}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
         if not line.strip():
             continue
         name, _, code = line.strip().rpartition(" ")

@@ -18,7 +18,7 @@ from pan_core.datasets.download import obtain, reading
 from pan_core.datasets.manifests.manifest import printable
 from pan_core.datasets.pyskl_format import PysklFile, annotation_faults, joints_of, read_pyskl, require_pixels
 from pan_core.errors import DataError
-from pan_core.files import atomic_path, read_json, require_space, write_json
+from pan_core.files import atomic_path, read_json, read_user_text, require_space, write_json
 from pan_core.pose.pose_set import ClipPoses, PoseSet, write_pose_set
 from pan_core.skeletons import COCO17, SkeletonLayout, layout_by_name
 from pan_core.tables import quarantine_table, read_table, write_table
@@ -156,7 +156,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
         DataError: Where the file is missing or empty, is no text, or names a class twice.
     """
     try:
-        names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        names = tuple(line.strip() for line in read_user_text(path).splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path}: no readable list of classes ({error}); Expected a text file, a class a line",

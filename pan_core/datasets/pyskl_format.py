@@ -1,7 +1,7 @@
 """The pickle format of the PYSKL project: what a file must hold, and its poses in this package's form.
 
-A file is a dict: `split` maps a name to a list of clip names, `annotations` is a list of dicts with `frame_dir` (the
-clip's name), `total_frames`, `img_shape` (height, width), `original_shape`, `label`, `keypoint` and, where the joints
+A file is a dict: `split` maps a name to a list of clip names, `annotations` is a list of dicts, or such a list alone, which has
+no splits. A dict has `frame_dir` (the clip's name), `total_frames`, `img_shape` (height, width), `original_shape`, `label`, `keypoint` and, where the joints
 were detected, `keypoint_score` (PYSKL, tools/data/README.md). Shapes: M people, T frames, V joints.
 """
 
@@ -48,15 +48,18 @@ def read_pyskl(path: Path) -> PysklFile:
         DataError: Where it cannot be read safely, or is not of the format.
     """
     content = load(path)
+    if isinstance(content, list) and all(isinstance(item, Mapping) for item in content):
+        content = {"annotations": content}
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         raise DataError(
-            f"{path}: Expected a dict with `annotations`, a list with a dict a clip, and `split`, but got "
+            f"{path}: Expected a list with a dict a clip, or a dict with such a list as `annotations` and `split`, but got "
             f"{_describe(content)}; see PYSKL's tools/data/README.md for the format",
             code="pyskl.format",
         )
     if not content["annotations"]:
         raise DataError(
-            f"{path}: `annotations` is empty, so there is no clip in it; fetch the file again", code="pyskl.empty"
+            f"{path}: its list of annotations is empty, so there is no clip in it; fetch the file again",
+            code="pyskl.empty",
         )
     return PysklFile(deque(content["annotations"]), pair_splits(content.get("split") or {}, str(path)))
 

@@ -17,7 +17,7 @@ from pan_core.datasets import labelled_spans
 from pan_core.datasets.base import Catalogue, Context, Dataset, Facts
 from pan_core.datasets.holdout import GROUPINGS, HOLDOUT, SPLIT, Holdout, plain_name
 from pan_core.datasets.manifests import Manifest, read_any, read_manifest, write_manifest
-from pan_core.datasets.manifests.manifest import MANIFEST_NAME, video_files
+from pan_core.datasets.manifests.manifest import MANIFEST_NAME, footage_files
 from pan_core.datasets.probing import probe_all
 from pan_core.errors import DataError
 from pan_core.files import atomic_path, read_json, require_space, write_json
@@ -59,7 +59,7 @@ class Surveillance(Dataset):
         """Link the labelled videos below `folder`, with the labels in one form and what was found out about them."""
         source = self.source(context)
         manifest = read_any(source, manifest=context.options.get("manifest", AUTO), removed=True)
-        files = video_files(source, removed=True)
+        files = footage_files(source, removed=True)
         videos = {name: record_of(path) if is_removed(path) else path for name, path in files.items()}
         listed = sorted(set(manifest.rows["video"]) & set(videos))
         if not listed:

@@ -178,4 +178,4 @@ def _read_lines(path: Path) -> list[str]:
     """Lines that are not blank."""
     if not path.is_file():
         raise DataError(f"{path}: no such list; run `dvc repro --force fetch`", code="splits.missing-list")
-    return [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return [line for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines() if line.strip()]

@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pan_core.errors import ConfigError, DataError
+from pan_core.files import read_user_text
 
 TARGETS_FILE = Path("edge/targets.yaml")
 HOST = "host"
@@ -103,8 +104,8 @@ def read_targets(path: Path = TARGETS_FILE) -> dict[str, Target]:
         ConfigError: If the file has faults; names all of them.
     """
     try:
-        found = YAML(typ="safe").load(path.read_text())
-    except (OSError, YAMLError) as error:
+        found = YAML(typ="safe").load(read_user_text(path))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise ConfigError(str(path), [f"cannot be read: {error}"], code="targets.unreadable") from error
     if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
         raise ConfigError(

@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from pan_core.errors import DataError
+from pan_core.files import list_files
 from pan_core.secrets import masked
 from pan_core.video import VIDEO_SUFFIXES
 
@@ -70,9 +71,12 @@ def read_address(text: str) -> Address:
         return Address(Kind.CAMERA, match[1], text)
     path = Path(text)
     if path.is_dir():
-        if not videos_in(path):
+        listing = list_files(path)
+        if not listing.ending_in(VIDEO_SUFFIXES):
+            found = f" ({listing.passed_over[0]})" if listing.passed_over else ""
             raise DataError(
-                f"{path}: no video in this folder; expected files such as .mp4 or .avi", code="address.no-video"
+                f"{path}: no video in this folder or below{found}; expected files such as .mp4 or .avi",
+                code="address.no-video",
             )
         return Address(Kind.FOLDER, text, text)
     if not path.exists():
@@ -82,11 +86,6 @@ def read_address(text: str) -> Address:
             code="address.missing",
         )
     return Address(Kind.FILE, text, text)
-
-
-def videos_in(folder: Path) -> list[Path]:
-    """Video files of a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
 
 
 def with_variables(text: str) -> str:

@@ -66,31 +66,51 @@ def _end_with_input() -> None:
 def _send_stored(order: dict, out: BinaryIO) -> str:
     """Files one after another; returns what was wrong where none of them could be decoded."""
     from pan_core.errors import VideoError  # late: start-up
-    from pan_core.live.address import videos_in  # late: start-up
 
     target = Path(order["target"])
     faults: list[str] = []
-    files = [target] if order["kind"] == "file" else [path for path in videos_in(target) if path.name > order["after"]]
-    for path in files:
+    shown = False
+    for path in _iterate_files(order, target, out):
+        name = path.name if path == target else str(path.relative_to(target))
         try:
-            _send_file(path, out, paced=order["paced"])
+            _send_file(path, name, out, paced=order["paced"])
+            shown = True
         except BrokenPipeError:
             raise
         except Exception as error:  # whatever is wrong with one video, the next may be right
-            faults.append(
-                str(error) if isinstance(error, VideoError) else f"{path.name}: {type(error).__name__}: {error}"
-            )
-            if len(files) > 1:
+            faults.append(str(error) if isinstance(error, VideoError) else f"{name}: {type(error).__name__}: {error}")
+            if path != target:
                 _send(out, NOTE, f"passed over: {faults[-1]}".encode(errors="replace"))
-    return "; ".join(faults[:3]) if len(faults) == len(files) else ""
+    return "" if shown else "; ".join(faults[:3])
 
 
-def _send_file(path: Path, out: BinaryIO, *, paced: bool) -> None:
+def _iterate_files(order: dict, target: Path, out: BinaryIO) -> Iterator[Path]:
+    """The file, or the videos below the folder by name; then those that have come meanwhile, until there is none."""
+    from pan_core.files import list_files  # late: start-up
+    from pan_core.video import VIDEO_SUFFIXES  # late: start-up
+
+    if order["kind"] == "file":
+        yield target
+        return
+    behind = {target / name for name in order["behind"]}
+    noted: set[str] = set()
+    while True:
+        found = list_files(target)
+        for line in (line for line in found.passed_over if line not in noted and not order["behind"]):
+            _send(out, NOTE, f"passed over: {line}".encode(errors="replace"))
+        noted.update(found.passed_over)
+        if not (new := [path for path in found.ending_in(VIDEO_SUFFIXES) if path not in behind]):
+            return
+        behind.update(new)
+        yield from new
+
+
+def _send_file(path: Path, name: str, out: BinaryIO, *, paced: bool) -> None:
     import numpy as np  # late: start-up
 
     from pan_core.video import FrameReader  # late: start-up
 
-    _send(out, PART, os.fsencode(path.name))  # first: what crashes the opening is known by its name
+    _send(out, PART, os.fsencode(name))  # first: what crashes the opening is known by its name
     with FrameReader(path) as reader:
         start = time.monotonic()
         for number, frame in enumerate(reader.frames()):

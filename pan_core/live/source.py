@@ -118,7 +118,7 @@ class Source:
         self.name = self._address.name
         self.state, self.reason, self.notice = State.CONNECTING, "", ""
         self.frames_seen = self.dropped = self.losses = 0
-        self._begun = self._after = ""  # of a folder: the video at work, and the last one that is behind
+        self._begun, self._behind = "", list[str]()  # of a folder: the video at work; it and those before
         self._thread = threading.Thread(target=self._run, name=f"source {self.name}", daemon=True)
 
     def __enter__(self) -> "Source":
@@ -198,8 +198,8 @@ class Source:
         """Leave the video of a folder behind that ended the decoder; returns whether there is one."""
         if self._address.kind is not Kind.FOLDER or not self._begun:
             return False
-        self._after, self._begun = self._begun, ""
-        self._notice(f"passed over: {self._after.encode(errors='replace').decode()}: {reason}")
+        name, self._begun = self._begun, ""
+        self._notice(f"passed over: {name.encode(errors='replace').decode()}: {reason}")
         return True
 
     def _notice(self, text: str) -> None:
@@ -213,7 +213,7 @@ class Source:
             self._become(State.CONNECTING, self.reason)
         order = {
             "kind": self._address.kind.value, "target": self._address.target, "paced": not self._every_frame, "stall_s": self._stall_s,
-            "after": self._after,
+            "behind": self._behind,
         }  # fmt: skip
         with tempfile.TemporaryFile() as complaints:
             decoder = subprocess.Popen(
@@ -254,6 +254,8 @@ class Source:
                 self._notice(masked(bytes(content).decode(errors="replace")))
             if kind == PART:
                 self._begun = bytes(content).decode(errors="surrogateescape")
+                if self._address.kind is Kind.FOLDER:
+                    self._behind.append(self._begun)
                 source_part = bytes(content).decode(errors="replace") or source_part
             if kind == FRAME:
                 picture = np.frombuffer(content, np.uint8).reshape(height, width, 3)

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pan_core.errors import ConfigError
-from pan_core.files import atomic_path
+from pan_core.files import atomic_path, read_user_text
 from pan_core.params.schema import (
     AllParams,
     ModelParams,
@@ -82,7 +82,7 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         ConfigError: With every fault found: unknown keys with the nearest valid name, values out of range.
     """
     try:
-        data = YAML(typ="safe").load(path.read_text())
+        data = YAML(typ="safe").load(read_user_text(path))
     except FileNotFoundError:
         raise ConfigError(
             str(path), ["no such file; run from the project's root, where params.yaml lies"], code="params.missing"
@@ -123,7 +123,7 @@ def set_dataset(name: str, path: Path = PARAMS_FILE) -> bool:
     Returns:
         Whether the file had to change.
     """
-    text = path.read_text()
+    text = read_user_text(path)
     line = re.compile(r"^dataset:[ \t]*(?P<name>[^\s#]+)", re.MULTILINE)
     found = line.search(text)
     if found is None:

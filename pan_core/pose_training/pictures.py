@@ -79,7 +79,7 @@ def from_coco(annotations: Path, images: Path) -> list[TrainingPicture]:
         DataError: If the file is no COCO keypoints JSON, or a picture is missing.
     """
     try:
-        content = json.loads(annotations.read_text())
+        content = json.loads(annotations.read_bytes())
         files = {entry["id"]: (entry["file_name"], max(entry["width"], entry["height"])) for entry in content["images"]}
         marked: dict[int, list[dict]] = defaultdict(list)
         for entry in content["annotations"]:

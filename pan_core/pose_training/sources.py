@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from pan_core.errors import DataError
+from pan_core.files import list_files
 from pan_core.pose.estimation import Estimator, PoseEstimator
 from pan_core.pose.pose_set import PoseSet
 from pan_core.pose.records import is_removed
@@ -93,7 +94,7 @@ def split_folder(folder: Path, finder: Estimator, *, every: int) -> PictureSplit
     Raises:
         DataError: If there is no video.
     """
-    videos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    videos = list_files(folder).ending_in(VIDEO_SUFFIXES)
     if not videos:
         raise DataError(f"{folder}: expected videos in it, and --source videos", code="pose-training.no-videos")
     return _hold_out_last(from_videos(videos, finder, every=every))

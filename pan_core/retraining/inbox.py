@@ -11,10 +11,10 @@ from pathlib import Path
 from pan_core.datasets import labelled_spans
 from pan_core.datasets.base import Context
 from pan_core.datasets.manifests import Manifest, read_any
-from pan_core.datasets.manifests.manifest import video_files
+from pan_core.datasets.manifests.manifest import footage_files
 from pan_core.datasets.probing import probe_all
 from pan_core.errors import DataError
-from pan_core.files import sha256_of
+from pan_core.files import list_files, sha256_of
 
 MARKER = "_SUCCESS"
 """Empty file that a sender puts into a delivery last, as Hadoop and Spark do: what has it is whole."""
@@ -102,7 +102,7 @@ def is_whole(folder: Path) -> bool:
 
 def stamp(folder: Path) -> str:
     """Hash of the names, sizes and times of all files in a folder: while it is the same, nobody has changed them."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = list_files(folder, hidden=True).files
     found = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
@@ -147,7 +147,7 @@ def open_delivery(folder: Path, rules: Rules, context: Context) -> Delivery:
             code="delivery.videos-missing",
         )
     listed = set(manifest.rows["video"])
-    videos = {name: path for name, path in video_files(folder).items() if name in listed}
+    videos = {name: path for name, path in footage_files(folder).items() if name in listed}
     faults = [*_find_label_faults(manifest, rules), *_find_unusable(manifest, videos, rules, context)]
     if faults:
         raise DeliveryRefused("; ".join(reason for _, reason in faults), code=faults[0][0])

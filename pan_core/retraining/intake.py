@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from pan_core.datasets.base import Context
-from pan_core.datasets.manifests import is_labelled, write_manifest
+from pan_core.datasets.manifests import is_labelled, unread_exports, write_manifest
 from pan_core.datasets.manifests.manifest import MANIFEST_NAME, video_files
-from pan_core.files import atomic_path, require_space
+from pan_core.files import atomic_path, printable_name, require_space
 from pan_core.retraining.footage import Footage
 from pan_core.retraining.holdout_draw import require_kept
 from pan_core.retraining.inbox import WITHDRAWN as WITHDRAWN_MARKER
@@ -71,6 +71,11 @@ def receive(
     failed = footage.memory.read("failed")
     receipts = []
     for folder in (folder for folder in arrived if only is None or folder.name in only):
+        if (name := printable_name(Path(folder.name))) != folder.name:
+            receipts.append(
+                Receipt(name, REFUSED, "its name is no plain text in UTF-8; rename it", code="delivery.name")
+            )
+            continue
         seen = stamp(folder)
         try:
             before = failed.get(folder.name, {})
@@ -133,7 +138,8 @@ def _settle_unopened(footage: Footage, folder: Path, entry: Entry | None, seen: 
         return Receipt(name, WAITING, "has no _SUCCESS yet: its sender has not finished it")
     if (videos := video_files(folder)) and not is_labelled(folder):
         stays = f"; what was {since} stays" if entry else ""
-        return Receipt(name, UNLABELLED, f"{len(videos)} videos without labels{stays}")
+        unread = "".join(f"; {text}" for text in unread_exports(folder))
+        return Receipt(name, UNLABELLED, f"{len(videos)} videos without labels{stays}{unread}")
     # Hashing all footage every night would take as long as reading it.
     if entry and footage.memory.read("stamps").get(name) == [seen, entry["digest"]]:
         return Receipt(name, KNOWN, since)
@@ -234,6 +240,8 @@ def _describe_taken(delivery: Delivery, before: Entry | None, seen: str) -> Rece
         notes.append(f"{len(delivery.manifest.unlisted)} videos without labels")
     if len(delivery.manifest.quarantine):
         notes.append(f"{len(delivery.manifest.quarantine)} rows left out")
+    if assumed := delivery.manifest.notes:
+        notes.append(f"note: {assumed[0]}" + (f" and {len(assumed) - 1} more" if assumed[1:] else ""))
     return Receipt(delivery.name, TAKEN, ", ".join(notes), clips, seen, CORRECTED if before else NEW)
 
 

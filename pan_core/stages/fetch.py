@@ -8,12 +8,10 @@ from pan_core.progress import progress_bar
 from pan_core.tracking.tracker import Run
 from pan_core.workspace import paths
 from pan_core.workspace.context import dataset_context
-from pan_core.workspace.watched_source import watch_source
 
 
 def run(params: Params, tracked: Run) -> dict:
     """Fetch the dataset named in params.yaml."""
-    watch_source(params)
     dataset = dataset_by_name(params.dataset)
     with progress_bar(f"fetch {dataset.name}", "step") as update:
         dataset.fetch(paths.RAW, replace(dataset_context(params), progress=update))

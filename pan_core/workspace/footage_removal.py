@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pan_core.datasets.holdout import HOLDOUT
-from pan_core.datasets.manifests.manifest import video_files
+from pan_core.datasets.manifests.manifest import footage_files
 from pan_core.datasets.surveillance import VIDEOS, Surveillance, place
 from pan_core.errors import DataError, VideoError
 from pan_core.files import cache_folder, digest_of, sha256_of
@@ -28,7 +28,7 @@ from pan_core.pose.pose_set import ClipPoses, PoseSet
 from pan_core.pose.records import SUFFIX, VideoRecord, read_record, record_of, write_record
 from pan_core.progress import progress_bar
 from pan_core.tables import read_table
-from pan_core.video import probe
+from pan_core.video import is_video_name, probe
 from pan_core.workspace import paths
 from pan_core.workspace.context import dataset_context
 
@@ -85,7 +85,8 @@ def remove_videos(params: Params) -> Removal:
         DataError: If the parameters do not ask for it, the footage serves retraining, or its stages have not run.
     """
     folder = _require_removable(params)
-    remover, files = VideoRemover(folder, params), video_files(folder)
+    remover = VideoRemover(folder, params)
+    files = remover.videos
     videos: list[Path] = []
     gone: list[Path] = []
     kept: list[RemovalNote] = []
@@ -141,15 +142,19 @@ class VideoRemover:
     Args:
         folder: The footage.
         params: Parameters that its skeletons were extracted with.
+
+    Attributes:
+        videos: Name in the footage -> file, of all that are named as videos or have clips.
     """
 
     def __init__(self, folder: Path, params: Params) -> None:
-        self._folder = folder
-        self._names = Counter(_file_of(path) for path in video_files(folder).values() if path.exists())
+        self._folder, files = folder, footage_files(folder)
+        self._names = Counter(_file_of(path) for path in files.values())
         self._clips = {
             str(path).removeprefix(f"{VIDEOS}/"): list(group.itertuples(index=False))
             for path, group in read_table("clips", paths.CLIPS).groupby("path")
         }
+        self.videos = {name: path for name, path in files.items() if is_video_name(path) or name in self._clips}
         self._poses = PoseSet(paths.POSES)
         settings = ExtractionSettings(**params.pose.extraction())
         identity = extractor_identity(Path(params.pose.network), settings=settings)

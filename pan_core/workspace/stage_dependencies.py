@@ -130,6 +130,8 @@ def update(text: str) -> str:
     """dvc.yaml with generated dependencies; everything else stays as it is."""
     stages = YAML(typ="safe").load(text)["stages"]
     for stage, entry in stages.items():
+        if not Path(PACKAGE, "stages", f"{stage}.py").is_file():  # such as `watch`, which is no work on the dataset
+            continue
         start = text.index(f"\n  {stage}:\n")
         stop = re.compile(r"^  \w+:\n", re.MULTILINE).search(text, start + len(stage) + 4)
         end = stop.start() if stop else len(text)

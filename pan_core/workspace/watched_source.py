@@ -1,48 +1,90 @@
-"""What the stage fetch watches for changes: `data/watched/<dataset>`.
+"""What lies in the user's own place, for the stage fetch to depend on: `data/watched.json`.
 
-dvc.yaml can name a path that depends on the dataset, but not a dependency that only some datasets have. So fetch depends
-on `data/watched/<dataset>`: for most datasets an empty file, for one that is read from a place of the user's
-(`surveillance.folder`, `pyskl.path`) a link to that place.
+For most datasets there is no such place. Where one is configured (`surveillance.folder`, `pyskl.path`) the stage `watch`
+lists its files with sizes and times, because DVC itself cannot: a link that leads nowhere, a pipe or a name that is not
+UTF-8 ends it, or makes it wait for ever. Such entries are named and passed over.
+
+The list has to be made by every `dvc repro`, but only for these datasets. So `watch` depends on
+`data/watched/<dataset>`: an empty file, or a link to a file that is never the same twice.
 """
 
-import os
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 from pan_core.datasets.registry import dataset_by_name
 from pan_core.errors import PanError
-from pan_core.files import atomic_path
-from pan_core.params.load import Params
+from pan_core.files import atomic_path, list_files
+from pan_core.params.load import Params, load_params
 from pan_core.workspace.context import dataset_context
 
+STAGE = "watch"
 WATCHED = Path("data/watched")
+LISTING = Path("data/watched.json")
+RESTLESS = Path("/proc/self/stat")
+"""Differs for each process that reads it."""
 
 
-def watch_source(params: Params, root: Path = Path()) -> Path:
-    """Make `data/watched/<dataset>` right for these parameters; a place that does not exist is not linked.
+def watch_source(params: Params, root: Path = Path()) -> tuple[str, ...]:
+    """Make `data/watched.json` right for these parameters, and what makes the stage `watch` run.
 
     Args:
         params: Name the dataset and its place.
         root: The workspace; a relative place is below it.
 
     Returns:
-        The watched path.
+        "name: reason" of what cannot be read in the place.
 
     Raises:
-        PanError: If the place contains the watched path itself, or the path cannot be written.
+        PanError: If the place contains the list itself, or a path cannot be written.
     """
-    watched = root / WATCHED / params.dataset
+    watched, listing = root / WATCHED / params.dataset, root / LISTING
     source = dataset_by_name(params.dataset).configured(dataset_context(params))
+    content: dict[str, Any] = {}
+    if source is not None:
+        _require_elsewhere(source, root)
+        content = _describe(root / source)
+    text = json.dumps({"place": str(source or ""), **content}, indent=1) + "\n"
     try:
-        if source is None or not (root / source).exists():
-            _put_file(watched)
-        else:
-            _put_link(watched, source, root)
+        (_put_link if source is not None else _put_file)(watched)
+        if not listing.is_file() or listing.read_text(encoding="utf-8") != text:
+            with atomic_path(listing) as partial:
+                partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise PanError(
-            f"{watched}: expected a file or a link that can be replaced, but: {error.strerror}; move it away, or make its folder writable",
+            f"{watched}: expected it and {LISTING} to be files or links that can be replaced, but: {error.strerror}; move them away, or "
+            "make their folder writable",
             code="watched.unusable",
         ) from error
-    return watched
+    return tuple(content.get("passed_over", ()))
+
+
+def _describe(place: Path) -> dict[str, Any]:
+    """Size and time of every file in a folder, or of a file; and what cannot be read."""
+    if place.is_file():
+        return {"files": {place.name: _state(place)}}
+    found = list_files(place)
+    files = {path.relative_to(place).as_posix(): _state(path) for path in found.files}
+    return {"files": files, "passed_over": list(found.passed_over)}
+
+
+def _state(path: Path) -> list[int]:
+    """Bytes and time of the last change in ns; nothing of a file that has just gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return []
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _require_elsewhere(source: Path, root: Path) -> None:
+    # `data` may be a link to another disk.
+    if (root / LISTING).parent.resolve().is_relative_to((root / source).resolve()):
+        raise PanError(
+            f"{source}: contains {LISTING}, so the project would depend on its own results; put the footage into a folder of its own",
+            code="watched.contains-project",
+        )
 
 
 def _put_file(watched: Path) -> None:
@@ -52,18 +94,25 @@ def _put_file(watched: Path) -> None:
             partial.touch()
 
 
-def _put_link(watched: Path, source: Path, root: Path) -> None:
-    watched.parent.mkdir(parents=True, exist_ok=True)
-    # `data` may be a link to another disk, from which a relative path leads elsewhere.
-    folder = watched.parent.resolve()
-    if folder.is_relative_to((root / source).resolve()):
-        raise PanError(
-            f"{source}: contains {WATCHED}, so the project would depend on its own results; put the footage into a folder of its own",
-            code="watched.contains-project",
-        )
-    target = source if source.is_absolute() else Path(os.path.relpath((root / source).absolute(), folder))
-    if not watched.is_symlink() or watched.readlink() != target:
+def _put_link(watched: Path) -> None:
+    if not watched.is_symlink() or watched.readlink() != RESTLESS:
         if watched.is_dir() and not watched.is_symlink():
             raise OSError(0, "it is a folder")
         with atomic_path(watched) as partial:
-            partial.symlink_to(target)
+            partial.symlink_to(RESTLESS)
+
+
+def main() -> int:
+    """The stage `watch`."""
+    try:
+        passed_over = watch_source(load_params())
+    except PanError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    for line in passed_over:
+        print(f"passed over: {line}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -104,6 +104,126 @@ def test_the_short_export(footage):
     assert spans(read(footage, short)) == [("cam/door.mp4", 1, 2, "Walking")]
 
 
+def audio_region(start, end, *labels, **value):
+    """A region of the template "Video Timeline Segmentation": Labels of the audio that is synchronised with the video."""
+    return {
+        "original_length": 4.0, "value": {"start": start, "end": end, "channel": 0, "labels": list(labels), **value},
+        "id": "a", "from_name": "tricks", "to_name": "audio", "type": "labels", "origin": "manual",
+    }  # fmt: skip
+
+
+def choice(*choices, name="action", **value):
+    return {
+        "value": {"choices": list(choices), **value},
+        "id": "c",
+        "from_name": name,
+        "to_name": "video",
+        "type": "choices",
+    }
+
+
+BOX = {"type": "videorectangle", "value": {"framesCount": 40, "duration": 4.0, "labels": ["Man"], "sequence": [
+    {"frame": 1, "enabled": True, "x": 1, "y": 1, "width": 9, "height": 9, "time": 0.04}]}}  # fmt: skip
+
+
+def test_labels_of_the_synchronised_audio_are_in_seconds(footage):
+    given = task(
+        audio_region(0.5, 2, "Walking"), audio_region(1.25, 3, "Reading", "Sitting"), data={"recorded_at": "20.11.2025"}
+    )
+    manifest = read(footage, given)
+    assert spans(manifest) == [
+        ("cam/door.mp4", 0.5, 2, "Walking"), ("cam/door.mp4", 1.25, 3, "Reading"), ("cam/door.mp4", 1.25, 3, "Sitting"),
+    ]  # fmt: skip
+    assert list(manifest.rows["recorded_at"]) == ["2025-11-20"] * 3
+    (note,) = manifest.notes
+    assert "day, month, year" in note
+
+
+def test_the_short_export_of_such_labels(footage):
+    short = {"id": 5, "video_url": "/data/upload/1/0a1b2c3d-door.mp4", "annotator": 1, "annotation_id": 2,
+             "tricks": [{"start": 0.5, "end": 1, "channel": 0, "labels": ["Walking"]}]}  # fmt: skip
+    assert spans(read(footage, short)) == [("cam/door.mp4", 0.5, 1, "Walking")]
+
+
+def test_a_choice_is_a_label_of_the_whole_video(footage):
+    assert spans(read(footage, task(choice("Walking")))) == [("cam/door.mp4", 0, 4, "Walking")]
+    both = read(footage, task(choice("Walking", "Reading")))
+    assert [row[1:] for row in spans(both)] == [(0, 4, "Walking"), (0, 4, "Reading")]
+    short = {
+        "id": 5,
+        "video": "/data/upload/1/0a1b2c3d-door.mp4",
+        "annotation_id": 2,
+        "action": {"choices": ["Walking"]},
+    }
+    assert spans(read(footage, short)) == [("cam/door.mp4", 0, 4, "Walking")]
+
+
+def test_a_choice_of_a_video_that_cannot_be_read_costs_that_video(footage):
+    (footage / "bad.mp4").write_bytes(b"no video")
+    manifest = read(footage, task(choice("Walking")), task(choice("Walking"), video="bad.mp4"))
+    assert spans(manifest) == [("cam/door.mp4", 0, 4, "Walking")]
+    assert "bad.mp4" in manifest.quarantine["reason"][0]
+
+
+def test_choices_beside_spans_are_no_actions(footage):
+    manifest = read(footage, task(choice("good light"), audio_region(0, 1, "Walking")))
+    assert spans(manifest) == [("cam/door.mp4", 0, 1, "Walking")]
+    assert "choices are passed over" in " ".join(manifest.notes)
+
+
+def test_choices_of_several_questions_are_refused(footage):
+    with refused("label-studio.several-choices") as caught:
+        read(footage, task(choice("Walking")), task(choice("dark", name="light")))
+    assert "action, light" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("export", "named"),
+    [
+        (task(BOX), "VideoRectangle"),
+        (task({"type": "rating", "value": {"rating": 4}}), "the type rating"),
+        (task({"type": "textarea", "value": {"text": ["Walking"]}}), "the type textarea"),
+        (
+            task({"type": "labels", "value": {"start": 0, "end": 5, "text": "Peter", "labels": ["PER"]}}),
+            "labels in a text",
+        ),
+        (task(choice("Walking", start=0, end=2)), "the type choices"),
+        (
+            task({"type": "timeserieslabels", "value": {"start": 1.5, "end": 2, "timeserieslabels": ["Run"]}}),
+            "TimeSeriesLabels",
+        ),
+        ({"id": 5, "video": "a.mp4", "annotation_id": 2, "action": "Walking"}, "single choice"),
+        ({"id": 5, "video": "a.mp4", "annotation_id": 2, "box": [BOX["value"]]}, "VideoRectangle"),
+    ],
+)
+def test_other_kinds_are_named_with_what_to_do(footage, export, named):
+    for given in ("auto", "export.json"):
+        with refused("label-studio.no-labels") as caught:
+            read(footage, export) if given == "auto" else read_any(footage, manifest=given)
+        assert named in str(caught.value) and "export as JSON" in str(caught.value)
+    (footage / "good.json").write_text(json.dumps([task(audio_region(0, 1, "Walking"), BOX)]))
+    manifest = read_any(footage)
+    assert spans(manifest) == [("cam/door.mp4", 0, 1, "Walking")]
+    assert any(note.startswith("passed over: export.json: ") and named in note for note in manifest.notes)
+    assert any(note.startswith("good.json: passed over: VideoRectangle") for note in manifest.notes)
+
+
+@pytest.mark.parametrize(("name", "separator"), [("export.csv", ","), ("export.tsv", "\t"), ("manifest.csv", ",")])
+def test_a_csv_export_is_named(footage, name, separator):
+    columns = ["video", "id", "action", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"]
+    row = ["/data/upload/1/0a1b2c3d-door.mp4", "7", "Walking", "1", "3", "2026-01-01", "2026-01-01", "3.2"]
+    (footage / name).write_text("\n".join(separator.join(line) for line in (columns, row)))
+    with refused("label-studio.csv" if name == "manifest.csv" else "label-studio.no-labels") as caught:
+        read_any(footage)
+    assert "export the project as JSON" in str(caught.value)
+
+
+@pytest.mark.parametrize("bad", [(-1, 2), (2, 1), ("1", 2), (None, 2), (True, 2), (float("nan"), 2), (0, float("inf"))])
+def test_a_span_in_seconds_that_is_none(footage, bad):
+    manifest = read(footage, task(audio_region(*bad, "Sitting"), audio_region(0, 1, "Walking")))
+    assert spans(manifest) == [("cam/door.mp4", 0, 1, "Walking")]
+
+
 @pytest.mark.parametrize("bad", [(0, 5), (9, 5), (None, 5), ("1", 5), (True, 5)])
 def test_a_range_that_is_none(footage, bad):
     manifest = read(footage, task(region(*bad, "Sitting"), region(1, 10, "Walking")))

@@ -58,7 +58,17 @@ def test_rows_and_their_facts(tmp_path):
         ("a.mp4,0,1,Walking,do\x1bor,", "camera: has control characters"),
         pytest.param("a.mp4,0,1," + "A" * 200_000 + ",,", "a cell is over 131072 long", id="long"),
         ("a.mp4,0,1_0,Walking,,", "end_s: expected seconds as a number"),
-        ("a.mp4,00:00:05,00:00:09,Walking,,", "start_s: expected seconds as a number"),
+        ("a.mp4,00:00:05,00:00:09:12,Walking,,", "end_s: '00:00:09:12' is a time code"),
+        ("a.mp4,0,1:75,Walking,,", "end_s: '1:75': expected minutes and seconds below 60"),
+        ("a.mp4,0,1:60:00,Walking,,", "end_s: '1:60:00': expected minutes and seconds below 60"),
+        ("a.mp4,0,-0:05,Walking,,", "end_s: expected seconds as a number"),
+        ('a.mp4,0,"1,234",Walking,,', "end_s: '1,234' may be 1.234 or 1234 seconds"),
+        ('a.mp4,0,"1,234,5",Walking,,', "end_s: expected seconds as a number"),
+        ("a.mp4,0,1 min,Walking,,", "end_s: expected seconds as a number"),
+        ("a.mp4,0,1,Walking,,02/03/2026", "recorded_at: '02/03/2026' may be 2026-02-03 or 2026-03-02"),
+        ("a.mp4,0,1,Walking,,20.11.25", "recorded_at: expected a date"),
+        ("a.mp4,0,1,Walking,,31.13.2025", "recorded_at: expected a date"),
+        ("a.mp4,0,1,Walking,,20.11.2025 25:00", "recorded_at: expected a date"),
         ("a.mp4,-1,2,Walking,,", "start_s: expected 0 or more seconds"),
         ("a.mp4,9.7,3,Walking,,", "end_s: expected more than start_s=9.7, but got 3"),
         ("a.mp4,3,3,Walking,,", "end_s: expected more than start_s=3"),
@@ -70,7 +80,6 @@ def test_rows_and_their_facts(tmp_path):
         ("/etc/a.mp4,0,1,Walking,,", "leads out of the folder"),
         (r"C:\a.mp4,0,1,Walking,,", "leads out of the folder"),
         (r"..\a.mp4,0,1,Walking,,", "leads out of the folder"),
-        ("a.mp4,0,1,Walking,,31.05.2026", "recorded_at: expected ISO 8601"),
         ("a.mp4,0,1,Walking,,1026-05-31", "recorded_at: expected a date from 1970 to now"),
         ("a.mp4,0,1,Walking,,2062-05-31", "recorded_at: expected a date from 1970 to now"),
         ("a.mp4,0,1,Walking,", "expected 6 cells, but got 5"),
@@ -141,6 +150,112 @@ def test_labels_that_differ_in_case_only_are_said(tmp_path):
     assert manifest.notes == ("labels 'Walking' and 'walking' differ in case only and are taken as 2 classes",)
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0:01:02.5", 62.5), ("00:01:02", 62), ("1:02:03.5", 3723.5), ("01:02", 62), ("1:2.25", None), ("00:00:62", None),
+        ("62,5", 62.5), ("0,125", 0.125), ("00:01:02,500", 62.5), ("62.5 s", 62.5), ("62,5sec", 62.5), ("100:00:00", 360000),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_times_as_people_write_them(tmp_path, text, seconds, separator):
+    row = separator.join(["a.mp4", "0", f'"{text}"', "Walking"])
+    path = write(tmp_path, HEADER.replace(",", separator), GOOD.replace(",", separator), row + 2 * separator)
+    manifest = read_manifest(path, now=NOW)
+    assert spans(manifest)[1:] == ([("a.mp4", 0, seconds, "Walking")] if seconds else [])
+    if seconds:
+        assert f"cells such as {text!r} are read as " in manifest.notes[0]
+
+
+def test_one_decimal_comma_makes_the_others_clear(tmp_path):
+    manifest = read_manifest(write(tmp_path, HEADER, 'a.mp4,"0,5","1,234",Up,,', 'a.mp4,1,"2,25",Up,,'))
+    assert spans(manifest) == [("a.mp4", 0.5, 1.234, "Up"), ("a.mp4", 1, 2.25, "Up")]
+    assert manifest.notes == ("manifest.csv: 3 cells such as '0,5' are read as numbers with a decimal comma",)
+
+
+@pytest.mark.parametrize(
+    ("text", "stamp", "order"),
+    [
+        ("31.05.2026", "2026-05-31", "day, month, year"),
+        ("2.3.2026 08:05", "2026-03-02T08:05:00", "day, month, year"),
+        ("2. 3. 2026", "2026-03-02", "day, month, year"),
+        ("2026/03/02", "2026-03-02", "year, month, day"),
+        ("31/05/2026 8:00:30", "2026-05-31T08:00:30", "day, month, year"),
+        ("5/31/2026 2:30 PM", "2026-05-31T14:30:00", "month, day, year"),
+        ("05/05/2026", "2026-05-05", "day, month, year"),
+    ],
+)
+def test_dates_with_one_meaning_are_read_and_noted(tmp_path, text, stamp, order):
+    manifest = read_manifest(write(tmp_path, HEADER, f"a.mp4,0,1,Walking,,{text}"), now=NOW)
+    assert list(manifest.rows["recorded_at"]) == [stamp]
+    assert manifest.notes == (f"manifest.csv: 1 cells such as {text!r} are read as dates written {order}",)
+
+
+@pytest.mark.parametrize("said", ["sep=;", '"sep=;"', "SEP=;", "sep=;;;"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_the_first_line_of_excel_is_no_header(tmp_path, said, encoding):
+    lines = [said, HEADER.replace(",", ";"), "a.mp4;0;1,5;Walking;;", ";;;;;", ""]
+    assert spans(read_manifest(write(tmp_path, *lines, encoding=encoding, end="\r\n"))) == [
+        ("a.mp4", 0, 1.5, "Walking")
+    ]
+
+
+def test_a_separator_that_only_the_first_line_tells(tmp_path):
+    lines = ["sep=|", HEADER.replace(",", "|"), "a.mp4|0|1|Up, down||"]
+    assert spans(read_manifest(write(tmp_path, *lines))) == [("a.mp4", 0, 1, "Up, down")]
+
+
+def test_comments_are_passed_over_and_said(tmp_path):
+    (tmp_path / "#7.mp4").write_bytes(b"video")
+    lines = [
+        '# labels of Ann, "draft',
+        '"# by hand, twice",,,,,',
+        "",
+        HEADER,
+        GOOD,
+        '# "open, quote',
+        "#b.mp4,0,1,Walking,,",
+        "#7.mp4,0,1,Walking,,",
+    ]
+    manifest = read_manifest(write(tmp_path, *lines), now=NOW)
+    assert spans(manifest) == [("a.mp4", 0, 2.5, "Walking"), ("#7.mp4", 0, 1, "Walking")]
+    assert manifest.notes == ("manifest.csv: 4 lines that begin with # are taken for comments",)
+    assert manifest.quarantine.empty
+
+
+def test_a_header_behind_a_hash_is_the_header(tmp_path):
+    assert spans(read_manifest(write(tmp_path, "# video,Start (s),end_seconds,label", "a.mp4,0,1,Up"))) == [
+        ("a.mp4", 0, 1, "Up")
+    ]
+
+
+def test_absolute_paths_inside_the_folder(tmp_path):
+    day = tmp_path / "in" / "day"
+    (day / "cam").mkdir(parents=True)
+    (tmp_path / "other").symlink_to(tmp_path / "in")
+    (day / "cam" / "a.mp4").write_bytes(b"video")
+    write(day, HEADER, f"{day}/cam/a.mp4,0,1,Up,,", f"{day}/../b.mp4,0,1,Up,,", f"{tmp_path}/c.mp4,0,1,Up,,")
+    for folder in (tmp_path / "in", tmp_path / "other"):
+        manifest = read_any(folder)
+        assert spans(manifest) == [("day/cam/a.mp4", 0, 1, "Up")]
+        assert "paths below day" in manifest.notes[0]
+        assert all("leads out of the folder" in reason for reason in manifest.quarantine["reason"])
+        assert len(manifest.quarantine) == 2
+
+
+def test_names_that_differ_in_case_only_are_the_one_file_that_fits(tmp_path):
+    for name in ("Cam/A.MP4", "b.mp4", "B.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"video")
+    write(tmp_path, HEADER, "cam/a.mp4,0,1,Up,,", "b.mp4,0,1,Up,,", "B.MP4,0,1,Up,,", "Cam/A.MP4,0,1,Up,,")
+    manifest = read_any(tmp_path)
+    assert spans(manifest) == [("Cam/A.MP4", 0, 1, "Up"), ("b.mp4", 0, 1, "Up"), ("B.MP4", 0, 1, "Up")]
+    assert manifest.missing == ("B.MP4",)
+    assert manifest.unlisted == ("B.mp4",)
+    assert "'cam/a.mp4' is taken for Cam/A.MP4" in " ".join(manifest.notes)
+    assert "'B.MP4' may be B.mp4 or b.mp4" in " ".join(manifest.notes)
+
+
 def test_windows_paths_are_read(tmp_path):
     ((video, *_),) = spans(read_manifest(write(tmp_path, HEADER, r"day 1\a.mp4,0,1,Walking,,")))
     assert PurePosixPath(video).parts == ("day 1", "a.mp4")
@@ -166,9 +281,17 @@ def test_a_file_that_is_no_manifest(tmp_path, lines, code, named):
 
 def test_written_rows_are_read_back_equal(tmp_path):
     odd = 'b/"c", d.mp4'
+    (tmp_path / "#1.mp4").write_bytes(b"video")
     manifest = read_manifest(
-        write(tmp_path, HEADER + ",subject,variant", GOOD + ",ann,FW", '"b/""c"", d.mp4",0.1,1e1,"a; b",,,,')
+        write(
+            tmp_path,
+            HEADER + ",subject,variant",
+            GOOD + ",ann,FW",
+            '"b/""c"", d.mp4",0.1,1e1,"a; b",,,,',
+            "#1.mp4,0,1,#,,,,",
+        )
     )
+    assert manifest.rows["video"][2] == "#1.mp4"
     assert manifest.rows["video"][1] == odd
     write_manifest(manifest.rows, tmp_path / "out" / "manifest.csv")
     again = read_manifest(tmp_path / "out" / "manifest.csv")

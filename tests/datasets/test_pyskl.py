@@ -265,6 +265,35 @@ def test_another_content_is_said(tmp_path, content):
     assert "x.pkl" in str(caught.value)
 
 
+def test_a_bare_list_of_annotations_is_a_file_without_splits(tmp_path):
+    path = tmp_path / "mine.pkl"
+    path.write_bytes(pickle.dumps([annotation("a"), annotation("b", 1), {"keypoint": 3}]))
+    dataset, folder = dataset_by_name("pyskl"), tmp_path / "raw"
+    context = Context(cache=tmp_path / "cache", options={"path": str(path)})
+    dataset.fetch(folder, context)
+    catalogue = dataset.catalogue(folder, context)
+    assert list(catalogue.clips["clip_id"]) == ["a", "b"]
+    assert not [column for column in catalogue.clips if column.startswith("split")]
+    assert list(catalogue.quarantine["clip_id"]) == ["annotation 2"]
+    assert [poses.joints.shape for poses in dataset.poses(folder, catalogue.clips)] == [(1, 4, 17, 3)] * 2
+    path.write_bytes(pickle.dumps([]))
+    with refused("pyskl.empty"):
+        read_pyskl(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_first_class_has_no_byte_order_mark(tmp_path, encoding):
+    (tmp_path / "classes.txt").write_bytes("\r\nS\u00edt\r\nrun\r\n".encode(encoding))
+    _, _, catalogue = fetched(tmp_path, [annotation("a"), annotation("b", 1)], classes=str(tmp_path / "classes.txt"))
+    assert list(catalogue.clips["label"]) == ["S\u00edt", "run"]
+
+
+def test_classes_in_another_encoding_are_refused(tmp_path):
+    (tmp_path / "classes.txt").write_bytes("S\u00edt\nrun\n".encode("latin-1"))
+    with refused("pyskl.classes-unreadable"):
+        fetched(tmp_path, [annotation("a")], classes=str(tmp_path / "classes.txt"))
+
+
 def test_a_file_of_which_nothing_can_be_used_leaves_nothing(tmp_path):
     (tmp_path / "one.txt").write_text("sit\n")
     with refused("pyskl.no-clip") as caught:

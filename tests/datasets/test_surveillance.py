@@ -1,8 +1,11 @@
 """Footage of one's own, made here: 10 frames a second, so that every frame number follows from the seconds."""
 
 import json
+import os
 import shutil
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 from grey_videos import write_grey_video
@@ -12,6 +15,7 @@ from pan_core.datasets.base import Context
 from pan_core.datasets.labelled_spans import clip_ids, joined_by_video
 from pan_core.datasets.registry import dataset_by_name
 from pan_core.datasets.surveillance import group_of
+from pan_core.files import read_json
 from pan_core.tables import check_table
 
 HEADER = "video,start_s,end_s,label,camera,recorded_at,subject"
@@ -131,6 +135,50 @@ def test_nothing_is_left_behind_by_a_fetch_that_fails(incoming, run, tmp_path, m
         run(incoming)
     assert sorted(path.relative_to(tmp_path) for path in (tmp_path / "raw").rglob("*")) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "incoming", "raw"]
+
+
+def write_as(path, fourcc, codec_suffix):
+    """A video of 20 frames in a container that OpenCV chooses by a suffix, under another name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = path.with_name(f"made{codec_suffix}")
+    writer = cv2.VideoWriter(str(made), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*fourcc), 10, (64, 48))
+    for number in range(20):
+        writer.write(np.full((48, 64, 3), number * 10, np.uint8))
+    writer.release()
+    made.rename(path)
+
+
+def test_what_is_listed_and_exists_is_tried_whatever_its_suffix(tmp_path, run):
+    folder = tmp_path / "incoming"
+    kinds = {"a.flv": ("FLV1", ".flv"), "b.3gp": ("mp4v", ".3gp"), "c.ASF": ("WMV2", ".asf"), "d.vob": ("MPG2", ".mpg"),
+             "e.dat": ("MP42", ".avi"), "camera-1": ("MJPG", ".avi"), "f.mp4.part": ("mp4v", ".mp4")}  # fmt: skip
+    for name, kind in kinds.items():
+        write_as(folder / name, *kind)
+    (folder / "notes.txt").write_text("no video at all")
+    write_manifest(folder, *(f"{name},0,1,Walking,,," for name in [*kinds, "notes.txt", "manifest.csv", "gone.dav"]))
+    _, _, catalogue = run(folder)
+    assert sorted(catalogue.clips["path"]) == sorted(f"videos/{name}" for name in kinds)
+    assert catalogue.missing == ("gone.dav",)
+    assert sorted(catalogue.quarantine["clip_id"]) == ["manifest_0-1000-Walking", "notes_0-1000-Walking"]
+
+
+def test_a_dead_link_a_pipe_and_a_name_of_other_bytes_are_named_and_passed_over(incoming, run):
+    (incoming / "unmounted.avi").symlink_to("/nowhere/unmounted.avi")
+    (incoming / "round").symlink_to(incoming.parent)
+    (incoming / "self").symlink_to(incoming / "self")
+    os.mkfifo(incoming / "pipe.avi")
+    (incoming / os.fsdecode(b"caf\xe9")).mkdir()
+    (incoming / os.fsdecode(b"caf\xe9.avi")).write_bytes(b"")
+    (incoming / "caf\u00e9 \U0001f600.avi").symlink_to(incoming / "door" / "a.avi")
+    with (incoming / "manifest.csv").open("a") as file:
+        file.write("unmounted.avi,0,1,Walking,,,\ncaf\u00e9 \U0001f600.avi,0,1,Walking,hall,2026-05-31,\n")
+    _, folder, catalogue = run(incoming)
+    assert len(catalogue.clips) == 5
+    assert "unmounted.avi" in catalogue.missing
+    notes = [note for note in read_json(folder / "findings.json")["notes"] if note.startswith("passed over")]
+    assert [note.split(": ")[1] for note in notes] == [
+        "caf\\xe9", "caf\\xe9.avi", "pipe.avi", "round", "self", "unmounted.avi",
+    ]  # fmt: skip
 
 
 def test_a_later_fetch_takes_up_new_footage_and_ids_stay(incoming, run):

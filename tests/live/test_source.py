@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 from cameras import free_port, jpeg, mjpeg, require_rtsp, start_rtsp, stored
+from refusals import refused
 
 from pan_core.errors import DataError
 from pan_core.live.address import Kind, read_address
@@ -137,6 +138,50 @@ def test_a_video_that_ends_its_decoder_is_passed_over_in_a_folder(tmp_path: Path
     assert [part for part in parts if part != "a.mp4"] == ["b.mp4"] * 12 + ["c.mp4"] * 12
     assert len(parts) < 36
     assert re.findall(r"\w\.mp4", source.notice) == ["a.mp4"]
+
+
+def test_dated_folders_below_a_folder_are_played_and_one_that_comes_later_too(numbered: Path) -> None:
+    """A pipe, a dead link, a link into a circle and a name of other bytes are told, and stop nothing."""
+    root = numbered.parent
+    for day in ("2026-11-20", "2026-11-21"):  # of frames so large that few are on their way when the late one comes
+        write_video(
+            root / day / "cam.mp4", [np.full((480, 640, 3), 20 * number, np.uint8) for number in range(12)], fps=25
+        )
+        (root / day / "cam.mp4").rename(root / day / "cam.MP4")
+    (root / "2026-11-20" / "round").symlink_to(root)
+    (root / "2026-11-20" / "gone.mp4").symlink_to(root / "nothing")
+    os.mkfifo(root / "2026-11-21" / "pipe.mp4")
+    (root / os.fsdecode(b"caf\xe9.mp4")).write_bytes(b"")
+    told: list[str] = []
+    with Source(str(root), every_frame=True, on_state=lambda state, reason: told.append(reason)) as source:
+        parts = [frame.source_part for frame in source.frames() if _deliver_late(root, numbered)]
+    assert list(dict.fromkeys(parts)) == [
+        "2026-11-20/cam.MP4",
+        "2026-11-21/cam.MP4",
+        "numbered.mp4",
+        "2026-11-01/late.mp4",
+    ]
+    assert len(parts) == 4 * 12
+    told_text = "\n".join(told)
+    for name in ("round", "gone.mp4", "pipe.mp4", "caf\\xe9.mp4"):
+        assert name in told_text
+
+
+def _deliver_late(root: Path, video: Path) -> bool:
+    """Put a video into a new folder, while others play; its name is before theirs."""
+    (root / "2026-11-01").mkdir(exist_ok=True)
+    late = root / "2026-11-01" / "late.mp4"
+    if not late.exists():
+        os.link(video, late)
+    return True
+
+
+def test_a_folder_with_nothing_but_what_is_no_video_says_why(tmp_path: Path) -> None:
+    (tmp_path / "2026-11-20").mkdir()
+    (tmp_path / "2026-11-20" / "cam.mp4").symlink_to(tmp_path / "unmounted" / "cam.mp4")
+    with refused("address.no-video") as caught:
+        read_address(str(tmp_path))
+    assert "2026-11-20/cam.mp4: a link that leads nowhere" in str(caught.value)
 
 
 def test_a_file_that_a_server_has_is_played_at_its_own_rate(numbered: Path) -> None:

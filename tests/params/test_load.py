@@ -192,3 +192,11 @@ def test_tuning_does_not_see_what_another_split_tests():
             {"dataset": "actors", "tune": {"trials": 2, "mode": "clip"}, "train": {"modes": ["online"]}}, "params.yaml"
         )
     assert caught.value.names == ("tune.mode",)
+
+
+def test_a_file_that_was_saved_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes("dataset: actors\nseed: 3\n".encode("utf-8-sig"))
+    assert load_params(path).seed == 3
+    assert set_dataset("ucf101", path)
+    assert (load_params(path).dataset, load_params(path).seed) == ("ucf101", 3)

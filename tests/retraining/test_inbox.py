@@ -1,5 +1,6 @@
 """What is wrong with a delivery, by its code."""
 
+import os
 import shutil
 
 import pytest
@@ -50,6 +51,29 @@ def test_a_delivery_that_cannot_be_used_is_refused_with_the_reason(footage, inco
 def test_a_folder_that_is_no_day_is_refused(footage, incoming, context, name):
     deliver(incoming, name)
     assert receive(footage, incoming, context)[name].code == "delivery.name"
+
+
+def test_a_folder_whose_name_is_no_text_is_refused_and_the_others_are_taken(footage, incoming, context):
+    deliver(incoming, "2026-11-02")
+    (incoming / os.fsdecode(b"2026-11-03-caf\xe9")).mkdir()
+    (incoming / os.fsdecode(b"2026-11-03-caf\xe9") / "_SUCCESS").touch()
+    receipts = receive(footage, incoming, context)
+    assert receipts["2026-11-02"].state == "taken"
+    assert receipts["2026-11-03-caf\\xe9"].code == "delivery.name"
+
+
+def test_a_dead_link_and_a_pipe_in_a_delivery_are_told_and_a_video_of_another_suffix_is_taken(
+    footage, incoming, context
+):
+    folder = deliver(incoming, "2026-11-02")
+    (folder / "ann.avi").rename(folder / "ann.dvr")
+    (folder / "manifest.csv").write_text((folder / "manifest.csv").read_text().replace("ann.avi", "ann.dvr"))
+    (folder / "unmounted.avi").symlink_to("/nowhere/unmounted.avi")
+    os.mkfifo(folder / "pipe.avi")
+    receipt = receive(footage, incoming, context)["2026-11-02"]
+    assert receipt.state == "taken"
+    assert "pipe.avi" in receipt.reason and "and 1 more" in receipt.reason
+    assert (footage.folder / "2026-11-02" / "ann.dvr").is_file()
 
 
 def test_labels_that_nobody_announced_are_refused(footage, incoming, context):

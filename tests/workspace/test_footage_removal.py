@@ -106,6 +106,18 @@ def test_a_video_goes_from_everywhere_and_its_skeletons_stay(footage, tmp_path):
     assert (again.videos, again.files, len(again.kept)) == ((), (), 1)
 
 
+def test_a_listed_video_of_another_suffix_goes_too(footage):
+    (footage / "door" / "c.mp4").rename(footage / "door" / "c.dvr")
+    (footage / "manifest.csv").write_text(MANIFEST.replace("c.mp4", "c.dvr"))
+    run_stages()
+    before = outputs()
+    found = footage_removal.remove_videos(load_params())
+    assert [path.name for path in found.videos] == ["a.mp4", "c.dvr"]
+    assert not (footage / "door" / "c.dvr").exists()
+    run_stages()
+    assert outputs() == before
+
+
 def test_a_run_ends_with_the_removal_unless_the_setting_is_another(footage, tmp_path):
     (tmp_path / "dvc.yaml").write_text("stages: {last: {cmd: echo done > last.txt, outs: [last.txt]}}\n")
     (tmp_path / "params.yaml").write_text(PARAMS.replace("keep_video: false", "keep_video: true"))

@@ -1,15 +1,18 @@
 """Read a manifest CSV as people and spreadsheets really write it.
 
-Separator (comma, semicolon, tab), encoding, line ends, spaces round cells and the case of the header are found out;
-what was assumed is said in the manifest's notes.
+Separator (comma, semicolon, tab), encoding, line ends, spaces round cells, the case of the header, Excel's line `sep=;`,
+comments, and other forms of times, dates and paths are found out; what was assumed is said in the manifest's notes.
 """
 
 import csv
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from pan_core.datasets.manifests.label_studio_regions import is_export_header
 from pan_core.datasets.manifests.manifest import (
     COLUMNS,
     OPTIONAL,
@@ -20,12 +23,13 @@ from pan_core.datasets.manifests.manifest import (
     assemble,
     video_path,
 )
+from pan_core.datasets.manifests.written_forms import Assumptions, plain_date, plain_seconds, proves_decimal_comma
 from pan_core.errors import DataError
 
 SEPARATORS = (",", ";", "\t")
 # A quoted cell may run over so many lines; a quote that is still open then was never meant to be one.
 MAX_LINES_PER_CELL = 20
-DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
+TIMES = ("start_s", "end_s")
 
 
 def read_manifest(path: Path, *, root: Path | None = None, now: datetime | None = None) -> Manifest:
@@ -44,19 +48,25 @@ def read_manifest(path: Path, *, root: Path | None = None, now: datetime | None 
     prefix = path.parent.relative_to(root).as_posix()
     text, notes = read_text(path)
     lines = re.split(r"\r\n|\r|\n", text)
-    start = next((number for number, line in enumerate(lines) if line.strip(" ,;\t")), None)
-    if start is None:
-        raise DataError(
-            f"{path}: empty, expected a header with the columns {', '.join(REQUIRED)}", code="manifest.empty"
-        )
-    header, separator = _read_header(path, lines[start])
+    start, separators = _find_header(path, lines)
+    header, separator = _read_header(
+        path, lines[start].lstrip("# ") if _is_comment(lines[start]) else lines[start], separators
+    )
     if ignored := [column for column in header if column and column not in COLUMNS]:
         notes.append(f"columns ignored: {', '.join(ignored)}")
-    records = split_records(lines[start + 1 :], separator, len(header))
-    entries = [
-        _make_entry(f"{name}:{line + start + 1}", header, cells, fault, separator, "" if prefix == "." else prefix)
-        for line, cells, fault in records
+    comments = [number for number in range(len(lines)) if number != start and _is_comment(lines[number])]
+    comments = [
+        number
+        for number in comments
+        if number < start or not _names_file(lines[number], header, separator, path.parent)
     ]
+    if comments:
+        notes.append(f"{len(comments)} lines that begin with # are taken for comments")
+        lines = ["" if number in comments else line for number, line in enumerate(lines)]
+    records = list(split_records(lines[start + 1 :], separator, len(header)))
+    form = _Form(path.parent, "" if prefix == "." else prefix, header, _has_decimal_comma(header, separator, records))
+    entries = [form.entry(f"{name}:{line + start + 1}", cells, fault) for line, cells, fault in records]
+    notes += form.assumed.notes()
     manifest = assemble(entries, notes=[f"{name}: {note}" for note in notes], now=now)
     if manifest.rows.empty:
         first = f", such as {manifest.quarantine.iloc[0]['reason']}" if entries else ""
@@ -81,6 +91,8 @@ def read_text(path: Path) -> tuple[str, list[str]]:
         ) from error
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace"), []
+    if b"\0" in data[:2]:  # every text here begins with a letter of ASCII
+        return data.decode("utf-16-be" if data[0] == 0 else "utf-16-le", errors="replace"), ["read as UTF-16"]
     try:
         return data.decode("utf-8-sig"), []
     except UnicodeDecodeError:
@@ -93,6 +105,15 @@ def read_text(path: Path) -> tuple[str, list[str]]:
             except UnicodeDecodeError:
                 continue
     raise AssertionError("Latin-1 reads every byte")
+
+
+def csv_columns(path: Path) -> list[str]:
+    """Names in the first line of a CSV or TSV file, in one spelling; none where it cannot be read."""
+    try:
+        line = next((line for line in read_text(path)[0].splitlines() if line.strip()), "")
+    except DataError:
+        return []
+    return max((_column_names(line, separator) for separator in SEPARATORS), key=len)
 
 
 def split_records(lines: Sequence[str], separator: str, width: int) -> Iterator[tuple[int, list[str], str]]:
@@ -146,12 +167,56 @@ def _split_cells(text: str, separator: str, *, strict: bool = True) -> list[str]
     return rows[0] if rows else []
 
 
-def _read_header(path: Path, line: str) -> tuple[list[str], str]:
+def _is_comment(line: str) -> bool:
+    return line.lstrip(' "\t').startswith("#")
+
+
+def _names_file(line: str, header: list[str], separator: str, folder: Path) -> bool:
+    """Whether a line that begins with # is a row of a video whose name does."""
+    cells, _ = _read_record([line], 0, separator)
+    named = dict(zip(header, cells or [], strict=False)).get("video", "").strip()
+    try:
+        return bool(named) and (folder / named).is_file()
+    except (OSError, ValueError):  # nothing that could be a name
+        return False
+
+
+def _find_header(path: Path, lines: Sequence[str]) -> tuple[int, Sequence[str]]:
+    """Place of the header, and the separators that it may have.
+
+    Excel writes `sep=;` into a first line of its own. Of lines that begin with # the header is the one that has all columns, as
+    NumPy writes it.
+    """
+    separators: Sequence[str] = SEPARATORS
+    for number, line in enumerate(lines):
+        if said := re.fullmatch(r"\"?sep=(\\t|.)\"?[,;\t ]*", line.strip(" "), re.IGNORECASE):
+            separators = ["\t" if said[1] == "\\t" else said[1]]
+        elif _is_comment(line):
+            names = {name for separator in separators for name in _column_names(line.lstrip("# "), separator)}
+            if set(REQUIRED) <= names:
+                return number, separators
+        elif line.strip(" ,;\t"):
+            return number, separators
+    raise DataError(f"{path}: empty, expected a header with the columns {', '.join(REQUIRED)}", code="manifest.empty")
+
+
+def _column_names(line: str, separator: str) -> list[str]:
+    """Names of columns in one spelling; none where the line cannot be read."""
+    cells, _ = _read_record([line], 0, separator)
+    names = [re.sub(r"[\s\-()\[\]]+", "_", cell.strip().lower()).strip("_") for cell in cells or []]
+    return [re.sub(r"^(start|end)_sec(ond)?s?$", r"\1_s", name) for name in names]
+
+
+def _has_decimal_comma(header: list[str], separator: str, records: Iterable[tuple[int, list[str], str]]) -> bool:
+    """Whether the times of a file have decimal commas: spreadsheets separate with semicolons because of them."""
+    times = (cell for _, cells, _ in records for name, cell in zip(header, cells, strict=False) if name in TIMES)
+    return separator == ";" or proves_decimal_comma(times)
+
+
+def _read_header(path: Path, line: str, separators: Sequence[str]) -> tuple[list[str], str]:
     readings = []
-    for separator in SEPARATORS:
-        cells, _ = _read_record([line], 0, separator)
-        if cells is not None:
-            names = [re.sub(r"[\s\-]+", "_", cell.strip().lower()) for cell in cells]
+    for separator in separators:
+        if names := _column_names(line, separator):
             readings.append((sum(name in COLUMNS for name in names), names, separator))
     if not readings:
         raise DataError(
@@ -160,6 +225,11 @@ def _read_header(path: Path, line: str) -> tuple[list[str], str]:
     _, names, separator = max(readings, key=lambda reading: (reading[0], len(reading[1])))
     while names and not names[-1]:
         names.pop()
+    if is_export_header(names):
+        raise DataError(
+            f"{path}: a CSV export of Label Studio; export the project as JSON, or write a manifest with the columns {', '.join(REQUIRED)}",
+            code="label-studio.csv",
+        )
     if missing := [name for name in REQUIRED if name not in names]:
         raise DataError(
             f"{path}: column{'s' * (len(missing) > 1)} {', '.join(missing)} missing; expected {', '.join(REQUIRED)} and "
@@ -173,15 +243,51 @@ def _read_header(path: Path, line: str) -> tuple[list[str], str]:
     return names, separator
 
 
-def _make_entry(where: str, header: list[str], cells: list[str], fault: str, separator: str, prefix: str) -> Entry:
-    values = dict(zip(header, cells, strict=False))
-    if separator != ",":
-        for column in ("start_s", "end_s"):
-            if DECIMAL_COMMA.fullmatch(values.get(column, "")):
-                values[column] = values[column].replace(",", ".")
-    if prefix and not fault:
+@dataclass(frozen=True)
+class _Form:
+    """How a manifest writes its rows.
+
+    Attributes:
+        folder: In which it lies.
+        prefix: Path to it from the folder that the rows' videos shall be relative to; empty where they are the same.
+        header: Names of the columns.
+        decimal_comma: Whether its times have decimal commas.
+        assumed: What was read in another way than written.
+    """
+
+    folder: Path
+    prefix: str
+    header: list[str]
+    decimal_comma: bool
+    assumed: Assumptions = field(default_factory=Assumptions)
+
+    def entry(self, where: str, cells: list[str], fault: str) -> Entry:
+        """A row in the form of the manifest, or why it has none."""
+        values = dict(zip(self.header, cells, strict=False))
         try:
-            values["video"] = f"{prefix}/{video_path(values['video'])}"
+            if not fault:
+                for column in TIMES:
+                    values[column] = self._seconds(column, values[column])
+                if values.get("recorded_at"):
+                    values["recorded_at"] = plain_date(values["recorded_at"], self.assumed.add)
+                values["video"] = self._video(values["video"])
         except RowFault as error:
             fault = str(error)
-    return Entry(where, values, fault)
+        return Entry(where, values, fault)
+
+    def _seconds(self, column: str, text: str) -> str:
+        try:
+            return plain_seconds(text, self.assumed.add, decimal_comma=self.decimal_comma)
+        except RowFault as error:
+            raise RowFault(f"{column}: {error}", code=error.code) from None
+
+    def _video(self, text: str) -> str:
+        """The video's path below root; a row cannot reach out of its manifest's own folder, whatever it writes."""
+        given = text.strip()
+        if given.startswith("/"):
+            for folder in (self.folder.absolute(), self.folder.resolve()):
+                if PurePosixPath(os.path.normpath(given)).is_relative_to(folder.as_posix()):
+                    self.assumed.add(f"paths below {self.prefix or 'the folder'}", given)
+                    text = PurePosixPath(os.path.normpath(given)).relative_to(folder.as_posix()).as_posix()
+                    break
+        return f"{self.prefix}/{video_path(text)}" if self.prefix else text

@@ -1,5 +1,6 @@
 """Find out how a folder of footage is labelled, and compare the labels with the videos that are there."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,20 +9,21 @@ import pandas as pd
 
 from pan_core.datasets.manifests.csv_file import read_manifest
 from pan_core.datasets.manifests.gmdcsa24_lists import is_gmdcsa24, read_gmdcsa24
-from pan_core.datasets.manifests.label_studio import is_label_studio, read_label_studio
+from pan_core.datasets.manifests.label_studio import is_label_studio, read_label_studio, unread_export
 from pan_core.datasets.manifests.manifest import (
     MANIFEST_NAME,
     REQUIRED,
-    VIDEO_SUFFIXES,
     Manifest,
     assemble,
     combine,
+    footage_files,
     video_files,
-    visible_files,
 )
 from pan_core.errors import DataError
+from pan_core.files import list_files
 from pan_core.pose.records import is_removed
 from pan_core.tables import check_table
+from pan_core.video import VIDEO_SUFFIXES, is_video_name
 
 AUTO = "auto"
 EXPECTED = (
@@ -49,26 +51,56 @@ def read_any(folder: Path, *, manifest: str = AUTO, now: datetime | None = None,
     if not any(not path.name.startswith(".") for path in folder.iterdir()):
         raise DataError(f"{folder}: empty; {EXPECTED}", code="footage.empty")
     now = now or datetime.now(UTC)
-    videos = video_files(folder, removed=removed)
+    files, passed_over = footage_files(folder, removed=removed), list_files(folder).passed_over
+    videos = {name: path for name, path in files.items() if is_video_name(path)}
     sources = _find_sources(folder) if manifest == AUTO else [_find_named(folder, manifest)]
     if not sources:
-        files = ", ".join(sorted({path.suffix.lower() or path.name for path in visible_files(folder)})[:8])
+        if unread := unread_exports(folder):
+            raise DataError(f"{folder}: no labels that can be read: {'; '.join(unread)}", code="label-studio.no-labels")
+        kinds = ", ".join(sorted({path.suffix.lower() or path.name for path in files.values()})[:8])
         raise DataError(
-            f"{folder}: no labels found among its files ({files or 'no files'}); {EXPECTED}", code="footage.no-labels"
+            f"{folder}: no labels found among its files ({kinds or 'no files'}); {EXPECTED}", code="footage.no-labels"
         )
-    whole = combine(_read_each(sources, folder, videos, now))
+    whole = combine(_read_each(sources, folder, files, now))
     if whole.rows.empty:
         reasons = "".join(f"\n  - {row.clip_id}: {row.reason}" for row in whole.quarantine.head(5).itertuples())
         absent = f"; {len(whole.missing)} listed videos are absent, such as {whole.missing[0]}" if whole.missing else ""
         raise DataError(f"{folder}: no usable label{absent}{reasons}", code="footage.no-usable-label")
+    whole = _find_in_any_case(whole, files)
+    unread = unread_exports(folder) if manifest == AUTO and is_label_studio(sources[0]) else []
     listed = set(whole.rows["video"])
     return Manifest(
         whole.rows,
         whole.quarantine,
-        missing=tuple(sorted({*whole.missing, *(listed - set(videos))})),
+        # What is listed is tried, whatever its name ends in.
+        missing=tuple(sorted({*whole.missing, *(listed - set(files))})),
         unlisted=tuple(sorted(set(videos) - listed)),
-        notes=whole.notes,
+        notes=(*whole.notes, *(f"passed over: {line}" for line in (*unread, *passed_over))),
     )
+
+
+def unread_exports(folder: Path) -> list[str]:
+    """Exports of Label Studio in a folder that have no labels that can be read, each with what to do."""
+    return [text for path in list_files(folder).files if (text := unread_export(path))]
+
+
+def _find_in_any_case(manifest: Manifest, files: Collection[str]) -> Manifest:
+    """The manifest with the files' own names where a name differs from exactly one in case only, with a note on each."""
+    absent = sorted(set(manifest.rows["video"]) - set(files))
+    by_case: dict[str, list[str]] = {}
+    for name in sorted(files) if absent else ():
+        by_case.setdefault(name.casefold(), []).append(name)
+    fitting = {name: by_case.get(name.casefold(), []) for name in absent}
+    taken = {name: found[0] for name, found in fitting.items() if len(found) == 1}
+    notes = [f"{name!r} is taken for {found}, they differ in case only" for name, found in taken.items()]
+    notes += [
+        f"{name!r} may be {' or '.join(found)}, which differ in case only; write the one that is meant"
+        for name, found in fitting.items()
+        if len(found) > 1
+    ]
+    rows = manifest.rows.assign(video=manifest.rows["video"].replace(taken))
+    renamed = replace(manifest, rows=rows, notes=(*manifest.notes, *notes))
+    return combine([renamed]) if taken else renamed
 
 
 def is_labelled(folder: Path) -> bool:
@@ -96,7 +128,7 @@ def unlabelled_videos(folder: Path) -> dict[str, Path]:
 
 def _find_sources(folder: Path) -> list[Path]:
     """Files with labels, of the first kind that is there; the folder itself stands for the lists of GMDCSA24."""
-    visible = visible_files(folder)
+    visible = list_files(folder).files
     manifests = [path for path in visible if path.name.lower() == MANIFEST_NAME]
     if manifests:
         return manifests

@@ -5,7 +5,6 @@ which checks each of them; a row that says nothing sensible goes to a quarantine
 """
 
 import math
-import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,10 +18,10 @@ import pandera.pandas as pa
 
 from pan_core.datasets.faults import CodedError
 from pan_core.errors import DataError
-from pan_core.files import atomic_path
+from pan_core.files import atomic_path, list_files
 from pan_core.pose.records import SUFFIX
 from pan_core.tables import quarantine_table
-from pan_core.video import VIDEO_SUFFIXES
+from pan_core.video import is_video_name
 
 REQUIRED = ("video", "start_s", "end_s", "label")
 OPTIONAL = ("camera", "recorded_at", "subject", "variant")
@@ -149,6 +148,8 @@ def write_manifest(table: pd.DataFrame, path: Path) -> None:
         DataError: Where the table breaks `MANIFEST_TABLE`.
     """
     checked = check_manifest(table, str(path))
+    # A line that begins with # would be read as a comment.
+    checked = checked.assign(video=checked["video"].str.replace(r"^#", "./#", regex=True))
     with atomic_path(path) as partial:
         checked[list(COLUMNS)].to_csv(partial, index=False, lineterminator="\n", encoding="utf-8")
 
@@ -174,21 +175,8 @@ def combine(parts: Sequence[Manifest]) -> Manifest:
     )
 
 
-def visible_files(folder: Path) -> list[Path]:
-    """Files below a folder in order, linked folders too; hidden ones are passed over."""
-    found: list[Path] = []
-    seen: set[str] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        # A link to a folder above would lead round for ever.
-        real = os.path.realpath(place)
-        folders[:] = [name for name in folders if not name.startswith(".")] if real not in seen else []
-        found += [Path(place, name) for name in names if not name.startswith(".") and real not in seen]
-        seen.add(real)
-    return sorted(path for path in found if path.is_file())
-
-
-def video_files(folder: Path, *, removed: bool = False) -> dict[str, Path]:
-    """Videos below a folder: path relative to it, with slashes and composed characters -> file.
+def footage_files(folder: Path, *, removed: bool = False) -> dict[str, Path]:
+    """Files below a folder of footage: path relative to it, with slashes and composed characters -> file.
 
     Files of macOS may spell their accents decomposed while a manifest does not.
 
@@ -196,11 +184,15 @@ def video_files(folder: Path, *, removed: bool = False) -> dict[str, Path]:
         folder: Where to look.
         removed: Whether videos of which only the record is left count, too; their path is where they lay.
     """
-    files = visible_files(folder)
+    files = list(list_files(folder).files)
     if removed:
         files += [path.with_name(path.name.removesuffix(SUFFIX)) for path in files if path.name.endswith(SUFFIX)]
-    videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
-    return {unicodedata.normalize("NFC", path.relative_to(folder).as_posix()): path for path in videos}
+    return {unicodedata.normalize("NFC", path.relative_to(folder).as_posix()): path for path in files}
+
+
+def video_files(folder: Path, *, removed: bool = False) -> dict[str, Path]:
+    """Those of `footage_files` that are named as videos; a manifest may list others."""
+    return {name: path for name, path in footage_files(folder, removed=removed).items() if is_video_name(path)}
 
 
 def video_path(text: str) -> str:
@@ -257,7 +249,9 @@ def _parse_seconds(cells: Mapping[str, str], column: str) -> float:
     text = cells.get(column, "").strip()
     value = float(text) if NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
-        raise RowFault(f"{column}: expected seconds as a number such as 12.5, but got {text!r}", code="row.seconds")
+        raise RowFault(
+            f"{column}: expected seconds as a number such as 12.5, or H:MM:SS, but got {text!r}", code="row.seconds"
+        )
     if value < 0:
         raise RowFault(f"{column}: expected 0 or more seconds, but got {text}", code="row.seconds")
     if value > LATEST_S:
@@ -272,7 +266,7 @@ def _check_date(text: str, latest: datetime) -> None:
         stamp = datetime.fromisoformat(text)
     except ValueError:
         raise RowFault(
-            f"recorded_at: expected ISO 8601 such as 2026-05-31T14:30:00, but got {text!r}", code="row.date"
+            f"recorded_at: expected a date such as 2026-05-31 or 2026-05-31T14:30:00, but got {text!r}", code="row.date"
         ) from None
     if not (stamp.year >= FIRST_YEAR and stamp.date() <= latest.date()):
         raise RowFault(

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pan_core.datasets.faults import CodedError
-from pan_core.video import VIDEO_SUFFIXES
+from pan_core.video import is_video_name
 
 # Label Studio puts the first part of a random UUID before the name of an uploaded file.
 UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-(?=.)")
@@ -58,7 +58,7 @@ def video_reference(data: Mapping[str, Any]) -> str:
     """Address of a task's video: the value under "video", or the first that ends as a video's name does."""
     values = [data.get("video"), *data.values()]
     texts = [value for value in values if isinstance(value, str) and value.strip()]
-    videos = [text for text in texts if address_path(text).suffix.lower() in VIDEO_SUFFIXES]
+    videos = [text for text in texts if is_video_name(address_path(text))]
     return (videos or texts or [""])[0]
 
 
