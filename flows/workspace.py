@@ -21,7 +21,7 @@ from pan_core.errors import ConfigError, PanError
 from pan_core.files import atomic_path
 from pan_core.params.load import PARAMS_FILE, Params, load_params, parse_params
 from pan_core.params.schema import ParamsSection
-from pan_core.tracking.tracker import STORE
+from pan_core.tracking.local_store import STORE
 from pan_core.workspace.dvc_repair import LOCKFILE, is_truncated
 from pan_core.workspace.lock import workspace_lock
 from pan_core.workspace.paths import WORKSPACES

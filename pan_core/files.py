@@ -13,14 +13,26 @@ from pathlib import Path
 from pan_core.errors import PanError
 
 CACHE_VARIABLE = "PAN_CACHE"
+COPIES = Path(".dvc/tmp/exps")
+"""Below it DVC copies a project for the run of an experiment."""
 SCRATCH_SUFFIX = ".partial"
 swept: set[Path] = set()
 """Folders whose orphans this process has removed."""
 
 
+def project_folder() -> Path:
+    """Project whose files outlive a run in the working directory, an empty path where that is the project itself.
+
+    `dvc exp run --temp` and `--queue` run in a copy below the project's `.dvc/tmp/exps`, which is gone afterwards.
+    """
+    here = Path.cwd()
+    root = next((above for above in here.parents if here.is_relative_to(above / COPIES)), None)
+    return root or Path()
+
+
 def cache_folder() -> Path:
     """Folder that outlives stage outputs: downloads, extracted poses, checkpoints, copies of registered versions."""
-    return Path(os.environ.get(CACHE_VARIABLE, ".cache"))
+    return Path(os.environ.get(CACHE_VARIABLE, project_folder() / ".cache"))
 
 
 @contextmanager

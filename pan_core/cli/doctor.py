@@ -152,11 +152,11 @@ def _workspace() -> Iterator[Diagnosis]:
 
 
 def _stores() -> Iterator[Diagnosis]:
-    from pan_core.tracking.tracker import STORE, store_uri
+    from pan_core.tracking.local_store import DATABASE, store_folder, store_uri
     from pan_core.workspace.recognizers import champion_version
 
     uri = store_uri()
-    if uri.startswith("sqlite:") and not (STORE / "mlflow.db").is_file():
+    if uri.startswith("sqlite:") and not (store_folder() / DATABASE).is_file():
         yield Diagnosis("MLflow", f"{uri}, empty", "the first run makes it")
     else:
         try:
