@@ -40,6 +40,11 @@ def store_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri((store_folder() / DATABASE).resolve())
 
 
+def has_store() -> bool:
+    """Tell whether there is a store already: a server or database that the environment names, or the project's own."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or (store_folder() / DATABASE).is_file()
+
+
 def sqlite_uri(database: Path) -> str:
     """SQLAlchemy's address of an SQLite file, an absolute path.
 

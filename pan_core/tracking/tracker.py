@@ -349,10 +349,10 @@ def git_commit(folder: Path | None = None) -> str:
         _warn_once("git is not installed, so runs do not name the commit of their code: apt-get install git")
         return UNKNOWN_COMMIT
     if "dubious ownership" in done.stderr:
-        command = re.search(r"git config --global --add safe\.directory .+", done.stderr)
+        advice = re.search(r"git config --global --add safe\.directory .+", done.stderr)
         _warn_once(
             f"git refuses {(folder or Path.cwd()).resolve()}, because it belongs to another user; runs do not name the "
-            f"commit of their code until you run: {command[0] if command else 'git config --global --add safe.directory PATH'}"
+            f"commit of their code until you run: {advice[0] if advice else 'git config --global --add safe.directory PATH'}"
         )
         return UNKNOWN_COMMIT
     return done.stdout.strip()
