@@ -21,11 +21,12 @@ from pan_core.errors import ConfigError, PanError
 from pan_core.files import atomic_path, read_user_text
 from pan_core.params.load import PARAMS_FILE, Params, load_params, parse_params
 from pan_core.params.schema import ParamsSection
-from pan_core.tracking.tracker import STORE
+from pan_core.tracking.local_store import STORE
 from pan_core.workspace.dvc_repair import LOCKFILE, is_truncated
 from pan_core.workspace.lock import workspace_lock
 from pan_core.workspace.paths import WORKSPACES
 from pan_core.workspace.watched_source import WATCHED, watch_source
+from pan_core.workspace.without_git import go_without_git
 
 CODE = Path("pan_core")
 MADE = Path("models")
@@ -49,6 +50,7 @@ def workspace(root: Path, overrides: Mapping[str, Any], name: str = "") -> Path:
         BusyError: Where a run is at work in that folder.
         PanError: Where DVC cannot read the pipeline.
     """
+    go_without_git(root)
     if not overrides and not name:
         return root
     text = _override_text(root / PARAMS_FILE, overrides)
@@ -125,6 +127,7 @@ def _bring_up_to_date(folder: Path, root: Path) -> None:
 
 def _configure(folder: Path, root: Path) -> None:
     from dvc.config import Config  # late: start-up
+    from dvc.config_schema import RelPath  # late: start-up
     from dvc.repo import Repo  # late: start-up
 
     given = Config(str(root / Repo.DVC_DIR), validate=False)
@@ -132,7 +135,8 @@ def _configure(folder: Path, root: Path) -> None:
     with Config(str(folder / Repo.DVC_DIR), validate=False).edit("repo") as config:
         # The root's git ignores this folder, and DVC refuses a pipeline that git ignores.
         config["core"] = given.get("core", {}) | {"no_scm": True}
-        config["cache"] = {"dir": str(root / Repo.DVC_DIR / "cache")} | given.get("cache", {})
+        # Relative, likewise the links: in a copy of the project they lead to the copy.
+        config["cache"] = {"dir": RelPath((root / Repo.DVC_DIR / "cache").absolute())} | given.get("cache", {})
         config["remote"] = given.get("remote", {})
 
 
@@ -217,8 +221,9 @@ def _write(path: Path, text: str) -> None:
 
 
 def _link(place: Path, target: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    target = Path(os.path.relpath(target.parent.resolve() / target.name, place.parent.resolve()))
     if place.is_symlink() and place.readlink() != target:
         place.unlink()
     if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(target)

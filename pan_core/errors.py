@@ -3,6 +3,8 @@
 Everything else that reaches the command line is a defect and keeps its traceback.
 """
 
+import errno
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,3 +79,41 @@ class GateError(PanError):
     """A measured value is outside the bound that params.yaml sets for it."""
 
     exit_status = 65
+
+
+SYSTEM_PACKAGES = {
+    "libGL": "libgl1 libglib2.0-0", "libEGL": "libegl1", "libglib": "libglib2.0-0", "libgthread": "libglib2.0-0", "libSM": "libsm6",
+    "libXext": "libxext6", "libXrender": "libxrender1", "libgomp": "libgomp1", "libstdc++": "libstdc++6", "libz": "zlib1g",
+}  # fmt: skip
+"""Debian's packages of shared libraries that our wheels load and slim images lack."""
+
+REFUSED_BY_SYSTEM = {
+    errno.EACCES: "put its permissions right, or name another place",
+    errno.EPERM: "put its permissions right, or name another place",
+    errno.EROFS: "name a place on a disk that is not read-only",
+    errno.ENOSPC: "make space; finished work is kept",
+    errno.EDQUOT: "make space; finished work is kept",
+    errno.ENOTDIR: "a file is where a folder should be; move it away, or name another place",
+    errno.EEXIST: "a file is where a folder should be; move it away, or name another place",
+}
+"""What to do about what the system refuses."""
+
+
+def explain_fault(error: BaseException) -> PanError | None:
+    """Error for people out of one that the machine is to blame for, None for any other.
+
+    That is a shared library that is missing, as in slim images, or a file that the system does not let this process write.
+    """
+    if isinstance(error, ImportError) and (found := re.match(r"(?:\S*/)?(lib[\w+.-]*?\.so[\w.]*): (.+)", str(error))):
+        library, reason = found.groups()
+        package = next(
+            (SYSTEM_PACKAGES[name] for name in SYSTEM_PACKAGES if re.match(rf"{re.escape(name)}\W", library)), None
+        )
+        advice = f"apt-get install {package}" if package else f"install the system's package that has {library}"
+        return PanError(f"{library}: this shared library cannot be loaded ({reason}); {advice}", code="system.library")
+    if isinstance(error, OSError) and error.errno in REFUSED_BY_SYSTEM and isinstance(error.filename, str):
+        return PanError(
+            f"{error.filename2 or error.filename}: {error.strerror}; {REFUSED_BY_SYSTEM[error.errno]}",
+            code="system.refused",
+        )
+    return None

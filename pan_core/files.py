@@ -9,7 +9,7 @@ import shutil
 import stat
 import tempfile
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,26 @@ from pathlib import Path
 from pan_core.errors import PanError
 
 CACHE_VARIABLE = "PAN_CACHE"
+COPIES = Path(".dvc/tmp/exps")
+"""Below it DVC copies a project for the run of an experiment."""
 SCRATCH_SUFFIX = ".partial"
 swept: set[Path] = set()
 """Folders whose orphans this process has removed."""
 
 
+def project_folder() -> Path:
+    """Project whose files outlive a run in the working directory, an empty path where that is the project itself.
+
+    `dvc exp run --temp` and `--queue` run in a copy below the project's `.dvc/tmp/exps`, which is gone afterwards.
+    """
+    here = Path.cwd()
+    root = next((above for above in here.parents if here.is_relative_to(above / COPIES)), None)
+    return root or Path()
+
+
 def cache_folder() -> Path:
     """Folder that outlives stage outputs: downloads, extracted poses, checkpoints, copies of registered versions."""
-    return Path(os.environ.get(CACHE_VARIABLE, ".cache"))
+    return Path(os.environ.get(CACHE_VARIABLE, project_folder() / ".cache"))
 
 
 @contextmanager
@@ -236,3 +248,44 @@ def require_space(folder: Path, needed: int, purpose: str) -> None:
             "make space or move the project to a larger disk, then run again: finished work is kept",
             code="disk.full",
         )
+
+
+def require_output_folder(folder: Path) -> None:
+    """Refuse an output folder before the work if nothing can be written there; it is not made yet.
+
+    Raises:
+        PanError: Where the system refuses a file in it, or in the nearest folder above that there is.
+    """
+    place = folder
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place) as trial:
+            trial.write(bytes(4096))
+            trial.flush()
+    except OSError as error:
+        reason = "is no folder" if place.exists() and not place.is_dir() else error.strerror or str(error)
+        raise PanError(
+            f"{folder}: results cannot be written there ({place}: {reason}); name another folder, or put this one right",
+            code="output.unwritable",
+        ) from error
+
+
+def require_output_file(path: Path, sources: Iterable[Path] = ()) -> None:
+    """Refuse an output file before the work if it cannot be written, or if it is a source of the same work.
+
+    Args:
+        path: The file.
+        sources: Files that are read; links to them count as they do.
+
+    Raises:
+        PanError: With the code "output.is-source", "output.is-folder" or "output.unwritable".
+    """
+    if path.is_dir():
+        raise PanError(f"{path}: is a folder, expected a file to write", code="output.is-folder")
+    if path.exists() and any(source.exists() and path.samefile(source) for source in sources):
+        raise PanError(
+            f"{path}: is one of the files that are read, and would be replaced; name another file to write",
+            code="output.is-source",
+        )
+    require_output_folder(path.parent)

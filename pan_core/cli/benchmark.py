@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pan_core.files import cache_folder
+from pan_core.files import cache_folder, require_output_folder
 
 
 class _RunByDefault(typer.core.TyperGroup):
@@ -70,6 +70,7 @@ def run(
     for name in names:
         posed_dataset(name)
     out = out or Path("docs/results" if request.whole else "reports/benchmark")
+    require_output_folder(out)
     chosen = [(name, dataset_context(Params(dataset=name))) for name in names]
     for name, context in chosen:
         folder = cache_folder() / "benchmark" / name

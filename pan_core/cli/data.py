@@ -13,7 +13,7 @@ import typer
 
 from pan_core.cli.options import ChampionOf, RecognizerOption
 from pan_core.errors import DataError, PanError
-from pan_core.files import SCRATCH_SUFFIX, cache_folder, scratch_folder
+from pan_core.files import SCRATCH_SUFFIX, cache_folder, require_output_file, scratch_folder
 
 app = typer.Typer(help="Datasets: what there is, what is at hand, whether it is whole.", no_args_is_help=True)
 
@@ -133,6 +133,7 @@ def manifest(
             code="cli.out-is-folder",
         )
     with _disk_faults(out, "name a file with --out on a disk that can be written and has space"):
+        require_output_file(out, [path for path in folder.rglob("*") if path.is_file()])
         found = read_any(folder, manifest=source, removed=True)
         write_manifest(found.rows, out)
     for row in found.quarantine.itertuples(index=False):
@@ -156,6 +157,7 @@ def label(
     dataset: ChampionOf = None,
 ) -> None:
     """Suggest labels for footage that has none: tasks for Label Studio, the least certain first."""
+    require_output_file(out, [path for path in folder.rglob("*") if path.suffix.lower() != ".json"])
     with _disk_faults(out, "name a file with --out on a disk that can be written and has space"):
         typer.echo(_label(folder, out, model, dataset))
 
@@ -163,7 +165,12 @@ def label(
 def _label(folder: Path, out: Path, model: Path | None, dataset: str | None) -> str:
     """Write the tasks; returns what was found, in lines."""
     from pan_core.datasets.manifests import unlabelled_videos
-    from pan_core.datasets.manifests.label_studio_tasks import ROOT_VARIABLE, local_address, write_tasks
+    from pan_core.datasets.manifests.label_studio_tasks import (
+        ROOT_VARIABLE,
+        local_address,
+        require_replaceable,
+        write_tasks,
+    )
     from pan_core.progress import progress_bar
     from pan_core.retraining.suggest_labels import label_videos
     from pan_core.workspace import recognizers
@@ -172,6 +179,7 @@ def _label(folder: Path, out: Path, model: Path | None, dataset: str | None) -> 
         raise DataError(
             f"{out}: expected the name of a JSON file, such as {out.with_suffix('.json')}", code="label.not-json"
         )
+    require_replaceable(out)
     videos = unlabelled_videos(folder)
     if not videos:
         return f"{folder}: every video has labels; nothing is written"

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 import typer
 
 from pan_core import __version__
-from pan_core.errors import PanError
+from pan_core.errors import PanError, explain_fault
 from pan_core.files import cache_folder
 from pan_core.secrets import masked
 
@@ -73,8 +73,10 @@ def examine() -> list[Diagnosis]:
         try:
             findings += look()
         except Exception as error:
-            name = look.__name__.strip("_")
-            findings.append(Diagnosis(name, f"{type(error).__name__}: {error}", "could not be looked at"))
+            name, known = look.__name__.strip("_"), explain_fault(error)
+            found, _, advice = str(known).rpartition("; ") if known else (f"{type(error).__name__}: {error}", "", "")
+            broken = isinstance(error, ImportError)
+            findings.append(Diagnosis(name, found, advice or "could not be looked at", needed=broken))
     return findings
 
 
@@ -152,24 +154,38 @@ def _workspace() -> Iterator[Diagnosis]:
 
 
 def _stores() -> Iterator[Diagnosis]:
-    from pan_core.tracking.tracker import STORE, store_uri
-    from pan_core.workspace.recognizers import champion_version
+    from pan_core.tracking.local_store import has_store, store_uri
 
     uri = store_uri()
-    if uri.startswith("sqlite:") and not (STORE / "mlflow.db").is_file():
+    if not has_store():
         yield Diagnosis("MLflow", f"{uri}, empty", "the first run makes it")
     else:
         try:
             _require_answer(uri)
-            champion = champion_version()
+            champion = _champion()
             yield Diagnosis("MLflow", uri)
-            advice = "" if champion else "`make run` registers and promotes one"
-            yield Diagnosis("champion", f"{champion[0]} version {champion[1]}" if champion else "none", advice)
+            yield champion
         except Exception as error:
             yield Diagnosis("MLflow", f"{uri}: {error}", "start the server, or correct MLFLOW_TRACKING_URI")
     yield Diagnosis("Prefect", os.environ.get("PREFECT_API_URL") or "embedded server, started when needed")
     set_here = [name for name in sorted(os.environ) if name.startswith("PAN_")]
     yield Diagnosis("PAN_ variables", ", ".join(f"{name}={_mask_value(name)}" for name in set_here) or "none set")
+
+
+def _champion() -> Diagnosis:
+    """The version in use, and whether it can be loaded."""
+    from pan_core.params.load import load_params
+    from pan_core.registry.models import registry_of
+
+    registry = registry_of(load_params().dataset)
+    champion = registry.champion()
+    if champion is None:
+        return Diagnosis("champion", "none", "`make run` registers and promotes one")
+    name = f"{registry.name} version {champion.number}"
+    if registry.has_files(champion):
+        return Diagnosis("champion", name)
+    advice = "bring its files back, or choose another version with `pan registry promote`"
+    return Diagnosis("champion", f"{name}, whose files are not in {champion.source}", advice, needed=True)
 
 
 def _require_answer(uri: str) -> None:

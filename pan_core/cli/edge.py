@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pan_core.files import cache_folder
+from pan_core.files import cache_folder, require_output_folder
 
 app = typer.Typer(help="Devices: bundles for them, and their latency.", no_args_is_help=True)
 
@@ -36,6 +36,7 @@ def bundle(
     """Put together what a device gets, as dist/TARGET: networks, runtime, scripts, manifest."""
     from pan_core.workspace.devices import bundle_target, exported_targets
 
+    require_output_folder(out)
     for name in [target] if target else exported_targets():
         manifest = bundle_target(name, out / name)
         size = sum(path.stat().st_size for path in (out / name).rglob("*") if path.is_file())
@@ -62,6 +63,7 @@ def run(
 
     if profile not in ("full", "short"):
         raise DataError(f"--profile: expected full or short, but got {profile!r}", code="cli.profile")
+    require_output_folder(out)
     device = Device(host, ssh_config)
     bundle_target(target, out / target)
     content = bench_on(device, out / target, profile=profile, install=install, any_device=any_device, say=typer.echo)
@@ -90,6 +92,7 @@ def emulate(
     from pan_core.export.targets import read_targets, target_by_name
     from pan_core.workspace.devices import bundle_target, exported_targets
 
+    require_output_folder(out)
     able = [name for name in exported_targets() if read_targets()[name].emulate]
     for name in [target] if target else able:
         bundle_target(name, out / name)

@@ -68,9 +68,10 @@ def watch(
     dataset: ChampionOf = None,
 ) -> None:
     """Watch a source: captions and events as lines; Ctrl+C ends it."""
-    from pan_core.live.terminal import watch_here
+    from pan_core.live.terminal import choose_video_file, watch_here
 
     scene, rules = scene_of(blur, skeleton_only), _rules(event, minimum_s)
+    out = choose_video_file(out, source) if out else None
     with ended_by_sigterm(), ExitStack() as stack:
         put = _writer(stack, events, webhook, spool)
         get_recognizer = _recognizer_getter(stack, model, dataset, quality, people)

@@ -20,7 +20,7 @@ from pan_core.cli.pipeline import run, stage, summary, tune, ui
 from pan_core.cli.pose import app as pose_commands
 from pan_core.cli.recognition import explain, predict
 from pan_core.cli.registry import app as registry_commands
-from pan_core.errors import PanError
+from pan_core.errors import PanError, explain_fault
 from pan_core.secrets import guard_output
 
 guard_output()
@@ -39,8 +39,11 @@ class _Commands(typer.core.TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except PanError as error:
-            typer.echo(f"error: {error}", err=True)
+        except (PanError, ImportError, OSError) as error:
+            known = error if isinstance(error, PanError) else explain_fault(error)
+            if known is None:
+                raise
+            typer.echo(f"error: {known}", err=True)
             sys.exit(1)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pan_core.files import cache_folder
+from pan_core.files import cache_folder, require_output_file, require_output_folder
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -48,6 +48,7 @@ def benchmark(
     from pan_core.params.load import load_params
     from pan_core.tracking.tracker import git_commit
 
+    require_output_file(out)
     params = load_params()
     table, (reference, *points) = _measure_qualities(params, clips, model or [])
     found = {
@@ -144,6 +145,7 @@ def train(
 
     if size % 8:
         raise ConfigError("pan pose train", [f"--size: expected a multiple of 8, but got {size}"], code="cli.size")
+    require_output_folder(out)
     settings = TrainingSettings(
         strict=strict, stages=stages, epochs=epochs, batch=batch, size=size, learning_rate=rate, frozen=frozen
     )

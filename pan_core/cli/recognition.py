@@ -14,8 +14,10 @@ def explain(
     out: Annotated[Path, typer.Option(help="Folder for the picture.")] = Path("predictions"),
 ) -> None:
     """Draw which joints and frames decided what was recognised in a clip."""
+    from pan_core.files import require_output_folder
     from pan_core.workspace.clip_explanation import write_explanation
 
+    require_output_folder(out)
     shown, path = write_explanation(clip, out, model)
     typer.echo(f"{shown}\nwritten: {path}")
 
@@ -29,12 +31,15 @@ def predict(
     skeleton_only: SkeletonOnly = False,
 ) -> None:
     """Recognise the actions in a video: writes an annotated video and a JSON timeline."""
+    from pan_core.files import require_output_folder
     from pan_core.progress import progress_bar
     from pan_core.video import probe
 
+    require_output_folder(out)
     probe(video)  # before the networks, which take seconds to load
     from pan_core.live.picture import background
     from pan_core.recognition.predict_video import predict_video
+    from pan_core.recognition.result_files import timeline_file
     from pan_core.workspace.recognizers import get_recognizer
 
     by, scene = get_recognizer(model, dataset), scene_of(blur, skeleton_only)
@@ -49,5 +54,5 @@ def predict(
         typer.echo(f"person {person.id}: {person.label} ({person.confidence:.0%}), {span}")
     if not found.people:
         typer.echo(str(found.reason))
-    typer.echo(f"written: {out / str(found.annotated)}")
-    typer.echo(f"written: {out / (video.stem + '_timeline.json')}")
+    annotated = out / str(found.annotated)
+    typer.echo(f"written: {annotated}\nwritten: {timeline_file(annotated)}")

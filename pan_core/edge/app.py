@@ -73,7 +73,11 @@ def _run(asked: argparse.Namespace) -> int:
 
 
 def _run_video(asked: argparse.Namespace, recognizer: "Recognizer") -> int:
+    from pan_core.files import require_output_folder  # late: needs a verified bundle
+    from pan_core.recognition.result_files import timeline_file  # late: needs a verified bundle
+
     video = Path(asked.source)
+    require_output_folder(asked.out)
     prediction = recognizer.predict(video, out=asked.out)
     for person in prediction.people:
         print(
@@ -81,7 +85,7 @@ def _run_video(asked: argparse.Namespace, recognizer: "Recognizer") -> int:
         )
     if prediction.reason:
         print(prediction.reason)
-    print(f"written: {asked.out / (video.stem + '_timeline.json')}")
+    print(f"written: {timeline_file(asked.out / str(prediction.annotated))}")
     return 0
 
 

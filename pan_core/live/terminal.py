@@ -1,5 +1,6 @@
 """`pan watch`: one source, its captions and events as lines, and if wanted a window or an annotated video."""
 
+import os
 import signal
 import threading
 import time
@@ -7,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from types import FrameType
 
@@ -15,14 +16,15 @@ import cv2
 import numpy as np
 
 from pan_core.errors import PanError
-from pan_core.live.address import read_address
+from pan_core.files import require_output_file
+from pan_core.live.address import Kind, read_address, videos_in
 from pan_core.live.camera import StreamUpdate, watch
 from pan_core.live.events import ALL, Event, Rules
 from pan_core.live.picture import SceneStyle, draw
 from pan_core.live.source import Source, State
 from pan_core.live.watcher import FrameResult
 from pan_core.recognition.recognizer import Recognizer
-from pan_core.viewer.annotate import write_video
+from pan_core.viewer.annotate import ENCODERS, write_video
 
 # A line of captions is printed no more often than this.
 LINE_S = 1.0
@@ -89,6 +91,30 @@ def watch_here(
             for update in updates:
                 report.take(update)
     return report.summarize(source, written)
+
+
+def choose_video_file(out: Path, address: str) -> Path:
+    """File for the annotated video of a source: `out`, or that name with a number if there is such a file already.
+
+    Args:
+        out: As the user named it; the encoder decides on the suffix.
+        address: The source.
+
+    Raises:
+        PanError: If it is a video of the source, or cannot be written.
+    """
+    place = read_address(address)
+    sources = {Kind.FILE: lambda: [Path(place.target)], Kind.FOLDER: lambda: videos_in(Path(place.target))}
+    videos = sources.get(place.kind, list)()
+    for name in [out, *_encoded(out)]:
+        require_output_file(name, videos)
+    names = chain([out], (out.with_stem(f"{out.stem}-{number}") for number in count(2)))
+    return next(name for name in names if not any(os.path.lexists(each) for each in _encoded(name)))
+
+
+def _encoded(out: Path) -> list[Path]:
+    """Files of which an encoder writes one."""
+    return [out.with_suffix(suffix) for suffix, _ in ENCODERS]
 
 
 class StreamReport:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pan_core.files import sha256_of, write_json
 from pan_core.pose.extraction import PoseExtractor, believable_tracks, collect_tracks, frame_step
+from pan_core.recognition.result_files import ANNOTATED, TIMELINE, name_results
 from pan_core.recognition.step_network import StepNetwork
 from pan_core.recognition.stream import Recognition, StreamRecognizer
 from pan_core.skeletons import SkeletonLayout, convert
@@ -86,7 +87,7 @@ def predict_video(
     encoders: Sequence[tuple[str, str]] = ENCODERS,
     background: Callable[[np.ndarray], np.ndarray] = lambda frame: frame,
 ) -> Timeline:
-    """What happens in a video, also as `<stem>_annotated.mp4` and `<stem>_timeline.json`.
+    """What happens in a video, also as `<name>_annotated.mp4` and `<name>_timeline.json`; `name_results` gives the name.
 
     Frames pass one by one through tracker, recognizer and drawing, so a caption never knows what comes later and
     the length of the video does not matter.
@@ -109,12 +110,13 @@ def predict_video(
         DataError: If the recognizer does not fit.
     """
     info = probe(video)
+    name = name_results(out, video) if out else ""
     people = FrameRecognizer(extractor, recognizer, fps=info.fps)
     frames = _recognise_frames(video, people, progress=progress, frames=info.n_frames)
     copy = None
     if out:
         pictures = _draw_frames(frames, recognizer.layout, background)
-        copy = write_video(out / f"{video.stem}_annotated.mp4", pictures, fps=info.fps, encoders=encoders).name
+        copy = write_video(out / f"{name}{ANNOTATED}.mp4", pictures, fps=info.fps, encoders=encoders).name
     else:
         deque(frames, maxlen=0)
     timeline = _summarize_video(
@@ -127,7 +129,7 @@ def predict_video(
         min_person_score=extractor.settings.min_person_score,
     )
     if out:
-        write_json(out / f"{video.stem}_timeline.json", asdict(timeline))
+        write_json(out / f"{name}{TIMELINE}", asdict(timeline))
     return timeline
 
 

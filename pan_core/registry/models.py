@@ -8,7 +8,10 @@ from typing import Any
 
 from pan_core.errors import PanError
 from pan_core.files import atomic_path, cache_folder
-from pan_core.tracking.tracker import open_client, store_uri
+from pan_core.tracking.local_store import has_store, store_uri
+from pan_core.tracking.outbox import AwayError
+from pan_core.tracking.run import single_attempt
+from pan_core.tracking.tracker import open_client
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SHA256, DATA, RECIPE = "model_sha256", "data", "pan.recipe"
@@ -148,6 +151,21 @@ class Registry:
         """Write something on a version."""
         self._client.set_model_version_tag(self.name, str(number), name, value[:5000])
 
+    def has_files(self, version: Version) -> bool:
+        """Tell whether the files of a version can be had, from the cache or from where they were put."""
+        import mlflow  # late: start-up
+
+        if self._cached(version, None).is_dir():
+            return True
+        try:
+            with single_attempt():
+                return bool(mlflow.artifacts.list_artifacts(artifact_uri=version.source, tracking_uri=store_uri()))
+        except (mlflow.exceptions.MlflowException, AwayError, OSError):
+            return False
+
+    def _cached(self, version: Version, cache: Path | None) -> Path:
+        return (cache or cache_folder() / "registry") / self.name / f"{version.number}-{version.run_id[:8]}"
+
     def fetch(self, version: Version, cache: Path | None = None) -> Path:
         """Folder with the files of a version, copied into the cache once.
 
@@ -160,7 +178,7 @@ class Registry:
         """
         import mlflow  # late: start-up
 
-        folder = (cache or cache_folder() / "registry") / self.name / f"{version.number}-{version.run_id[:8]}"
+        folder = self._cached(version, cache)
         if not folder.is_dir():
             try:
                 with atomic_path(folder) as partial:
@@ -205,6 +223,23 @@ class Registry:
 
     def _remember(self, champions: list[int]) -> None:
         self._client.set_registered_model_tag(self.name, _CHAMPIONS, json.dumps(champions))
+
+
+def is_registered(name: str, number: int, run_id: str) -> bool | None:
+    """Tell whether the store in use has a version, and the pipeline run that made it; None if it cannot be asked.
+
+    Figures of a run travel with DVC into other clones, whose stores may lack the version, or have another of that number.
+    """
+    from mlflow.exceptions import MlflowException  # late: start-up
+
+    if not has_store():
+        return False
+    try:
+        with single_attempt():
+            open_client().get_run(run_id)
+            return any(version.number == number for version in Registry(name).versions())
+    except (PanError, AwayError, MlflowException) as error:
+        return False if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST" else None
 
 
 def registry_of(dataset: str) -> Registry:

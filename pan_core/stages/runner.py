@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 
-from pan_core.errors import PanError
+from pan_core.errors import PanError, explain_fault
 from pan_core.files import write_json
 from pan_core.params.load import Params, load_params
 from pan_core.stages import STAGES
@@ -41,6 +41,8 @@ def _run(name: str) -> dict:
         # Each library says it in another way when the disk is full: OSError, RuntimeError, a database error.
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         if not full and shutil.disk_usage(".").free > LITTLE_SPACE:
+            if known := explain_fault(error):
+                raise known from error
             raise
         raise PanError(
             f"stage {name}: no space left on the disk ({type(error).__name__}); make space and run `dvc repro` again: "

@@ -5,7 +5,6 @@ A server that goes away while a stage is at work stops nothing: what is written 
 
 import hashlib
 import logging
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,11 +13,11 @@ from typing import Any
 
 from pan_core.errors import PanError
 from pan_core.secrets import masked, without_login
+from pan_core.tracking.local_store import store_folder, store_uri
 from pan_core.tracking.outbox import REFUSED, AwayError, Message, Outbox
 
 _log = logging.getLogger(__name__)
 
-STORE = Path("mlruns")
 ATTEMPT_S = 20
 """Timeout of a request that is not repeated at once, unless the user has set another one."""
 
@@ -38,11 +37,6 @@ S3_LATER = (
     "RequestTimeTooSkewed",
     "SlowDown",
 )
-
-
-def store_uri() -> str:
-    """Address of the tracking store: MLFLOW_TRACKING_URI if set, else SQLite under mlruns/."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(STORE / 'mlflow.db').resolve()}"
 
 
 class Run:
@@ -174,7 +168,7 @@ class NullRun(Run):
 
 def outboxes() -> Path:
     """Where messages to the store in use wait, in a folder for each run; the same whatever login the address has."""
-    return STORE / "outbox" / hashlib.sha256(without_login(store_uri()).rstrip("/").encode()).hexdigest()[:8]
+    return store_folder() / "outbox" / hashlib.sha256(without_login(store_uri()).rstrip("/").encode()).hexdigest()[:8]
 
 
 @contextmanager

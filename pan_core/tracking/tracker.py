@@ -9,11 +9,14 @@ A server that goes away while a stage is at work stops nothing: `tracking/run.py
 import hashlib
 import logging
 import os
+import re
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +24,23 @@ from filelock import FileLock
 
 from pan_core.errors import PanError
 from pan_core.secrets import masked, without_login
+from pan_core.tracking.local_store import (
+    ARTIFACTS,
+    DATABASE,
+    follow_project,
+    is_quoted,
+    remove_strays,
+    store_folder,
+    store_uri,
+)
 from pan_core.tracking.outbox import REFUSED, AwayError
-from pan_core.tracking.run import STORE, NullRun, Run, outboxes, single_attempt, store_uri
+from pan_core.tracking.run import NullRun, Run, outboxes, single_attempt
 
 _log = logging.getLogger(__name__)
 
 PIPELINE, STAGE = "pipeline", "stage"
+UNKNOWN_COMMIT = "unknown"
+"""Commit of a run if git refuses the folder or is missing."""
 UI_VARIABLE = "PAN_MLFLOW_UI"
 """Where people reach the server that MLFLOW_TRACKING_URI names, if by another address."""
 
@@ -76,12 +90,18 @@ def tables_of_runs(port: int) -> dict[str, str]:
 
 def serve_ui(port: int) -> None:
     """Replace this process by MLflow's own server on the store in use, a database, bound to loopback."""
-    STORE.mkdir(exist_ok=True)
+    store_folder().mkdir(exist_ok=True)
     # For one person: four processes and a runner of jobs for language models take a small machine half a minute to start.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     # By its environment: arguments are for everybody on the machine to read.
-    os.execve(sys.executable, command, os.environ | {"MLFLOW_BACKEND_STORE_URI": store_uri()})
+    os.execve(sys.executable, command, os.environ | {"MLFLOW_BACKEND_STORE_URI": _ui_uri()})
+
+
+def _ui_uri() -> str:
+    """Address of the store for a server that works in this folder: to it MLflow would take a quoted path for a folder."""
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    return named or f"sqlite:///{os.path.relpath(store_folder() / DATABASE)}"
 
 
 class Tracker:
@@ -102,7 +122,7 @@ class Tracker:
 
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            root = (STORE / "artifacts" / name).resolve().as_uri() if uri.startswith("sqlite") else None
+            root = (store_folder() / ARTIFACTS / name).resolve().as_uri() if uri.startswith("sqlite") else None
             try:
                 return self._client.create_experiment(name, artifact_location=root)
             except MlflowException as error:
@@ -246,8 +266,28 @@ def open_client() -> Any:
         "mlflow.store.db.utils": logging.CRITICAL,
     }.items():
         logging.getLogger(name).setLevel(level)
-    with _lock_store():
-        return MlflowClient(tracking_uri=store_uri(), registry_uri=store_uri())
+    with _lock_store(), _default_artifacts():
+        if own := not os.environ.get("MLFLOW_TRACKING_URI"):
+            follow_project(store_folder().resolve())
+        client = MlflowClient(tracking_uri=store_uri(), registry_uri=store_uri())
+        if own and is_quoted(store_uri()):
+            client.search_registered_models(max_results=1)  # opens the registry, too
+            remove_strays((store_folder() / DATABASE).resolve())
+        return client
+
+
+@contextmanager
+def _default_artifacts() -> Iterator[None]:
+    """The place for MLflow's own experiment, quoted: MLflow puts it into SQL as it is, and a path may have an apostrophe."""
+    variable = "_MLFLOW_SERVER_ARTIFACT_ROOT"
+    if variable in os.environ:
+        yield
+        return
+    os.environ[variable] = (store_folder() / ARTIFACTS).resolve().as_uri()
+    try:
+        yield
+    finally:
+        os.environ.pop(variable, None)
 
 
 def deliver_waiting(client: Any = None) -> None:
@@ -274,14 +314,18 @@ def _lock_store() -> Iterator[None]:
     from mlflow.exceptions import MlflowException  # late: start-up
     from sqlalchemy.exc import SQLAlchemyError  # late: start-up
 
+    store = store_folder()
     try:
-        STORE.mkdir(exist_ok=True)
-        with FileLock(STORE / ".lock"):
+        store.mkdir(exist_ok=True)
+        with FileLock(store / ".lock"):
             yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+        if os.environ.get("MLFLOW_TRACKING_URI"):
+            advice = "start the server, or unset MLFLOW_TRACKING_URI"
+        else:
+            advice = f"{store} must be a folder that you may write to, on a disk with space"
         raise PanError(
-            f"MLflow store {store_uri()}: cannot be opened ({_first_line(error)}); start the server, or unset MLFLOW_TRACKING_URI",
-            code="store.unopened",
+            f"MLflow store {store_uri()}: cannot be opened ({_first_line(error)}); {advice}", code="store.unopened"
         ) from error
 
 
@@ -291,6 +335,29 @@ def _first_line(error: Exception) -> str:
 
 
 def git_commit(folder: Path | None = None) -> str:
-    """Hash of the commit that is checked out in a folder, by default this one; empty outside a repository."""
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+    """Hash of the commit that is checked out in a folder, by default this one.
+
+    Returns:
+        Empty outside a repository and before the first commit; `UNKNOWN_COMMIT` if git cannot be asked, which is logged.
+    """
+    command = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, env=os.environ | {"LC_ALL": "C"}
+        )
+    except FileNotFoundError:
+        _warn_once("git is not installed, so runs do not name the commit of their code: apt-get install git")
+        return UNKNOWN_COMMIT
+    if "dubious ownership" in done.stderr:
+        advice = re.search(r"git config --global --add safe\.directory .+", done.stderr)
+        _warn_once(
+            f"git refuses {(folder or Path.cwd()).resolve()}, because it belongs to another user; runs do not name the "
+            f"commit of their code until you run: {advice[0] if advice else 'git config --global --add safe.directory PATH'}"
+        )
+        return UNKNOWN_COMMIT
     return done.stdout.strip()
+
+
+@cache
+def _warn_once(text: str) -> None:
+    _log.warning(text)

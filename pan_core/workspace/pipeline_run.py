@@ -11,6 +11,7 @@ from pan_core.params.load import PARAMS_FILE, load_params, set_dataset
 from pan_core.workers.pool import die_with_parent
 from pan_core.workspace.lock import workspace_lock
 from pan_core.workspace.watched_source import watch_source
+from pan_core.workspace.without_git import go_without_git
 
 
 def run_pipeline(dataset: str | None = None, *, target: str | None = None) -> None:
@@ -29,6 +30,7 @@ def run_pipeline(dataset: str | None = None, *, target: str | None = None) -> No
         if dataset and set_dataset(dataset):
             print(f"{PARAMS_FILE}: dataset is now {dataset}", flush=True)
             params = load_params()
+        go_without_git(Path())
         watch_source(params)
         status = _run_dvc(target)
 

@@ -1,6 +1,7 @@
 """The closing table of a run, from reports/summary.json."""
 
 from pan_core.files import read_json
+from pan_core.registry.models import is_registered
 from pan_core.workspace import paths
 
 
@@ -19,7 +20,7 @@ def summary_table() -> str:
             f"{figures['latency_p90_ms']:.1f} ms (p50 {figures['latency_p50_ms']:.1f} ms)",
         ),
         ("model size", f"{figures['params']:,} parameters, {figures['model_bytes'] / 1e6:.1f} MB ONNX"),
-        ("registry", f"{figures['registered_model']} version {figures['registered_version']}: {figures['decision']}"),
+        ("registry", describe_version(figures)),
         ("report", str(paths.REPORT)),
         ("data docs", str(paths.DATA_DOCS / "index.html")),
         ("figures", str(paths.SUMMARY)),
@@ -28,6 +29,17 @@ def summary_table() -> str:
     width = max(len(name) for name, _ in rows)
     line = "-" * (width + 44)
     return "\n".join([line, *(f"{name:<{width}}  {value}" for name, value in rows), line])
+
+
+def describe_version(figures: dict) -> str:
+    """The version that a run registered and what was decided of it, in words; also that this store lacks it."""
+    name, number = figures["registered_model"], figures["registered_version"]
+    lacking = {
+        True: "",
+        False: " (not in this store; `dvc repro --force --single-item promote` registers it here)",
+        None: " (the store cannot be asked for it)",
+    }[is_registered(name, number, figures["mlflow_run_id"])]
+    return f"{name} version {number}{lacking}: {figures['decision']}"
 
 
 def _percent(value: float | None, missing: str) -> str:

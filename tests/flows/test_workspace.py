@@ -104,6 +104,20 @@ def test_overrides_run_in_a_folder_of_their_own_and_only_what_they_touch(root):
     assert before["git status"] == ""
 
 
+def test_in_a_copy_of_the_project_everything_leads_to_the_copy(root, tmp_path):
+    folder = workspace(root, {"train": {"epochs": 3}})
+    copied = shutil.copytree(root, tmp_path / "copy", symlinks=True)
+    folder = copied / folder.relative_to(root)
+    links = [path for path in folder.rglob("*") if path.is_symlink()]
+    assert {"mlruns", ".cache", "note.txt"} <= {path.name for path in links}
+    assert all(path.exists() and path.resolve().is_relative_to(copied) for path in links)
+    before = sorted((root / ".dvc/cache").rglob("*"))
+    with chdir(folder), Repo() as repo:
+        assert Path(repo.cache.local.path).is_relative_to(copied)
+    run(folder)
+    assert sorted((root / ".dvc/cache").rglob("*")) == before
+
+
 def test_a_second_run_with_the_same_overrides_does_nothing(root):
     run(workspace(root, {"train": {"epochs": 3}}))
     again = workspace(root, {"train": {"epochs": 3}})

@@ -6,6 +6,7 @@ labelling configuration lets the browser count by it, and the reader turns frame
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,26 @@ def labelling_config(labels: Sequence[str]) -> str:
         ElementTree.SubElement(control, "Label", value=label)
     ElementTree.indent(view)
     return ElementTree.tostring(view, encoding="unicode") + "\n"
+
+
+def require_replaceable(out: Path) -> None:
+    """Refuse to write tasks over anything but tasks without annotations: a person's labels are not made again.
+
+    Raises:
+        DataError: If the file is there and is something else.
+    """
+    if not out.exists():
+        return
+    try:
+        tasks = json.loads(out.read_text(encoding="utf-8-sig"))
+        harmless = all("data" in task and not task.get("annotations") for task in tasks)
+    except (OSError, ValueError, TypeError, AttributeError):
+        harmless = False
+    if not harmless:
+        raise DataError(
+            f"{out}: holds annotations, or is no file of tasks that `pan data label` wrote; name another with --out",
+            code="label.not-replaced",
+        )
 
 
 def write_tasks(tasks: Iterable[Json], labels: Sequence[str], out: Path) -> Path:
