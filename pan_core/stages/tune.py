@@ -106,7 +106,7 @@ def join(params: Params) -> str:
         What was done, in a line.
     """
     with readable_errors(journal()):
-        study = _search(params, _read_study_data(params), alone=False)
+        study = _search(params, _read_study_data(params))
         return (
             f"study {study.plan.name}: {len(study.counted)} trials are complete; "
             "`pan tune` or `dvc repro` trains the leaders again and names the winner"
@@ -215,12 +215,12 @@ def _open_once(written: str) -> tuple[Params, StudyData]:
 def _search_here(written: str) -> None:
     with readable_errors(journal()):
         params, study_data = _open_once(written)
-        _search(params, study_data, alone=workers(params) == 1)
+        _search(params, study_data)
 
 
-def _search(params: Params, study_data: StudyData, *, alone: bool) -> Study:
+def _search(params: Params, study_data: StudyData) -> Study:
     with tempfile.TemporaryDirectory() as scratch, Worker(journal().parent / "workers") as worker:
-        search(study_data.study, worker, _tools(params, study_data, Path(scratch)), alone=alone)
+        search(study_data.study, worker, _tools(params, study_data, Path(scratch)))
     return study_data.study
 
 

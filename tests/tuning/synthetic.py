@@ -80,17 +80,17 @@ class Row:
         self.tags[name] = value
 
 
-def work(study, folder, objective=None, rows=None, *, alone=True):
+def work(study, folder, objective=None, rows=None):
     rows = rows or Rows()
     with Worker(folder / "workers") as worker:
-        search(study, worker, Tools(objective or Hill(), rows.open, rows.closed.append), alone=alone)
+        search(study, worker, Tools(objective or Hill(), rows.open, rows.closed.append))
     return rows
 
 
 def main():
     """One worker as a process of its own: journal, changes of the plan as JSON, pause."""
     journal, changes, pause = Path(sys.argv[1]), json.loads(sys.argv[2]), float(sys.argv[3])
-    work(Study(plan(**changes), open_storage(journal)), journal.parent, Hill(pause), alone=False)
+    work(Study(plan(**changes), open_storage(journal)), journal.parent, Hill(pause))
 
 
 if __name__ == "__main__":
