@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from pan_core.datasets.pyskl import Pyskl
 from pan_core.datasets.registry import dataset_by_name
 from pan_core.datasets.surveillance import Surveillance
 from pan_core.errors import GateError
@@ -61,7 +62,10 @@ def kind_of(dataset: str, poses: PoseSet) -> Kind:
     """Which expectations a dataset must meet, by its adapter and by who found its joints."""
     if isinstance(dataset_by_name(dataset), Surveillance):
         return "surveillance"
-    return "annotated" if (poses.index["extractor"] == "annotated").all() else "extracted"
+    extractors = set(poses.index["extractor"])
+    if extractors == {"annotated"}:
+        return "annotated"
+    return "supplied" if Pyskl.extractor in extractors else "extracted"
 
 
 def _faults(

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from refusals import refused
 
+from pan_core.datasets.pyskl import Pyskl
 from pan_core.errors import DataError, GateError
 from pan_core.params.load import Params
 from pan_core.pose.pose_set import ClipPoses, write_pose_set
@@ -161,4 +162,5 @@ def test_kind_of_a_dataset(workspace: dict[str, np.ndarray]) -> None:
 
     assert validate.kind_of("penn_action", Poses("annotated", "annotated")) == "annotated"
     assert validate.kind_of("ucf101_pose", Poses("hrnet")) == "extracted"
+    assert validate.kind_of("pyskl", Poses(Pyskl.extractor, Pyskl.extractor)) == "supplied"
     assert validate.kind_of("gmdcsa24", Poses("openpose18-1")) == "surveillance"
