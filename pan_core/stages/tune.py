@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pan_core.code_identity import code_hash
 from pan_core.errors import PanError
+from pan_core.evaluation.class_parts import require_classes
 from pan_core.files import cache_folder, write_json
 from pan_core.params.load import Params
 from pan_core.params.space import Values
@@ -146,6 +147,7 @@ class StudyData:
 def _read_study_data(params: Params, *, create: bool = True) -> StudyData:
     split = params.split.splits[0]
     data = without_test(read_training_data(), split)
+    require_classes(data.clips, f"split{split}", parts=("train", "val"))
     train, val = (
         data.samples(params.model, mode=params.tune.mode, split=split, part=part) for part in ("train", "val")
     )

@@ -46,7 +46,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.n
         {
             "clip_id": CLIPS, "path": "", "source": "penn_action", "label": np.repeat(LABELS, 10), "group": CLIPS,
             "subject": "", "camera": "", "fps": 30.0, "start_frame": 0, "n_frames": 20, "width": 320, "height": 240,
-            "split1": (["train"] * 7 + ["test"] * 3) * 2,
+            "split1": ["train", "train", "train", "train", "val", "test", "test", "train", "val", "test"] * 2,
         }
     )  # fmt: skip
     write_table(clips, "clips", paths.CLIPS)
@@ -127,6 +127,17 @@ def test_a_class_that_is_lost_stops_the_run(workspace: dict[str, np.ndarray]) ->
     with refused("validate.lost-class", GateError) as caught:
         run(workspace, max_quarantined=1.0)
     assert "walk" in str(caught.value)
+
+
+@pytest.mark.parametrize(("spoiled", "part"), [((4, 8), "val"), ((5, 6, 9), "test")])
+def test_a_part_that_shows_one_class_only_stops_the_run(workspace, spoiled, part):
+    """The other class is there, but its clips of this part are in quarantine."""
+    short = {f"run{number}": workspace[f"run{number}"][:, :3] for number in spoiled}
+    with refused("classes.one-in-part", DataError) as caught:
+        run(workspace | short, max_quarantined=0.5)
+    assert part in str(caught.value)
+    assert "validate.parquet" in str(caught.value)
+    assert not (paths.VALID / "clips.parquet").exists()
 
 
 def test_nothing_left_stops_the_run(workspace: dict[str, np.ndarray]) -> None:
