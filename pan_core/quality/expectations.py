@@ -93,11 +93,14 @@ def on_clips(kind: Kind, labels: Sequence[str], limits: QualityLimits) -> list[A
             column="jitter", max_value=limits.max_jitter, meta=_describe("joints are steady")
         ),
     ]
+    return common + _expect_of_kind(kind, limits)
+
+
+def _expect_of_kind(kind: Kind, limits: QualityLimits) -> list[Any]:
     if kind == "annotated":
-        return common + _expect_annotated(limits)
+        return _expect_annotated(limits)
     # Nobody knows who found the joints of supplied poses: by hand and by motion capture all scores are 1.
-    network = [] if kind == "supplied" else _expect_network(limits)
-    return common + network + _expect_found(limits)
+    return ([] if kind == "supplied" else _expect_network(limits)) + _expect_found(limits)
 
 
 def _expect_annotated(limits: QualityLimits) -> list[Any]:
