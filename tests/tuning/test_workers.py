@@ -56,7 +56,7 @@ def claimed(study):
 
 
 def test_two_processes_share_the_trials(journal):
-    processes = [start(journal, {"trials": 12}, 0.05) for _ in range(2)]
+    processes = [start(journal, {"trials": 12}, 0.1, BEGIN_TOGETHER="2") for _ in range(2)]
     outputs = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     study = Study(plan(trials=12), open_storage(journal))
