@@ -115,7 +115,7 @@ def tuned(params: Params, way: str, samples: dict[str, Samples]) -> dict:
     with tempfile.TemporaryDirectory() as scratch, Worker(folder / "workers") as worker:
         trainer = Trainer(samples["train"], samples["val"], partial(trial_settings, params), Path(scratch))
         tools = Tools(trainer, no_row, lambda name: None)
-        search(study, worker, tools, alone=True)
+        search(study, worker, tools)
         for number, again in study.missing_repeats():
             started = time.perf_counter()
             repeat(study, number, again, tools)

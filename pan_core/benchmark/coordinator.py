@@ -18,6 +18,7 @@ from pan_core.benchmark.results import build_results, stored_runs
 from pan_core.benchmark.runs import BenchmarkSetting, Record, execute
 from pan_core.datasets.base import Context
 from pan_core.errors import ConfigError, DataError
+from pan_core.evaluation.class_parts import require_classes
 from pan_core.evaluation.table1 import COLUMN_OF, DATASET_TITLES
 from pan_core.files import read_json, write_json
 from pan_core.model.features import MODES
@@ -80,10 +81,12 @@ def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, cont
 
     Raises:
         ConfigError: If a split is unknown, or a leakage control is requested although every clip is a group of its own.
-        DataError: If the dataset cannot be fetched.
+        DataError: If the dataset cannot be fetched, or a part of a split shows one class only.
     """
     data = prepare(name, folder, context)
     splits = _choose_splits(name, data, request)
+    for split in splits:
+        require_classes(data.clips, f"split{split}", parts=("train", "test"))
     code = {variant.name: code_of(variant) for variant in (MODEL, *OTHERS)}
     setting = BenchmarkSetting(
         name, folder, data.data_hash, recipe, _describe_commit(), code, *_prepare_source(name, recipe, folder, context)

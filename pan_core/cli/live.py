@@ -27,7 +27,7 @@ Action = Annotated[
     typer.Option(
         "--event",
         metavar="ACTION[=THRESHOLD]",
-        help="An action that is an event, and the probability from which it is; may be repeated. All where left out.",
+        help="An action that is an event, and the probability from which it is; may be repeated. All where left out. An action's own name may have =.",
     ),
 ]
 Minimum = Annotated[float, typer.Option(help="Seconds for which an action must hold to be an event.")]
@@ -68,13 +68,15 @@ def watch(
     dataset: ChampionOf = None,
 ) -> None:
     """Watch a source: captions and events as lines; Ctrl+C ends it."""
+    from pan_core.live.events import read_rules
     from pan_core.live.terminal import choose_video_file, watch_here
 
-    scene, rules = scene_of(blur, skeleton_only), _rules(event, minimum_s)
+    scene = scene_of(blur, skeleton_only)
     out = choose_video_file(out, source) if out else None
     with ended_by_sigterm(), ExitStack() as stack:
         put = _writer(stack, events, webhook, spool)
         get_recognizer = _recognizer_getter(stack, model, dataset, quality, people)
+        rules = read_rules(event or (), get_recognizer().network.actions, minimum_s=minimum_s)
         typer.echo(f"recognizer: {get_recognizer().name}")
         typer.echo(
             watch_here(
@@ -108,17 +110,18 @@ def serve(
     dataset: ChampionOf = None,
 ) -> None:
     """Watch sources on a page: skeletons, captions, attention, events, and uploads of videos."""
+    from pan_core.live.events import read_rules
     from pan_core.live.server import listen, run
     from pan_core.live.source import Source
 
-    scene, rules = scene_of(blur, skeleton_only), _rules(event, minimum_s)
+    scene = scene_of(blur, skeleton_only)
     opened = [Source(source) for source in sources or []]
     token, made_up = _choose_token(token, host)
     door = listen(host, port)
     with ended_by_sigterm(), ExitStack() as stack:
         put = _writer(stack, events, webhook, spool)
         get_recognizer = _recognizer_getter(stack, model, dataset, quality, people)
-        _require_actions(rules, get_recognizer())
+        rules = read_rules(event or (), get_recognizer().network.actions, minimum_s=minimum_s)
         page = _page(stack, opened, get_recognizer, rules, put, scene=scene, token=token)
         typer.echo(f"recognizer: {get_recognizer().name}")
         shown = f"[{host}]" if ":" in host else host
@@ -174,32 +177,6 @@ def ended_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _require_actions(rules: "Mapping[str, Rule] | Rule", recognizer: "Recognizer") -> None:
-    """Refuse rules for actions that it does not know, before anything is served."""
-    from pan_core.live.events import EventDetector
-
-    EventDetector(recognizer.network.actions, rules=rules)
-
-
-def _rules(actions: Sequence[str] | None, minimum_s: float) -> "Mapping[str, Rule] | Rule":
-    """Rules of the actions that are events, or the rule of all."""
-    from pan_core.live.events import Rule
-
-    if not actions:
-        return Rule(minimum_s=minimum_s)
-    rules = {}
-    for text in actions:
-        name, given, threshold = text.partition("=")
-        try:
-            value = float(threshold) if given else Rule.threshold
-        except ValueError:
-            raise PanError(
-                f"--event {text}: expected ACTION or ACTION=PROBABILITY, such as Waving=0.5", code="cli.event"
-            ) from None
-        rules[name] = Rule(threshold=value, release=min(Rule.release, value), minimum_s=minimum_s)
-    return rules
 
 
 def _writer(

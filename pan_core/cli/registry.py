@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from pan_core.datasets.registry import check_name
-from pan_core.registry.models import CHAMPION, DECISION, Registry, registry_of
+from pan_core.registry.models import CHAMPION, DECISION, Registry, Version, registry_of
+from pan_core.workspace.result_keys import COUNTS_LISTED
 
 Dataset = Annotated[
     str | None, typer.Option("--dataset", help="Whose versions; the dataset in params.yaml where left out.")
@@ -27,10 +28,18 @@ def list_versions(dataset: Dataset = None) -> None:
         role = f" ({', '.join(version.aliases)})" if version.aliases else ""
         accuracy = float(version.tags.get("test_accuracy_online", "nan"))
         typer.echo(
-            f"{registry.name} version {version.number}{role}: {100 * accuracy:.1f} % online, "
+            f"{registry.name} version {version.number}{role}: {100 * accuracy:.1f} % online{_describe_counted(version)}, "
             f"step p90 {version.tags.get('step_p90_ms', '?')} ms, data {version.tags.get('data', '?')}, {made}"
         )
         typer.echo(f"    {version.tags.get(DECISION, 'not decided')}")
+
+
+def _describe_counted(version: Version) -> str:
+    """What the accuracy of a version counts."""
+    if version.tags.get("test_accuracy_counts") != COUNTS_LISTED:
+        return " (of the test clips with people only)"
+    absent = float(version.tags.get("test_share_without_people", 0))
+    return f" ({100 * absent:.1f} % of the test clips without people)" if absent else ""
 
 
 @app.command()

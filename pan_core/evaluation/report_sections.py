@@ -39,10 +39,12 @@ def headline(data: ReportData) -> list[Card]:
     cards = []
     for mode in [mode for mode in ("clip", "online") if mode in first]:
         predictions = first[mode]
-        interval = metrics.accuracy_interval(predictions.labels, predictions.predictions)
-        detail = f"95 % interval {100 * interval.low:.1f} to {percent(interval.high)}, {len(predictions)} test clips"
+        interval = SplitPredictions.interval([predictions])
+        detail = f"95 % interval {100 * interval.low:.1f} to {percent(interval.high)}, {predictions.listed} test clips"
+        if predictions.unscored_count:
+            detail += f", {_without_answer(predictions)}"
         if mode == "online" and "clip" in first:
-            gap = 100 * (interval.value - metrics.accuracy(first["clip"].labels, first["clip"].predictions))
+            gap = 100 * (interval.value - first["clip"].accuracy)
             sign = "+" if gap >= 0 else "\N{MINUS SIGN}"
             detail += f"; {sign}{abs(gap):.1f} points against clip mode"
         cards.append(Card(f"Test accuracy, {MODE_TITLES[mode]}", percent(interval.value), detail))
@@ -72,36 +74,50 @@ def _select_shown(data: ReportData) -> SplitPredictions:
 
 
 def _describe(predictions: SplitPredictions) -> str:
-    return f"{MODE_TITLES[predictions.mode].capitalize()}, split {predictions.split}, {len(predictions)} test clips."
+    words = f"{MODE_TITLES[predictions.mode].capitalize()}, split {predictions.split}, {predictions.listed} test clips"
+    return f"{words}, {_without_answer(predictions)}." if predictions.unscored_count else f"{words}."
+
+
+def _without_answer(predictions: SplitPredictions) -> str:
+    share = percent(predictions.unscored_count / predictions.listed)
+    return f"{predictions.unscored_count} of them ({share}) without people who could be scored, each a mistake"
+
+
+def _describe_scored(predictions: SplitPredictions) -> str:
+    if not predictions.unscored_count:
+        return _describe(predictions)
+    return f"{_describe(predictions)} Here: the {len(predictions)} that have an answer."
 
 
 def _show_results(data: ReportData) -> ReportSection:
     rows = []
     for predictions in sorted(data.predictions, key=lambda each: (each.mode, each.split)):
-        interval = metrics.accuracy_interval(predictions.labels, predictions.predictions)
-        matrix = metrics.confusion(predictions.labels, predictions.predictions, len(predictions.classes))
+        interval = SplitPredictions.interval([predictions])
+        top = metrics.top_accuracy(predictions.labels, predictions.probabilities)
         frames = "-"
         if predictions.frame_targets is not None:
             frames = percent(
                 metrics.frame_accuracy(predictions.action_probabilities, predictions.frame_targets, predictions.lengths)
             )
         figures = (
-            str(len(predictions)),
+            str(predictions.listed),
+            percent(predictions.unscored_count / predictions.listed),
             percent(interval.value),
             f"{100 * interval.low:.1f} to {100 * interval.high:.1f}",
-            percent(metrics.mean_class_accuracy(matrix)),
-            percent(metrics.top_accuracy(predictions.labels, predictions.probabilities)),
+            percent(float(np.nanmean(predictions.class_accuracies))),
+            percent(predictions.scored_share * top),
             frames,
             percent(metrics.calibration(predictions.labels, predictions.probabilities).error),
         )
         rows.append([Cell(predictions.mode), *number_cells((str(predictions.split), *figures))])
     columns = (
-        "Mode", "Split", "Test clips", "Accuracy", "95 % interval", "Mean of classes", "Top 5", "Frame accuracy",
+        "Mode", "Split", "Test clips", "Without people", "Accuracy", "95 % interval", "Mean of classes", "Top 5", "Frame accuracy",
         "Calibration error",
     )  # fmt: skip
     intro = (
         "Clip mode knows the whole clip before it answers, as published offline results do; online mode knows each "
-        "frame's past only, and is what runs on a device. Intervals are bootstraps over clips: where few people stand "
+        "frame's past only, and is what runs on a device. Every test clip counts: one in which nobody was found, or that could "
+        "not be used, is a mistake. Frame accuracy and calibration error are those of the others. Intervals are bootstraps over clips: where few people stand "
         "behind many clips, the true uncertainty is larger."
     )
     return ReportSection("results", "Results", intro, tables=[Table(columns, rows)])
@@ -124,7 +140,7 @@ def _show_clip_class(data: ReportData) -> ReportSection | None:
     for predictions in sorted(data.predictions, key=lambda each: (each.mode, each.split)):
         found = predictions.clip_accuracies()
         cells = [percent(found[way]) if way in found else "-" for way in WAYS]
-        rows.append([Cell(predictions.mode), *number_cells((str(predictions.split), str(len(predictions)), *cells))])
+        rows.append([Cell(predictions.mode), *number_cells((str(predictions.split), str(predictions.listed), *cells))])
     intro = (
         "Accuracy of the clip's class under the official protocol, read in different ways: from the class head; from "
         "the segments, as the class whose actions explain the frames best; and from a network that learnt every clip "
@@ -138,9 +154,7 @@ def _show_clip_class(data: ReportData) -> ReportSection | None:
 def _show_published(data: ReportData) -> ReportSection:
     splits = sorted({each.split for each in data.predictions})
     measured = {
-        mode: float(
-            np.mean([metrics.accuracy(each.labels, each.predictions) for each in data.predictions if each.mode == mode])
-        )
+        mode: float(np.mean([each.accuracy for each in data.predictions if each.mode == mode]))
         for mode in ("clip", "online")
         if any(each.mode == mode for each in data.predictions)
     }
@@ -168,8 +182,7 @@ def _lay_out_table1(table: Table1) -> Table:
 
 def _show_classes(data: ReportData) -> ReportSection:
     predictions = _select_shown(data)
-    matrix = metrics.confusion(predictions.labels, predictions.predictions, len(predictions.classes))
-    picture = plots.class_bars(metrics.class_accuracies(matrix), matrix.sum(axis=1), predictions.classes)
+    picture = plots.class_bars(predictions.class_accuracies, predictions.class_counts, predictions.classes)
     return ReportSection(
         "classes", "Classes", f"{_describe(predictions)} In brackets: test clips of the class.", [picture]
     )
@@ -189,7 +202,7 @@ def _show_confusion(data: ReportData) -> ReportSection:
     table = [Table(("True class", "Taken for", "Clips"), rows, "Most frequent confusions")] if rows else []
     picture = plots.confusion_matrix(matrix, predictions.classes)
     return ReportSection(
-        "confusion", "Confusion", f"{_describe(predictions)} Each row sums to 100 %.", [picture], table
+        "confusion", "Confusion", f"{_describe_scored(predictions)} Each row sums to 100 %.", [picture], table
     )
 
 
@@ -197,8 +210,8 @@ def _show_observed(data: ReportData) -> ReportSection | None:
     predictions = _select_first_split(data).get("online")
     if predictions is None:
         return None
-    values = metrics.observed_accuracy(predictions.labels, predictions.frame_probabilities, predictions.lengths)
-    picture = plots.observed_curve(metrics.OBSERVED_SHARES, {"online mode": values}, 1 / len(predictions.classes))
+    curves = {"online mode": predictions.observed_accuracy}
+    picture = plots.observed_curve(metrics.OBSERVED_SHARES, curves, 1 / len(predictions.classes))
     intro = f"{_describe(predictions)} The answer after only the first part of each clip, as a camera would give it."
     return ReportSection("observed", "Early recognition", intro, [picture])
 
@@ -207,7 +220,7 @@ def _show_confidence(data: ReportData) -> ReportSection:
     predictions = _select_shown(data)
     result = metrics.calibration(predictions.labels, predictions.probabilities)
     intro = (
-        f"{_describe(predictions)} Dots above the diagonal: more often right than stated. "
+        f"{_describe_scored(predictions)} Dots above the diagonal: more often right than stated. "
         f"Expected calibration error {percent(result.error)}."
     )
     return ReportSection(

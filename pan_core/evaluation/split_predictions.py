@@ -1,16 +1,21 @@
 """Predictions of one model for the test clips of one split, kept whole so that every figure can be computed again.
 
+Every figure that is called an accuracy counts every listed test clip: one in which nobody was found, or that cannot be used for
+another reason, is a mistake. Confusion, calibration and frame accuracy are about answers, and know the scored clips only.
+
 Shape letters: N clips, T frames of the longest clip, V joints, K classes, A atomic actions.
 """
 
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from pan_core.errors import DataError
+from pan_core.evaluation import metrics
 from pan_core.files import atomic_path
 from pan_core.skeletons import SkeletonLayout
 
@@ -44,6 +49,8 @@ class SplitPredictions:
             where a class is made of parts that are not among the actions.
         whole_probabilities: Class probabilities of a network that learnt without relabelling, shape (N, K); None
             where there is none.
+        unscored: True class of each listed test clip without an answer, such as one in which nobody was found, shape
+            (U,); None for none.
 
     Raises:
         DataError: If shapes or values do not fit; names every such field.
@@ -66,6 +73,7 @@ class SplitPredictions:
     frame_targets: np.ndarray | None = None
     explanations: np.ndarray | None = None
     whole_probabilities: np.ndarray | None = None
+    unscored: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         faults = [
@@ -113,11 +121,53 @@ class SplitPredictions:
         """Most probable class of each clip, shape (N,)."""
         return self.probabilities.argmax(axis=1)
 
+    @property
+    def unscored_count(self) -> int:
+        """Listed test clips without an answer."""
+        return 0 if self.unscored is None else len(self.unscored)
+
+    @property
+    def listed(self) -> int:
+        """All listed test clips."""
+        return len(self) + self.unscored_count
+
+    @property
+    def scored_share(self) -> float:
+        """Share of the listed test clips that have an answer."""
+        return len(self) / self.listed
+
+    @property
+    def _outcomes(self) -> tuple[np.ndarray, np.ndarray]:
+        """True and predicted class of every listed clip; -1, which no class is, of one without an answer."""
+        unscored = np.zeros(0, dtype=self.labels.dtype) if self.unscored is None else self.unscored
+        return np.concatenate([self.labels, unscored]), np.concatenate([self.predictions, np.full(len(unscored), -1)])
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the listed test clips whose class is right."""
+        return metrics.accuracy(*self._outcomes)
+
+    @property
+    def class_counts(self) -> np.ndarray:
+        """Listed test clips of each class, shape (K,)."""
+        return np.bincount(self._outcomes[0], minlength=len(self.classes))
+
+    @property
+    def class_accuracies(self) -> np.ndarray:
+        """Accuracy within each true class, shape (K,); NaN for a class without clips."""
+        right = np.bincount(self.labels[self.labels == self.predictions], minlength=len(self.classes))
+        return np.divide(right, self.class_counts, out=np.full(len(right), np.nan), where=self.class_counts > 0)
+
+    @property
+    def observed_accuracy(self) -> np.ndarray:
+        """Accuracy after each of `metrics.OBSERVED_SHARES` of the clips."""
+        return self.scored_share * metrics.observed_accuracy(self.labels, self.frame_probabilities, self.lengths)
+
     def clip_accuracies(self) -> dict[str, float]:
-        """Share of clips whose class is right, by the way in which it is read: `WAYS`, those that there are."""
+        """Accuracy by the way in which the class is read: `WAYS`, those that there are."""
         answers = (self.probabilities, self.explanations, self.whole_probabilities)
         return {
-            way: float(np.mean(answer.argmax(axis=1) == self.labels))
+            way: self.scored_share * float(np.mean(answer.argmax(axis=1) == self.labels))
             for way, answer in zip(WAYS, answers, strict=True)
             if answer is not None
         }
@@ -131,6 +181,13 @@ class SplitPredictions:
             arrays[name] = arrays[name].astype(str)
         with atomic_path(path) as partial, partial.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+    @staticmethod
+    def interval(splits: "Sequence[SplitPredictions]") -> metrics.Interval:
+        """Accuracy over the listed test clips of some splits together, with its 95 % interval."""
+        outcomes = [each._outcomes for each in splits]
+        labels, predictions = (np.concatenate(part) for part in zip(*outcomes, strict=True))
+        return metrics.accuracy_interval(labels, predictions)
 
     @classmethod
     def load(cls, path: Path) -> "SplitPredictions":

@@ -1,5 +1,6 @@
 """Actions that hold for long enough become events: one for each, with a start and an end."""
 
+import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,46 @@ class Rule:
 
 Rules = Mapping[str, Rule] | Rule
 ALL = Rule()
+
+
+def read_rules(texts: Sequence[str], actions: Sequence[str], *, minimum_s: float) -> Rules:
+    """Rules of the actions that a command line names, as ACTION or ACTION=THRESHOLD; one rule for all if it names none.
+
+    An action's own name counts first, so that names may have "="; else what follows the last "=" is the threshold.
+
+    Args:
+        texts: What was written.
+        actions: Actions of the recognizer.
+        minimum_s: As in `Rule`.
+
+    Raises:
+        ConfigError: If a threshold is no number, or out of range.
+        DataError: If the recognizer does not know an action.
+    """
+    if not texts:
+        return Rule(minimum_s=minimum_s)
+    known = {unicodedata.normalize("NFC", action): action for action in actions}
+    rules = {}
+    for text in texts:
+        name, threshold = unicodedata.normalize("NFC", text), str(Rule.threshold)
+        if name not in known:
+            before, given, after = name.rpartition("=")
+            if not given or before not in known:
+                raise DataError(
+                    f"--event {text}: the recognizer knows no such action; it knows {', '.join(actions)}",
+                    code="events.unknown-action",
+                )
+            name, threshold = before, after
+        try:
+            value = float(threshold)
+        except ValueError:
+            raise ConfigError(
+                f"--event {text}",
+                ["expected ACTION or ACTION=PROBABILITY, such as Waving=0.5"],
+                code="cli.event",
+            ) from None
+        rules[known[name]] = Rule(threshold=value, release=min(Rule.release, value), minimum_s=minimum_s)
+    return rules
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,8 @@ def check_dataset(
         labels: Every label that the dataset may have, each of which must have clips to train and to test on;
             those in the table where None, which cannot show that one is missing altogether.
         limits: The bounds; defaults where None.
-        kind: "annotated" where people marked the joints, "extracted" where a network found them, "surveillance"
-            where it found them in spans of cameras' videos.
+        kind: "annotated" where people marked the joints, "extracted" where a network found them, "supplied" where
+            nobody knows who did, "surveillance" where a network found them in spans of cameras' videos.
         clips: Clip table, for the spans of "surveillance", which are left out where None.
 
     Returns:

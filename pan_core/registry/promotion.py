@@ -57,11 +57,18 @@ class DecidingClips:
 
     Attributes:
         labels: True class by clip id.
-        lineage: Where the clips come from.
+        lineage: Where the clips with people come from.
+        unscored: Clips among them in which nobody was found: a mistake of every model, and no sign for or against one.
     """
 
     labels: Mapping[str, str]
     lineage: Lineage
+    unscored: frozenset[str] = frozenset()
+
+    @property
+    def scored(self) -> int:
+        """Clips that can tell two models apart."""
+        return len(self.labels) - len(self.unscored)
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,8 @@ class Margins:
     Attributes:
         accuracy: The lower end of the 95 % interval of its accuracy minus the champion's must not be below minus this.
         class_accuracy: No class may lose more than this share of its holdout clips.
-        clips: With fewer a bootstrap says little, and nothing is concluded.
-        class_clips: A class with fewer is not judged by itself: a single clip would decide.
+        clips: With fewer that show people a bootstrap says little, and nothing is concluded.
+        class_clips: A class with fewer that show people is not judged by itself: a single clip would decide.
     """
 
     accuracy: float
@@ -146,7 +153,7 @@ def decide(
         difference = challenger.accuracy - champion.accuracy
         checks += [
             _check_labels(challenger, champion),
-            _check_accuracy(challenger, champion, margins),
+            _check_accuracy(challenger, champion, holdout, margins),
             _check_classes(challenger, champion, holdout, margins),
         ]
     checks += others
@@ -172,13 +179,15 @@ def _check_labels(challenger: Judged, champion: Judged) -> Check:
     )
 
 
-def _check_accuracy(challenger: Judged, champion: Judged, margins: Margins) -> Check:
+def _check_accuracy(challenger: Judged, champion: Judged, holdout: DecidingClips, margins: Margins) -> Check:
     found = compare([_as_numbers(challenger)], [_as_numbers(champion)])
     words = (
         f"{100 * challenger.accuracy:.1f} % against {100 * champion.accuracy:.1f} %, difference {100 * found.difference:+.1f} points, "
         f"95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f} over {found.clips} clips"
     )
-    if found.clips < margins.clips:
+    if holdout.unscored:
+        words += f", {len(holdout.unscored)} of them without people"
+    if holdout.scored < margins.clips:
         return Check("accuracy on the holdout", False, words, f"{margins.clips} clips or more to compare on")
     allowed = f"interval above {-100 * margins.accuracy:+.1f} points"
     return Check("accuracy on the holdout", found.low >= -margins.accuracy, words, allowed)
@@ -188,8 +197,8 @@ def _check_classes(challenger: Judged, champion: Judged, holdout: DecidingClips,
     drops, few = {}, []
     for label in sorted(set(holdout.labels.values())):
         own = [clip for clip, name in holdout.labels.items() if name == label]
-        if len(own) < margins.class_clips:
-            few.append(f"{label} ({len(own)})")
+        if (scored := len(set(own) - holdout.unscored)) < margins.class_clips:
+            few.append(f"{label} ({scored})")
             continue
         drops[label] = sum(champion.hits[clip] - challenger.hits[clip] for clip in own) / len(own)
     fallen = [

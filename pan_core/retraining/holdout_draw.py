@@ -12,9 +12,10 @@ import pandas as pd
 from pan_core.datasets.base import Context
 from pan_core.datasets.holdout import BRING_BACK, HOLDOUT, SPLIT, Holdout, plain_name
 from pan_core.datasets.manifests import read_any
-from pan_core.datasets.splits import group_splits, groups_of, with_validation
+from pan_core.datasets.splits import group_splits, groups_of
 from pan_core.datasets.surveillance import AUTO, VIDEOS, Surveillance, best_grouping
 from pan_core.errors import DataError
+from pan_core.evaluation.class_parts import draw_validation, require_classes
 from pan_core.files import scratch_folder, write_json
 from pan_core.retraining.footage import Footage
 from pan_core.retraining.inbox import WITHDRAWN, DeliveryRefused
@@ -54,7 +55,7 @@ def hold_out(footage: Footage, rules: DrawRules, context: Context, new: Collecti
 
     Raises:
         DataError: If the footage has too few groups to set some apart, or the holdout is gone, was drawn by another
-            group, or has a video without a usable clip.
+            group, or has a video without a usable clip; or if a part would show one class only.
     """
     path = footage.folder / HOLDOUT
     if not path.is_file():
@@ -70,12 +71,13 @@ def hold_out(footage: Footage, rules: DrawRules, context: Context, new: Collecti
     clips = catalogued(footage.folder, holdout.group, context)
     if new and (wider := extend_holdout(holdout, footage.ledger, clips, rules.least, frozenset(new))):
         write_json(path, asdict(holdout := wider))
-    parts = set(holdout.split(clips["path"], clips["group"]))
-    if lacking := [part for part in ("train", "val", "test") if part not in parts]:
+    parts = holdout.split(clips["path"], clips["group"])
+    if lacking := [part for part in ("train", "val", "test") if part not in set(parts)]:
         raise DataError(
             f"{path}: no clip would be left for {' and '.join(lacking)}; see what was corrected or withdrawn",
             code="holdout.part-empty",
         )
+    require_classes(clips.assign(**{SPLIT: parts}), SPLIT)
     return holdout
 
 
@@ -111,7 +113,7 @@ def draw_holdout(folder: Path, rules: DrawRules, context: Context) -> Holdout:
     folds = min(rules.folds, groups, max(2, int(clips["label"].value_counts().max())))
     clips = group_splits(clips, folds=folds, seed=rules.seed)
     split = max((f"split{number}" for number in splits_of(clips)), key=lambda name: _classes_of_both(clips, name))
-    parts = with_validation(clips, split, share=rules.share, seed=rules.seed)
+    parts = draw_validation(clips, split, share=rules.share, seed=rules.seed)
     test, val = (tuple(sorted(clips["path"][parts == part].unique())) for part in ("test", "val"))
     return Holdout(group, test, val)
 

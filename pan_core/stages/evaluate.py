@@ -15,7 +15,7 @@ from pan_core.evaluation.attention_figures import example_clips
 from pan_core.evaluation.relevance import Explanation, explain_clip
 from pan_core.evaluation.report import write_report
 from pan_core.evaluation.report_data import PoseAccuracy, Provenance, Relabelling, ReportData
-from pan_core.evaluation.split_predictions import MODES, SplitPredictions
+from pan_core.evaluation.split_predictions import SplitPredictions
 from pan_core.evaluation.table1 import build_table1
 from pan_core.files import read_json, replace_folder, write_json
 from pan_core.model.store import load_model
@@ -24,14 +24,14 @@ from pan_core.progress import progress_bar
 from pan_core.segments.clip_class import score_classes
 from pan_core.segments.table import BOUNDARY_METHODS
 from pan_core.stages import STAGES
-from pan_core.tables import read_table, splits_of
+from pan_core.tables import read_table
 from pan_core.tracking.tracker import Run
 from pan_core.training.predict import Predictions, predict
 from pan_core.training.samples import Samples, build_samples
 from pan_core.workspace import paths
 from pan_core.workspace.paths import result_of
-from pan_core.workspace.result_keys import CLASS_READINGS, BoundaryKeys, EvaluationKeys
-from pan_core.workspace.training_data import TrainingData, read_training_data
+from pan_core.workspace.result_keys import CLASS_READINGS, COUNTS_LISTED, BoundaryKeys, EvaluationKeys
+from pan_core.workspace.training_data import TrainingData, read_training_data, unscored_clips
 
 LEAST_PROBABILITY = 1e-6
 
@@ -55,7 +55,6 @@ def run(params: Params, tracked: Run) -> dict:
             predictions[-1].save(folder / f"{mode}-split{split}.npz")
             update(done, total)
         figures = _collect_figures(predictions)
-        figures |= _coverage(figures)
         _write_report(_report(params, data, predictions, figures), tracked)
         update(total, total)
     write_json(folder / "table1.json", _table1(params, figures))
@@ -75,6 +74,7 @@ def _predict_split(
         actions=loaded.actions, mode=mode, frames=loaded.frames, rate=loaded.rate,
     )  # fmt: skip
     predicted = predict(loaded.model, samples)
+    unscored = unscored_clips(data.clips, split)["label"]
     without = paths.model_folder(mode, split, relabelled=False)
     everything = samples.batch(np.arange(len(samples)))
     return SplitPredictions(
@@ -95,6 +95,7 @@ def _predict_split(
         frame_targets=everything.frame_targets if true_segments is not None else None,
         explanations=_explanations(params, samples, predicted),
         whole_probabilities=predict(load_model(without).model, samples).probabilities if without.is_dir() else None,
+        unscored=np.array([loaded.labels.index(label) for label in unscored], dtype=samples.labels.dtype),
     )
 
 
@@ -124,20 +125,27 @@ def _collect_figures(predictions: Sequence[SplitPredictions]) -> dict:
     headline = "clip" if EvaluationKeys("clip").accuracy in figures else "online"
     figures["test_accuracy"] = figures[EvaluationKeys(headline).accuracy]
     figures["test_accuracy_mode"] = headline
-    figures["test_clips"] = sum(len(each) for each in predictions if each.mode == headline)
+    counted = [each for each in predictions if each.mode == headline]
+    listed, unscored = sum(each.listed for each in counted), sum(each.unscored_count for each in counted)
+    figures |= {
+        "test_accuracy_counts": COUNTS_LISTED,
+        "test_clips": listed - unscored,
+        "test_clips_listed": listed,
+        "test_clips_without_people": unscored,
+        "test_share_without_people": unscored / listed,
+    }
     return figures
 
 
 def _mode_figures(mode: str, splits: Sequence[SplitPredictions]) -> dict[str, object]:
     keys = EvaluationKeys(mode)
-    by_split = {f"split{each.split}": metrics.accuracy(each.labels, each.predictions) for each in splits}
-    matrices = [metrics.confusion(each.labels, each.predictions, len(each.classes)) for each in splits]
-    interval = metrics.accuracy_interval(
-        np.concatenate([each.labels for each in splits]), np.concatenate([each.predictions for each in splits])
-    )
+    by_split = {f"split{each.split}": each.accuracy for each in splits}
+    interval = SplitPredictions.interval(splits)
+    scored = [metrics.accuracy(each.labels, each.predictions) for each in splits]
     figures: dict[str, object] = {
         keys.accuracy: float(np.mean(list(by_split.values()))),
-        keys.class_accuracy: float(np.mean([metrics.mean_class_accuracy(matrix) for matrix in matrices])),
+        keys.accuracy_of_scored: float(np.mean(scored)),
+        keys.class_accuracy: float(np.mean([np.nanmean(each.class_accuracies) for each in splits])),
         keys.by_split: by_split,
         keys.interval: [interval.low, interval.high],
     }
@@ -157,18 +165,8 @@ def _mode_figures(mode: str, splits: Sequence[SplitPredictions]) -> dict[str, ob
 
 def _accuracy_by_observed_share(online: Sequence[SplitPredictions]) -> dict[str, float]:
     """Accuracy after each share of a clip's frames, such as "50%"."""
-    curves = [metrics.observed_accuracy(each.labels, each.frame_probabilities, each.lengths) for each in online]
-    mean = np.mean(curves, axis=0)
+    mean = np.mean([each.observed_accuracy for each in online], axis=0)
     return {f"{share:.0%}": float(value) for share, value in zip(metrics.OBSERVED_SHARES, mean, strict=True)}
-
-
-def _coverage(figures: dict) -> dict:
-    """Number of listed test clips, and the accuracy if each of them that could not be scored counts as a mistake."""
-    clips = read_table("clips", paths.CLIPS)
-    listed = sum(int((clips[f"split{number}"] == "test").sum()) for number in splits_of(clips))
-    share = figures["test_clips"] / listed
-    modes = [keys for keys in map(EvaluationKeys, MODES) if keys.accuracy in figures]
-    return {"test_clips_listed": listed} | {keys.accuracy_of_listed: figures[keys.accuracy] * share for keys in modes}
 
 
 def _table1(params: Params, figures: dict) -> list[dict[str, str]]:
@@ -224,14 +222,15 @@ def _provenance() -> list[Provenance]:
 
 
 def _notes(figures: dict) -> list[str]:
-    scored, listed = figures["test_clips"], figures["test_clips_listed"]
-    if scored == listed:
+    absent, listed = figures["test_clips_without_people"], figures["test_clips_listed"]
+    if not absent:
         return []
     mode = figures["test_accuracy_mode"]
-    accuracy = figures[EvaluationKeys(mode).accuracy_of_listed]
+    keys = EvaluationKeys(mode)
     return [
-        f"{listed - scored} of {listed} test clips are in quarantine and were not scored. With each of them counted as "
-        f"a mistake the test accuracy in {mode} mode is {accuracy:.1%}."
+        f"{absent} of {listed} test clips ({figures['test_share_without_people']:.1%}) are in quarantine: nobody was found in them, or "
+        f"they could not be used. Each counts as a mistake: {figures[keys.accuracy]:.1%} in {mode} mode; of the others alone "
+        f"{figures[keys.accuracy_of_scored]:.1%} were recognised."
     ]
 
 

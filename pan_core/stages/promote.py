@@ -34,7 +34,7 @@ from pan_core.tracking.tracker import Run, Tracker, git_commit
 from pan_core.workspace import paths
 from pan_core.workspace.paths import result_of
 from pan_core.workspace.result_keys import EvaluationKeys, exported_key, latency_key
-from pan_core.workspace.training_data import read_training_data
+from pan_core.workspace.training_data import read_training_data, unscored_clips
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -78,7 +78,8 @@ class Candidate:
     Attributes:
         model: Its folder.
         learnt: Clips that it was trained or validated on.
-        test: Clips that decide.
+        test: Clips that decide and have people.
+        unscored: Clips that decide in which nobody was found, or that cannot be used: no model recognises them.
         poses: Poses of all clips.
         grouping: What clips of one group have in common.
     """
@@ -86,6 +87,7 @@ class Candidate:
     model: Path
     learnt: pd.DataFrame
     test: pd.DataFrame
+    unscored: pd.DataFrame
     poses: PoseSet
     grouping: str
 
@@ -96,7 +98,8 @@ class Candidate:
         parts = data.clips[f"split{split}"]
         learnt = data.clips[parts.isin(["train", "val"])]
         grouping = result_of("split")["grouping"]
-        return cls(paths.model_folder("online", split), learnt, data.clips[parts == "test"], data.poses, grouping)
+        test, unscored = data.clips[parts == "test"], unscored_clips(data.clips, split)
+        return cls(paths.model_folder("online", split), learnt, test, unscored, data.poses, grouping)
 
     def lineage(self, clips: pd.DataFrame) -> Lineage:
         """Where clips come from."""
@@ -104,13 +107,16 @@ class Candidate:
 
     @property
     def holdout(self) -> DecidingClips:
-        """The test clips."""
-        return DecidingClips(dict(zip(self.test["clip_id"], self.test["label"], strict=True)), self.lineage(self.test))
+        """All listed test clips."""
+        listed = pd.concat([self.test, self.unscored])
+        labels = dict(zip(listed["clip_id"], listed["label"], strict=True))
+        return DecidingClips(labels, self.lineage(self.test), frozenset(self.unscored["clip_id"]))
 
     def judged(self, name: str, folder: Path, learnt: Lineage | None) -> Judged:
         """What a model makes of the test clips."""
         loaded = load_model(folder)
-        return Judged(name, hits(loaded, self.test, self.poses), frozenset(loaded.labels), learnt)
+        found = hits(loaded, self.test, self.poses) | dict.fromkeys(self.unscored["clip_id"], False)
+        return Judged(name, found, frozenset(loaded.labels), learnt)
 
 
 def _register(params: Params, candidate: Candidate, registry: Registry, tracked: Run) -> Version:
@@ -139,6 +145,8 @@ def _version_tags(params: Params, digest: str) -> dict[str, str]:
         SHA256: digest,
         "dataset": params.dataset,
         "test_accuracy_online": f"{evaluate[EvaluationKeys('online').accuracy]:.4f}",
+        "test_accuracy_counts": evaluate["test_accuracy_counts"],
+        "test_share_without_people": f"{evaluate['test_share_without_people']:.4f}",
         "step_p90_ms": f"{latency[latency_key('step', 'p90_ms')]:.3f}",
         DATA: _data_version(params),
         RECIPE: params.recipe(),
@@ -228,12 +236,7 @@ def _write_summary(params: Params, registry: Registry, outcome: dict) -> None:
         "clips": split["clips"],
         "classes": split["classes"],
         "pose_pck": pose["pck"],
-        "test_accuracy": evaluate["test_accuracy"],
-        "test_accuracy_clip": evaluate.get(EvaluationKeys("clip").accuracy),
-        "test_accuracy_online": evaluate[EvaluationKeys("online").accuracy],
-        "test_accuracy_mode": evaluate["test_accuracy_mode"],
-        "test_clips": evaluate["test_clips"],
-        "test_clips_listed": evaluate["test_clips_listed"],
+        **_test_figures(evaluate),
         "latency_p90_ms": latency[latency_key("frame", "p90_ms")],
         "latency_p50_ms": latency[latency_key("frame", "p50_ms")],
         "latency_p99_ms": latency[latency_key("frame", "p99_ms")],
@@ -250,7 +253,30 @@ def _write_summary(params: Params, registry: Registry, outcome: dict) -> None:
     }
     row = {key: value for key, value in summary.items() if isinstance(value, int | float)}
     row |= {f"latency_{key}": value for key, value in latency.items() if key.endswith(("_fps", "_step_p90_ms"))}
-    names = ("data", "pose_model", "model_sha256", "registered_model", "registered_version", "decision", "latency_kind")
+    names = (
+        "test_accuracy_counts",
+        "data",
+        "pose_model",
+        "model_sha256",
+        "registered_model",
+        "registered_version",
+        "decision",
+        "latency_kind",
+    )
     tags = {name: summary[name] for name in names} | {"report": paths.REPORT}
     run_id = Tracker(params.dataset).close_pipeline(params.fingerprint(), row, tags)
     write_json(paths.SUMMARY, summary | {"mlflow_run_id": run_id})
+
+
+def _test_figures(evaluate: dict) -> dict:
+    """Test accuracy of both modes, and what it counts."""
+    return {
+        "test_accuracy": evaluate["test_accuracy"],
+        "test_accuracy_clip": evaluate.get(EvaluationKeys("clip").accuracy),
+        "test_accuracy_online": evaluate[EvaluationKeys("online").accuracy],
+        "test_accuracy_mode": evaluate["test_accuracy_mode"],
+        "test_clips": evaluate["test_clips"],
+        "test_clips_listed": evaluate["test_clips_listed"],
+        "test_share_without_people": evaluate["test_share_without_people"],
+        "test_accuracy_counts": evaluate["test_accuracy_counts"],
+    }

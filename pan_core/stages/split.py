@@ -6,8 +6,9 @@ import pandas as pd
 
 from pan_core.datasets.base import Catalogue
 from pan_core.datasets.registry import dataset_by_name
-from pan_core.datasets.splits import check_counts, group_splits, leakage, with_validation
+from pan_core.datasets.splits import check_counts, group_splits, leakage
 from pan_core.errors import DataError
+from pan_core.evaluation.class_parts import draw_validation, require_classes
 from pan_core.params.load import Params
 from pan_core.progress import progress_bar
 from pan_core.tables import splits_of, write_table
@@ -22,7 +23,7 @@ def run(params: Params, tracked: Run) -> dict:
     """Catalogue the clips and cut validation groups out of the training part of each split in use.
 
     Raises:
-        DataError: If a split in params.yaml does not exist.
+        DataError: If a split in params.yaml does not exist, or one of its parts shows one class only.
     """
     dataset = dataset_by_name(params.dataset)
     with progress_bar("read clips", "clip") as update:
@@ -37,7 +38,8 @@ def run(params: Params, tracked: Run) -> dict:
     leaks, counts = {}, {}
     for column in (f"split{number}" for number in params.split.splits):
         if not (clips[column] == "val").any():  # a holdout says itself what validates
-            clips[column] = with_validation(clips, column, share=params.split.validation_share, seed=params.seed)
+            clips[column] = draw_validation(clips, column, share=params.split.validation_share, seed=params.seed)
+        require_classes(clips, column)
         leaks[column] = leakage(clips, column)
         counts[column] = clips[column].value_counts().to_dict()
     write_table(clips, "clips", paths.CLIPS)

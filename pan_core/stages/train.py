@@ -15,6 +15,7 @@ from tqdm import tqdm
 from pan_core.datasets.registry import dataset_by_name
 from pan_core.datasets.surveillance import Surveillance
 from pan_core.errors import DataError, PanError
+from pan_core.evaluation.class_parts import require_classes
 from pan_core.files import cache_folder, replace_folder, write_json
 from pan_core.model.store import LoadedModel, load_model, save_model
 from pan_core.params.load import Params
@@ -93,7 +94,10 @@ def run(params: Params, tracked: Run) -> dict:
     """Train every mode on every split in use; model selection sees validation groups only, never test."""
     setup = TrainingSetup(params, *tuned(params))
     torch.set_num_threads(setup.train.threads)
-    data, folder = read_training_data(), replace_folder(paths.RECOGNIZER)
+    data = read_training_data()
+    for split in params.split.splits:
+        require_classes(data.clips, f"split{split}")
+    folder = replace_folder(paths.RECOGNIZER)
     histories: dict[str, list[dict[str, float]]] = {}
     checkpoints: list[Path] = []
     figures: dict[str, object] = {}

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pan_core.code_identity import code_hash
 from pan_core.errors import PanError
+from pan_core.evaluation.class_parts import require_classes
 from pan_core.files import cache_folder, write_json
 from pan_core.params.load import Params
 from pan_core.params.space import Values
@@ -106,7 +107,7 @@ def join(params: Params) -> str:
         What was done, in a line.
     """
     with readable_errors(journal()):
-        study = _search(params, _read_study_data(params), alone=False)
+        study = _search(params, _read_study_data(params))
         return (
             f"study {study.plan.name}: {len(study.counted)} trials are complete; "
             "`pan tune` or `dvc repro` trains the leaders again and names the winner"
@@ -146,6 +147,7 @@ class StudyData:
 def _read_study_data(params: Params, *, create: bool = True) -> StudyData:
     split = params.split.splits[0]
     data = without_test(read_training_data(), split)
+    require_classes(data.clips, f"split{split}", parts=("train", "val"))
     train, val = (
         data.samples(params.model, mode=params.tune.mode, split=split, part=part) for part in ("train", "val")
     )
@@ -215,12 +217,12 @@ def _open_once(written: str) -> tuple[Params, StudyData]:
 def _search_here(written: str) -> None:
     with readable_errors(journal()):
         params, study_data = _open_once(written)
-        _search(params, study_data, alone=workers(params) == 1)
+        _search(params, study_data)
 
 
-def _search(params: Params, study_data: StudyData, *, alone: bool) -> Study:
+def _search(params: Params, study_data: StudyData) -> Study:
     with tempfile.TemporaryDirectory() as scratch, Worker(journal().parent / "workers") as worker:
-        search(study_data.study, worker, _tools(params, study_data, Path(scratch)), alone=alone)
+        search(study_data.study, worker, _tools(params, study_data, Path(scratch)))
     return study_data.study
 
 

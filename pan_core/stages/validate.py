@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from pan_core.datasets.pyskl import Pyskl
 from pan_core.datasets.registry import dataset_by_name
 from pan_core.datasets.surveillance import Surveillance
-from pan_core.errors import GateError
+from pan_core.errors import DataError, GateError
+from pan_core.evaluation.class_parts import require_classes
 from pan_core.params.load import Params
 from pan_core.pose.main_person import main_person
 from pan_core.pose.pose_set import PoseSet
@@ -23,7 +25,7 @@ def run(params: Params, tracked: Run) -> dict:
     """Write the valid clips and segments, the quarantine table and Data Docs.
 
     Raises:
-        DataError: If the tables do not belong together.
+        DataError: If the tables do not belong together, or what is left of a part shows one class only.
         GateError: If more than the share in params.yaml is in quarantine, a class is left without clips, or the
             dataset as a whole does not meet what is expected and params.yaml says to stop there.
     """
@@ -44,6 +46,7 @@ def run(params: Params, tracked: Run) -> dict:
             f"no clip of {', '.join(lost)} can be used; see {paths.QUARANTINE}/validate.parquet for the reasons",
             code="validate.lost-class",
         )
+    _require_classes(valid)
     write_table(valid, "clips", paths.VALID / "clips.parquet")
     write_table(segments[segments["clip_id"].isin(valid["clip_id"])], "segments", paths.VALID / "segments.parquet")
     _report(quality, params)
@@ -57,11 +60,24 @@ def run(params: Params, tracked: Run) -> dict:
     }
 
 
+def _require_classes(valid: pd.DataFrame) -> None:
+    """Refuse clips of which nothing can be learnt any more; the split had classes enough."""
+    try:
+        for number in splits_of(valid):
+            require_classes(valid, f"split{number}")
+    except DataError as error:
+        reasons = f"some clips are in quarantine, see {paths.QUARANTINE}/validate.parquet for the reasons"
+        raise DataError(f"{error}; {reasons}", code=error.code) from error
+
+
 def kind_of(dataset: str, poses: PoseSet) -> Kind:
     """Which expectations a dataset must meet, by its adapter and by who found its joints."""
     if isinstance(dataset_by_name(dataset), Surveillance):
         return "surveillance"
-    return "annotated" if (poses.index["extractor"] == "annotated").all() else "extracted"
+    extractors = set(poses.index["extractor"])
+    if extractors == {"annotated"}:
+        return "annotated"
+    return "supplied" if Pyskl.extractor in extractors else "extracted"
 
 
 def _faults(

@@ -1,7 +1,6 @@
 """The work of one process on a study: trials until enough are complete, then the leaders again with fresh seeds."""
 
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -73,7 +72,7 @@ class TrialNotNeededError(Exception):
     """Ends a trial that is not needed: those of other workers are enough."""
 
 
-def search(study: Study, worker: Worker, tools: Tools, *, alone: bool) -> None:
+def search(study: Study, worker: Worker, tools: Tools) -> None:
     """Run trials until enough are complete, counting those of all workers.
 
     Whatever a trial raises ends the search, with the trial marked as failed; started again, it goes on.
@@ -82,7 +81,6 @@ def search(study: Study, worker: Worker, tools: Tools, *, alone: bool) -> None:
         study: The study.
         worker: This process.
         tools: What a trial needs.
-        alone: Whether no other process works on the study; then it repeats itself, given the same objective.
     """
     while True:
         for dead in worker.dead(study.optuna):
@@ -95,8 +93,6 @@ def search(study: Study, worker: Worker, tools: Tools, *, alone: bool) -> None:
             time.sleep(POLL_S)
             continue
         _require_progress(study)
-        study.seeded(0 if alone else zlib.crc32(str(worker.file).encode()))
-        _offer_defaults(study)
         _run_trial(study, worker, tools, study.optuna.ask())
 
 
@@ -139,12 +135,6 @@ def _require_progress(study: Study) -> None:
         f"study {study.plan.name}: {len(study.counted)} trials are complete and {len(given_up)} were given up, {'; '.join(reasons)}",
         code="study.given-up",
     )
-
-
-def _offer_defaults(study: Study) -> None:
-    """The values of params.yaml are the first trial, and again where they changed or the worker that had them died."""
-    if (values := study.untried_defaults()) and not study.trials(TrialState.WAITING):
-        study.optuna.enqueue_trial(values)
 
 
 def _run_trial(study: Study, worker: Worker, tools: Tools, trial: Trial) -> None:

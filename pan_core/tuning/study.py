@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from pan_core.errors import PanError
 from pan_core.params.space import Values
 from pan_core.tuning.plan import ACCURACY, OBJECTIVES, PRUNERS, SAMPLERS, STEP_MS, Plan
+from pan_core.tuning.trial_sampler import TrialSampler
 
 CURVE, WHY = "curve", "why"
 _PLAN, _REFERENCE, _REFERENCE_MS = "plan", "reference", "reference_ms"
@@ -67,7 +68,8 @@ class Study:
         # Two that begin it at once make one study.
         with suppress(DuplicatedStudyError):
             optuna.create_study(study_name=plan.name, storage=storage, directions=directions)
-        self.optuna = optuna.load_study(study_name=plan.name, storage=storage)
+        sampler = TrialSampler(SAMPLERS[plan.sampler], seed=plan.seed, names=plan.space, fixed=self._defaults_for)
+        self.optuna = optuna.load_study(study_name=plan.name, storage=storage, sampler=sampler)
         stored = self.optuna.user_attrs.get(_PLAN)
         if stored is None:
             self.optuna.set_metric_names(list(plan.objectives))
@@ -130,6 +132,14 @@ class Study:
         tried = [*self.trials(TrialState.COMPLETE, TrialState.RUNNING), *self.given_up]
         return {} if any(inside.items() <= trial.params.items() for trial in tried) else inside
 
+    def _defaults_for(self, trial: FrozenTrial) -> Values:
+        """Untried values of params.yaml, if they are for this trial: of trials without values yet, for the first one."""
+        values = self.untried_defaults()
+        others = (each for each in self.trials(TrialState.RUNNING) if each.number < trial.number)
+        # Of an earlier trial that has not all its values yet, these may become the defaults.
+        open_ones = (each for each in others if len(each.params) < len(self.plan.space.entries))
+        return {} if any(each.params.items() <= values.items() for each in open_ones) else values
+
     def accuracy(self, trial: FrozenTrial) -> float:
         """Validation accuracy at the end of a complete trial."""
         return float(trial.values[list(self.plan.objectives).index(ACCURACY)])
@@ -183,15 +193,6 @@ class Study:
             if len(accuracies) == len(found):
                 judged.append(Leader(trial.number, accuracies, step_of(trial), self.is_default(trial)))
         return sorted(judged, key=lambda leader: (-leader.accuracy, leader.step_ms, leader.number))
-
-    def seeded(self, mark: int) -> None:
-        """Give the sampler a seed that depends on how many trials there are, so that a study that was stopped goes on alike.
-
-        Args:
-            mark: Tells workers apart, two of which may ask at the same moment; 0 for a worker that is alone.
-        """
-        seed = np.random.SeedSequence([self.plan.seed, len(self.trials()), mark]).generate_state(1)[0]
-        self.optuna.sampler = SAMPLERS[self.plan.sampler](int(seed))
 
     @cached_property
     def _pruner(self) -> BasePruner:

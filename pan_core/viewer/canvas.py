@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, ParamSpec
 
 import matplotlib
@@ -17,7 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, fontManager, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
+
+from pan_core.viewer.lettering import readable
 
 INK, FAINT, GRID = "#1d2730", "#5d6974", "#d3d9df"
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00"
@@ -28,7 +32,18 @@ DARK = {INK: "#e4e9ee", FAINT: "#a3b0bc", GRID: "#39444f", BLUE: "#56b4e9", VERM
 # Without its darkest part, which would vanish on a dark page.
 SHADES = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0.14, 1, 256)), "shades")
 
-STYLE = {
+# For what the first one lacks: fonts that Debian's and Ubuntu's packages fonts-noto-* and fonts-wqy-* install, if they are there.
+FALLBACK = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Noto Sans", "Noto Sans Thai", "Noto Sans Devanagari",
+    "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Arabic", "Noto Sans Hebrew",
+)  # fmt: skip
+_INSTALLED = {font.name for font in fontManager.ttflist}
+
+FONTS = ["DejaVu Sans", *(name for name in FALLBACK if name in _INSTALLED)]
+
+STYLE: dict[str, Any] = {
+    "font.family": FONTS,
+    "text.parse_math": False,
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
     "axes.grid": True,
@@ -87,6 +102,7 @@ def drawn(draw: Callable[P, tuple[Figure, str]]) -> Callable[P, Picture]:
     def picture(*args: P.args, **kwargs: P.kwargs) -> Picture:
         with matplotlib.rc_context(STYLE):
             figure, alt = draw(*args, **kwargs)
+            _write_readably(figure)
             text = io.StringIO()
             figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, dpi=110, bbox_inches="tight")
         svg = _round_paths(text.getvalue())
@@ -94,6 +110,26 @@ def drawn(draw: Callable[P, tuple[Figure, str]]) -> Callable[P, Picture]:
         return Picture(svg, alt, round(points * 96 / 72))
 
     return picture
+
+
+def _write_readably(figure: Figure) -> None:
+    """Put into words what the font cannot draw: names of classes are the user's own."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            labels = [label.get_text() for label in axis.get_ticklabels()]
+            if (written := [readable(label, _has_glyph) for label in labels]) != labels:
+                axis.set_ticks(axis.get_ticklocs(), written)
+    for text in figure.findobj(Text):
+        if (written_text := readable(text.get_text(), _has_glyph)) != text.get_text():
+            text.set_text(written_text)
+
+
+@lru_cache(maxsize=4096)
+def _has_glyph(character: str) -> bool:
+    """Whether a font of the pictures, or a line break, draws a character."""
+    if character == "\n":
+        return True
+    return any(get_font(findfont(family)).get_char_index(ord(character)) for family in FONTS)
 
 
 def _round_paths(svg: str) -> str:

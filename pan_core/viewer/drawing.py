@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from pan_core.errors import DataError
 from pan_core.skeletons import SkeletonLayout
+from pan_core.viewer.lettering import readable
 
 Colour = tuple[int, int, int]
 
@@ -133,7 +135,7 @@ def draw_caption(
     Returns:
         The box that was drawn.
     """
-    texts = [lines] if isinstance(lines, str) else list(lines)
+    texts = [readable(text, _has_glyph) for text in ([lines] if isinstance(lines, str) else lines)]
     height, width = frame.shape[:2]
     scale = max(0.35, min(height, width) / 520)
     pad = max(2, round(8 * scale))
@@ -153,6 +155,18 @@ def draw_caption(
         place = (box.left + 2 * pad, box.top + step * (number + 1) - round(4 * scale))
         cv2.putText(frame, text, place, FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
     return box
+
+
+@lru_cache(maxsize=4096)
+def _has_glyph(character: str) -> bool:
+    """Whether OpenCV's font draws a character; others look like a question mark."""
+    return character.isprintable() and (character.isascii() or _drawn_alone(character) != _drawn_alone("?"))
+
+
+def _drawn_alone(character: str) -> bytes:
+    picture = np.zeros((60, 90), np.uint8)
+    cv2.putText(picture, character, (10, 40), FONT, 1.0, (255,), 1, cv2.LINE_AA)
+    return picture.tobytes()
 
 
 def _move_free(box: Box, taken: Sequence[Box], height: int) -> Box:

@@ -11,6 +11,11 @@ from pan_core.segments.table import BOUNDARY_METHODS
 CLASS_READINGS = {"by segments": "by_segments", "without relabelling": "without_relabelling"}
 
 
+COUNTS_LISTED = "all test clips"
+"""Value of `test_accuracy_counts` in evaluate.json, the summary, the MLflow row and the tags of a version: a test clip in which
+nobody was found is a mistake. Results without this key left such clips out, and are no figures to compare with."""
+
+
 @dataclass(frozen=True)
 class EvaluationKeys:
     """Keys of evaluate.json for one input mode, "clip" or "online"."""
@@ -19,7 +24,7 @@ class EvaluationKeys:
 
     @property
     def accuracy(self) -> str:
-        """Share of test clips whose class is right, mean over the splits."""
+        """Share of the listed test clips whose class is right, mean over the splits; see `COUNTS_LISTED`."""
         return f"test_accuracy_{self.mode}"
 
     def accuracy_by(self, reading: str) -> str:
@@ -27,9 +32,9 @@ class EvaluationKeys:
         return f"{self.accuracy}_{CLASS_READINGS[reading]}"
 
     @property
-    def accuracy_of_listed(self) -> str:
-        """Accuracy if each listed clip that was not scored counts as a mistake."""
-        return f"{self.accuracy}_of_all_listed"
+    def accuracy_of_scored(self) -> str:
+        """Share of the test clips with people whose class is right, mean over the splits."""
+        return f"{self.accuracy}_of_scored"
 
     @property
     def class_accuracy(self) -> str:

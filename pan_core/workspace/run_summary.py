@@ -1,8 +1,11 @@
 """The closing table of a run, from reports/summary.json."""
 
+from typing import Any
+
 from pan_core.files import read_json
 from pan_core.registry.models import is_registered
 from pan_core.workspace import paths
+from pan_core.workspace.result_keys import COUNTS_LISTED
 
 
 def summary_table() -> str:
@@ -10,7 +13,7 @@ def summary_table() -> str:
     figures = read_json(paths.SUMMARY)
     rows = [
         ("dataset", f"{figures['dataset']}: {figures['clips']} clips, {figures['classes']} classes"),
-        ("test clips scored", f"{figures['test_clips']} of {figures['test_clips_listed']}"),
+        ("test clips", f"{figures['test_clips_listed']}, of which {_absent(figures)}"),
         ("joint accuracy (PCK@0.1)", _percent(figures["pose_pck"], "not known: no true joints to compare with")),
         ("test accuracy, clip mode", _percent(figures.get("test_accuracy_clip"), "not trained")),
         ("test accuracy, online mode", _percent(figures.get("test_accuracy_online"), "not trained")),
@@ -40,6 +43,17 @@ def describe_version(figures: dict) -> str:
         None: " (the store cannot be asked for it)",
     }[is_registered(name, number, figures["mlflow_run_id"])]
     return f"{name} version {number}{lacking}: {figures['decision']}"
+
+
+def _absent(figures: dict[str, Any]) -> str:
+    """Test clips without people, and what they count for."""
+    absent = figures["test_clips_listed"] - figures["test_clips"]
+    counts = "mistakes" if figures.get("test_accuracy_counts") == COUNTS_LISTED else "left out of the accuracy"
+    return (
+        f"{absent} without people ({absent / figures['test_clips_listed']:.1%}): {counts}"
+        if absent
+        else "all have people"
+    )
 
 
 def _percent(value: float | None, missing: str) -> str:

@@ -57,6 +57,17 @@ def read_training_data() -> TrainingData:
     )
 
 
+def unscored_clips(valid: pd.DataFrame, split: int) -> pd.DataFrame:
+    """Listed test clips of a split that are in quarantine, so that no recognizer can answer.
+
+    Args:
+        valid: The valid clips.
+        split: Number of the split.
+    """
+    listed = read_table("clips", paths.CLIPS)
+    return listed[(listed[f"split{split}"] == "test") & ~listed["clip_id"].isin(valid["clip_id"])]
+
+
 def tuned(params: Params) -> tuple[ModelParams, TrainParams]:
     """Parameters of network and training, with what the study found in the place of params.yaml's values."""
     return params.varied(read_json(paths.TUNED)["values"])

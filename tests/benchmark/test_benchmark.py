@@ -64,6 +64,20 @@ def test_result_has_every_run_and_their_means(start):
     assert not list(Path("cache/runs").glob("*.pt"))
 
 
+def test_a_split_whose_test_part_shows_one_class_is_refused_before_any_training(start, stage, monkeypatch):
+    catalogue = type(stage).catalogue
+
+    def of_one_class(self, folder, context):
+        found = catalogue(self, folder, context)
+        parts = found.clips["label"].map({"kick": "test", "wave": "train"})
+        return replace(found, clips=found.clips.assign(split2=parts))
+
+    monkeypatch.setattr(type(stage), "catalogue", of_one_class)
+    with refused("classes.one-in-part", DataError):
+        start(Request(seeds=1, modes=("clip",)))
+    assert not list(Path("cache").rglob("runs/*"))
+
+
 def test_a_test_clip_without_anybody_counts_as_a_mistake(start):
     """12 of the 36 clips are test in each split; one of split 1 shows nobody, so at most 11 can be right."""
     result, _ = start(Request(seeds=1, modes=("clip",)), epochs=12)

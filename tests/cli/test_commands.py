@@ -72,7 +72,6 @@ def test_unknown_names_and_values_are_usage_errors(workspace, words):
         (("summary",), "summary.json"),
         (("explain", "clip"), "clips.parquet"),
         (("predict", "absent.mp4"), "absent.mp4"),
-        (("watch", "0", "--event", "Waving=often"), "Waving=often"),
         (("watch", "0", "--events", "events.txt"), "events.txt"),
         (("data", "check", "actor"), "'actors'"),
         (("data", "remove-videos"), "pose.keep_video"),

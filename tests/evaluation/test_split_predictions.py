@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from refusals import refused
+from sklearn.metrics import accuracy_score, recall_score
 
 from pan_core.errors import DataError
 from pan_core.evaluation.split_predictions import SplitPredictions
@@ -67,6 +68,35 @@ def test_ways_to_read_the_class_by_thought(stored):
         whole_probabilities=np.array([[0.1, 0.2, 0.7], [0.6, 0.2, 0.2]]),
     )
     assert explained.clip_accuracies() == {"class head": 0.5, "by segments": 0.5, "without relabelling": 1.0}
+
+
+@pytest.fixture
+def with_absent(predictions):
+    """Six scored clips, 5 right; in two more, a Walk and a LongJump, nobody was found."""
+    return replace(predictions, unscored=np.array([1, 2]))
+
+
+def test_a_test_clip_without_people_is_a_mistake_in_every_accuracy(with_absent):
+    """scikit-learn, given the answer "nobody" for the two clips, is the reference."""
+    labels, answers = [0, 0, 1, 1, 2, 2, 1, 2], [0, 0, 1, 2, 2, 2, 9, 9]
+    assert with_absent.accuracy == accuracy_score(labels, answers) == 5 / 8
+    recalls = recall_score(labels, answers, labels=[0, 1, 2], average=None)
+    np.testing.assert_allclose(with_absent.class_accuracies, recalls)
+    assert with_absent.class_counts.tolist() == [2, 3, 3]
+    assert with_absent.clip_accuracies() == {"class head": 5 / 8}
+    assert with_absent.observed_accuracy[-1] == pytest.approx(5 / 8)
+    interval = SplitPredictions.interval([with_absent])
+    assert interval.low < interval.value == 5 / 8 < interval.high
+    assert (with_absent.listed, with_absent.unscored_count, len(with_absent)) == (8, 2, 6)
+
+
+def test_splits_with_and_without_absent_clips_are_counted_together(predictions, with_absent):
+    assert SplitPredictions.interval([predictions, with_absent]).value == pytest.approx(10 / 14)
+
+
+def test_absent_clips_are_stored(with_absent, tmp_path):
+    with_absent.save(tmp_path / "predictions.npz")
+    assert SplitPredictions.load(tmp_path / "predictions.npz").accuracy == 5 / 8
 
 
 def test_every_fault_is_in_one_message(stored):

@@ -5,7 +5,7 @@ import pytest
 from refusals import refused
 
 from pan_core.errors import ConfigError, DataError
-from pan_core.live.events import Event, EventDetector, Rule
+from pan_core.live.events import Event, EventDetector, Rule, read_rules
 from pan_core.recognition.stream import Recognition
 from pan_core.viewer.captions import Caption
 
@@ -79,6 +79,38 @@ def test_what_is_remembered_does_not_grow() -> None:
     for number in range(2000):
         detector.update(number / 10, [somebody(0.9, person=number // 20)])
     assert detector.open_count <= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "action", "threshold"),
+    [
+        ("Waving", "Waving", 0.4),
+        ("Waving=0.5", "Waving", 0.5),
+        ("A=B=0.5", "A=B", 0.5),
+        ("A=B", "A=B", 0.4),
+        ("x=0.5", "x=0.5", 0.4),
+        ("x=0.5=0.3", "x=0.5", 0.3),
+        ("x=0.50", "x", 0.5),
+        ("=", "=", 0.4),
+        ("==0.9", "=", 0.9),
+        ("Gru\u0308ßen=0.6", "Gr\u00fcßen", 0.6),
+    ],
+)
+def test_names_of_actions_may_have_an_equals_sign(text: str, action: str, threshold: float) -> None:
+    rules = read_rules([text], ("Waving", "A=B", "x", "x=0.5", "=", "Gr\u00fcßen"), minimum_s=0.2)
+    assert rules == {action: Rule(threshold=threshold, release=min(0.25, threshold), minimum_s=0.2)}
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Waving=often", "cli.event"), ("Waving=", "cli.event"), ("Waving=7", "events.rule"), ("Waving=nan", "events.rule"),
+        ("Dancing", "events.unknown-action"), ("Dancing=0.5", "events.unknown-action"), ("", "events.unknown-action"),
+    ],
+)  # fmt: skip
+def test_an_event_that_cannot_be_is_refused(text: str, code: str) -> None:
+    with refused(code):
+        read_rules([text], ("Waving",), minimum_s=0.2)
 
 
 def test_rules_that_cannot_be_are_refused() -> None:

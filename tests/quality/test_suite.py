@@ -134,6 +134,17 @@ def test_scores_of_annotated_joints_have_three_values(good):
     }
 
 
+@pytest.mark.parametrize("scores", [1.0, 0.0])
+def test_supplied_joints_may_have_any_scores(good, scores):
+    """By hand, by motion capture or by a network: a file of somebody's does not say which."""
+    good["level_share"], good["mean_score"] = scores, max(scores, 0.5)
+    assert check_dataset(good, labels=LABELS, kind="supplied").passed
+    good["person_share"] = 0.1
+    assert {each.name for each in check_dataset(good, labels=LABELS, kind="supplied").failed} == {
+        "frames with a person"
+    }
+
+
 def test_a_clip_that_breaks_two_fatal_expectations_has_both_reasons(good):
     good.loc[7, ["inside_share", "max_score"]] = 0.1, 255.0
     good.loc[8, "motion"] = 0.0

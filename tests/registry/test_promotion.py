@@ -41,6 +41,19 @@ def test_an_equal_challenger_is_promoted():
     assert decision.reason == "promoted; all 5 conditions hold"
 
 
+def test_clips_without_people_count_for_nobody_and_not_as_clips_to_decide_on():
+    """100 of 200 clips show nobody: 10 of the others change sides, which is 5 points of all 200."""
+    whole = holdout()
+    half = DecidingClips(whole.labels, whole.lineage, frozenset(list(whole.labels)[:100]))
+    old, new = judged("old", range(100)), judged("new", range(110))
+    decision = decide(new, old, half, Margins(0.2, 0.5, clips=100))
+    assert decision.difference == pytest.approx(-0.05)
+    assert (old.accuracy, new.accuracy) == (0.5, 0.45)
+    assert "100 of them without people" in next(check.found for check in decision.checks if check.name == ACCURACY)
+    assert decision.promoted
+    assert refusals(decide(new, old, half, Margins(0.2, 0.5, clips=101))) == [ACCURACY]
+
+
 def test_the_first_model_needs_no_champion():
     decision = decide(judged("new", range(150)), None, holdout(), MARGINS)
     assert decision.promoted

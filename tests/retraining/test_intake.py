@@ -154,6 +154,7 @@ def test_videos_that_decide_may_get_other_labels_and_nothing_else(footage, incom
     holdout = hold_out(footage, context)
     name = holdout.videos[0].partition("/")[2]
     relabel(folder, f"{name},0,1,Walking", f"{name},0,1,Falling")
+    relabel(folder, f"{name},1,2,Falling", f"{name},1,2,Walking")
     assert receive(footage, incoming, context)["2026-11-02"].change == "corrected"
     assert hold_out(footage, context) == holdout
     kept = (folder / name).read_bytes()

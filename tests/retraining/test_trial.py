@@ -1,7 +1,7 @@
 """Deliveries on trial, with steps that a test plays: no Prefect, no DVC."""
 
 import pytest
-from deliveries import deliver, hold_out
+from deliveries import deliver, hold_out, relabel
 from refusals import refused
 
 from pan_core.errors import DataError
@@ -97,6 +97,16 @@ def test_a_stage_that_fails_for_another_reason_leaves_the_footage_as_it_was(stag
     with pytest.raises(StageError):
         stages.trial().run()
     assert footage.ledger.names == {"2026-11-02"}
+
+
+def test_a_correction_after_which_one_class_decides_is_refused_with_its_receipt(stages, footage, incoming):
+    decides = footage.holdout.videos[0].partition("/")[2]
+    before = footage.ledger.taken
+    relabel(incoming / "2026-11-02", f"{decides},0,1,Walking", f"{decides},0,1,Falling")
+    (receipt,) = stages.trial().run().receipts
+    assert (receipt.state, receipt.code) == ("refused", "delivery.failed")
+    assert "part test are of one class (Falling)" in receipt.reason
+    assert footage.ledger.taken == before
 
 
 def test_too_few_people_for_a_first_holdout_fail_the_run(footage, incoming, context):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from refusals import refused
 
+from pan_core.datasets.pyskl import Pyskl
 from pan_core.errors import DataError, GateError
 from pan_core.params.load import Params
 from pan_core.pose.pose_set import ClipPoses, write_pose_set
@@ -45,7 +46,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.n
         {
             "clip_id": CLIPS, "path": "", "source": "penn_action", "label": np.repeat(LABELS, 10), "group": CLIPS,
             "subject": "", "camera": "", "fps": 30.0, "start_frame": 0, "n_frames": 20, "width": 320, "height": 240,
-            "split1": (["train"] * 7 + ["test"] * 3) * 2,
+            "split1": ["train", "train", "train", "train", "val", "test", "test", "train", "val", "test"] * 2,
         }
     )  # fmt: skip
     write_table(clips, "clips", paths.CLIPS)
@@ -128,6 +129,17 @@ def test_a_class_that_is_lost_stops_the_run(workspace: dict[str, np.ndarray]) ->
     assert "walk" in str(caught.value)
 
 
+@pytest.mark.parametrize(("spoiled", "part"), [((4, 8), "val"), ((5, 6, 9), "test")])
+def test_a_part_that_shows_one_class_only_stops_the_run(workspace, spoiled, part):
+    """The other class is there, but its clips of this part are in quarantine."""
+    short = {f"run{number}": workspace[f"run{number}"][:, :3] for number in spoiled}
+    with refused("classes.one-in-part", DataError) as caught:
+        run(workspace | short, max_quarantined=0.5)
+    assert part in str(caught.value)
+    assert "validate.parquet" in str(caught.value)
+    assert not (paths.VALID / "clips.parquet").exists()
+
+
 def test_nothing_left_stops_the_run(workspace: dict[str, np.ndarray]) -> None:
     with refused("validate.nothing-left", GateError):
         run({clip_id: value[:, :3] for clip_id, value in workspace.items()}, max_quarantined=1.0)
@@ -161,4 +173,5 @@ def test_kind_of_a_dataset(workspace: dict[str, np.ndarray]) -> None:
 
     assert validate.kind_of("penn_action", Poses("annotated", "annotated")) == "annotated"
     assert validate.kind_of("ucf101_pose", Poses("hrnet")) == "extracted"
+    assert validate.kind_of("pyskl", Poses(Pyskl.extractor, Pyskl.extractor)) == "supplied"
     assert validate.kind_of("gmdcsa24", Poses("openpose18-1")) == "surveillance"

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 import time
 from contextlib import contextmanager
@@ -80,17 +81,27 @@ class Row:
         self.tags[name] = value
 
 
-def work(study, folder, objective=None, rows=None, *, alone=True):
+def work(study, folder, objective=None, rows=None):
     rows = rows or Rows()
     with Worker(folder / "workers") as worker:
-        search(study, worker, Tools(objective or Hill(), rows.open, rows.closed.append), alone=alone)
+        search(study, worker, Tools(objective or Hill(), rows.open, rows.closed.append))
     return rows
+
+
+def wait_for_others(folder, count):
+    """Begin together: on a busy machine one process may be done before another has started."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / str(os.getpid())).touch()
+    while len(list(folder.iterdir())) < count:
+        time.sleep(0.01)
 
 
 def main():
     """One worker as a process of its own: journal, changes of the plan as JSON, pause."""
     journal, changes, pause = Path(sys.argv[1]), json.loads(sys.argv[2]), float(sys.argv[3])
-    work(Study(plan(**changes), open_storage(journal)), journal.parent, Hill(pause), alone=False)
+    study = Study(plan(**changes), open_storage(journal))
+    wait_for_others(journal.parent / "ready", int(os.environ.get("BEGIN_TOGETHER", "1")))
+    work(study, journal.parent, Hill(pause))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import re
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 from refusals import refused
 from synthetic import EPOCHS, Hill, Rows, plan, truth, work
@@ -160,15 +159,27 @@ def test_a_trial_that_fails_is_marked_and_the_study_goes_on(journal, tmp_path):
     assert drawn[3] != drawn[2], "what ended the process would be drawn for ever"
 
 
-def test_workers_that_ask_at_once_draw_different_values(journal, tmp_path):
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_trials_that_are_asked_for_at_once_draw_what_one_after_another_would(tmp_path, sampler):
+    """Of workers that ask at the same moment only one has the defaults, and no two share a stream."""
+    changes = {"sampler": sampler, "objectives": ("accuracy",)}
+    asked = [Study(plan(**changes), open_storage(tmp_path / "a" / "journal.log")) for _ in range(4)]
+    trials = [study.optuna.ask() for study in asked]
+    at_once = [study.plan.space.suggest(trial) for study, trial in zip(asked, trials, strict=True)]
+    alone = Study(plan(trials=4, **changes), open_storage(tmp_path / "b" / "journal.log"))
+    work(alone, tmp_path)
+    assert at_once == [trial.params for trial in alone.trials()]
+    assert [study.is_default(study.trial(number)) for number, study in enumerate(asked)] == [True, False, False, False]
+    assert len({str(values) for values in at_once}) == 4
+
+
+def test_defaults_wait_for_an_earlier_trial_that_may_take_them(journal):
+    """Trial 0 dies before it has values: they go to the next that is asked for, not to the one that ran beside it."""
     study = Study(plan(), open_storage(journal))
-    drawn = []
-    for mark in (1, 2, 3):
-        study.seeded(mark)
-        drawn.append(study.optuna.sampler.sample_independent(
-            study.optuna, study.optuna.ask(), "rate", FloatDistribution(0, 1)
-        ))  # fmt: skip
-    assert len(set(drawn)) == 3
+    lost, beside = study.optuna.ask(), study.optuna.ask()
+    study.optuna.tell(lost, state=TrialState.FAIL)
+    assert study.plan.space.suggest(beside) != study.plan.defaults
+    assert study.plan.space.suggest(study.optuna.ask()) == study.plan.defaults
 
 
 def test_a_budget_that_was_lowered_asks_for_more_trials(journal, tmp_path):

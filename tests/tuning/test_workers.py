@@ -56,7 +56,7 @@ def claimed(study):
 
 
 def test_two_processes_share_the_trials(journal):
-    processes = [start(journal, {"trials": 12}, 0.05) for _ in range(2)]
+    processes = [start(journal, {"trials": 12}, 0.1, BEGIN_TOGETHER="2") for _ in range(2)]
     outputs = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     study = Study(plan(trials=12), open_storage(journal))
@@ -64,6 +64,28 @@ def test_two_processes_share_the_trials(journal):
     assert len(done) == 12
     assert len({trial.user_attrs["worker"] for trial in done}) == 2
     assert len({str(trial.params) for trial in done}) == len(done)
+
+
+@pytest.mark.parametrize("store", ["journal", "sqlite"])
+def test_workers_and_restarts_draw_what_one_worker_would(journal, tmp_path, monkeypatch, store):
+    """The random phase: values depend on the seed and the number of the trial, whoever runs it and after whatever kill."""
+    changes = {"trials": 10, "sampler": "random"}
+    alone = Study(plan(trials=40, sampler="random"), open_storage(tmp_path / "alone" / "journal.log"))
+    work(alone, tmp_path)
+    if store == "sqlite":
+        monkeypatch.setenv("PAN_OPTUNA_STORAGE", f"sqlite:///{tmp_path / 'studies.db'}")
+    study = Study(plan(**changes), open_storage(journal))
+    killed = start(journal, changes, 0.3)
+    wait_for(lambda: len(study.complete) >= 1 and claimed(study))
+    killed.kill()
+    killed.wait()
+    processes = [start(journal, changes, 0.02) for _ in range(3)]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    assert len(study.complete) == 10
+    for trial in study.trials():  # one that was killed may have some of its values
+        assert trial.params.items() <= alone.trial(trial.number).params.items()
+    assert len({str(trial.params) for trial in study.complete}) == 10
 
 
 def test_trial_of_a_killed_worker_is_marked_and_the_study_ends_with_all_its_trials(journal, tmp_path):
