@@ -231,12 +231,7 @@ class PersonTracker:
 
     def _search(self, frame: np.ndarray, *, turn: int) -> None:
         """Find people who are not followed in the whole frame, and look at each of them closely."""
-        closely = self._empty_searches > 0 or self._searches % CLOSE_SEARCH_EVERY == CLOSE_SEARCH_EVERY - 1
-        self._searches += 1
-        found = self._filter_sure(self._estimator.search(frame, turn=turn, closely=closely))
-        if not len(found) and not closely and not self._tracks:
-            # A clip begins: waiting for the next search would cost its first frames.
-            found = self._filter_sure(self._estimator.search(frame, turn=turn, closely=True))
+        found, turn = self._find(frame, turn=turn)
         found = self._drop_followed(found)[: self._max_people]
         if not len(found):
             return
@@ -247,6 +242,19 @@ class PersonTracker:
         lost = [track for track in self._tracks if track.unseen]
         for person in hand_over(lost, people, gates=[GATE_LIMIT] * len(lost)):
             self._start(person, turn=turn)
+
+    def _find(self, frame: np.ndarray, *, turn: int) -> tuple[np.ndarray, int]:
+        """People in the whole frame who score high enough to start a track, and the turn in which they were found."""
+        closely = self._empty_searches > 0 or self._searches % CLOSE_SEARCH_EVERY == CLOSE_SEARCH_EVERY - 1
+        self._searches += 1
+        if all(track.unseen for track in self._tracks):
+            # Who comes into an empty scene, or begins a clip, should not wait for the next search. A glance is cheap, and
+            # finds large people whom a close search misses.
+            found = self._filter_sure(self._estimator.search(frame, turn=0, closely=False))
+            if len(found) or (self._tracks and not closely):
+                return found, 0
+            closely = True
+        return self._filter_sure(self._estimator.search(frame, turn=turn, closely=closely)), turn
 
     def _filter_sure(self, people: np.ndarray) -> np.ndarray:
         """People who score high enough to start a track."""
