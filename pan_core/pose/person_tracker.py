@@ -38,6 +38,8 @@ CROP_FRAMES = 10
 LOST_SEARCH_FACTOR = 3
 # If all places are taken, a person whose score is this many times higher replaces the weakest track.
 REPLACE_RATIO = 1.5
+# Frames for which a track without a person is kept.
+KEEP_LOST = 30
 # Crops grow at once and shrink by at most this share a frame, because joints drop out more often than people shrink.
 SHRINK_PER_FRAME = 0.05
 # While no person is seen, every second frame is searched, and every second search is for people who lie or tumble.
@@ -144,7 +146,7 @@ class PersonTracker:
         max_people: int,
         min_person_score: float,
         search_every: int,
-        keep_lost: int = 30,
+        keep_lost: int = KEEP_LOST,
         look_every: int = 1,
         keep_missed: bool = True,
     ) -> None:
