@@ -20,6 +20,7 @@ from pan_core.pose.extraction_job import (
     ExtractionOutcome,
     extract_on_cluster,
     extract_one,
+    extract_or_report,
     report_missing,
     try_blank_picture,
 )
@@ -84,7 +85,8 @@ def extract_clips(
 
     Raises:
         PanError: If the model cannot be used or the disk is full; and, after everything else is done, if a machine
-            is to blame: it does not see a video that is here, ends processes whatever they do, or loses entries.
+            is to blame: it lacks memory, does not see a video that is here, ends processes whatever they do, or loses
+            entries.
             What is finished stays in the cache.
     """
     identity = extractor_identity(model_path, settings=settings)
@@ -119,7 +121,7 @@ def _extract_all(
         # Workers die for many reasons; a process of its own on this machine shows whether the video is one of them.
         yield from _extract_supervised(killed, job, 1, stall_seconds)
     elif workers < 1:
-        yield from ((clip_id, extract_one(video, None, job=job)) for clip_id, video in videos.items())
+        yield from ((clip_id, extract_or_report(video, job=job)) for clip_id, video in videos.items())
     else:
         yield from _extract_supervised(videos, job, workers, stall_seconds)
 

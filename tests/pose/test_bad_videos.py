@@ -7,6 +7,7 @@ import numpy as np
 import psutil
 import pytest
 from bad_videos import CASES, HUGE, encode
+from refusals import refused
 
 from pan_core.datasets.actors.scenes import Performer, render_scene
 from pan_core.pose.batch_extraction import NO_PERSON, Failure, extract_clips
@@ -39,7 +40,7 @@ def results(
     videos = {"first": good["first"], **bad_video_files, "last": good["last"]}
     cache = tmp_path_factory.mktemp("cache")
     clips = extract_clips(videos, model_path=pose_model, settings=SETTINGS, cache=cache, workers=2)
-    return {clip.clip_id: clip for clip in clips}
+    return dict(zip(videos, clips, strict=True))
 
 
 def test_good_clips_are_untouched_by_bad_ones(results: Results, waving: tuple[np.ndarray, np.ndarray]) -> None:
@@ -155,7 +156,7 @@ def test_a_decoder_that_hangs_in_c_costs_its_clip_only(
     clips = extract_clips(
         videos, model_path=pose_model, settings=SETTINGS, cache=tmp_path / "cache", workers=2, stall_seconds=3.0
     )
-    results = {clip.clip_id: clip for clip in clips}
+    results = dict(zip(videos, clips, strict=True))
     assert isinstance(results["first"], VideoPoses) and isinstance(results["last"], VideoPoses)
     for number in range(2):
         result = results[f"hangs{number}"]
@@ -191,6 +192,37 @@ def test_a_video_that_kills_its_decoder_each_time_costs_its_clip_only(
     kills, fine = extract_clips(videos, model_path=pose_model, settings=QUICK, cache=tmp_path / "cache", workers=1)
     assert isinstance(kills, Failure) and kills.code == "pose.process-died"
     assert isinstance(fine, VideoPoses) or fine.reason == NO_PERSON
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_that_is_killed_for_want_of_memory_does_not_make_the_video_a_bad_one(
+    good: dict[str, Path], pose_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system kills by SIGKILL; with memory enough, the next run has the poses, and finds those of the other video stored."""
+    lacking = DYING_DECODER.replace("os.abort()", "os.kill(os.getpid(), 9)")
+    (tmp_path / "sitecustomize.py").write_text(lacking)
+    videos = {"kills": tmp_path / "kills.mp4", "good": good["first"]}
+    videos["kills"].write_bytes(good["first"].read_bytes() + b"1")
+    arguments = {"model_path": pose_model, "settings": SETTINGS, "cache": tmp_path / "cache", "workers": 2}
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        with refused("workers.no-memory") as caught:
+            list(extract_clips(videos, **arguments))
+    assert str(videos["kills"]) in str(caught.value)
+    assert len(list((tmp_path / "cache").rglob("*.npz"))) == 1
+    assert all(isinstance(found, VideoPoses) for found in extract_clips(videos, **arguments))
+
+
+def test_memory_that_is_lacking_in_this_process_is_the_machines_fault(
+    good: dict[str, Path], pose_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask_for_too_much(*_: object, **__: object) -> None:
+        np.ones(1 << 50)
+
+    monkeypatch.setattr(PoseExtractor, "extract", ask_for_too_much)
+    with refused("pose.machine-fault") as caught:
+        list(extract_clips({"a": good["first"]}, model_path=pose_model, settings=QUICK, cache=tmp_path, workers=0))
+    assert "memory" in str(caught.value)
 
 
 def test_8k_needs_the_memory_of_a_few_pictures(pose_model: Path, bad_video_files: dict[str, Path]) -> None:
