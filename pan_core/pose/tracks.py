@@ -49,7 +49,7 @@ class Tracks:
     def of(cls, joints: np.ndarray) -> "Tracks":
         """Tracks of the array (N, T, V, 3) that `dense` gives."""
         collector = TrackCollector(joints=joints.shape[2])
-        seen = (joints[..., 2] > 0).any(axis=2)
+        seen = np.any(joints[..., 2] > 0, axis=2)
         for frame in range(joints.shape[1]):
             collector.add([(int(track), joints[track, frame]) for track in np.flatnonzero(seen[:, frame])])
         return collector.tracks()

@@ -170,7 +170,9 @@ class FrameRecognizer:
     def update(self, frame: np.ndarray) -> list[Recognition]:
         """Take in the next frame; between two looks the last people are given again."""
         if self._frames % self.step == 0:
-            found = [(track, convert(pose, self._from, self._to)) for track, pose in self._tracker.update(frame)]
+            found = self._tracker.update(frame)
+            if self._from != self._to:
+                found = [(track, convert(pose, self._from, self._to)) for track, pose in found]
             self._newest = self._stream.update([(track, pose) for track, pose in found if (pose[:, 2] > 0).any()])
             for one in self._newest:
                 if one.person not in self.people:
