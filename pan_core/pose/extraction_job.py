@@ -12,7 +12,7 @@ from pan_core.pose.cache import PoseCache
 from pan_core.pose.extraction import PoseExtractor
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.records import is_removed
-from pan_core.workers.memory import lacks_memory
+from pan_core.workers.memory_errors import lacks_memory
 from pan_core.workers.supervised import Heartbeat
 
 

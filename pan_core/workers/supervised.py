@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pan_core.errors import PanError
-from pan_core.workers.memory import lacks_memory
+from pan_core.workers.memory_errors import lacks_memory
 from pan_core.workers.pool import process_pool
 
 _log = logging.getLogger(__name__)
