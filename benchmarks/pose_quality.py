@@ -20,11 +20,12 @@ from pan_core.datasets.actors import Performer, render_scene
 from pan_core.pose.accuracy import pck, track_accuracy, visible
 from pan_core.pose.crops import Square
 from pan_core.pose.estimation import Estimator
-from pan_core.pose.extraction import PoseExtractor, collect_tracks, frame_step
+from pan_core.pose.extraction import PoseExtractor, frame_step
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.oks import AnnotatedPicture, average_precision
 from pan_core.pose.person_tracker import PersonTracker
 from pan_core.pose.qualities import QUALITIES, REFERENCE
+from pan_core.pose.tracks import TrackCollector
 from pan_core.skeletons import COCO17, OPENPOSE18, convert
 from pan_core.video import FrameReader
 
@@ -50,7 +51,10 @@ def extractor_of(quality: str, *, people: int) -> PoseExtractor:
 
 
 def followed(tracker: PersonTracker, frames: np.ndarray) -> np.ndarray:
-    return collect_tracks([tracker.update(frame) for frame in frames], joints=18)
+    seen = TrackCollector(joints=18)
+    for frame in frames:
+        seen.add(tracker.update(frame))
+    return seen.tracks().dense()
 
 
 def crossing(quality: str) -> dict:

@@ -27,8 +27,10 @@ from pan_core.datasets.manifests import read_any
 from pan_core.datasets.registry import dataset_by_name
 from pan_core.datasets.taxonomy import Composition
 from pan_core.pose.batch_extraction import extract_clips
+from pan_core.pose.clip_slices import slice_clip
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.pose_set import ClipPoses, PoseSet
+from pan_core.pose.tracks import VideoPoses
 from pan_core.segments.motion import equal_split, find_boundaries
 from pan_core.segments.refinement import Pool, RefinementSettings, Refiner, is_sequence, learning_pools
 from pan_core.skeletons import OPENPOSE18
@@ -90,7 +92,12 @@ def gmdcsa24(folder: Path, model: Path, cache: Path) -> Case:
             workers=1,
         )
     )
-    poses = {clip.clip_id: clip for clip in found if isinstance(clip, ClipPoses)}
+    poses = {
+        video.video_id: slice_clip(video, video.video_id, start_s=0.0, end_s=video.tracks.frames / video.fps)
+        for video in found
+        if isinstance(video, VideoPoses)
+    }
+    poses = {name: clip for name, clip in poses.items() if len(clip.joints)}
     clips, made, spans = [], {}, {}
     for video, own in rows[rows["video"].isin(poses)].groupby("video"):
         info = probe(folder / video)

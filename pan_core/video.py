@@ -1,4 +1,4 @@
-"""Read videos: upright BGR pictures at a constant rate, or a clear error, and never an endless wait.
+"""Read videos: upright BGR pictures of square pixels at a constant rate, or a clear error, and never an endless wait.
 
 Frame `n` of a video is what it shows at `n / fps` seconds, here and in every table. Most files store just that.
 In one of variable rate, as from phones in bad light, a frame is repeated until its successor is due, and dropped
@@ -48,6 +48,10 @@ FALLBACK_FPS = 25.0
 MAX_FPS = 1000.0
 # Three times 8K; a larger picture takes gigabytes to decode.
 MAX_PIXELS = 100_000_000
+# Shapes of a pixel outside this are a fault of the header; 32:11 and 8:11, as of DVRs, are the longest that are known.
+LONGEST_PIXEL = 4.0
+# Below this, as of encoders that round, a person's width is as good as right and the picture stays as sharp as it is.
+SQUARE_WITHIN = 0.01
 OPEN_TIMEOUT_MS = 15_000
 READ_TIMEOUT_MS = 15_000
 DECODE_SECONDS = 600.0
@@ -64,8 +68,8 @@ class VideoInfo:
     """Size, rate and length of a video, by its header and its first picture.
 
     Attributes:
-        width: Pixels, upright.
-        height: Pixels, upright.
+        width: Pixels, upright and square.
+        height: Pixels, upright and square.
         fps: Frames a second; 25 where the header has no usable value.
         n_frames: Number of frames at this rate; may be one off where the stored rate varies.
     """
@@ -134,7 +138,7 @@ def read_frames(path: Path, *, step: int | None = 1, seconds: float = DECODE_SEC
             caller spends on a frame does not count.
 
     Yields:
-        (H, W, 3) uint8, BGR, upright; grey videos have three equal channels. H and W are those of the first frame.
+        (H, W, 3) uint8, BGR, upright, of square pixels; grey videos have three equal channels. H and W are those of the first frame.
 
     Raises:
         VideoError: If the file is missing, empty, no video, has no decodable frame, or takes too long. A video
@@ -154,7 +158,7 @@ class FrameReader:
     Attributes:
         fps: Frames a second; 25 where the header has no usable value.
         n_frames: Frames so far, those included that a step leaves out; the video's length when all are read.
-        size: Height and width, upright; (0, 0) before the first frame.
+        size: Height and width, upright, of square pixels; (0, 0) before the first frame.
 
     Raises:
         VideoError: If the file is no video.
@@ -163,6 +167,7 @@ class FrameReader:
     def __init__(self, path: Path, *, seconds: float = DECODE_SECONDS) -> None:
         self._path, self._seconds, self._spent = path, seconds, 0.0
         self._capture = _open_capture(path)
+        self._shape = PixelShape(self._capture)
         self.fps = usable_fps(self._capture.get(cv2.CAP_PROP_FPS))
         self.n_frames = 0
         self.size = (0, 0)
@@ -217,9 +222,40 @@ class FrameReader:
             found, frame = self._capture.retrieve()
         if not found:
             return None
-        frame = three_channels(frame)
+        frame = self._shape.make_square(three_channels(frame))
         self.size = self.size if all(self.size) else frame.shape[:2]
         return frame if frame.shape[:2] == self.size else cv2.resize(frame, self.size[::-1])
+
+
+class PixelShape:
+    """Shape of a video's pixels: recorders store pictures squeezed, and say by how much a player stretches them.
+
+    The squeezed side is stretched, so that no row or column is lost: 352x576 with pixels of 32:11 becomes 1024x576,
+    704x288 with 8:11 704x396. The networks look at crops of a fixed size, so a larger picture takes them no longer.
+
+    Args:
+        capture: An open video.
+    """
+
+    def __init__(self, capture: cv2.VideoCapture) -> None:
+        wide, high = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
+        ratio = wide / high if wide > 0 and high > 0 else 1.0
+        believed = abs(ratio - 1) > SQUARE_WITHIN and 1 / LONGEST_PIXEL <= ratio <= LONGEST_PIXEL
+        # OpenCV has turned the picture upright, but speaks of the pixels as they are stored.
+        turned = round(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 180 == 90
+        self._ratio = 1.0 if not believed else 1 / ratio if turned else ratio
+
+    def size_of(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height, in square pixels, of a picture as it is decoded; stretched sides are even, as encoders want."""
+        if self._ratio > 1:
+            return 2 * round(width * self._ratio / 2), height
+        return (width, 2 * round(height / self._ratio / 2)) if self._ratio < 1 else (width, height)
+
+    def make_square(self, frame: np.ndarray) -> np.ndarray:
+        """A picture (H, W, 3) in square pixels."""
+        height, width = frame.shape[:2]
+        size = self.size_of(width, height)
+        return frame if size == (width, height) else cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
 
 
 class FrameClock:
@@ -283,6 +319,7 @@ def _open_capture(path: Path) -> cv2.VideoCapture:
             f"{path}: no video stream in this file, expected a video such as .avi or .mp4", code="video.no-stream"
         )
     width, height = (round(capture.get(name)) for name in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    width, height = PixelShape(capture).size_of(width, height)
     if width * height > MAX_PIXELS:
         capture.release()
         raise VideoError(
@@ -319,7 +356,7 @@ def _read_header(path: Path) -> VideoInfo:
         found, frame = capture.read()
         if not found:
             raise _no_frames_error(path)
-        height, width = frame.shape[:2]
+        width, height = PixelShape(capture).size_of(frame.shape[1], frame.shape[0])
         fps, first = usable_fps(capture.get(cv2.CAP_PROP_FPS)), capture.get(cv2.CAP_PROP_POS_MSEC)
         stated = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         believed = _leads_to_last_frame(capture, stated, fps, first)

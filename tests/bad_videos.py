@@ -46,6 +46,7 @@ def encode(
     pixels: str = "yuv420p",
     times_ms: Sequence[int] | None = None,
     turn: int = 0,
+    pixel: tuple[int, int] | None = None,
     options: dict[str, str] | None = None,
     gop: int = 12,
 ) -> Path:
@@ -58,6 +59,7 @@ def encode(
         pixels: FFmpeg's name of the pixel format.
         times_ms: When each frame is shown; 15 frames a second where None.
         turn: Degrees, counter-clockwise, by which a player turns the picture; 90, 180, 270.
+        pixel: Width and height of a stored pixel as a player shows it, before it turns the picture.
         options: Of the container.
         gop: Frames from one whole picture to the next.
     """
@@ -68,6 +70,8 @@ def encode(
         stream.pix_fmt = pixels
         stream.codec_context.time_base = base
         stream.codec_context.gop_size = gop
+        if pixel:
+            stream.codec_context.sample_aspect_ratio = Fraction(*pixel)
         if turn:
             stream.set_display_rotation(turn)
         for number, picture in enumerate(frames):
@@ -156,6 +160,18 @@ def turned(degrees: int) -> Callable[[Path, np.ndarray], None]:
 
     def make(path: Path, frames: np.ndarray) -> None:
         encode(path, np.rot90(frames, -degrees // 90, axes=(1, 2)), turn=degrees)
+
+    return make
+
+
+def squeezed(
+    width: int, height: int, pixel: tuple[int, int], *, turn: int = 0, codec: str = "libx264"
+) -> Callable[[Path, np.ndarray], None]:
+    """Stored in another size with a note of the shape of its pixels, as recorders do."""
+
+    def make(path: Path, frames: np.ndarray) -> None:
+        stored = [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames]
+        encode(path, [np.rot90(frame, -turn // 90) for frame in stored], turn=turn, pixel=pixel, codec=codec)
 
     return make
 
@@ -252,6 +268,12 @@ CASES = {
     "turned_90": Case(turned(90), "turned_90.mp4"),
     "turned_180": Case(turned(180), "turned_180.mp4"),
     "turned_270": Case(turned(270), "turned_270.mp4"),
+    "anamorphic": Case(squeezed(160, 240, (2, 1)), "anamorphic.mp4"),
+    "flattened": Case(squeezed(320, 110, (11, 24), codec="mpeg4"), "flattened.avi"),
+    "anamorphic_turned": Case(squeezed(160, 240, (1, 2), turn=90), "anamorphic_turned.mp4"),
+    "anamorphic_stream": Case(squeezed(220, 240, (16, 11), codec="mpeg2video"), "anamorphic.mpg", n_frames=-1),
+    "odd_pixels": Case(squeezed(320, 240, (2000, 3)), "odd_pixels.mp4"),
+    "nearly_square": Case(squeezed(320, 240, (1001, 1000)), "nearly_square.mkv"),
     "variable": Case(variable, "variable.mp4", n_frames=-1),
     "clock_jump": Case(clock_jump, "clock_jump.mkv"),
     "other_size": Case(other_size, "other_size.mjpeg"),

@@ -11,6 +11,7 @@ from pan_core.model.features import feature_count
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import LoadedModel
 from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.recognition.step_network import Memory, StepResult
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.skeletons import OPENPOSE18, SkeletonLayout
 
@@ -74,6 +75,19 @@ def waving_network() -> TorchNetwork:
     return TorchNetwork(
         LoadedModel(network, ("Walk", "Wave", "Both"), ("Walk", "Wave"), OPENPOSE18, "online", 32, 15.0, {})
     )
+
+
+class CertainNetwork:
+    """A step network in NumPy that answers Wave with certainty, for runs of many frames."""
+
+    labels, actions, layout, rate = ("Walk", "Wave", "Both"), ("Walk", "Wave"), OPENPOSE18, 15.0
+
+    def start(self) -> Memory:
+        return {"maximum": np.zeros((1, 1), np.float32), "denominator": np.ones((1, 1), np.float32)}
+
+    def step(self, features: np.ndarray, memory: Memory) -> StepResult:
+        after = {"maximum": memory["maximum"], "denominator": memory["denominator"] + 1}
+        return StepResult(np.array([0.0, 3.0, 0.0]), np.array([0.0, 3.0]), np.full(18, 1 / 18), after)
 
 
 def make_video(path: Path, *, frames: int, fps: float) -> Path:

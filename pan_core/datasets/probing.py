@@ -22,8 +22,8 @@ from pan_core.workers.supervised import TaskFailure, run_supervised
 
 _log = logging.getLogger(__name__)
 
-# How frames are counted; raised when `probe` counts otherwise, so that what was remembered is found anew.
-METHOD = f"2, OpenCV {cv2.__version__}"
+# How frames are counted and pictures measured; raised when `probe` does otherwise, so that what was remembered is found anew.
+METHOD = f"3, OpenCV {cv2.__version__}"
 # Opening has its own limits; counting a long recording's frames reads at least so many bytes a second.
 STALL_SECONDS = DECODE_SECONDS + 60.0
 SLOWEST_READ = 1e6

@@ -128,7 +128,7 @@ def _send_live(order: dict, out: BinaryIO) -> str:
     import cv2  # late: start-up
     import numpy as np  # late: start-up
 
-    from pan_core.video import MAX_PIXELS, three_channels, usable_fps  # late: start-up
+    from pan_core.video import MAX_PIXELS, PixelShape, three_channels, usable_fps  # late: start-up
 
     capture = _open(order)
     if not capture.isOpened():
@@ -137,11 +137,12 @@ def _send_live(order: dict, out: BinaryIO) -> str:
     finite = math.isfinite(count) and count > 0
     paced = finite and order["target"].lower().startswith("http")
     _send(out, PART, b"")
+    pixels = PixelShape(capture)
     shown, start = 0, time.monotonic()
     for frame, now in _read_pictures(capture):
-        if frame.shape[0] * frame.shape[1] > MAX_PIXELS:
+        if math.prod(pixels.size_of(frame.shape[1], frame.shape[0])) > MAX_PIXELS:
             return f"sends pictures of {frame.shape[1]} x {frame.shape[0]} pixels, which is too large"
-        frame = three_channels(frame)
+        frame = pixels.make_square(three_channels(frame))
         position = shown / fps if paced else now - start
         if paced:
             time.sleep(max(0.0, start + position - time.monotonic()))

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from pan_core.errors import PanError
-from pan_core.files import require_output_file
-from pan_core.live.address import Kind, read_address, videos_in
+from pan_core.files import list_files, require_output_file
+from pan_core.live.address import Kind, read_address
 from pan_core.live.camera import StreamUpdate, watch
 from pan_core.live.events import ALL, Event, Rules
 from pan_core.live.picture import SceneStyle, draw
@@ -104,10 +104,15 @@ def choose_video_file(out: Path, address: str) -> Path:
         PanError: If it is a video of the source, or cannot be written.
     """
     place = read_address(address)
-    sources = {Kind.FILE: lambda: [Path(place.target)], Kind.FOLDER: lambda: videos_in(Path(place.target))}
+    sources = {Kind.FILE: lambda: [Path(place.target)], Kind.FOLDER: lambda: list_files(Path(place.target)).files}
     videos = sources.get(place.kind, list)()
     for name in [out, *_encoded(out)]:
         require_output_file(name, videos)
+    if place.kind == Kind.FOLDER and out.resolve().is_relative_to(Path(place.target).resolve()):
+        raise PanError(
+            f"{out}: lies in the folder that is watched, and would be taken for a video of it; name a file elsewhere",
+            code="output.in-source",
+        )
     names = chain([out], (out.with_stem(f"{out.stem}-{number}") for number in count(2)))
     return next(name for name in names if not any(os.path.lexists(each) for each in _encoded(name)))
 

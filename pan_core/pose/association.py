@@ -4,15 +4,11 @@ import numpy as np
 
 from pan_core.pose.assignment import assign
 from pan_core.pose.crops import statures
+from pan_core.pose.tracks import person_scores
 
 MIN_SHARED_JOINTS = 3
 # Finite, so that the assignment stays solvable; far above any distance that can be accepted.
 _IMPOSSIBLE = 1e6
-
-
-def person_scores(people: np.ndarray) -> np.ndarray:
-    """How completely and surely each person is seen: the sum of the joint scores over V, (..., V, 3) -> (...)."""
-    return people[..., 2].mean(axis=-1)
 
 
 def person_sizes(people: np.ndarray) -> np.ndarray:

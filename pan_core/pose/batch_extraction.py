@@ -20,12 +20,14 @@ from pan_core.pose.extraction_job import (
     ExtractionOutcome,
     extract_on_cluster,
     extract_one,
+    extract_or_report,
     report_missing,
     try_blank_picture,
 )
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.pose_set import ClipPoses
 from pan_core.pose.records import is_removed, read_record
+from pan_core.pose.tracks import VideoPoses
 from pan_core.video import DECODE_SECONDS
 from pan_core.workers.supervised import TaskFailure, run_supervised
 
@@ -61,7 +63,7 @@ def extract_clips(
     progress: Callable[[int, int], None] | None = None,
     decode_seconds: float = DECODE_SECONDS,
     stall_seconds: float = STALL_SECONDS,
-) -> Iterator[ClipPoses | Failure]:
+) -> Iterator[VideoPoses | Failure]:
     """Extract the poses of many clips that are not in the cache yet.
 
     All the work is done before the first result is returned; the results are then read from the cache one by one,
@@ -83,7 +85,8 @@ def extract_clips(
 
     Raises:
         PanError: If the model cannot be used or the disk is full; and, after everything else is done, if a machine
-            is to blame: it does not see a video that is here, ends processes whatever they do, or loses entries.
+            is to blame: it lacks memory, does not see a video that is here, ends processes whatever they do, or loses
+            entries.
             What is finished stays in the cache.
     """
     identity = extractor_identity(model_path, settings=settings)
@@ -118,7 +121,7 @@ def _extract_all(
         # Workers die for many reasons; a process of its own on this machine shows whether the video is one of them.
         yield from _extract_supervised(killed, job, 1, stall_seconds)
     elif workers < 1:
-        yield from ((clip_id, extract_one(video, None, job=job)) for clip_id, video in videos.items())
+        yield from ((clip_id, extract_or_report(video, job=job)) for clip_id, video in videos.items())
     else:
         yield from _extract_supervised(videos, job, workers, stall_seconds)
 
@@ -154,12 +157,12 @@ def _report_task_failure(video: Path, failure: TaskFailure, stall_seconds: float
 
 def _read_results(
     videos: Mapping[str, Path], outcomes: Mapping[str, ExtractionOutcome], job: ExtractionJob
-) -> Iterator[ClipPoses | Failure]:
+) -> Iterator[VideoPoses | Failure]:
     cache = PoseCache(job.cache, identity=job.identity)
     others = 0
     for clip_id in videos:
         if outcomes[clip_id].removed:
-            kept = replace(read_record(videos[clip_id]).poses, clip_id=clip_id)
+            kept = replace(read_record(videos[clip_id]).poses, video_id=clip_id)
             others += kept.extractor != job.identity
             yield kept
             continue
@@ -175,12 +178,7 @@ def _read_results(
                 "run again: finished videos are kept",
                 code="pose.entry-lost",
             )
-        if not len(poses.joints):
-            yield _no_person(clip_id)
-        else:
-            yield ClipPoses(
-                clip_id, poses.joints, poses.fps, poses.width, poses.height, job.identity, video_sha256=digest
-            )
+        yield replace(poses, video_id=clip_id) if len(poses.tracks) else Failure(clip_id, NO_PERSON, "pose.no-person")
     if others:
         _log.warning(
             "%d videos were removed after another network or other settings had found their skeletons: they keep those",
@@ -188,7 +186,7 @@ def _read_results(
         )
 
 
-def clip_of(video: ClipPoses | Failure, clip: Any) -> ClipPoses | Failure:
+def clip_of(video: VideoPoses | Failure, clip: Any) -> ClipPoses | Failure:
     """Poses of a clip, cut from those of its video, or why it has none."""
     if isinstance(video, Failure):
         return Failure(clip.clip_id, video.reason, video.code)
@@ -197,8 +195,8 @@ def clip_of(video: ClipPoses | Failure, clip: Any) -> ClipPoses | Failure:
         poses = slice_clip(video, clip.clip_id, start_s=start_s, end_s=end_s)
     except DataError as error:
         return Failure(clip.clip_id, str(error), error.code)
-    return poses if len(poses.joints) else _no_person(clip.clip_id)
-
-
-def _no_person(clip_id: str) -> Failure:
-    return Failure(clip_id, NO_PERSON, "pose.no-person")
+    if len(poses.joints):
+        return poses
+    whole = not clip.start_frame and clip.n_frames >= video.n_frames
+    where = "" if whole else f" between {start_s:.1f} and {end_s:.1f} s"
+    return Failure(clip.clip_id, f"{NO_PERSON}{where}", "pose.no-person")

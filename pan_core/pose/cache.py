@@ -5,12 +5,12 @@ An entry is one file, named by the hash of the video below the identity of the e
 
 import errno
 import logging
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 from pan_core.errors import PanError
-from pan_core.pose.extraction import ExtractedPoses
 from pan_core.pose.joints_file import DamagedFileError, read_joints, write_joints
+from pan_core.pose.tracks import VideoPoses
 
 _log = logging.getLogger(__name__)
 
@@ -30,28 +30,27 @@ class PoseCache:
         """File of a video's entry."""
         return self._folder / video_sha256[:2] / f"{video_sha256}.npz"
 
-    def read(self, video_sha256: str) -> ExtractedPoses | None:
+    def read(self, video_sha256: str) -> VideoPoses | None:
         """A video's poses, or None if there is no whole entry; a damaged entry is logged and removed."""
         path = self.path(video_sha256)
         if not path.is_file():
             return None
         try:
-            return read_joints(path, lambda joints, facts: ExtractedPoses(joints=joints, **facts))
+            return replace(read_joints(path, VideoPoses.from_stored), video_sha256=video_sha256)
         except DamagedFileError as error:
             _log.warning("%s: damaged pose cache entry (%s); the video is extracted again", path, error)
             path.unlink(missing_ok=True)
             return None
 
-    def write(self, video_sha256: str, poses: ExtractedPoses) -> None:
+    def write(self, video_sha256: str, poses: VideoPoses) -> None:
         """Store a video's poses; the entry appears whole or not at all.
 
         Raises:
             PanError: If the disk is full.
         """
-        facts = {name: value for name, value in asdict(poses).items() if name != "joints"}
         path = self.path(video_sha256)
         try:
-            write_joints(path, poses.joints, facts)
+            write_joints(path, *poses.as_stored())
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise PanError(

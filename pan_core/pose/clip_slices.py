@@ -1,20 +1,20 @@
 """Slice the poses of a video into those of a clip."""
 
 import math
-from dataclasses import replace
 
 from pan_core.errors import DataError
 from pan_core.pose.pose_set import ClipPoses
+from pan_core.pose.tracks import VideoPoses
 
 # A time that was divided by a frame rate and multiplied again may miss a whole number by rounding.
 ROUNDING = 1e-6
 
 
-def slice_clip(poses: ClipPoses, clip_id: str, *, start_s: float, end_s: float) -> ClipPoses:
-    """Cut out the poses of a span of the video, without people who have no joint in it.
+def slice_clip(poses: VideoPoses, clip_id: str, *, start_s: float, end_s: float) -> ClipPoses:
+    """Cut out the people of a span of the video, those that are believable within it, whoever is there at other times.
 
     Poses may be thinned: pose t stands at t / fps seconds. A span between two poses gets the one after it, or the
-    last, so that every clip has one. If the span covers the video, its poses are returned unchanged.
+    last, so that every clip has one.
 
     Args:
         poses: Poses of the whole video.
@@ -23,12 +23,12 @@ def slice_clip(poses: ClipPoses, clip_id: str, *, start_s: float, end_s: float) 
         end_s: Seconds; the end is not part of the span.
 
     Returns:
-        The clip's poses; their joints are a view if no person was left out, and M is 0 if the span shows no person.
+        The clip's poses, as of a video that shows nothing else; M is 0 if the span shows no person.
 
     Raises:
         DataError: If the span is empty or begins after the last pose.
     """
-    frames = poses.joints.shape[1]
+    frames = poses.tracks.frames
     start, end = start_s * poses.fps, end_s * poses.fps
     if not 0 <= start_s < end_s:
         raise DataError(
@@ -43,8 +43,12 @@ def slice_clip(poses: ClipPoses, clip_id: str, *, start_s: float, end_s: float) 
         )
     first = min(math.ceil(start - ROUNDING), frames - 1)
     last = max(first + 1, min(math.ceil(end - ROUNDING), frames))
-    joints = poses.joints[:, first:last]
-    if first or last < frames:
-        seen = (joints[..., 2] > 0).any(axis=(1, 2))
-        joints = joints if seen.all() else joints[seen]
-    return replace(poses, clip_id=clip_id, joints=joints)
+    return ClipPoses(
+        clip_id,
+        poses.people(first, last),
+        poses.fps,
+        poses.width,
+        poses.height,
+        poses.extractor,
+        video_sha256=poses.video_sha256,
+    )

@@ -12,6 +12,7 @@ from pan_core.pose.cache import PoseCache
 from pan_core.pose.extraction import PoseExtractor
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.records import is_removed
+from pan_core.workers.memory_errors import lacks_memory
 from pan_core.workers.supervised import Heartbeat
 
 
@@ -99,13 +100,26 @@ def report_missing(video: Path) -> ExtractionOutcome:
     return ExtractionOutcome(reason=f"{video}: no such video", code="video.missing")
 
 
+def extract_or_report(video: Path, *, job: ExtractionJob) -> ExtractionOutcome:
+    """The same in a process that must go on: a want of memory is the machine's fault."""
+    try:
+        return extract_one(video, None, job=job)
+    except Exception as error:
+        if not lacks_memory(error):
+            raise
+        fault = (
+            f"{video}: too little memory on {platform.node()} ({error}); free some, or cut the video into smaller ones"
+        )
+        return ExtractionOutcome(fault=fault)
+
+
 def extract_on_cluster(video: Path, *, job: ExtractionJob) -> ExtractionOutcome:
     """The same on a worker of a cluster, for a video that exists on the machine that submitted it."""
     if not video.is_file():
         return ExtractionOutcome(
             fault=f"{video}: not seen by the worker on {platform.node()}, which must have the same folders"
         )
-    return extract_one(video, None, job=job)
+    return extract_or_report(video, job=job)
 
 
 def try_blank_picture(job: ExtractionJob, heartbeat: Heartbeat) -> bool:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pan_core.pose.association import distinct, match, person_scores, pose_distances
+from pan_core.pose.association import distinct, match, pose_distances
 from pan_core.pose.crops import Square, square_around
 from pan_core.pose.estimation import Estimator
 from pan_core.pose.flow import GreyFrame, follow_joints, with_neighbours
+from pan_core.pose.tracks import person_scores
 from pan_core.timing import part
 
 # If optical flow keeps a smaller share of a person's joints, the network looks at the person. One joint may go.
@@ -38,6 +39,8 @@ CROP_FRAMES = 10
 LOST_SEARCH_FACTOR = 3
 # If all places are taken, a person whose score is this many times higher replaces the weakest track.
 REPLACE_RATIO = 1.5
+# Frames for which a track without a person is kept.
+KEEP_LOST = 30
 # Crops grow at once and shrink by at most this share a frame, because joints drop out more often than people shrink.
 SHRINK_PER_FRAME = 0.05
 # While no person is seen, every second frame is searched, and every second search is for people who lie or tumble.
@@ -144,7 +147,7 @@ class PersonTracker:
         max_people: int,
         min_person_score: float,
         search_every: int,
-        keep_lost: int = 30,
+        keep_lost: int = KEEP_LOST,
         look_every: int = 1,
         keep_missed: bool = True,
     ) -> None:
@@ -231,12 +234,7 @@ class PersonTracker:
 
     def _search(self, frame: np.ndarray, *, turn: int) -> None:
         """Find people who are not followed in the whole frame, and look at each of them closely."""
-        closely = self._empty_searches > 0 or self._searches % CLOSE_SEARCH_EVERY == CLOSE_SEARCH_EVERY - 1
-        self._searches += 1
-        found = self._filter_sure(self._estimator.search(frame, turn=turn, closely=closely))
-        if not len(found) and not closely and not self._tracks:
-            # A clip begins: waiting for the next search would cost its first frames.
-            found = self._filter_sure(self._estimator.search(frame, turn=turn, closely=True))
+        found, turn = self._find(frame, turn=turn)
         found = self._drop_followed(found)[: self._max_people]
         if not len(found):
             return
@@ -247,6 +245,19 @@ class PersonTracker:
         lost = [track for track in self._tracks if track.unseen]
         for person in hand_over(lost, people, gates=[GATE_LIMIT] * len(lost)):
             self._start(person, turn=turn)
+
+    def _find(self, frame: np.ndarray, *, turn: int) -> tuple[np.ndarray, int]:
+        """People in the whole frame who score high enough to start a track, and the turn in which they were found."""
+        closely = self._empty_searches > 0 or self._searches % CLOSE_SEARCH_EVERY == CLOSE_SEARCH_EVERY - 1
+        self._searches += 1
+        if all(track.unseen for track in self._tracks):
+            # Who comes into an empty scene, or begins a clip, should not wait for the next search. A glance is cheap, and
+            # finds large people whom a close search misses.
+            found = self._filter_sure(self._estimator.search(frame, turn=0, closely=False))
+            if len(found) or (self._tracks and not closely):
+                return found, 0
+            closely = True
+        return self._filter_sure(self._estimator.search(frame, turn=turn, closely=closely)), turn
 
     def _filter_sure(self, people: np.ndarray) -> np.ndarray:
         """People who score high enough to start a track."""

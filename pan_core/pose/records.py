@@ -8,11 +8,12 @@ import numpy as np
 
 from pan_core.errors import DataError
 from pan_core.pose.joints_file import DamagedFileError, read_joints, write_joints
-from pan_core.pose.pose_set import ClipPoses
+from pan_core.pose.tracks import Tracks, VideoPoses
 from pan_core.video import VideoInfo, probe
 
 SUFFIX = ".skeletons.npz"
-VERSION = 1
+# Version 1 has an array of the people of the whole video, as many as were looked for at a time.
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class VideoRecord:
         info: Its size, rate and length.
     """
 
-    poses: ClipPoses
+    poses: VideoPoses
     info: VideoInfo
 
 
@@ -40,8 +41,7 @@ def is_removed(video: Path) -> bool:
 
 def write_record(video: Path, record: VideoRecord) -> None:
     """Write the record of a video, whole or not at all, down to the disk: the video may be gone the next moment."""
-    poses = asdict(record.poses)
-    joints = poses.pop("joints")
+    joints, poses = record.poses.as_stored()
     facts = {"version": VERSION, "info": asdict(record.info), "poses": poses}
     write_joints(record_of(video), joints, facts, synced=True)
 
@@ -65,9 +65,12 @@ def read_record(video: Path) -> VideoRecord:
     path = record_of(video)
 
     def parse(joints: np.ndarray, facts: dict[str, Any]) -> VideoRecord:
+        info = VideoInfo(**facts["info"])
+        if facts["version"] == 1:
+            return VideoRecord(_read_people(joints, facts["poses"], info), info)
         if facts["version"] != VERSION:
             raise DataError(f"{path}: of version {facts['version']}, expected {VERSION}", code="video-record.version")
-        return VideoRecord(ClipPoses(joints=joints, **facts["poses"]), VideoInfo(**facts["info"]))
+        return VideoRecord(VideoPoses.from_stored(joints, facts["poses"]), info)
 
     try:
         return read_joints(path, parse)
@@ -76,3 +79,9 @@ def read_record(video: Path) -> VideoRecord:
             f"{path}: damaged ({error}); bring it back from a copy, or take the video out of the labels",
             code="video-record.damaged",
         ) from error
+
+
+def _read_people(joints: np.ndarray, facts: dict[str, Any], info: VideoInfo) -> VideoPoses:
+    """Poses of a record of version 1; everybody in it was believed."""
+    found = {name: facts[name] for name in ("fps", "width", "height", "extractor", "video_sha256")}
+    return VideoPoses(Tracks.of(joints), n_frames=info.n_frames, min_person_score=0.0, **found)

@@ -8,18 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from pan_core.files import sha256_of, write_json
-from pan_core.pose.extraction import PoseExtractor, believable_tracks, collect_tracks, frame_step
+from pan_core.pose.extraction import PoseExtractor, frame_step
+from pan_core.pose.person_tracker import KEEP_LOST
+from pan_core.pose.tracks import is_believable, person_scores
 from pan_core.recognition.result_files import ANNOTATED, TIMELINE, name_results
 from pan_core.recognition.step_network import StepNetwork
 from pan_core.recognition.stream import Recognition, StreamRecognizer
 from pan_core.skeletons import SkeletonLayout, convert
 from pan_core.video import VideoInfo, probe, read_frames
 from pan_core.viewer.annotate import ENCODERS, write_video
-from pan_core.viewer.captions import Caption, spans
+from pan_core.viewer.captions import CaptionSpans
 from pan_core.viewer.drawing import Box, draw_caption, draw_skeleton, person_colour
 
 # A change of caption that is over sooner is taken for doubt, not for an action.
 SHORTEST_SEGMENT_S = 0.3
+# Looks from one time that false detections are forgotten to the next.
+FORGET_EVERY = 300
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ def predict_video(
 
 
 class FrameRecognizer:
-    """Recognises the people of a video, frame by frame, and remembers what it found.
+    """Recognises the people of a video, frame by frame, and keeps what the timeline says of each.
 
     Args:
         extractor: Finds people.
@@ -143,7 +147,9 @@ class FrameRecognizer:
 
     Attributes:
         step: Every so many frames one is looked at.
-        history: Everybody at each frame that was looked at.
+        looks: Frames that were looked at.
+        people: Everybody so far, believable or not, in the order of first sight; of those who are gone, false
+            detections are forgotten.
 
     Raises:
         DataError: If the recognizer's layout has joints that the extractor does not find.
@@ -151,21 +157,86 @@ class FrameRecognizer:
 
     def __init__(self, extractor: PoseExtractor, recognizer: StepNetwork, *, fps: float) -> None:
         self.step = frame_step(fps, extractor.settings.max_fps)
-        self.history: list[list[Recognition]] = []
+        self.looks = 0
+        self.people: dict[int, PersonSummary] = {}
+        self._shortest = max(1, round(SHORTEST_SEGMENT_S / (self.step / fps)))
         self._stream = StreamRecognizer(recognizer, pose_fps=fps / self.step)
         self._tracker = extractor.tracker()
         self._from, self._to = extractor.layout, recognizer.layout
         self._frames = 0
+        self._newest: list[Recognition] = []
         # Nobody's joints, so that layouts that do not fit are refused before the first frame.
         convert(np.zeros((0, self._from.size, 3)), self._from, self._to)
 
     def update(self, frame: np.ndarray) -> list[Recognition]:
         """Take in the next frame; between two looks the last people are given again."""
         if self._frames % self.step == 0:
-            found = [(track, convert(pose, self._from, self._to)) for track, pose in self._tracker.update(frame)]
-            self.history.append(self._stream.update([(track, pose) for track, pose in found if (pose[:, 2] > 0).any()]))
+            found = self._tracker.update(frame)
+            if self._from != self._to:
+                found = [(track, convert(pose, self._from, self._to)) for track, pose in found]
+            self._newest = self._stream.update([(track, pose) for track, pose in found if (pose[:, 2] > 0).any()])
+            for one in self._newest:
+                if one.person not in self.people:
+                    self.people[one.person] = PersonSummary(one.person, self.looks, shortest=self._shortest)
+                self.people[one.person].see(one, self.looks)
+            self.looks += 1
+            if self.looks % FORGET_EVERY == 0:
+                self._forget_false()
         self._frames += 1
-        return self.history[-1]
+        return self._newest
+
+    def believable(self, *, min_person_score: float) -> "list[PersonSummary]":
+        """People of the frames so far, by the rule by which poses are extracted for training."""
+        return [
+            one
+            for one in self.people.values()
+            if is_believable(one.seen, one.total, frames=self.looks, min_person_score=min_person_score)
+        ]
+
+    def _forget_false(self) -> None:
+        """Forget tracks that are over and were seen too seldom to be people in any video of this length or more."""
+        over = self.looks - KEEP_LOST - 1
+        self.people = {
+            number: one
+            for number, one in self.people.items()
+            if one.last >= over or is_believable(one.seen, np.inf, frames=self.looks, min_person_score=0)
+        }
+
+
+class PersonSummary:
+    """One person's sums over the frames of a video, whatever its length; while out of sight the last caption goes on.
+
+    Args:
+        person: Track number.
+        first: Look at which the person was first seen.
+        shortest: Captions of the shortest segment.
+
+    Attributes:
+        person: Track number.
+        first: First look with the person.
+        last: Last look with the person.
+        seen: Looks at which the person was seen.
+        total: Sum of the person scores.
+        quality: Sum of the keypoint scores.
+        captions: Segments, in looks from the first.
+        latest: As last seen.
+    """
+
+    def __init__(self, person: int, first: int, *, shortest: int = 1) -> None:
+        self.person, self.first, self.last = person, first, first - 1
+        self.seen, self.total, self.quality = 0, 0.0, 0.0
+        self.captions = CaptionSpans(shortest=shortest)
+        self.latest: Recognition | None = None
+
+    def see(self, one: Recognition, look: int) -> None:
+        """Take in what is known of the person at a look."""
+        if self.latest and look - self.last > 1:
+            self.captions.add(self.latest.caption, times=look - self.last - 1)
+        self.captions.add(one.caption)
+        self.last, self.latest = look, one
+        self.seen += 1
+        self.total += float(person_scores(one.joints))
+        self.quality += float(one.joints[:, 2].sum())
 
 
 def _recognise_frames(
@@ -199,10 +270,11 @@ def _summarize_video(
     annotated: str | None,
     min_person_score: float,
 ) -> Timeline:
-    people = _select_believable(
-        found.history, recognizer.layout, min_person_score=min_person_score, step=found.step, info=info
+    believed = found.believable(min_person_score=min_person_score)
+    people = tuple(
+        _summarize_person(one, seconds=found.step / info.fps, end_s=info.n_frames / info.fps) for one in believed
     )
-    label, confidence = classify_video([person.id for person in people], found.history, recognizer.labels)
+    label, confidence = classify_video(believed, recognizer.labels)
     return Timeline(
         video=video.name,
         sha256=sha256_of(video),
@@ -232,43 +304,20 @@ def draw_people(frame: np.ndarray, people: Sequence[Recognition], layout: Skelet
         boxes.append(draw_caption(frame, lines, anchor=tuple(head), colour=colour, above=True, avoid=boxes))
 
 
-def _select_believable(
-    history: list[list[Recognition]], layout: SkeletonLayout, *, min_person_score: float, step: int, info: VideoInfo
-) -> tuple[PersonTimeline, ...]:
-    """Believable people; the rule is the one by which poses are extracted for training."""
-    tracks = collect_tracks([[(one.person, one.joints) for one in frame] for frame in history], joints=layout.size)
-    order = list(dict.fromkeys(one.person for frame in history for one in frame))
-    believed = [
-        person
-        for person, track in zip(order, tracks, strict=True)
-        if len(believable_tracks(track[None], min_person_score=min_person_score))
-    ]
-    return tuple(
-        _summarize_person(person, history, seconds=step / info.fps, end_s=info.n_frames / info.fps)
-        for person in believed
-    )
-
-
-def classify_video(
-    people: Sequence[int], history: Sequence[Sequence[Recognition]], labels: Sequence[str]
-) -> tuple[str | None, float]:
+def classify_video(people: Sequence[PersonSummary], labels: Sequence[str]) -> tuple[str | None, float]:
     """Class and probability of a video by all of its people, as each was known when last seen.
 
     Args:
-        people: Numbers of those that count.
-        history: Everybody at each frame that was looked at.
+        people: Those that count.
         labels: Class names.
 
     Returns:
         None and 0 if there is nobody.
     """
-    if not people:
+    latest = [one.latest.probabilities for one in people if one.latest]
+    if not latest:
         return None, 0.0
-    latest = {one.person: one.probabilities for frame in history for one in frame}
-    quality = dict.fromkeys(people, 0.0)
-    for one in (one for frame in history for one in frame if one.person in quality):
-        quality[one.person] += float(one.joints[:, 2].sum())
-    combined = combine_people(np.stack([latest[person] for person in people]), np.array([*quality.values()]))
+    combined = combine_people(np.stack(latest), np.array([one.quality for one in people if one.latest]))
     return labels[int(combined.argmax())], round(float(combined.max()), 4)
 
 
@@ -297,28 +346,26 @@ def combine_people(probabilities: np.ndarray, quality: np.ndarray) -> np.ndarray
     return weights @ probabilities / weights.sum()
 
 
-def _summarize_person(person: int, history: list[list[Recognition]], *, seconds: float, end_s: float) -> PersonTimeline:
-    """One person's part of the history; while out of sight the last caption goes on.
+def _summarize_person(one: PersonSummary, *, seconds: float, end_s: float) -> PersonTimeline:
+    """One person's part of the timeline.
 
     Args:
-        person: Track number.
-        history: Everybody at each pose.
-        seconds: Time between two poses.
+        one: The person, seen at least once.
+        seconds: Time between two looks.
         end_s: Length of the video.
     """
-    sights = {number: one for number, frame in enumerate(history) for one in frame if one.person == person}
-    first, last = min(sights), max(sights)
-    captions: list[Caption] = []
-    for number in range(first, last + 1):
-        captions.append(sights[number].caption if number in sights else captions[-1])
 
     def time(number: int) -> float:
         return round(min(number * seconds, end_s), 3)
 
-    shortest = max(1, round(SHORTEST_SEGMENT_S / seconds))
     segments = tuple(
-        RecognizedSegment(time(first + span.start), time(first + span.end), span.label, round(span.confidence, 4))
-        for span in spans(captions, shortest=shortest)
+        RecognizedSegment(
+            time(one.first + span.start), time(one.first + span.end), span.label, round(span.confidence, 4)
+        )
+        for span in one.captions.spans()
     )
-    clip = sights[last].clip
-    return PersonTimeline(person, time(first), time(last + 1), clip.label, round(clip.confidence, 4), segments)
+    assert one.latest
+    clip = one.latest.clip
+    return PersonTimeline(
+        one.person, time(one.first), time(one.last + 1), clip.label, round(clip.confidence, 4), segments
+    )

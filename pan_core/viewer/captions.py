@@ -63,27 +63,72 @@ def names_of(label: str, actions: Sequence[str]) -> tuple[str, ...]:
 
 
 def spans(captions: Sequence[Caption], *, shortest: int = 1) -> list[CaptionSpan]:
-    """Runs of equal labels, in order and without gaps.
+    """Spans of a whole sequence of captions; see `CaptionSpans`."""
+    found = CaptionSpans(shortest=shortest)
+    for caption in captions:
+        found.add(caption)
+    return found.spans()
+
+
+class CaptionSpans:
+    """Runs of equal labels, in order and without gaps, from captions that come one by one.
 
     A run below `shortest` joins the run before it, so that one flickering frame does not cut an action in two; the
-    first run joins the one after it where that is long enough. A span's confidence is the mean of those of its own
-    label.
+    first run joins the one after it if that is long enough. A span's confidence is the mean of those of its own
+    label. What is kept grows with the spans, not with the captions.
+
+    Args:
+        shortest: Captions of the shortest run that stands by itself.
     """
-    labels = [caption.label for caption in captions]
-    edges = [i for i in range(len(labels) + 1) if i in (0, len(labels)) or labels[i] != labels[i - 1]]
-    merged: list[list] = []
-    for start, end in itertools.pairwise(edges):
-        label = labels[start]
-        if merged and (end - start < shortest or label == merged[-1][2]):
-            merged[-1][1] = end
-        elif merged and merged[-1][1] - merged[-1][0] < shortest:
-            merged[-1][1:] = [end, label]
-        else:
-            merged.append([start, end, label])
-    return [
-        CaptionSpan(start, end, label, _average_confidence(captions[start:end], label)) for start, end, label in merged
-    ]
+
+    def __init__(self, *, shortest: int = 1) -> None:
+        self._shortest = shortest
+        self._closed: list[CaptionSpan] = []
+        # The last span, which the run may still join, and the run.
+        self._open: _Run | None = None
+        self._run: _Run | None = None
+        self._length = 0
+
+    def add(self, caption: Caption, *, times: int = 1) -> None:
+        """Take in the next caption, `times` over."""
+        if self._run is None or self._run.label != caption.label:
+            closed, self._open = self._join()
+            self._closed += closed
+            self._run = _Run(self._length, caption.label, {})
+        self._run.take({caption.label: (caption.confidence * times, times)})
+        self._length += times
+
+    def spans(self) -> list[CaptionSpan]:
+        """The spans so far."""
+        closed, last = self._join()
+        return [*self._closed, *closed, last.span(self._length)] if last else []
+
+    def _join(self) -> tuple[list[CaptionSpan], "_Run | None"]:
+        """The span that is closed if the run ends now, and the last one then."""
+        last, run = self._open, self._run
+        if run is None or last is None:
+            return [], run
+        short = self._length - run.start < self._shortest
+        if short or run.label == last.label or run.start - last.start < self._shortest:
+            joined = _Run(last.start, last.label if short or run.label == last.label else run.label, dict(last.seen))
+            joined.take(run.seen)
+            return [], joined
+        return [last.span(run.start)], run
 
 
-def _average_confidence(captions: Sequence[Caption], label: str) -> float:
-    return float(np.mean([caption.confidence for caption in captions if caption.label == label]))
+@dataclass
+class _Run:
+    """Captions from `start` on under one label, with sum and count of the confidences of each label among them."""
+
+    start: int
+    label: str
+    seen: dict[str, tuple[float, int]]
+
+    def take(self, seen: dict[str, tuple[float, int]]) -> None:
+        for label, (total, count) in seen.items():
+            before, number = self.seen.get(label, (0.0, 0))
+            self.seen[label] = before + total, number + count
+
+    def span(self, end: int) -> CaptionSpan:
+        total, count = self.seen[self.label]
+        return CaptionSpan(self.start, end, self.label, total / count)

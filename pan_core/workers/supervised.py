@@ -4,6 +4,7 @@ A hang inside a decoder's C code cannot be interrupted from within its process, 
 So each worker counts its steps in a file that the parent reads: its heartbeat. If the count stops, the worker is killed.
 """
 
+import logging
 import os
 import signal
 import tempfile
@@ -13,13 +14,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from enum import Enum
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from pan_core.errors import PanError
+from pan_core.workers.memory_errors import lacks_memory
 from pan_core.workers.pool import process_pool
+
+_log = logging.getLogger(__name__)
 
 CHECK_S = 0.5
 FALSE_STARTS = 3
@@ -33,6 +38,7 @@ class TaskFailure(Enum):
 
     STUCK = "no step for too long"
     DIED = "its process died twice"
+    MEMORY = "its process lacked memory, or was killed"
 
 
 class Heartbeat:
@@ -73,19 +79,34 @@ def run_supervised(
         stall_seconds: Longest time from one `beat` to the next.
 
     Yields:
-        Key and result. An item whose process dies is retried alone, when all others are done.
+        Key and result. An item whose process dies or lacks memory is retried alone, when all others are done.
 
     Raises:
-        PanError: If processes cannot be started.
+        PanError: If processes cannot be started; and, after everything else is done, if memory does not suffice for an
+            item alone, or somebody kills its process again. It says nothing about the item, so it is no result.
         Exception: What the function raises; the other workers are ended.
     """
-    died = []
+    again = []
     for key, result in _run_once(items, function, workers, stall_seconds):
-        if result is TaskFailure.DIED:
-            died.append(key)
+        if result is TaskFailure.MEMORY:
+            _log.warning("%s: %s; it is tried again alone", items[key], result.value)
+        if result in (TaskFailure.DIED, TaskFailure.MEMORY):
+            again.append(key)
         else:
             yield key, result
-    yield from _run_once({key: items[key] for key in died}, function, 1, stall_seconds)
+    short = []
+    for key, result in _run_once({key: items[key] for key in again}, function, 1, stall_seconds):
+        if result is TaskFailure.MEMORY:
+            short.append(items[key])
+        else:
+            yield key, result
+    if short:
+        raise PanError(
+            f"{short[0]}: its process lacked memory, or was killed, though it worked alone ({len(short)} of {len(items)} files); "
+            "that is no fault of the file: free memory (`free -h`), set workers in params.yaml lower, or cut a long or large "
+            "video into smaller ones, or take it out; then run again: finished work is kept",
+            code="workers.no-memory",
+        )
 
 
 def _run_once(
@@ -121,28 +142,35 @@ class _Worker:
         self._path, self._row = path, row
         self._cells = np.memmap(path, np.int64, "r+").reshape(-1, 2)[row]
         self._pool: ProcessPoolExecutor | None = None
+        self._process: BaseProcess | None = None
         self._steps, self._checked, self._still, self._stuck = 0, 0.0, 0.0, False
         self._false_starts = 0
         self.key = ""
         self.busy = False
 
-    def start(self, function: Callable[[Item, Heartbeat], Result], key: str, item: Item) -> "Future[Result]":
+    def start(
+        self, function: Callable[[Item, Heartbeat], Result], key: str, item: Item
+    ) -> "Future[Result | TaskFailure]":
         self._steps, self._checked, self._still, self._stuck = 0, time.monotonic(), 0.0, False
         self.key, self.busy = key, True
         self._cells[:] = 0
         try:
             self._pool = self._pool or process_pool(1)
-            return self._pool.submit(_call, function, item, self._path, self._row)
+            future = self._pool.submit(_call, function, item, self._path, self._row)
         except BrokenProcessPool:
             # It died while it had nothing to do.
             self._pool = process_pool(1)
-            return self._pool.submit(_call, function, item, self._path, self._row)
+            future = self._pool.submit(_call, function, item, self._path, self._row)
+        self._process = next(iter((self._pool._processes or {}).values()), None)
+        return future
 
-    def finish(self, future: "Future[Result]") -> "Result | TaskFailure":
+    def finish(self, future: "Future[Result | TaskFailure]") -> "Result | TaskFailure":
         self.busy = False
         try:
             result = future.result()
             self._false_starts = 0
+            if result is TaskFailure.MEMORY:
+                self.close()  # and with it what fills the memory
             return result
         except BrokenProcessPool:
             self.close()
@@ -153,7 +181,11 @@ class _Worker:
                     "worker processes end before they begin; see the messages above and whether memory is free",
                     code="workers.cannot-start",
                 ) from None
-            return TaskFailure.STUCK if self._stuck else TaskFailure.DIED
+            if self._stuck:
+                return TaskFailure.STUCK
+            # SIGKILL is what the system sends if memory runs out; a decoder that crashes ends by another signal.
+            killed = self._process is not None and self._process.exitcode == -signal.SIGKILL
+            return TaskFailure.MEMORY if killed else TaskFailure.DIED
 
     def check_heartbeat(self, stall_seconds: float) -> None:
         process, steps = (int(value) for value in self._cells)
@@ -180,9 +212,13 @@ def _kill(process: int) -> None:
         os.kill(process, signal.SIGKILL)
 
 
-def _call(function: Callable[[Item, Heartbeat], Result], item: Item, path: Path, row: int) -> Result:
+def _call(function: Callable[[Item, Heartbeat], Result], item: Item, path: Path, row: int) -> Result | TaskFailure:
     heartbeat = Heartbeat(path, row)
     try:
         return function(item, heartbeat)
+    except Exception as error:
+        if lacks_memory(error):
+            return TaskFailure.MEMORY
+        raise
     finally:
         heartbeat.rest()

@@ -7,7 +7,7 @@ back. The record takes its place, so that all stages can run again. `paths.REMOV
 import json
 import os
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,6 @@ from pan_core.tables import read_table
 from pan_core.video import is_video_name, probe
 from pan_core.workspace import paths
 from pan_core.workspace.context import dataset_context
-
-NOTHING = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -198,17 +196,15 @@ class VideoRemover:
             raise DataError(
                 "its skeletons are not in the cache of poses; run the stage pose", code="removal.not-cached"
             )
-        self._require_skeletons(clips, anybody=bool(len(entry.joints)))
-        identity = self._poses.clip(clips[0].clip_id).extractor
-        whole = ClipPoses("", entry.joints, entry.fps, entry.width, entry.height, identity, video_sha256=digest)
+        self._require_skeletons(clips, anybody=bool(len(entry.tracks)))
         for clip in clips:
-            cut, kept = clip_of(whole, clip), self._poses.clip(clip.clip_id)
+            cut, kept = clip_of(entry, clip), self._poses.clip(clip.clip_id)
             if not isinstance(cut, ClipPoses) or kept.video_sha256 != digest or not _same(cut.joints, kept.joints):
                 raise DataError(
                     f"the stored skeletons of {clip.clip_id} are not those of this file; run the stage pose",
                     code="removal.other-skeletons",
                 )
-        record = VideoRecord(whole, probe(video))
+        record = VideoRecord(entry, probe(video))
         write_record(video, record)
         if not _reads_back(video, record):
             record_of(video).unlink()
@@ -241,9 +237,8 @@ def _reads_back(video: Path, record: VideoRecord) -> bool:
         found = read_record(video)
     except DataError:
         return False
-    # The same array in both, because arrays have no single answer to ==.
-    facts, expected = (replace(each.poses, joints=NOTHING) for each in (found, record))
-    return found.info == record.info and facts == expected and _same(found.poses.joints, record.poses.joints)
+    (joints, facts), (expected_joints, expected) = (each.poses.as_stored() for each in (found, record))
+    return found.info == record.info and facts == expected and _same(joints, expected_joints)
 
 
 def _put_record_aside(video: Path, digest: str) -> None:

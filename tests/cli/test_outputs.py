@@ -114,6 +114,13 @@ def test_an_annotated_video_from_before_is_kept(workspace):
     assert choose_video_file(Path("new.mp4"), "0") == Path("new-3.mp4")
 
 
+def test_an_annotated_video_does_not_go_into_the_folder_that_is_watched(workspace):
+    """There it would be watched, too."""
+    for name in ("new.mp4", "2026-11-30/new.mp4"):
+        with refused("output.in-source"):
+            choose_video_file(workspace / "footage" / name, str(workspace / "footage"))
+
+
 def test_a_manifest_is_not_replaced_by_what_is_read_from_it(workspace):
     manifest = workspace / "footage" / "manifest.csv"
     manifest.write_text("video,start_s,end_s,label\nclip.avi,0,0.2,Walking\nclip.avi,x,y,Falling\n")

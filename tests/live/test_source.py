@@ -6,12 +6,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+from bad_videos import encode
 from cameras import free_port, jpeg, mjpeg, require_rtsp, start_rtsp, stored
 from refusals import refused
 
@@ -192,6 +194,14 @@ def test_a_file_that_a_server_has_is_played_at_its_own_rate(numbered: Path) -> N
     for frame in frames:
         assert frame.position == pytest.approx(frame.number / 25)
     assert frames[-1].time - frames[0].time >= 0.99 * (frames[-1].number - frames[0].number) / 25
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_frames_of_files_and_streams_have_square_pixels(served: bool, tmp_path: Path) -> None:
+    """176 x 288, stored by a recorder with pixels of 32:11: a player shows 512 x 288."""
+    path = encode(tmp_path / "dvr.mkv", [np.full((288, 176, 3), 90, np.uint8)] * 4, pixel=(32, 11))
+    with stored(path) if served else nullcontext(str(path)) as address, Source(address) as source:
+        assert {frame.picture.shape for frame in source.frames()} == {(288, 512, 3)}
 
 
 def test_a_decoder_that_cannot_be_started_is_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@ from itertools import permutations
 
 import numpy as np
 
-from pan_core.pose.association import distinct, match, person_scores, person_sizes, pose_distances
+from pan_core.pose.association import distinct, match, person_sizes, pose_distances
+from pan_core.pose.tracks import person_scores
 
 
 def person(x: float, y: float, *, score: float = 1.0) -> np.ndarray:

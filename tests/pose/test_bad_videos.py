@@ -7,12 +7,13 @@ import numpy as np
 import psutil
 import pytest
 from bad_videos import CASES, HUGE, encode
+from refusals import refused
 
 from pan_core.datasets.actors.scenes import Performer, render_scene
 from pan_core.pose.batch_extraction import NO_PERSON, Failure, extract_clips
 from pan_core.pose.extraction import PoseExtractor
 from pan_core.pose.extraction_settings import ExtractionSettings
-from pan_core.pose.pose_set import ClipPoses
+from pan_core.pose.tracks import VideoPoses
 
 SETTINGS = ExtractionSettings(stages=2, search_stages=2)
 QUICK = ExtractionSettings(stages=1, search_stages=1, search_size=(128, 96))
@@ -21,7 +22,7 @@ QUICK = ExtractionSettings(stages=1, search_stages=1, search_size=(128, 96))
 EMPTY = {"huge", "odd", "one_pixel"}
 UNSURE = {"gif", "grey", "hole", "flat", "narrow"}
 
-Results = dict[str, ClipPoses | Failure]
+Results = dict[str, VideoPoses | Failure]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def results(
     videos = {"first": good["first"], **bad_video_files, "last": good["last"]}
     cache = tmp_path_factory.mktemp("cache")
     clips = extract_clips(videos, model_path=pose_model, settings=SETTINGS, cache=cache, workers=2)
-    return {clip.clip_id: clip for clip in clips}
+    return dict(zip(videos, clips, strict=True))
 
 
 def test_good_clips_are_untouched_by_bad_ones(results: Results, waving: tuple[np.ndarray, np.ndarray]) -> None:
@@ -68,7 +69,7 @@ def test_what_can_be_read_has_its_poses_in_upright_pixels(
     key: str, results: Results, waving: tuple[np.ndarray, np.ndarray]
 ) -> None:
     result = results[key]
-    assert isinstance(result, ClipPoses)
+    assert isinstance(result, VideoPoses)
     assert (result.width, result.height) == (320, 240)
     # The first frame is the same in all; it is compared with where the joints were drawn.
     assert _error(result, waving[1], frames=1) < 8
@@ -82,12 +83,12 @@ def test_a_video_damaged_in_its_middle_is_no_shorter_video(results: Results) -> 
 
 @pytest.mark.parametrize("key", sorted(UNSURE))
 def test_others_end_in_poses_or_in_a_reason(key: str, results: Results) -> None:
-    assert isinstance(results[key], ClipPoses) or results[key].reason == NO_PERSON
+    assert isinstance(results[key], VideoPoses) or results[key].reason == NO_PERSON
 
 
-def _error(clip: ClipPoses | Failure, true: np.ndarray, *, frames: int | None = None) -> float:
+def _error(clip: VideoPoses | Failure, true: np.ndarray, *, frames: int | None = None) -> float:
     """Median distance in pixels of found joints from true ones, by frame number."""
-    assert isinstance(clip, ClipPoses)
+    assert isinstance(clip, VideoPoses)
     found, true = clip.joints[0][:frames], true[0][:frames]
     seen = (found[..., 2] > 0) & (true[..., 2] >= 1)
     assert seen.mean() > 0.3
@@ -122,7 +123,7 @@ def test_slow_decoding_ends_at_its_limit(good: dict[str, Path], pose_model: Path
         videos, model_path=pose_model, settings=QUICK, cache=tmp_path / "cache", workers=2, decode_seconds=0.1
     )
     assert isinstance(slow, Failure) and slow.code == "video.too-slow"
-    assert isinstance(fine, ClipPoses) or fine.reason == NO_PERSON
+    assert isinstance(fine, VideoPoses) or fine.reason == NO_PERSON
 
 
 HANGING_DECODER = """\
@@ -155,8 +156,8 @@ def test_a_decoder_that_hangs_in_c_costs_its_clip_only(
     clips = extract_clips(
         videos, model_path=pose_model, settings=SETTINGS, cache=tmp_path / "cache", workers=2, stall_seconds=3.0
     )
-    results = {clip.clip_id: clip for clip in clips}
-    assert isinstance(results["first"], ClipPoses) and isinstance(results["last"], ClipPoses)
+    results = dict(zip(videos, clips, strict=True))
+    assert isinstance(results["first"], VideoPoses) and isinstance(results["last"], VideoPoses)
     for number in range(2):
         result = results[f"hangs{number}"]
         assert isinstance(result, Failure) and result.code == "pose.stuck"
@@ -190,7 +191,38 @@ def test_a_video_that_kills_its_decoder_each_time_costs_its_clip_only(
     videos["kills"].write_bytes(good["first"].read_bytes() + b"1")
     kills, fine = extract_clips(videos, model_path=pose_model, settings=QUICK, cache=tmp_path / "cache", workers=1)
     assert isinstance(kills, Failure) and kills.code == "pose.process-died"
-    assert isinstance(fine, ClipPoses) or fine.reason == NO_PERSON
+    assert isinstance(fine, VideoPoses) or fine.reason == NO_PERSON
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_that_is_killed_for_want_of_memory_does_not_make_the_video_a_bad_one(
+    good: dict[str, Path], pose_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system kills by SIGKILL; with memory enough, the next run has the poses, and finds those of the other video stored."""
+    lacking = DYING_DECODER.replace("os.abort()", "os.kill(os.getpid(), 9)")
+    (tmp_path / "sitecustomize.py").write_text(lacking)
+    videos = {"kills": tmp_path / "kills.mp4", "good": good["first"]}
+    videos["kills"].write_bytes(good["first"].read_bytes() + b"1")
+    arguments = {"model_path": pose_model, "settings": SETTINGS, "cache": tmp_path / "cache", "workers": 2}
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        with refused("workers.no-memory") as caught:
+            list(extract_clips(videos, **arguments))
+    assert str(videos["kills"]) in str(caught.value)
+    assert len(list((tmp_path / "cache").rglob("*.npz"))) == 1
+    assert all(isinstance(found, VideoPoses) for found in extract_clips(videos, **arguments))
+
+
+def test_memory_that_is_lacking_in_this_process_is_the_machines_fault(
+    good: dict[str, Path], pose_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask_for_too_much(*_: object, **__: object) -> None:
+        np.ones(1 << 50)
+
+    monkeypatch.setattr(PoseExtractor, "extract", ask_for_too_much)
+    with refused("pose.machine-fault") as caught:
+        list(extract_clips({"a": good["first"]}, model_path=pose_model, settings=QUICK, cache=tmp_path, workers=0))
+    assert "memory" in str(caught.value)
 
 
 def test_8k_needs_the_memory_of_a_few_pictures(pose_model: Path, bad_video_files: dict[str, Path]) -> None:

@@ -15,13 +15,14 @@ from refusals import refused
 from pan_core.pose import batch_extraction
 from pan_core.pose.batch_extraction import NO_PERSON, Failure, extract_clips
 from pan_core.pose.cache import PoseCache
-from pan_core.pose.extraction import ExtractedPoses, PoseExtractor
+from pan_core.pose.extraction import PoseExtractor
 from pan_core.pose.extraction_settings import ExtractionSettings
-from pan_core.pose.pose_set import ClipPoses
+from pan_core.pose.tracks import Tracks, VideoPoses
 from pan_core.workers.supervised import TaskFailure
 
 SETTINGS = ExtractionSettings(stages=1, search_stages=1, search_size=(128, 96))
-POSES = ExtractedPoses(np.random.default_rng(0).random((2, 5, 18, 3), np.float32), 12.5, 320, 240, 10)
+JOINTS = np.random.default_rng(0).random((2, 5, 18, 3), np.float32)
+POSES = VideoPoses(Tracks.of(JOINTS), 12.5, 320, 240, 10, 0.12, "x")
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def extracted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Replaces the extractor by one that finds `POSES` in every video; lists the videos that it was given."""
     videos: list[Path] = []
 
-    def extract(self: PoseExtractor, video: Path, **_: object) -> ExtractedPoses:
+    def extract(self: PoseExtractor, video: Path, **_: object) -> VideoPoses:
         videos.append(video)
         return POSES
 
@@ -46,7 +47,7 @@ def videos(tmp_path: Path) -> dict[str, Path]:
     return paths
 
 
-def run(videos: dict[str, Path], pose_model: Path, tmp_path: Path, **changes: object) -> list[ClipPoses | Failure]:
+def run(videos: dict[str, Path], pose_model: Path, tmp_path: Path, **changes: object) -> list[VideoPoses | Failure]:
     arguments = {"model_path": pose_model, "settings": SETTINGS, "cache": tmp_path / "cache", "workers": 0} | changes
     return list(extract_clips(videos, **arguments))
 
@@ -56,9 +57,9 @@ def test_results_come_in_order_and_are_remembered(
 ) -> None:
     steps: list[tuple[int, int]] = []
     first = run(videos, pose_model, tmp_path, progress=lambda done, total: steps.append((done, total)))
-    assert [clip.clip_id for clip in first] == ["b", "c", "a"]
+    assert [poses.video_id for poses in first] == ["b", "c", "a"]
     assert steps == [(1, 3), (2, 3), (3, 3)]
-    np.testing.assert_array_equal(first[0].joints, POSES.joints)
+    np.testing.assert_array_equal(first[0].tracks.dense(), JOINTS)
     assert (first[0].fps, first[0].width, first[0].height) == (12.5, 320, 240)
     # SHA-256 of the letter a, as `printf a | sha256sum` gives it.
     assert first[2].video_sha256 == "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
@@ -95,7 +96,7 @@ def test_damaged_entry_is_reported_and_made_again(
         results = run(videos, pose_model, tmp_path)
     assert len(extracted) == 4
     assert "damaged pose cache entry" in caplog.text and entry.name in caplog.text
-    assert all(isinstance(result, ClipPoses) for result in results)
+    assert all(isinstance(result, VideoPoses) for result in results)
 
 
 def test_interrupted_run_goes_on_where_it_stopped(
@@ -158,7 +159,7 @@ def test_killed_worker_loses_nothing(pose_model: Path, blank_video: Path, tmp_pa
 def test_two_runs_at_once_share_a_cache(
     videos: dict[str, Path], extracted: list[Path], pose_model: Path, tmp_path: Path
 ) -> None:
-    outcomes: list[list[ClipPoses | Failure]] = []
+    outcomes: list[list[VideoPoses | Failure]] = []
     threads = [threading.Thread(target=lambda: outcomes.append(run(videos, pose_model, tmp_path))) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -166,7 +167,7 @@ def test_two_runs_at_once_share_a_cache(
     for thread in threads:
         thread.join(timeout=deadline - time.monotonic())
     assert [len(outcome) for outcome in outcomes] == [3, 3]
-    assert all(isinstance(result, ClipPoses) for outcome in outcomes for result in outcome)
+    assert all(isinstance(result, VideoPoses) for outcome in outcomes for result in outcome)
 
 
 def test_an_entry_that_vanishes_ends_the_stage(
@@ -199,7 +200,7 @@ def test_processes_that_die_whatever_they_do_are_no_bad_video(
     if healthy:
         first, *others = run(videos, pose_model, tmp_path, workers=1)
         assert isinstance(first, Failure) and first.code == "pose.process-died"
-        assert all(isinstance(one, ClipPoses) for one in others)
+        assert all(isinstance(one, VideoPoses) for one in others)
     else:
         with refused("pose.machine-fault") as caught:
             run(videos, pose_model, tmp_path, workers=1)
@@ -230,5 +231,5 @@ def test_what_kills_workers_of_a_cluster_is_tried_here(
     monkeypatch.setattr(batch_extraction, "run_supervised", run_supervised)
     results = run(videos | {"absent": tmp_path / "absent.avi"}, pose_model, tmp_path)
     assert tried == ["c"]
-    assert [type(result) for result in results] == [ClipPoses, ClipPoses, ClipPoses, Failure]
+    assert [type(result) for result in results] == [VideoPoses, VideoPoses, VideoPoses, Failure]
     assert results[-1].code == "video.missing"

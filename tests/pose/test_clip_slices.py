@@ -9,13 +9,21 @@ from refusals import refused
 from pan_core.errors import DataError
 from pan_core.pose.clip_slices import slice_clip
 from pan_core.pose.extraction import frame_step
-from pan_core.pose.pose_set import ClipPoses
+from pan_core.pose.tracks import Tracks, VideoPoses
 
 
-def video(frames, fps=10.0, people=1):
+def scene(frames, people=1):
     joints = np.ones((people, frames, 2, 3), dtype=np.float32)
     joints[..., 0] = np.arange(frames)[None, :, None]
-    return ClipPoses("video", joints, fps, 64, 48, "extractor", "hash")
+    return joints
+
+
+def followed(joints, fps=10.0):
+    return VideoPoses(Tracks.of(joints), fps, 64, 48, joints.shape[1], 0.12, "extractor", "video", "hash")
+
+
+def video(frames, fps=10.0):
+    return followed(scene(frames), fps)
 
 
 def numbers(poses):
@@ -45,11 +53,9 @@ def test_a_span_between_two_poses_has_one(start, end, pose):
 @pytest.mark.parametrize("frames", [1, 2, 3, 115, 116, 117, 118, 3001])
 def test_a_span_of_the_whole_video_is_what_it_was(fps, frames):
     step = frame_step(fps, 15.0)
-    poses = video(len(range(0, frames, step)), fps=fps / step, people=2)
-    poses.joints[1, ..., 2] = 0
-    whole = slice_clip(poses, "clip", start_s=0 / fps, end_s=(0 + frames) / fps)
-    assert whole.joints.shape == poses.joints.shape
-    assert np.shares_memory(whole.joints, poses.joints)
+    joints = scene(len(range(0, frames, step)), people=2)
+    whole = slice_clip(followed(joints, fps / step), "clip", start_s=0 / fps, end_s=(0 + frames) / fps)
+    np.testing.assert_array_equal(whole.joints, joints)
 
 
 @pytest.mark.parametrize("fps", [14.97, 23.976, 29.62048750385683, 59.94])
@@ -60,25 +66,39 @@ def test_adjacent_spans_share_the_poses_without_gap_or_overlap(fps):
     parts = [
         numbers(slice_clip(poses, "clip", start_s=start / fps, end_s=end / fps)) for start, end in pairwise(borders)
     ]
-    literal = [[t for t in range(poses.joints.shape[1]) if start <= t * step < end]
+    literal = [[t for t in range(poses.tracks.frames) if start <= t * step < end]
                for start, end in pairwise(borders)]  # fmt: skip
     assert parts == literal
 
 
 def test_a_person_who_is_not_seen_in_the_span_is_dropped():
-    poses = video(40, people=3)
-    poses.joints[0, 10:20, :, 2] = 0
-    poses.joints[1, 12:, :, 2] = 0
-    poses.joints[1, 10:12, 1, 2] = 0
-    part = slice_clip(poses, "clip", start_s=1.0, end_s=2.0)
-    assert part.joints.shape[0] == 2
-    assert part.joints[0, :, 0, 2].tolist() == [1, 1] + [0] * 8
+    joints = scene(40, people=3)
+    joints[0, 10:20, :, 2] = 0
+    joints[1, 13:, :, 2] = 0
+    joints[1, 10:13, 1, 2] = 0
+    part = slice_clip(followed(joints), "clip", start_s=1.0, end_s=2.0)
+    # The one who is seen all the time comes first.
+    assert part.joints[..., 0, 2].tolist() == [[1] * 10, [1] * 3 + [0] * 7]
+
+
+def test_a_person_is_judged_by_the_span_alone():
+    """Seen well in the first second and hardly in the next; the other way round; and a glimpse of one frame at 2.5 s."""
+    joints = scene(40, people=3)
+    joints[0, 10:20, :, 2] = joints[1, :10, :, 2] = 0.1
+    joints[:2, 20:, :, 2] = joints[2, ..., 2] = 0
+    joints[2, 25, :, 2] = 1
+    poses = followed(joints)
+    first, second = (slice_clip(poses, "clip", start_s=start, end_s=start + 1) for start in (0.0, 1.0))
+    assert first.joints[..., 0, 2].tolist() == second.joints[..., 0, 2].tolist() == [[1.0] * 10]
+    # Among four frames one is a quarter; among five it is a false detection.
+    assert len(slice_clip(poses, "clip", start_s=2.4, end_s=2.8).joints) == 1
+    assert len(slice_clip(poses, "clip", start_s=2.4, end_s=2.9).joints) == 0
 
 
 def test_a_span_with_nobody_has_no_people_but_its_frames():
-    poses = video(40)
-    poses.joints[:, 10:20, :, 2] = 0
-    assert slice_clip(poses, "clip", start_s=1.0, end_s=2.0).joints.shape == (0, 10, 2, 3)
+    joints = scene(40)
+    joints[:, 10:20, :, 2] = 0
+    assert slice_clip(followed(joints), "clip", start_s=1.0, end_s=2.0).joints.shape == (0, 10, 2, 3)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Settings, thinning, tracks as one array, and the rule that drops false ones."""
+"""Settings, thinning, identity, and people of whole videos."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +8,8 @@ import pytest
 from refusals import refused
 
 from pan_core.errors import ConfigError, VideoError
-from pan_core.pose.extraction import PoseExtractor, believable_tracks, collect_tracks, extractor_identity, frame_step
+from pan_core.pose.extraction import PoseExtractor, extractor_identity, frame_step
 from pan_core.pose.extraction_settings import ExtractionSettings
-
-
-def pose(score: float, *, x: float = 0.0) -> np.ndarray:
-    return np.tile([x, 0.0, score], (18, 1))
 
 
 def test_all_faults_of_the_settings_are_reported_at_once() -> None:
@@ -29,34 +25,6 @@ def test_all_faults_of_the_settings_are_reported_at_once() -> None:
 )
 def test_thinning(fps: float, max_fps: float, step: int) -> None:
     assert frame_step(fps, max_fps) == step
-
-
-def test_tracks_are_rows_and_gaps_are_nan() -> None:
-    seen = [[(7, pose(0.5))], [], [(7, pose(0.6)), (9, pose(0.7, x=4.0))]]
-    tracks = collect_tracks(seen, joints=18)
-    assert tracks.shape == (2, 3, 18, 3)
-    np.testing.assert_array_equal(tracks[0, 2], pose(0.6))
-    np.testing.assert_array_equal(tracks[1, 2], pose(0.7, x=4.0))
-    assert np.isnan(tracks[0, 1, :, :2]).all() and (tracks[0, 1, :, 2] == 0).all()
-    assert collect_tracks([[], []], joints=18).shape == (0, 2, 18, 3)
-
-
-def test_short_and_faint_tracks_are_dropped_and_the_rest_is_sorted() -> None:
-    frames = 40
-    tracks = np.zeros((4, frames, 18, 3))
-    tracks[0, :20] = pose(0.5)  # sum 10
-    tracks[1, :7] = pose(0.9)  # seen in 7 frames: fewer than 8 and than a quarter of 40
-    tracks[2, :] = pose(0.1)  # mean score below 0.12
-    tracks[3, :] = pose(0.4)  # sum 16
-    kept = believable_tracks(tracks, min_person_score=0.12)
-    np.testing.assert_array_equal(kept, tracks[[3, 0]])
-
-
-def test_a_short_clip_may_have_short_tracks() -> None:
-    tracks = np.zeros((1, 12, 18, 3))
-    tracks[0, :3] = pose(0.5)
-    assert len(believable_tracks(tracks, min_person_score=0.12)) == 1
-    assert len(believable_tracks(np.zeros((0, 12, 18, 3)), min_person_score=0.12)) == 0
 
 
 def test_identity_depends_on_the_model_and_on_every_setting(tmp_path: Path) -> None:

@@ -181,7 +181,22 @@ def test_somebody_who_lies_from_the_start_is_found() -> None:
 def test_an_empty_scene_is_searched_every_second_frame() -> None:
     seen, estimator = follow([[]] * 9)
     assert all(not people for people in seen)
-    assert estimator.searches == [0, 0, 2, 4, 6, 8]  # at first a glance, then closely
+    assert estimator.searches == [0, 0, 2, 2, 4, 4, 6, 6, 8, 8]  # a glance, then closely
+    assert estimator.close == [0, 2, 4, 6, 8]
+
+
+def test_somebody_whom_only_a_glance_finds_is_found_in_an_empty_scene() -> None:
+    class Nearby(TrueJoints):
+        def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
+            found = super().search(frame, turn=turn, closely=closely)
+            return found[:0] if closely else found
+
+    estimator = Nearby([[]] * 31 + [[person(150, 80)]] * 3)
+    tracker = PersonTracker(estimator, max_people=2, search_every=30, min_person_score=0.12)
+    seen = []
+    for estimator.frame in range(34):
+        seen.append(len(tracker.update(FRAME)))
+    assert seen == [0] * 32 + [1, 1]  # every second frame is searched
 
 
 def test_a_person_who_leaves_is_given_up() -> None:

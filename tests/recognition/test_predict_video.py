@@ -1,17 +1,24 @@
 """Prediction on real video files, with a scripted tracker in the place of the pose network."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from scripted_people import ScriptedExtractor, make_video, person, waving_network
+from scripted_people import CertainNetwork, ScriptedExtractor, make_video, person, waving_network
 
 from pan_core.errors import DataError, VideoError
 from pan_core.files import sha256_of
-from pan_core.recognition.predict_video import classify_video, combine_people, predict_video
+from pan_core.recognition.predict_video import (
+    FrameRecognizer,
+    PersonSummary,
+    classify_video,
+    combine_people,
+    predict_video,
+)
 from pan_core.recognition.stream import Recognition
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.skeletons import PENN13
@@ -142,10 +149,13 @@ def test_a_video_has_the_class_of_its_peopleclassify_video():
             number, joints, Caption("", 0), Caption("", 0), np.array(probabilities), np.ones(1), np.ones(1), 1.0
         )
 
-    history = [[seen(4, 1.5, 0.1, 0.9), seen(9, 1.0, 0.1, 0.9)], [seen(4, 1.5, 0.6, 0.4)], [seen(7, 99.0, 0, 1)]]
-    assert classify_video([4, 9], history, ("Walk", "Wave")) == ("Wave", pytest.approx((3 * 0.4 + 0.9) / 4))
-    assert classify_video([4], history, ("Walk", "Wave")) == ("Walk", 0.6)
-    assert classify_video([], history, ("Walk", "Wave")) == (None, 0.0)
+    four, nine = PersonSummary(4, 0), PersonSummary(9, 0)
+    four.see(seen(4, 1.5, 0.1, 0.9), 0)
+    four.see(seen(4, 1.5, 0.6, 0.4), 1)
+    nine.see(seen(9, 1.0, 0.1, 0.9), 0)
+    assert classify_video([four, nine], ("Walk", "Wave")) == ("Wave", pytest.approx((3 * 0.4 + 0.9) / 4))
+    assert classify_video([four], ("Walk", "Wave")) == ("Walk", 0.6)
+    assert classify_video([], ("Walk", "Wave")) == (None, 0.0)
 
 
 def test_people_are_weighted_by_the_quality_of_their_tracks():
@@ -154,3 +164,27 @@ def test_people_are_weighted_by_the_quality_of_their_tracks():
     assert combine_people(probabilities, np.zeros(2)).tolist() == [0.5, 0.5]
     with pytest.raises(ValueError):
         combine_people(np.zeros((0, 2)), np.zeros(0))
+
+
+def test_memory_does_not_grow_with_time_and_false_detections_are_forgotten():
+    """Two people follow two others every six seconds; one detection in ten looks is false, and who flickers is kept."""
+
+    def script(k: int) -> list[tuple[int, np.ndarray]]:
+        false = [(10_000 + k, person(200))] if k % 10 == 0 else []
+        flickering = [(5, person(60))] if k % 30 == 0 and k < 270 else []
+        return [(2 * (k // 90) + 100 + number, person(100 + 40 * number)) for number in (0, 1)] + false + flickering
+
+    frame = np.zeros((240, 320, 3), np.uint8)
+    people = FrameRecognizer(ScriptedExtractor(script), CertainNetwork(), fps=15.0)
+    used = []
+    tracemalloc.start()
+    for _ in range(3):
+        for _ in range(300):
+            people.update(frame)
+        used.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    believed = people.believable(min_person_score=0.12)
+    assert sorted(one.person for one in believed) == [5, *range(100, 100 + 2 * 10)]
+    assert {one.person for one in people.people.values()} <= {one.person for one in believed} | {10_870, 10_880, 10_890}
+    # A few numbers are kept of each of the 8 people of 300 looks; their poses alone would be 259 kB.
+    assert used[2] - used[1] < 8 * 4000

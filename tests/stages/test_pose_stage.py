@@ -6,7 +6,7 @@ import pytest
 
 from pan_core.params.load import parse_params
 from pan_core.pose.batch_extraction import Failure
-from pan_core.pose.pose_set import ClipPoses
+from pan_core.pose.tracks import Tracks, VideoPoses
 from pan_core.stages import pose
 
 
@@ -34,7 +34,8 @@ def extracted(monkeypatch):
         joints[0, 30:, :, 2] = joints[1, :, :, 2] = 0
         for name in videos:
             people = joints[:1] if name == "a.mp4" else joints
-            yield Failure(name, "damaged") if name == "b.mp4" else ClipPoses(name, people, 10.0, 64, 48, "x", "hash")
+            found = VideoPoses(Tracks.of(people), 10.0, 64, 48, 40, 0.12, "x", name, "hash")
+            yield Failure(name, "damaged") if name == "b.mp4" else found
 
     monkeypatch.setattr(pose, "extract_clips", extract_clips)
     return asked
@@ -46,5 +47,8 @@ def test_clips_are_parts_of_videos_that_are_extracted_once(clips, extracted):
         clip.clip_id: clip for clip in pose.extract_poses(parse_params({"dataset": "actors"}, "test"), clips, failures)
     }
     assert extracted == [{"a.mp4": "data/raw/a.mp4", "b.mp4": "data/raw/b.mp4", "c.mp4": "data/raw/c.mp4"}]
-    assert {key: clip.joints.shape[:2] for key, clip in found.items()} == {"a1": (1, 20), "a2": (1, 30), "c": (2, 40)}
-    assert [(failure.clip_id, failure.reason) for failure in failures] == [("a3", "no person found"), ("b1", "damaged")]
+    assert {key: clip.joints.shape[:2] for key, clip in found.items()} == {"a1": (1, 20), "a2": (1, 30), "c": (1, 40)}
+    assert [(failure.clip_id, failure.reason) for failure in failures] == [
+        ("a3", "no person found between 3.5 and 4.0 s"),
+        ("b1", "damaged"),
+    ]

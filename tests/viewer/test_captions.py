@@ -1,9 +1,11 @@
 """Which actions hold, and runs of captions; the right answers follow by thought."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from pan_core.viewer.captions import Caption, CaptionSpan, holding, spans
+from pan_core.viewer.captions import Caption, CaptionSpan, CaptionSpans, holding, spans
 
 ACTIONS = ("Walking", "Waving", "Jumping")
 
@@ -55,6 +57,38 @@ def test_spans_without_smoothing_are_the_runs():
 )
 def test_short_runs_join_their_neighbour(text, expected):
     assert [(span.start, span.end, span.label) for span in spans(captions(text), shortest=2)] == expected
+
+
+def literal_spans(text: str, shortest: int) -> list[tuple[int, int, str, float]]:
+    """The rule read literally, on all captions at once."""
+    labels = text.upper()
+    edges = [i for i in range(len(text) + 1) if i in (0, len(text)) or labels[i] != labels[i - 1]]
+    merged: list[list] = []
+    for start, end in itertools.pairwise(edges):
+        if merged and (end - start < shortest or labels[start] == merged[-1][2]):
+            merged[-1][1] = end
+        elif merged and merged[-1][1] - merged[-1][0] < shortest:
+            merged[-1][1:] = [end, labels[start]]
+        else:
+            merged.append([start, end, labels[start]])
+    values = [one.confidence for one in captions(text)]
+    return [
+        (start, end, label, np.mean([values[n] for n in range(start, end) if labels[n] == label]))
+        for start, end, label in merged
+    ]
+
+
+def test_captions_that_come_one_by_one_give_the_same_spans():
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        runs = [letter * int(rng.integers(1, 6)) for letter in rng.choice(list("AaBbC"), rng.integers(0, 12))]
+        text, shortest = "".join(runs), int(rng.integers(1, 6))
+        found = CaptionSpans(shortest=shortest)
+        for run in runs:
+            found.add(captions(run)[0], times=len(run))
+            found.spans()  # at any time, and without a trace
+        got = [(one.start, one.end, one.label, pytest.approx(one.confidence)) for one in found.spans()]
+        assert got == literal_spans(text, shortest) and len(spans(captions(text), shortest=shortest)) == len(got)
 
 
 def test_confidence_is_the_mean_of_the_spans_own_label():

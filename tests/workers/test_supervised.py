@@ -15,8 +15,13 @@ from pan_core.workers.supervised import TaskFailure, run_supervised
 # Worker processes cannot import a test, so the work is a module of its own.
 WORK = """\
 import os
+import resource
+import signal
 import time
 from pathlib import Path
+
+import cv2
+import numpy as np
 
 
 def tenfold(item, heartbeat):
@@ -39,6 +44,30 @@ def die_once(item, heartbeat):
         path.touch()
         os._exit(1)
     return "done"
+
+
+def need_memory(item, heartbeat):
+    if item == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if item == "limited":
+        # Below what is used already, so that whatever is asked for next is refused by the system.
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 28, -1))
+        np.ones(1 << 30)
+    if item == "picture":
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 28, -1))
+        cv2.resize(np.zeros((8, 8, 3), np.uint8), (30_000, 30_000))
+    return item
+
+
+def be_killed_beside_others(item, heartbeat):
+    path = Path(item)
+    path.with_suffix(".here").touch()
+    if path.name == "large":
+        time.sleep(1)
+        if list(path.parent.glob("*.here"))[1:]:
+            [one.unlink() for one in path.parent.glob("*.here")]
+            os.kill(os.getpid(), signal.SIGKILL)
+    return path.name
 
 
 def hang(item, heartbeat):
@@ -87,6 +116,26 @@ def test_a_process_that_dies_costs_its_item_only(work: ModuleType, tmp_path: Pat
     assert results == {"first": "first", "dies": TaskFailure.DIED, "last": "last"}
     once = {"a": str(tmp_path / "a")}
     assert dict(run_supervised(once, work.die_once, workers=2, stall_seconds=60)) == {"a": "done"}
+
+
+@pytest.mark.parametrize("how", ["killed", "limited", "picture"])
+def test_want_of_memory_is_no_fault_of_the_item(how: str, work: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
+    """Killed by the system, an allocation of NumPy, one of OpenCV."""
+    results = {}
+    with refused("workers.no-memory") as caught:
+        for key, result in run_supervised(
+            {"a": "first", "b": how, "c": "last"}, work.need_memory, workers=2, stall_seconds=60
+        ):
+            results[key] = result
+    assert results == {"a": "first", "c": "last"}
+    assert str(caught.value).startswith(f"{how}: ")
+    assert "tried again alone" in caplog.text
+
+
+def test_an_item_that_is_killed_beside_others_may_have_the_memory_alone(work: ModuleType, tmp_path: Path) -> None:
+    items = {name: str(tmp_path / name) for name in ("small", "large")}
+    results = dict(run_supervised(items, work.be_killed_beside_others, workers=2, stall_seconds=60))
+    assert results == {"small": "small", "large": "large"}
 
 
 def test_one_that_hangs_is_ended_and_one_that_is_slow_is_not(work: ModuleType) -> None:
