@@ -19,7 +19,6 @@ CARRIED_OVER: dict[str, str] = {
     "c07779f46c724d97": "7f2e51d981926eee",  # benchmark runs of gru
     "deaaf187dbec7b2e": "be5640154913a652",  # benchmark runs of stgcn
     "4bd1905d8f85b028": "c6a79b85d5428369",  # Optuna studies
-    "29911c2aa520651e": "d901b9df8b0dbd89",  # prepared data of benchmarks
 }
 """Hash of code -> the hash that the same code had in figures kept before 2026-12, when bytes and file names counted."""
 
