@@ -25,25 +25,10 @@ os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file"
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 # How videos are told from other files where no list names them.
-VIDEO_SUFFIXES = frozenset(
-    {".avi", ".mp4", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv", ".ts", ".mts", ".m2ts", ".3gp", ".3g2"}
-    | {
-        ".flv",
-        ".asf",
-        ".vob",
-        ".ogv",
-        ".mxf",
-        ".divx",
-        ".dav",
-        ".h264",
-        ".264",
-        ".h265",
-        ".265",
-        ".hevc",
-        ".mjpg",
-        ".mjpeg",
-    }
-)
+VIDEO_SUFFIXES = frozenset((
+    ".3g2", ".3gp", ".asf", ".avi", ".dav", ".divx", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4",
+    ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".264", ".265", ".h264", ".h265", ".hevc",
+))  # fmt: skip
 FALLBACK_FPS = 25.0
 MAX_FPS = 1000.0
 # Three times 8K; a larger picture takes gigabytes to decode.
