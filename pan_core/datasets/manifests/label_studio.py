@@ -30,6 +30,7 @@ from pan_core.datasets.manifests.manifest import Entry, Manifest, RowFault, asse
 from pan_core.datasets.manifests.references import AmbiguousReference, VideoIndex, video_reference
 from pan_core.datasets.manifests.written_forms import Assumptions, plain_date
 from pan_core.errors import DataError, VideoError
+from pan_core.files import read_user_text
 from pan_core.pose.records import read_info
 from pan_core.video import VideoInfo
 
@@ -194,7 +195,7 @@ class _Reader:
 
 def _load(path: Path) -> list[Json]:
     try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"), parse_int=_parse_whole)
+        content = json.loads(read_user_text(path), parse_int=_parse_whole)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"{path}: not readable as JSON ({error}); export the project again as JSON", code="label-studio.not-json"
