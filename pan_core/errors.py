@@ -109,7 +109,10 @@ def explain_fault(error: BaseException) -> PanError | None:
         package = next(
             (SYSTEM_PACKAGES[name] for name in SYSTEM_PACKAGES if re.match(rf"{re.escape(name)}\W", library)), None
         )
-        advice = f"apt-get install {package}" if package else f"install the system's package that has {library}"
+        if "cannot open shared object file" not in reason:  # it is there; a wheel may have brought it
+            advice = "it is there and does not fit: remove .venv and run `make setup`, or use a newer system"
+        else:
+            advice = f"apt-get install {package}" if package else f"install the system's package that has {library}"
         return PanError(f"{library}: this shared library cannot be loaded ({reason}); {advice}", code="system.library")
     if isinstance(error, OSError) and error.errno in REFUSED_BY_SYSTEM and isinstance(error.filename, str):
         return PanError(
