@@ -6,6 +6,7 @@ Everything else that reaches the command line is a defect and keeps its tracebac
 import errno
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pan_core.secrets import masked
@@ -83,7 +84,7 @@ class GateError(PanError):
 
 SYSTEM_PACKAGES = {
     "libGL": "libgl1 libglib2.0-0", "libEGL": "libegl1", "libglib": "libglib2.0-0", "libgthread": "libglib2.0-0", "libSM": "libsm6",
-    "libXext": "libxext6", "libXrender": "libxrender1", "libgomp": "libgomp1", "libstdc++": "libstdc++6", "libz": "zlib1g",
+    "libXext": "libxext6", "libXrender": "libxrender1", "libX11": "libx11-6", "libxcb": "libxcb1", "libgomp": "libgomp1", "libstdc++": "libstdc++6", "libz": "zlib1g",
 }  # fmt: skip
 """Debian's packages of shared libraries that our wheels load and slim images lack."""
 
@@ -109,9 +110,14 @@ def explain_fault(error: BaseException) -> PanError | None:
         package = next(
             (SYSTEM_PACKAGES[name] for name in SYSTEM_PACKAGES if re.match(rf"{re.escape(name)}\W", library)), None
         )
-        advice = f"apt-get install {package}" if package else f"install the system's package that has {library}"
+        if "cannot open shared object file" not in reason:  # it is there; a wheel may have brought it
+            advice = "it is there and does not fit: remove .venv and run `make setup`, or use a newer system"
+        else:
+            advice = f"apt-get install {package}" if package else f"install the system's package that has {library}"
         return PanError(f"{library}: this shared library cannot be loaded ({reason}); {advice}", code="system.library")
-    if isinstance(error, OSError) and error.errno in REFUSED_BY_SYSTEM and isinstance(error.filename, str):
+    # That a file is there already is the machine's fault only where a folder was wanted; else it is ours.
+    ours = isinstance(error, FileExistsError) and not Path(str(error.filename)).is_file()
+    if isinstance(error, OSError) and error.errno in REFUSED_BY_SYSTEM and isinstance(error.filename, str) and not ours:
         return PanError(
             f"{error.filename2 or error.filename}: {error.strerror}; {REFUSED_BY_SYSTEM[error.errno]}",
             code="system.refused",

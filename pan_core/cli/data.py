@@ -13,7 +13,7 @@ import typer
 
 from pan_core.cli.options import ChampionOf, RecognizerOption
 from pan_core.errors import DataError, PanError
-from pan_core.files import SCRATCH_SUFFIX, cache_folder, require_output_file, scratch_folder
+from pan_core.files import SCRATCH_SUFFIX, cache_folder, list_files, require_output_file, scratch_folder
 
 app = typer.Typer(help="Datasets: what there is, what is at hand, whether it is whole.", no_args_is_help=True)
 
@@ -125,7 +125,7 @@ def manifest(
     source: Annotated[str, typer.Option(help="auto, or the name of the file to read.")] = "auto",
 ) -> None:
     """Turn labels of another form into the manifest that the dataset `surveillance` reads."""
-    from pan_core.datasets.manifests import read_any, write_manifest
+    from pan_core.datasets.manifests import AUTO, read_any, write_manifest
 
     if out.is_dir():
         raise DataError(
@@ -133,7 +133,10 @@ def manifest(
             code="cli.out-is-folder",
         )
     with _disk_faults(out, "name a file with --out on a disk that can be written and has space"):
-        require_output_file(out, [path for path in folder.rglob("*") if path.is_file()])
+        # If the source is named, other lists are not read, such as the one that was written here the last time.
+        unread = ".csv" if source != AUTO else None
+        read = [path for path in list_files(folder).files if path.suffix.lower() != unread]
+        require_output_file(out, [*read, folder / source])
         found = read_any(folder, manifest=source, removed=True)
         write_manifest(found.rows, out)
     for row in found.quarantine.itertuples(index=False):
@@ -157,7 +160,7 @@ def label(
     dataset: ChampionOf = None,
 ) -> None:
     """Suggest labels for footage that has none: tasks for Label Studio, the least certain first."""
-    require_output_file(out, [path for path in folder.rglob("*") if path.suffix.lower() != ".json"])
+    require_output_file(out, [path for path in list_files(folder).files if path.suffix.lower() != ".json"])
     with _disk_faults(out, "name a file with --out on a disk that can be written and has space"):
         typer.echo(_label(folder, out, model, dataset))
 

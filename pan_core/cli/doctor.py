@@ -108,8 +108,13 @@ def _packages() -> Iterator[Diagnosis]:
     yield Diagnosis(
         "libarchive", archive or "not found", "" if archive else "for rar archives: apt-get install libarchive-tools"
     )
+    from pan_core.workspace.without_git import in_repository
+
     git = shutil.which("git")
     yield Diagnosis("git", git or "not found", "" if git else "DVC needs it: apt-get install git", needed=True)
+    if not in_repository(Path()):
+        advice = "`pan run` tells DVC to go without; before that, `dvc config --local core.no_scm true`"
+        yield Diagnosis("repository", "none holds this project", advice)
 
 
 def _devices() -> Iterator[Diagnosis]:

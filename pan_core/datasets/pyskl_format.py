@@ -48,9 +48,9 @@ def read_pyskl(path: Path) -> PysklFile:
         DataError: Where it cannot be read safely, or is not of the format.
     """
     content = load(path)
-    if isinstance(content, list) and all(isinstance(item, Mapping) for item in content):
+    if isinstance(content, list | tuple) and all(isinstance(item, Mapping) for item in content):
         content = {"annotations": content}
-    if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
+    if not isinstance(content, dict) or not isinstance(content.get("annotations"), list | tuple):
         raise DataError(
             f"{path}: Expected a list with a dict a clip, or a dict with such a list as `annotations` and `split`, but got "
             f"{_describe(content)}; see PYSKL's tools/data/README.md for the format",

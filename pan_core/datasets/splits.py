@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,9 @@ _log = logging.getLogger(__name__)
 SHARED = ("group", "subject", "camera")
 
 
-def with_validation(clips: pd.DataFrame, column: str, *, share: float, seed: int) -> pd.Series:
+def with_validation(
+    clips: pd.DataFrame, column: str, *, share: float, seed: int, accept: Callable[[pd.Series], bool] = lambda _: True
+) -> pd.Series:
     """Parts of one split with a share of the training groups moved to `val`.
 
     Whole groups move, classes stay balanced as far as groups allow (scikit-learn's StratifiedGroupKFold). Of few
@@ -27,6 +30,7 @@ def with_validation(clips: pd.DataFrame, column: str, *, share: float, seed: int
         column: Split column with train, test and unused.
         share: Share of the training clips to move.
         seed: Seed of the draw.
+        accept: Whether parts will do; those of the first fold are taken if none do.
 
     Raises:
         DataError: Where all training clips are of one group.
@@ -41,9 +45,12 @@ def with_validation(clips: pd.DataFrame, column: str, *, share: float, seed: int
             code="splits.one-group",
         )
     folds = min(max(2, round(1 / share)), groups.nunique(), max(2, _largest_class(train)))
-    _, val = _fold_rows(train, groups, folds, seed)[0]
-    parts.loc[train.index[val]] = "val"
-    return parts
+    drawn = []
+    for _, val in _fold_rows(train, groups, folds, seed):
+        drawn.append(parts.mask(parts.index.isin(train.index[val]), "val"))
+        if accept(drawn[-1]):
+            return drawn[-1]
+    return drawn[0]
 
 
 def group_splits(clips: pd.DataFrame, *, folds: int, seed: int) -> pd.DataFrame:

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from pan_core.datasets.splits import group_splits, groups_of, with_validation
+from pan_core.datasets.splits import with_validation
 from pan_core.errors import DataError
-from pan_core.tables import splits_of
 
 TRAIN, VAL, TEST = "train", "val", "test"
 _HOW = {
@@ -60,19 +59,7 @@ def draw_validation(clips: pd.DataFrame, column: str, *, share: float, seed: int
     Raises:
         DataError: If all training clips are of one group.
     """
-    drawn = with_validation(clips, column, share=share, seed=seed)
-    if _mixed(clips, drawn):
-        return drawn
-    train = clips[clips[column] == TRAIN]
-    largest = int(train["label"].value_counts().max())
-    count = min(max(2, round(1 / share)), groups_of(train).nunique(), max(2, largest))  # those of `with_validation`
-    folds = group_splits(train, folds=count, seed=seed)
-    for number in splits_of(folds):
-        parts = clips[column].copy()
-        parts[folds.index[folds[f"split{number}"] == TEST]] = VAL
-        if _mixed(clips, parts):
-            return parts
-    return drawn
+    return with_validation(clips, column, share=share, seed=seed, accept=lambda parts: _mixed(clips, parts))
 
 
 def _mixed(clips: pd.DataFrame, parts: pd.Series) -> bool:

@@ -69,6 +69,7 @@ def read_rules(texts: Sequence[str], actions: Sequence[str], *, minimum_s: float
         name, threshold = unicodedata.normalize("NFC", text), str(Rule.threshold)
         if name not in known:
             before, given, after = name.rpartition("=")
+            before = before.rstrip()
             if not given or before not in known:
                 raise DataError(
                     f"--event {text}: the recognizer knows no such action; it knows {', '.join(actions)}",
@@ -77,13 +78,15 @@ def read_rules(texts: Sequence[str], actions: Sequence[str], *, minimum_s: float
             name, threshold = before, after
         try:
             value = float(threshold)
+            rules[known[name]] = Rule(threshold=value, release=min(Rule.release, value), minimum_s=minimum_s)
         except ValueError:
             raise ConfigError(
                 f"--event {text}",
                 ["expected ACTION or ACTION=PROBABILITY, such as Waving=0.5"],
                 code="cli.event",
             ) from None
-        rules[known[name]] = Rule(threshold=value, release=min(Rule.release, value), minimum_s=minimum_s)
+        except ConfigError as error:
+            raise ConfigError(f"--event {text}", error.faults, code=error.code) from error
     return rules
 
 

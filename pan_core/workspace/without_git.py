@@ -8,6 +8,11 @@ from pan_core.errors import PanError
 _log = logging.getLogger(__name__)
 
 
+def in_repository(root: Path) -> bool:
+    """Tell whether a repository of git holds a folder."""
+    return any((folder / ".git").exists() for folder in (root.absolute(), *root.absolute().parents))
+
+
 def go_without_git(root: Path) -> None:
     """Set `core.no_scm` in DVC's local configuration if no repository holds the project; otherwise DVC refuses to run.
 
@@ -17,9 +22,7 @@ def go_without_git(root: Path) -> None:
     Raises:
         PanError: If the configuration cannot be written.
     """
-    if not (root / ".dvc").is_dir() or any(
-        (folder / ".git").exists() for folder in (root.absolute(), *root.absolute().parents)
-    ):
+    if not (root / ".dvc").is_dir() or in_repository(root):
         return
 
     from dvc.config import Config, ConfigError  # late: start-up

@@ -131,6 +131,20 @@ def test_a_manifest_is_not_replaced_by_what_is_read_from_it(workspace):
     assert run("data", "manifest", "footage", "--out", "other.csv").exit_code == 0
 
 
+def test_a_manifest_written_into_the_footage_is_written_again(workspace):
+    """Labels are corrected and exported again; what was made of them the last time is not read."""
+    labels = workspace / "footage" / "labels.csv"
+    words = ("data", "manifest", "footage", "--source", "labels.csv", "--out", "footage/made.csv")
+    for label in ("Walking", "Falling"):
+        labels.write_text(f"video,start_s,end_s,label\nclip.avi,0,0.2,{label}\n")
+        assert run(*words).exit_code == 0
+        assert label in (workspace / "footage" / "made.csv").read_text()
+    for kept in ("labels.csv", "clip.avi"):
+        before = (workspace / "footage" / kept).read_bytes()
+        assert run(*words[:-1], f"footage/{kept}").exit_code == 1
+        assert (workspace / "footage" / kept).read_bytes() == before
+
+
 @pytest.mark.parametrize(
     "content",
     [

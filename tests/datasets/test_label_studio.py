@@ -177,6 +177,16 @@ def test_choices_of_several_questions_are_refused(footage):
     assert "action, light" in str(caught.value)
 
 
+def test_choices_of_several_questions_in_a_short_export(footage):
+    short = {"id": 5, "video": "/data/upload/1/0a1b2c3d-door.mp4", "annotation_id": 2}
+    light = {"light": {"choices": ["day", "dusk"]}}
+    with refused("label-studio.several-choices") as caught:
+        read(footage, short | {"action": {"choices": ["Walking", "Sitting"]}} | light)
+    assert "action, light" in str(caught.value)
+    manifest = read(footage, short | {"action": "Walking"} | light)
+    assert "a single choice in a short export" in " ".join(manifest.notes)
+
+
 @pytest.mark.parametrize(
     ("export", "named"),
     [

@@ -173,6 +173,13 @@ def test_one_decimal_comma_makes_the_others_clear(tmp_path):
     assert manifest.notes == ("manifest.csv: 3 cells such as '0,5' are read as numbers with a decimal comma",)
 
 
+def test_semicolons_beside_points_say_nothing_of_a_comma(tmp_path):
+    lines = [line.replace(",", ";") for line in (HEADER, "a.mp4,0.5,2,Up,,")]
+    manifest = read_manifest(write(tmp_path, *lines, "a.mp4;0;1,234;Up;;"))
+    assert spans(manifest) == [("a.mp4", 0.5, 2, "Up")]
+    assert "may be 1.234 or 1234 seconds" in manifest.quarantine["reason"][0]
+
+
 @pytest.mark.parametrize(
     ("text", "stamp", "order"),
     [
@@ -183,6 +190,8 @@ def test_one_decimal_comma_makes_the_others_clear(tmp_path):
         ("31/05/2026 8:00:30", "2026-05-31T08:00:30", "day, month, year"),
         ("5/31/2026 2:30 PM", "2026-05-31T14:30:00", "month, day, year"),
         ("05/05/2026", "2026-05-05", "day, month, year"),
+        ("31-05-2026", "2026-05-31", "day, month, year"),
+        ("2026-05-31 8:00", "2026-05-31T08:00:00", "year, month, day"),
     ],
 )
 def test_dates_with_one_meaning_are_read_and_noted(tmp_path, text, stamp, order):
@@ -227,6 +236,13 @@ def test_a_header_behind_a_hash_is_the_header(tmp_path):
     assert spans(read_manifest(write(tmp_path, "# video,Start (s),end_seconds,label", "a.mp4,0,1,Up"))) == [
         ("a.mp4", 0, 1, "Up")
     ]
+
+
+def test_a_remark_on_the_columns_is_no_header_before_one(tmp_path):
+    lines = ["# columns were video,end_s,start_s,label", "# video,end_s,start_s,label", HEADER, "a.mp4,0,1,Up,,"]
+    manifest = read_manifest(write(tmp_path, *lines), now=NOW)
+    assert spans(manifest) == [("a.mp4", 0, 1, "Up")]
+    assert manifest.quarantine.empty
 
 
 def test_absolute_paths_inside_the_folder(tmp_path):

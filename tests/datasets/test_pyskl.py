@@ -265,9 +265,10 @@ def test_another_content_is_said(tmp_path, content):
     assert "x.pkl" in str(caught.value)
 
 
-def test_a_bare_list_of_annotations_is_a_file_without_splits(tmp_path):
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_a_bare_list_of_annotations_is_a_file_without_splits(tmp_path, kind):
     path = tmp_path / "mine.pkl"
-    path.write_bytes(pickle.dumps([annotation("a"), annotation("b", 1), {"keypoint": 3}]))
+    path.write_bytes(pickle.dumps(kind([annotation("a"), annotation("b", 1), {"keypoint": 3}])))
     dataset, folder = dataset_by_name("pyskl"), tmp_path / "raw"
     context = Context(cache=tmp_path / "cache", options={"path": str(path)})
     dataset.fetch(folder, context)

@@ -86,6 +86,7 @@ def test_what_is_remembered_does_not_grow() -> None:
     [
         ("Waving", "Waving", 0.4),
         ("Waving=0.5", "Waving", 0.5),
+        ("Waving = 0.5", "Waving", 0.5),
         ("A=B=0.5", "A=B", 0.5),
         ("A=B", "A=B", 0.4),
         ("x=0.5", "x=0.5", 0.4),

@@ -184,20 +184,26 @@ def _names_file(line: str, header: list[str], separator: str, folder: Path) -> b
 def _find_header(path: Path, lines: Sequence[str]) -> tuple[int, Sequence[str]]:
     """Place of the header, and the separators that it may have.
 
-    Excel writes `sep=;` into a first line of its own. Of lines that begin with # the header is the one that has all columns, as
-    NumPy writes it.
+    Excel writes `sep=;` into a first line of its own. A line that begins with # is the header if it has all columns, as
+    NumPy writes it, and the first line after it does not.
     """
     separators: Sequence[str] = SEPARATORS
+    marked: int | None = None
     for number, line in enumerate(lines):
         if said := re.fullmatch(r"\"?sep=(\\t|.)\"?[,;\t ]*", line.strip(" "), re.IGNORECASE):
             separators = ["\t" if said[1] == "\\t" else said[1]]
         elif _is_comment(line):
-            names = {name for separator in separators for name in _column_names(line.lstrip("# "), separator)}
-            if set(REQUIRED) <= names:
-                return number, separators
+            marked = number if marked is None and _has_columns(line.lstrip("# "), separators) else marked
         elif line.strip(" ,;\t"):
-            return number, separators
+            return number if marked is None or _has_columns(line, separators) else marked, separators
+    if marked is not None:
+        return marked, separators
     raise DataError(f"{path}: empty, expected a header with the columns {', '.join(REQUIRED)}", code="manifest.empty")
+
+
+def _has_columns(line: str, separators: Iterable[str]) -> bool:
+    """Whether a line names every required column."""
+    return set(REQUIRED) <= {name for separator in separators for name in _column_names(line, separator)}
 
 
 def _column_names(line: str, separator: str) -> list[str]:
@@ -208,9 +214,12 @@ def _column_names(line: str, separator: str) -> list[str]:
 
 
 def _has_decimal_comma(header: list[str], separator: str, records: Iterable[tuple[int, list[str], str]]) -> bool:
-    """Whether the times of a file have decimal commas: spreadsheets separate with semicolons because of them."""
-    times = (cell for _, cells, _ in records for name, cell in zip(header, cells, strict=False) if name in TIMES)
-    return separator == ";" or proves_decimal_comma(times)
+    """Whether the times of a file have decimal commas: spreadsheets separate with semicolons because of them.
+
+    A point in any of them shows that the semicolons have another cause.
+    """
+    times = [cell for _, cells, _ in records for name, cell in zip(header, cells, strict=False) if name in TIMES]
+    return (separator == ";" and not any("." in time for time in times)) or proves_decimal_comma(times)
 
 
 def _read_header(path: Path, line: str, separators: Sequence[str]) -> tuple[list[str], str]:

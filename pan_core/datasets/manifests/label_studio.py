@@ -30,6 +30,7 @@ from pan_core.datasets.manifests.manifest import Entry, Manifest, RowFault, asse
 from pan_core.datasets.manifests.references import AmbiguousReference, VideoIndex, video_reference
 from pan_core.datasets.manifests.written_forms import Assumptions, plain_date
 from pan_core.errors import DataError, VideoError
+from pan_core.files import read_user_text
 from pan_core.pose.records import read_info
 from pan_core.video import VideoInfo
 
@@ -135,9 +136,7 @@ def _describe_unread(tasks: Iterable[_Task]) -> str:
 
 def _require_one_question(tasks: Iterable[_Task], path: Path) -> None:
     """Refuse choices of several `Choices`: only a person knows which of them names the action."""
-    asked = {
-        str(region.get("from_name")) for task in tasks for region in task.regions if region.get("type") == "choices"
-    }
+    asked = {str(region.get("from_name")) for task in tasks for region in task.regions if any(spans_of(region))}
     if len(asked) > 1:
         raise DataError(
             f"{path}: has choices of {len(asked)} questions ({', '.join(sorted(asked))}), expected one, whose choice names the action; remove "
@@ -196,7 +195,7 @@ class _Reader:
 
 def _load(path: Path) -> list[Json]:
     try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"), parse_int=_parse_whole)
+        content = json.loads(read_user_text(path), parse_int=_parse_whole)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"{path}: not readable as JSON ({error}); export the project again as JSON", code="label-studio.not-json"
@@ -218,8 +217,12 @@ def _iterate_tasks(content: list[Json], name: str) -> Iterator[_Task]:
             yield _Task(where, {"file_upload": task.get("file_upload")} | task["data"], regions, note)
         else:
             # JSON-MIN: data and the regions of every control stand side by side, one entry an annotation.
-            values = [item for value in task.values() for item in (value if isinstance(value, list) else [value])]
-            regions = [{"value": value} for value in values if isinstance(value, dict)]
+            regions = [
+                {"from_name": name, "value": item}
+                for name, value in task.items()
+                for item in (value if isinstance(value, list) else [value])
+                if isinstance(item, dict)
+            ]
             own = [
                 key
                 for key, value in task.items()
@@ -230,7 +233,8 @@ def _iterate_tasks(content: list[Json], name: str) -> Iterator[_Task]:
                 where,
                 task,
                 regions,
-                maybe_choice=short and not any(True for region in regions for _ in spans_of(region)),
+                maybe_choice=short
+                and all(span.kind is SpanKind.WHOLE for region in regions for span in spans_of(region)),
             )
 
 

@@ -5,6 +5,7 @@ What has one meaning only is read, with a note of what was assumed; what may mea
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 
 from pan_core.datasets.manifests.manifest import NUMBER, RowFault
@@ -14,8 +15,8 @@ _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _UNIT = re.compile(r"([^:]*[\d.])\s*(?:s|sec|secs|second|seconds)", re.IGNORECASE)
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,3}):(\d{2}(?:\.\d*)?)")
 _DOTTED = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})")
-_SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
-_YEAR_FIRST = re.compile(r"(\d{4})[/.](\d{1,2})[/.](\d{1,2})")
+_SLASHED = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})")
+_YEAR_FIRST = re.compile(r"(\d{4})[/.-](\d{1,2})[/.-](\d{1,2})")
 _TIMES = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p")
 
 Note = Callable[[str, str], None]
@@ -93,13 +94,16 @@ def plain_date(text: str, note: Note) -> str:
     """A date, perhaps with a time of day, in ISO 8601; as it was where it is none.
 
     Args:
-        text: Such as "2026-11-20T08:00", "20.11.2026 08:00", "11/20/2026 8:00 AM" or "2026/11/20".
+        text: Such as "2026-11-20T08:00", "20.11.2026 08:00", "11/20/2026 8:00 AM", "2026/11/20" or "2026-11-20 8:00".
         note: Told what was assumed.
 
     Raises:
         RowFault: Where day and month cannot be told apart.
     """
     given = " ".join(text.split())
+    with suppress(ValueError):
+        datetime.fromisoformat(given)
+        return text
     for pattern, order in ((_YEAR_FIRST, "ymd"), (_DOTTED, "dmy"), (_SLASHED, "")):
         if (found := pattern.match(given)) and (rest := _time_of_day(given[found.end() :])) is not None:
             parts = dict(zip(order or _order_of(found, text), map(int, found.groups()), strict=True))
