@@ -299,7 +299,7 @@ def test_a_full_disk_is_said(workspace, monkeypatch, footage):
 
 def test_a_manifest_that_cannot_be_written_is_said(workspace, monkeypatch, footage):
     assert "is a folder, expected a file" in invoked("manifest", footage, "--out", workspace)
-    assert "--out" in invoked("manifest", footage, "--out", workspace / "params.yaml" / "m.csv")
+    assert "params.yaml: is no folder" in invoked("manifest", footage, "--out", workspace / "params.yaml" / "m.csv")
 
     def full(self, *rest, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
