@@ -92,9 +92,10 @@ def run_benchmark(
         if progress:
             progress(done, len(clips))
     points = []
-    for name, poses_of_all in found.items():
-        write_pose_set(scratch / name, extractors[name].layout, iter(poses_of_all))
-        poses = PoseSet(scratch / name)
+    for number, (name, poses_of_all) in enumerate(found.items()):
+        folder = scratch / str(number)  # a name may be the path of a model
+        write_pose_set(folder, extractors[name].layout, iter(poses_of_all))
+        poses = PoseSet(folder)
         frames = sum(_count_frames(truth, each) for each in poses_of_all)
         scenes = [scene for each in poses_of_all for scene in scenes_of(each, truth)]
         accuracy = accuracy_of(poses, truth, clips["clip_id"])
