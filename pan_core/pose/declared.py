@@ -263,7 +263,9 @@ class DeclaredEstimator:
         declared, image = self._declaration, source.image
         if declared.channels == "rgb":
             image = image[..., ::-1]
-        values = (image - np.array(declared.mean)) / np.array(declared.std)
+        values = image.astype(np.float32)
+        if any(declared.mean) or set(declared.std) != {1.0}:
+            values = (values - np.array(declared.mean, np.float32)) / np.array(declared.std, np.float32)
         if declared.order == "nchw":
             values = values.transpose(2, 0, 1)
         return np.ascontiguousarray(values[None], dtype=declared.dtype)
