@@ -1,14 +1,19 @@
-"""Quality of pose extraction where it is hard: photographs, people who cross, small people, people who fall.
+"""Quality of pose extraction where it is hard: photographs, people who cross, small people, people who fall, real clips.
 
-    python benchmarks/pose_quality.py crossing small falling people falls --quality balanced
+    python benchmarks/pose_quality.py crossing small falling people falls jhmdb --quality balanced
+    python benchmarks/pose_quality.py people falls jhmdb --model pan_core/pose/pretrained/movenet.yaml
 
-`people` and `falls` need PAN_TEST_DATA, a folder with recordings (see CONTRIBUTING.md); all need models/pose/pose.onnx.
+`people`, `falls` and `jhmdb` need PAN_TEST_DATA, a folder with recordings (see CONTRIBUTING.md); all need the network,
+models/pose/pose.onnx if none is named. `jhmdb` takes every `--every`-th of the 928 clips.
 Prints one JSON object a part.
 """
 
 import argparse
+import csv
+import gzip
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +27,7 @@ from pan_core.pose.crops import Square
 from pan_core.pose.estimation import Estimator
 from pan_core.pose.extraction import PoseExtractor, frame_step
 from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.main_person import main_person
 from pan_core.pose.oks import AnnotatedPicture, average_precision
 from pan_core.pose.person_tracker import PersonTracker
 from pan_core.pose.qualities import QUALITIES, REFERENCE
@@ -31,6 +37,9 @@ from pan_core.video import FrameReader
 
 CHOICES = {"reference": REFERENCE} | QUALITIES
 MODEL = Path("models/pose/pose.onnx")
+# A person is on the annotated actor if as many joints are seen and such a share of them lies in the actor's box, widened by a tenth,
+# and if they span such a share of its longer side.
+LEAST_JOINTS, LEAST_INSIDE, LEAST_EXTENT, WIDENED = 5, 0.8, 0.4, 0.1
 
 
 class Upright:
@@ -47,7 +56,7 @@ class Upright:
 
 
 def extractor_of(quality: str, *, people: int) -> PoseExtractor:
-    return PoseExtractor(MODEL, settings=ExtractionSettings(**CHOICES[quality], max_people=people))
+    return PoseExtractor(chosen.model, settings=ExtractionSettings(**CHOICES[quality], max_people=people))
 
 
 def followed(tracker: PersonTracker, frames: np.ndarray) -> np.ndarray:
@@ -150,14 +159,69 @@ def falls(quality: str) -> dict:
     }
 
 
+def read_boxes(path: Path) -> dict[str, dict[int, np.ndarray]]:
+    """Box of the annotated actor (x0, y0, x1, y1) by clip and frame."""
+    boxes: dict[str, dict[int, np.ndarray]] = {}
+    with gzip.open(path, "rt") as file:
+        for row in csv.DictReader(file):
+            box = np.array([row[side] for side in ("x0", "y0", "x1", "y1")], float)
+            boxes.setdefault(row["clip"], {})[int(row["frame"])] = box
+    return boxes
+
+
+def on_actor(pose: np.ndarray, box: np.ndarray) -> bool:
+    """Tell whether a pose (V, 3) is on the actor in a box."""
+    places = pose[pose[:, 2] > 0, :2]
+    if len(places) < LEAST_JOINTS:
+        return False
+    sides = box[2:] - box[:2]
+    inside = ((places >= box[:2] - WIDENED * sides) & (places <= box[2:] + WIDENED * sides)).all(axis=1)
+    return inside.mean() >= LEAST_INSIDE and np.ptp(places, axis=0).max() >= LEAST_EXTENT * sides.max()
+
+
+def jhmdb(quality: str) -> dict:
+    """Clips of JHMDB in which nobody is found, and frames in which the person used for recognition is the annotated actor."""
+    folder = Path(os.environ["PAN_TEST_DATA"]) / "jhmdb"
+    boxes, extractor = read_boxes(folder / "boxes.csv.gz"), extractor_of(quality, people=2)
+    clips = sorted((folder / "ReCompress_Videos").glob("*/*.avi"))[:: chosen.every]
+    empty = hits = frames = looked = 0
+    began = time.process_time()
+    for clip in clips:
+        poses = extractor.extract(clip)
+        looked += poses.tracks.frames
+        people = poses.joints
+        empty += not len(people)
+        person = people[main_person(people)] if len(people) else None
+        with FrameReader(clip) as reader:
+            step = frame_step(reader.fps, extractor.settings.max_fps)
+        for pose_number in range(poses.tracks.frames):
+            box = boxes[clip.stem].get(pose_number * step)
+            if box is not None:
+                frames += 1
+                hits += person is not None and on_actor(person[pose_number], box)
+    cost = 1000 * (time.process_time() - began) / looked
+    return {
+        "clips": len(clips),
+        "without_people": empty,
+        "on_actor": hits / frames,
+        "frames": frames,
+        "cpu_ms_a_frame": cost,
+    }
+
+
 PARTS: dict[str, Callable[[str], dict]] = {
-    "crossing": crossing, "small": small, "falling": falling, "people": people, "falls": falls,
+    "crossing": crossing, "small": small, "falling": falling, "people": people, "falls": falls, "jhmdb": jhmdb,
 }  # fmt: skip
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="+", choices=list(PARTS))
     parser.add_argument("--quality", choices=list(CHOICES), default="balanced")
+    parser.add_argument("--model", type=Path, default=MODEL)
+    parser.add_argument("--every", type=int, default=1)
     chosen = parser.parse_args()
     for part in chosen.parts:
-        print(json.dumps({part: PARTS[part](chosen.quality), "quality": chosen.quality}), flush=True)
+        print(
+            json.dumps({part: PARTS[part](chosen.quality), "quality": chosen.quality, "model": str(chosen.model)}),
+            flush=True,
+        )

@@ -7,6 +7,8 @@ from pan_core.pose.crops import statures
 from pan_core.pose.tracks import person_scores
 
 MIN_SHARED_JOINTS = 3
+# In body sizes: two poses closer than this are one person seen twice.
+SAME_PERSON_GATE = 0.2
 # Finite, so that the assignment stays solvable; far above any distance that can be accepted.
 _IMPOSSIBLE = 1e6
 

@@ -22,7 +22,7 @@ class DeclarationFile(BaseModel):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     kind: Literal["top_down", "bottom_up"] = "top_down"
     layout: Any = "coco17"
-    decoding: Literal["simcc", "heatmaps", "keypoints"] = "simcc"
+    decoding: Literal["simcc", "heatmaps", "keypoints", "movenet"] = "simcc"
     size: tuple[Side, Side] = (192, 256)
     channels: Literal["rgb", "bgr"] = "rgb"
     order: Literal["nchw", "nhwc"] = "nchw"
@@ -36,6 +36,8 @@ class DeclarationFile(BaseModel):
     min_score: Annotated[float, Field(ge=0, lt=1)] = 0.3
     min_joints: Annotated[int, Field(ge=1)] = 4
     finder: Name = "models/pose/pose.onnx"
+    detector: Name | None = None
+    detector_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
 
     @field_validator("size", "split", "min_score", "min_joints", "mean", "std", mode="before")
     @classmethod
@@ -59,6 +61,14 @@ class DeclarationFile(BaseModel):
                 f"expected the name of a layout, or one with name, joints, bones, pairs, root, torso ({error})"
             ) from error
         return value
+
+    @model_validator(mode="after")
+    def _detector_is_pinned(self) -> "DeclarationFile":
+        if (self.detector is None) != (self.detector_sha256 is None):
+            raise ValueError("detector: expected it and detector_sha256, or neither")
+        if self.detector and self.kind != "top_down":
+            raise ValueError("detector: expected kind: top_down, whose crops it finds")
+        return self
 
     @model_validator(mode="after")
     def _joints_suffice(self) -> "DeclarationFile":

@@ -13,12 +13,19 @@ import numpy as np
 
 from pan_core.errors import ConfigError, DataError
 from pan_core.files import sha256_of
+from pan_core.pose.association import SAME_PERSON_GATE, distinct
 from pan_core.pose.crops import NetworkInput, Square, cut_region
 from pan_core.pose.decoding import DECODERS
 from pan_core.pose.estimation import Estimator, PoseEstimator
+from pan_core.pose.person_detector import PersonDetector
+from pan_core.pose.tracks import person_scores
 from pan_core.skeletons import LAYOUTS, OPENPOSE18, SkeletonLayout, convert
 
 ENDINGS = {".yaml", ".yml"}
+# A detector's box ends at the body; a crop for joints needs room around them.
+BOX_MARGIN = 1.25
+# Somebody whose box is lower than this share of its width may lie.
+STANDING_SHARE = 0.8
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class ModelDeclaration:
         sha256: Hash of the file, None where any may lie there.
         kind: `top_down` answers for the one person in a crop, `bottom_up` for everybody in a picture.
         layout: Name of a known skeleton layout, or one spelt out (`SkeletonLayout.from_dict`).
-        decoding: `simcc`, `heatmaps` or `keypoints`; see `pan_core.pose.decoding`.
+        decoding: `simcc`, `heatmaps`, `keypoints` or `movenet`; see `pan_core.pose.decoding`.
         size: Width and height of the input in pixels.
         channels: `rgb` or `bgr`.
         order: `nchw` or `nhwc`.
@@ -45,6 +52,9 @@ class ModelDeclaration:
         min_joints: A person with fewer joints is not there.
         finder: top_down: exported network that finds people in whole frames, relative to the declaration's folder or one
             above it, such as the project's.
+        detector: top_down: a detector of people in whole frames (`pan_core.pose.person_detector`) in place of the finder, relative
+            to the declaration; None where there is none.
+        detector_sha256: Hash of its file.
     """
 
     model: str
@@ -65,6 +75,8 @@ class ModelDeclaration:
     min_score: float = 0.3
     min_joints: int = 4
     finder: str = "models/pose/pose.onnx"
+    detector: str | None = None
+    detector_sha256: str | None = None
     folder: Path = field(default=Path())
 
     @property
@@ -78,6 +90,11 @@ class ModelDeclaration:
         # Workers of a cluster stand in other folders, so the declaration's own is what to go by.
         places = [folder / self.finder for folder in (self.folder, *self.folder.parents)]
         return next((place for place in places if place.is_file()), Path(self.finder).absolute())
+
+    @property
+    def detector_path(self) -> Path | None:
+        """The detector's file."""
+        return self.folder / self.detector if self.detector else None
 
     @property
     def skeleton(self) -> SkeletonLayout:
@@ -118,13 +135,20 @@ def read_declaration(path: Path) -> ModelDeclaration:
             str(path), [_describe_fault(item) for item in error.errors()], code="pose-declaration.invalid"
         ) from error
     declaration = ModelDeclaration(**read.model_dump(), folder=path.parent.absolute())
-    if declaration.sha256 and declaration.path.is_file() and sha256_of(declaration.path) != declaration.sha256:
+    _require_hash(path, "sha256", declaration.path, declaration.sha256)
+    _require_hash(path, "detector_sha256", declaration.detector_path, declaration.detector_sha256)
+    return declaration
+
+
+def _require_hash(declaration: Path, name: str, model: Path | None, expected: str | None) -> None:
+    if expected is None or model is None or not model.is_file():
+        return
+    if (found := sha256_of(model)) != expected:
         raise ConfigError(
-            str(path),
-            [f"sha256: {declaration.path} is another file, its hash is {sha256_of(declaration.path)}; correct either"],
+            str(declaration),
+            [f"{name}: {model} is another file, its hash is {found}; correct either"],
             code="pose-declaration.other-model",
         )
-    return declaration
 
 
 def _describe_fault(item: Any) -> str:
@@ -142,13 +166,21 @@ class DeclaredEstimator:
     Args:
         declaration: What the model expects and gives.
         finder: Finds people in whole frames, for a top-down model.
+        detector: Finds boxes of people there; goes before the finder.
         threads: Processor cores.
 
     Raises:
         DataError: If the file is missing, is no ONNX model, or has not the declared outputs.
     """
 
-    def __init__(self, declaration: ModelDeclaration, *, finder: Estimator | None = None, threads: int = 1) -> None:
+    def __init__(
+        self,
+        declaration: ModelDeclaration,
+        *,
+        finder: Estimator | None = None,
+        detector: PersonDetector | None = None,
+        threads: int = 1,
+    ) -> None:
         from pan_core.runtimes.onnx_session import open_session  # late: optional
 
         if not declaration.path.is_file():
@@ -161,7 +193,7 @@ class DeclaredEstimator:
             raise DataError(
                 f"{declaration.path}: not an ONNX model that can be run ({error})", code="pose-model.unusable"
             ) from error
-        self._declaration, self._finder = declaration, finder
+        self._declaration, self._finder, self._detector = declaration, finder, detector
         self._input = self._session.get_inputs()[0].name
         given = [output.name for output in self._session.get_outputs()]
         self._outputs = list(declaration.outputs) or given
@@ -190,7 +222,12 @@ class DeclaredEstimator:
             )
 
     def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
-        """People anywhere in a frame, (N, 18, 3) in its pixels."""
+        """People anywhere in a frame, (N, 18, 3) in its pixels, the most completely seen first."""
+        if self._detector is not None:
+            boxes = self._detector(frame, closely=closely)
+            found = [self._find_in_box(frame, box) for box in boxes]
+            people = np.concatenate(found) if found else np.empty((0, OPENPOSE18.size, 3))
+            return distinct(people, gate=SAME_PERSON_GATE)
         if self._finder is not None:
             return self._finder.search(frame, turn=turn, closely=closely)
         height, width = frame.shape[:2]
@@ -202,6 +239,14 @@ class DeclaredEstimator:
     def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
         """People in each square, (N, 18, 3) in the frame's pixels."""
         return [self._find_people(frame, square) for square in squares]
+
+    def _find_in_box(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
+        """The person in a box, (0 or 1, 18, 3); in one that is wide people may lie, so each way up is tried."""
+        sides = box[2:4] - box[:2]
+        turns = (0,) if sides[1] > STANDING_SHARE * sides[0] else (0, 1, 3)
+        centre, side = (box[:2] + box[2:4]) / 2, float(sides.max()) * BOX_MARGIN
+        found = np.concatenate([self._find_people(frame, Square(centre, side, turn)) for turn in turns])
+        return found[np.argsort(-person_scores(found), kind="stable")][:1]
 
     def _find_people(self, frame: np.ndarray, square: Square) -> np.ndarray:
         declared = self._declaration
@@ -218,7 +263,9 @@ class DeclaredEstimator:
         declared, image = self._declaration, source.image
         if declared.channels == "rgb":
             image = image[..., ::-1]
-        values = (image - np.array(declared.mean)) / np.array(declared.std)
+        values = image.astype(np.float32)
+        if any(declared.mean) or set(declared.std) != {1.0}:
+            values = (values - np.array(declared.mean, np.float32)) / np.array(declared.std, np.float32)
         if declared.order == "nchw":
             values = values.transpose(2, 0, 1)
         return np.ascontiguousarray(values[None], dtype=declared.dtype)
@@ -252,6 +299,9 @@ def open_estimator(model: Path, *, threads: int = 1, **settings: Any) -> Estimat
     if model.suffix not in ENDINGS:
         return PoseEstimator(model, threads=threads, **settings)
     declaration = read_declaration(model)
+    if declaration.detector_path:
+        detector = PersonDetector(declaration.detector_path, threads=threads)
+        return DeclaredEstimator(declaration, detector=detector, threads=threads)
     top_down = declaration.kind == "top_down"
     finder = PoseEstimator(declaration.finder_path, threads=threads, **settings) if top_down else None
     return DeclaredEstimator(declaration, finder=finder, threads=threads)
@@ -267,7 +317,8 @@ def model_files(model: Path) -> list[Path]:
     names = [model]
     if model.suffix in ENDINGS:
         declaration = read_declaration(model)
-        names += [declaration.path] + ([declaration.finder_path] if declaration.kind == "top_down" else [])
+        finder = declaration.detector_path or declaration.finder_path
+        names += [declaration.path, *([finder] if declaration.kind == "top_down" else [])]
     if missing := [name for name in names if not name.is_file()]:
         raise DataError(
             f"{missing[0]}: no such file, expected a pose model; run `dvc repro pose_model` or correct the name",

@@ -1,4 +1,4 @@
-"""Decode the output of a pose model into joints in pixels of its input, for the three forms in common use.
+"""Decode the output of a pose model into joints in pixels of its input, for the forms in common use.
 
 Shape letters: N people, V joints, w x h pixels of the input.
 """
@@ -10,6 +10,9 @@ import numpy as np
 
 from pan_core.errors import DataError
 from pan_core.skeletons import SkeletonLayout
+
+# In cells: how far from the middle, or from a rough place, a peak counts half. It is in MoveNet's own graph.
+SPREAD = 1.8
 
 
 class Declared(Protocol):
@@ -102,10 +105,47 @@ def decode_keypoints(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarr
     return _join_scores(places, people[..., 2])
 
 
+def decode_movenet(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarray:
+    """MoveNet's four maps (Google, 2021): the person nearest the middle, and each joint near where they say it is.
+
+    The surest centre gives by regression a rough place of each joint; the joint is the peak of its own map, weighed down
+    with the distance from there, and moved by an offset smaller than a cell.
+
+    Args:
+        outputs: Maps of the joints (1, V, h, w), of centres (1, 1, h, w), places from a centre (1, 2 V, h, w) and offsets
+            (1, 2 V, h, w), both y before x, in cells.
+        model: Its declaration.
+    """
+    four = _require_count(outputs, 4, "movenet", "maps, centre, regression, offsets")
+    size = model.skeleton.size
+    expected = [(1, depth, *four[0].shape[2:]) for depth in (size, 1, 2 * size, 2 * size)]
+    _require_shape(
+        [one.shape for one in four] == expected,
+        "movenet",
+        f"{size}, 1, {2 * size} and {2 * size} maps of a size",
+        *four,
+    )
+    maps, centre, regression, offsets = (one[0] for one in four)
+    height, width = maps.shape[1:]
+    y, x = np.mgrid[:height, :width]
+    middle = np.argmax(centre[0] / (np.hypot(y - height / 2, x - width / 2) + SPREAD))
+    row, column = np.divmod(middle, width)
+    rough = regression[:, row, column].reshape(size, 2) + np.array([row, column])
+    away = np.hypot(y - rough[:, 0, None, None], x - rough[:, 1, None, None])
+    peaks = (maps / (away + SPREAD)).reshape(size, -1).argmax(axis=1)
+    down, across = np.divmod(peaks, width)
+    joint = np.arange(size)
+    moved = offsets.reshape(size, 2, height, width)[joint, :, down, across]
+    cells = np.stack([across + moved[:, 1], down + moved[:, 0]], axis=-1)
+    step = np.array(model.size) / (width, height)
+    return _join_scores(cells * step, maps[joint, down, across])[None]
+
+
 DECODERS: dict[str, Callable[[Sequence[np.ndarray], Declared], np.ndarray]] = {
     "simcc": decode_simcc,
     "heatmaps": decode_heatmaps,
     "keypoints": decode_keypoints,
+    "movenet": decode_movenet,
 }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pan_core.pose.association import distinct, match, pose_distances
+from pan_core.pose.association import SAME_PERSON_GATE, distinct, match, pose_distances
 from pan_core.pose.crops import Square, square_around
 from pan_core.pose.estimation import Estimator
 from pan_core.pose.flow import GreyFrame, follow_joints, with_neighbours
@@ -27,8 +27,6 @@ MATCH_GATE = 0.35
 GATE_GROWTH = 0.08
 # A person found by a search whom no track follows is taken for a lost person up to this distance.
 GATE_LIMIT = 1.0
-# Two poses closer than this are one person seen twice.
-SAME_PERSON_GATE = 0.2
 # Share of the lowest score of a new person that keeps a person who is followed already.
 KEEP_SHARE = 0.5
 # Frames for which a lost person is also looked for in turned crops: most are lost when they fall or bend down.

