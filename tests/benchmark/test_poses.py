@@ -26,7 +26,14 @@ def truth(tmp_path, waving):
 
 def test_a_model_may_be_named_by_its_whole_path_and_nothing_is_written_beside_it(tmp_path, truth, pose_model):
     beside = sorted(pose_model.parent.iterdir())
-    clip = {"clip_id": "clip", "path": written_as(tmp_path), "label": "Wave", "fps": 15.0, "n_frames": 8, "start_s": 0.0}
+    clip = {
+        "clip_id": "clip",
+        "path": written_as(tmp_path),
+        "label": "Wave",
+        "fps": 15.0,
+        "n_frames": 8,
+        "start_s": 0.0,
+    }
     clips = pd.DataFrame([clip])
     network = small_network(OPENPOSE18)
     recognizer = LoadedModel(network, ("Walk", "Wave", "Both"), ("Walk", "Wave"), OPENPOSE18, "online", 32, 15.0, {})
