@@ -263,7 +263,7 @@ class DeclaredEstimator:
         declared, image = self._declaration, source.image
         if declared.channels == "rgb":
             image = image[..., ::-1]
-        values = image.astype(np.float32)
+        values: np.ndarray = image.astype(np.float32)
         if any(declared.mean) or set(declared.std) != {1.0}:
             values = (values - np.array(declared.mean, np.float32)) / np.array(declared.std, np.float32)
         if declared.order == "nchw":
