@@ -62,8 +62,7 @@ def slim(without_libgl, tmp_path):
 
 @pytest.mark.parametrize(
     "words",
-    [("pan", "predict", "a.mp4"), ("pan", "watch", "a.mp4"), ("pan", "data", "list"), ("pan", "stage", "fetch"),
-     ("python", "-m", "flows.retrain", "--help")],
+    [("pan", "predict", "a.mp4"), ("pan", "watch", "a.mp4"), ("pan", "data", "list"), ("python", "-m", "flows.retrain", "--help")],
     ids=" ".join,
 )  # fmt: skip
 def test_a_missing_libgl_is_one_message_with_the_command_that_installs_it(slim, words):

@@ -134,7 +134,7 @@ def test_artifacts_that_somebody_keeps_elsewhere_stay_there(project, tmp_path, m
     assert champion() == "first"
 
 
-@pytest.mark.parametrize("way", [["--temp"], ["--queue"]], ids=lambda way: way[0])
+@pytest.mark.parametrize("way", [["--temp"], pytest.param(["--queue"], marks=pytest.mark.long)], ids=lambda way: way[0])
 def test_an_experiment_of_dvc_registers_in_the_projects_store(project, way):
     folder = project("a folder")
     (folder / "stage.py").write_text(STAGE)
@@ -149,7 +149,7 @@ def test_an_experiment_of_dvc_registers_in_the_projects_store(project, way):
     assert len(Registry("pan-actors").versions()) == 2
 
 
-@pytest.mark.parametrize("name", ["plain", "a?b#c d%20é"])
+@pytest.mark.parametrize("name", [pytest.param("plain", marks=pytest.mark.long), "a?b#c d%20é"])
 def test_the_ui_shows_artifacts_of_a_renamed_project(project, name, tmp_path, monkeypatch):
     folder = project("before")
     folder.rename(tmp_path / name)
