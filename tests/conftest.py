@@ -1,9 +1,10 @@
 """Fixtures that several roots share."""
 
+import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,14 @@ LONGEST = ("test_pipeline.py", "test_retrain.py", "test_serve.py", "test_tune_st
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take minutes first."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(autouse=True)
+def _dvc_forgets_its_streams() -> Iterator[None]:
+    """DVC's command line writes its log to the streams of the test that called it first, which are closed by the next."""
+    yield
+    for name in ("dvc", "dvc_objects", "dvc_data"):
+        logging.getLogger(name).handlers.clear()
 
 
 @pytest.fixture(scope="session")
