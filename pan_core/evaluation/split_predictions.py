@@ -9,7 +9,7 @@ Shape letters: N clips, T frames of the longest clip, V joints, K classes, A ato
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,7 @@ class SplitPredictions:
         whole_probabilities: Class probabilities of a network that learnt without relabelling, shape (N, K); None
             where there is none.
         unscored: True class of each listed test clip without an answer, such as one in which nobody was found, shape
-            (U,); None for none.
+            (U,).
 
     Raises:
         DataError: If shapes or values do not fit; names every such field.
@@ -73,7 +73,7 @@ class SplitPredictions:
     frame_targets: np.ndarray | None = None
     explanations: np.ndarray | None = None
     whole_probabilities: np.ndarray | None = None
-    unscored: np.ndarray | None = None
+    unscored: np.ndarray = field(default_factory=lambda: np.empty(0, int))
 
     def __post_init__(self) -> None:
         faults = [
@@ -124,7 +124,7 @@ class SplitPredictions:
     @property
     def unscored_count(self) -> int:
         """Listed test clips without an answer."""
-        return 0 if self.unscored is None else len(self.unscored)
+        return len(self.unscored)
 
     @property
     def listed(self) -> int:
@@ -139,8 +139,8 @@ class SplitPredictions:
     @property
     def _outcomes(self) -> tuple[np.ndarray, np.ndarray]:
         """True and predicted class of every listed clip; -1, which no class is, of one without an answer."""
-        unscored = np.zeros(0, dtype=self.labels.dtype) if self.unscored is None else self.unscored
-        return np.concatenate([self.labels, unscored]), np.concatenate([self.predictions, np.full(len(unscored), -1)])
+        unscored = np.full(self.unscored_count, -1)
+        return np.concatenate([self.labels, self.unscored]), np.concatenate([self.predictions, unscored])
 
     @property
     def accuracy(self) -> float:
