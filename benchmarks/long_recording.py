@@ -2,9 +2,9 @@
 
     python benchmarks/long_recording.py [--minutes 5 10 20 60] [--kinds extract predict] [--stays 12]
 
-Needs nothing but this package. A small video of each length is made and read as any other. In the place of the pose network
-stands an estimator that reads the number of a frame from its picture and knows who is there: somebody new every six seconds,
-for twelve (`--stays`). In the place of the recognizer's network stands one that changes its mind every second. All else is the real code.
+Needs nothing but this package. A small video of each length is made and read as any other. An estimator replaces
+the pose network: it reads the number of a frame from its picture and knows who is there. A new person comes every six seconds and
+stays for twelve (`--stays`). A network that changes its mind every second replaces the recognizer's. All else is the real code.
 Each row is a process of its own; its peak is what the system counted, libraries included. One row of JSON a length and kind.
 """
 

@@ -11,7 +11,7 @@ from pan_core.training.samples import build_samples
 def hits(recognizer: LoadedModel, clips: pd.DataFrame, poses: PoseSet) -> dict[str, bool]:
     """Whether each clip is recognised, by clip id; a class that the recognizer does not know is a mistake.
 
-    So is a clip in which nobody was found. Joints are brought into the recognizer's layout.
+    A clip without people is a mistake, too. Joints are brought into the recognizer's layout.
     """
     found = poses.index
     shown = clips["clip_id"].isin(found.loc[(found["people"] > 0) & (found["frames"] > 0), "clip_id"])

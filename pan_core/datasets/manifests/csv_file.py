@@ -108,7 +108,7 @@ def read_text(path: Path) -> tuple[str, list[str]]:
 
 
 def csv_columns(path: Path) -> list[str]:
-    """Names in the first line of a CSV or TSV file, in one spelling; none where it cannot be read."""
+    """Names in the first line of a CSV or TSV file, in one spelling; an empty list if it cannot be read."""
     try:
         line = next((line for line in read_text(path)[0].splitlines() if line.strip()), "")
     except DataError:
@@ -258,7 +258,7 @@ class _Form:
 
     Attributes:
         folder: In which it lies.
-        prefix: Path to it from the folder that the rows' videos shall be relative to; empty where they are the same.
+        prefix: Path to it from the folder that the rows' videos shall be relative to; empty if they are the same.
         header: Names of the columns.
         decimal_comma: Whether its times have decimal commas.
         assumed: What was read in another way than written.

@@ -126,7 +126,7 @@ def read_label_studio(path: Path, *, root: Path, videos: Mapping[str, Path]) -> 
 
 
 def _describe_unread(tasks: Iterable[_Task]) -> str:
-    """Kinds of regions that have no span, in words; empty where there are none."""
+    """Kinds of regions that have no span, in words; empty if there are none."""
     found = {kind_in_words(region): None for task in tasks for region in task.regions}
     return ", ".join(
         [*filter(None, found), *({NAMED["single choice"]} if any(task.maybe_choice for task in tasks) else ())]

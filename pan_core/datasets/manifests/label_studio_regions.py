@@ -68,7 +68,7 @@ def spans_of(region: Json) -> Iterator[Span]:
 
 
 def kind_in_words(region: Json) -> str:
-    """What a region is that has no span; empty where it has one, or says nothing of the video."""
+    """Kind of a region that has no span; empty if it has one, or says nothing about the video."""
     kind = _kind_of(region)
     return "" if isinstance(kind, SpanKind) else NAMED.get(kind, f"regions of the type {kind}" if kind else "")
 

@@ -46,7 +46,7 @@ def proves_decimal_comma(texts: Iterable[str]) -> bool:
 
 
 def plain_seconds(text: str, note: Note, *, decimal_comma: bool) -> str:
-    """A time as a number of seconds; as it was where it is none.
+    """A time as a number of seconds; unchanged if it is no time.
 
     Args:
         text: Such as "62.5", "62,5", "62.5 s", "1:02.5" or "0:01:02.5".
@@ -91,7 +91,7 @@ def _clock_seconds(clock: re.Match[str], text: str, note: Note) -> str:
 
 
 def plain_date(text: str, note: Note) -> str:
-    """A date, perhaps with a time of day, in ISO 8601; as it was where it is none.
+    """A date, perhaps with a time of day, in ISO 8601; unchanged if it is no date.
 
     Args:
         text: Such as "2026-11-20T08:00", "20.11.2026 08:00", "11/20/2026 8:00 AM", "2026/11/20" or "2026-11-20 8:00".
@@ -130,7 +130,7 @@ def _order_of(found: re.Match[str], text: str) -> str:
 
 
 def _time_of_day(text: str) -> str | None:
-    """What follows a date, as in ISO 8601; empty where nothing does, None where it is no time of day."""
+    """The time of day after a date, in ISO 8601; empty if nothing follows, None if it is no time of day."""
     given = text.strip().removeprefix(",").removeprefix("T").strip().upper()
     if not given:
         return ""
