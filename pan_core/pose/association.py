@@ -3,12 +3,15 @@
 import numpy as np
 
 from pan_core.pose.assignment import assign
-from pan_core.pose.crops import statures
+from pan_core.pose.crops import LIMB_SHARES, statures
 from pan_core.pose.tracks import person_scores
 
 MIN_SHARED_JOINTS = 3
 # In body sizes: two poses closer than this are one person seen twice.
-SAME_PERSON_GATE = 0.2
+SAME_PERSON_GATE = 0.1
+# So are two of which such a share of the joints, of the pose with fewer, lie so close to each other.
+SAME_JOINT_GATE = 0.1
+SAME_JOINTS_SHARE = 0.4
 # Finite, so that the assignment stays solvable; far above any distance that can be accepted.
 _IMPOSSIBLE = 1e6
 
@@ -45,6 +48,32 @@ def pose_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return np.where(shared >= MIN_SHARED_JOINTS, total / shared / sizes, np.inf)
 
 
+def are_same(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Whether two poses are one person seen twice, (N, V, 3) and (M, V, 3) -> (N, M).
+
+    A pose that mixes two people is on average far from both, but most of its joints are on one of them.
+    """
+    both = (first[:, None, :, 2] > 0) & (second[None, :, :, 2] > 0)
+    apart = np.linalg.norm(first[:, None, :, :2] - second[None, :, :, :2], axis=-1)
+    sizes = np.maximum(person_sizes(first)[:, None], person_sizes(second)[None])
+    near = (both & (apart < SAME_JOINT_GATE * sizes[..., None])).sum(axis=-1)
+    fewer = np.minimum((first[..., 2] > 0).sum(axis=1)[:, None], (second[..., 2] > 0).sum(axis=1)[None])
+    return (near >= np.maximum(SAME_JOINTS_SHARE * fewer, 1)) | (pose_distances(first, second) < SAME_PERSON_GATE)
+
+
+def without_long_limbs(people: np.ndarray, limit: float) -> np.ndarray:
+    """Poses (N, V, 3) without joints at the end of limbs that are far too long for the person: they are somebody else's."""
+    if not len(people):
+        return people
+    people = people.copy()
+    heights = statures(people)
+    for (start, end), share in LIMB_SHARES.items():
+        both = (people[:, start, 2] > 0) & (people[:, end, 2] > 0)
+        length = np.linalg.norm(people[:, start, :2] - people[:, end, :2], axis=1)
+        people[both & (length > limit * share * heights), end] = np.nan, np.nan, 0.0
+    return people
+
+
 def match(distances: np.ndarray, gates: np.ndarray) -> list[tuple[int, int]]:
     """One-to-one pairs with the least total distance.
 
@@ -61,10 +90,10 @@ def match(distances: np.ndarray, gates: np.ndarray) -> list[tuple[int, int]]:
     return [pair for pair in assign(np.where(allowed, distances, _IMPOSSIBLE)) if allowed[pair]]
 
 
-def distinct(people: np.ndarray, *, gate: float) -> np.ndarray:
-    """People without repetitions: of two poses closer than `gate` the one with the higher score stays, (N, V, 3)."""
+def distinct(people: np.ndarray, *, gate: float = SAME_PERSON_GATE) -> np.ndarray:
+    """People without repetitions: of two poses that are one person the one with the higher score stays, (N, V, 3)."""
     people = people[np.argsort(-person_scores(people), kind="stable")]
-    close = pose_distances(people, people) < gate
+    close = are_same(people, people)
     kept: list[int] = []
     for person in range(len(people)):
         if not close[person, kept].any():

@@ -3,6 +3,7 @@
 Shape letters: N people, V joints, w x h pixels of the input.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -13,6 +14,11 @@ from pan_core.skeletons import SkeletonLayout
 
 # In cells: how far from the middle, or from a rough place, a peak counts half. It is in MoveNet's own graph.
 SPREAD = 1.8
+# Another centre in the same crop is another person if it is so sure and so many cells away.
+MIN_CENTRE = 0.3
+APART = 3
+MOST_PEOPLE = 3
+STEEP = 2.0
 
 
 class Declared(Protocol):
@@ -128,17 +134,46 @@ def decode_movenet(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarray
     maps, centre, regression, offsets = (one[0] for one in four)
     height, width = maps.shape[1:]
     y, x = np.mgrid[:height, :width]
-    middle = np.argmax(centre[0] / (np.hypot(y - height / 2, x - width / 2) + SPREAD))
-    row, column = np.divmod(middle, width)
-    rough = regression[:, row, column].reshape(size, 2) + np.array([row, column])
-    away = np.hypot(y - rough[:, 0, None, None], x - rough[:, 1, None, None])
-    peaks = (maps / (away + SPREAD)).reshape(size, -1).argmax(axis=1)
-    down, across = np.divmod(peaks, width)
+    rows, columns = _central_peaks(centre[0] / (np.hypot(y - height / 2, x - width / 2) + SPREAD), centre[0])
+    rough = regression[:, rows, columns].reshape(size, 2, -1).transpose(2, 0, 1) + np.stack([rows, columns], axis=1)[:, None]
+    people = [_joints_near(maps, each, steepness=STEEP if len(rough) > 1 else 1.0) for each in rough]
+    for one, other in itertools.combinations(range(len(people)), 2):
+        _settle(maps, rough, people, one, other)
+    down, across = np.stack(people, axis=1)
     joint = np.arange(size)
     moved = offsets.reshape(size, 2, height, width)[joint, :, down, across]
-    cells = np.stack([across + moved[:, 1], down + moved[:, 0]], axis=-1)
+    cells = np.stack([across + moved[..., 1], down + moved[..., 0]], axis=-1)
     step = np.array(model.size) / (width, height)
-    return _join_scores(cells * step, maps[joint, down, across])[None]
+    return _join_scores(cells * step, maps[joint, down, across])
+
+
+def _joints_near(maps: np.ndarray, rough: np.ndarray, *, steepness: float) -> np.ndarray:
+    """Row and column, (2, V), of the highest place of each map, weighed down with the distance from a rough one."""
+    y, x = np.arange(maps.shape[1], dtype=np.float32), np.arange(maps.shape[2], dtype=np.float32)
+    squared = (y - rough[:, :1])[:, :, None] ** 2 + ((x - rough[:, 1:]) ** 2)[:, None]
+    peaks = (maps / (np.sqrt(squared) + SPREAD) ** steepness).reshape(len(maps), -1).argmax(axis=1)
+    return np.stack(np.divmod(peaks, maps.shape[2]))
+
+
+def _settle(maps: np.ndarray, rough: np.ndarray, people: list[np.ndarray], one: int, other: int) -> None:
+    """Give a joint that two people claim to the nearer one; the other takes the best place elsewhere."""
+    for joint in np.flatnonzero(np.abs(people[one] - people[other]).max(axis=0) <= 1):
+        place = people[one][:, joint]
+        away = [np.hypot(*(place - rough[person, joint])) for person in (one, other)]
+        loser = other if away[0] <= away[1] else one
+        rest = maps[joint].copy()
+        rest[max(place[0] - APART, 0) : place[0] + APART + 1, max(place[1] - APART, 0) : place[1] + APART + 1] = 0
+        people[loser][:, joint] = _joints_near(rest[None], rough[loser, joint][None], steepness=STEEP)[:, 0]
+
+
+def _central_peaks(weighted: np.ndarray, sureness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the surest centre by weight, and of other people's, the most central first."""
+    first = np.unravel_index(np.argmax(weighted), weighted.shape)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(sureness, APART, constant_values=-np.inf), (2 * APART + 1,) * 2)
+    rows, columns = np.nonzero((sureness >= MIN_CENTRE) & (sureness == around.max(axis=(2, 3))))
+    far = np.hypot(rows - first[0], columns - first[1]) > APART
+    order = np.argsort(-weighted[rows[far], columns[far]])[: MOST_PEOPLE - 1]
+    return np.append(first[0], rows[far][order]), np.append(first[1], columns[far][order])
 
 
 DECODERS: dict[str, Callable[[Sequence[np.ndarray], Declared], np.ndarray]] = {

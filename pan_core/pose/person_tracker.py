@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pan_core.pose.association import SAME_PERSON_GATE, distinct, match, pose_distances
+from pan_core.pose.association import SAME_PERSON_GATE, are_same, distinct, match, person_sizes, pose_distances, without_long_limbs
+from pan_core.pose.clothing import clothing_distance, clothing_of
 from pan_core.pose.crops import Square, square_around
 from pan_core.pose.estimation import Estimator
 from pan_core.pose.flow import GreyFrame, follow_joints, with_neighbours
@@ -39,6 +40,12 @@ LOST_SEARCH_FACTOR = 3
 REPLACE_RATIO = 1.5
 # Frames for which a track without a person is kept.
 KEEP_LOST = 30
+REFUSE_ALWAYS = False
+LIMB_LIMIT = 100.0
+NEW_FROM_LOOKS, NEW_SCORE, FIRST_SEARCH = True, 0.3, 1000
+SLOWING, HIDDEN_SLOWING = 0.5, 0.9
+CLOTHING_WEIGHT, CLOTHING_UNKNOWN, OTHER_CLOTHING = 1.0, 0.1, 0.12
+CLOTHING_RATE = 0.2
 # Crops grow at once and shrink by at most this share a frame, because joints drop out more often than people shrink.
 SHRINK_PER_FRAME = 0.05
 # While no person is seen, every second frame is searched, and every second search is for people who lie or tumble.
@@ -71,6 +78,9 @@ class Track:
     unseen: int = 0
     carried: int = 0
     moved: np.ndarray | None = None
+    clothing: np.ndarray | None = None
+    hidden: bool = False
+    near: bool = False
 
     @property
     def expected(self) -> np.ndarray:
@@ -87,7 +97,7 @@ class Track:
     def advance(self) -> None:
         """Advance to the next frame; a person who was not seen is expected to slow down."""
         if self.unseen:
-            self.velocity = self.velocity / 2
+            self.velocity = self.velocity * (HIDDEN_SLOWING if self.hidden else SLOWING)
         self.unseen += 1
         self.moved = None
         self.shift = self.shift + self.velocity
@@ -114,15 +124,34 @@ class Track:
         self.carried = carried
 
 
-def hand_over(tracks: list[Track], people: np.ndarray, *, gates: list[float]) -> np.ndarray:
+def hand_over(tracks: list[Track], people: np.ndarray, *, frame: np.ndarray, gates: list[float]) -> np.ndarray:
     """Update each track with the person within its gate; returns the people left over, (N, V, 3)."""
     if not tracks or not len(people):
         return people
     expected = np.stack([track.expected for track in tracks])
-    pairs = match(pose_distances(expected, people), np.array(gates))
+    distances, gates = pose_distances(expected, people), np.array(gates)
+    costs = distances
+    if len(tracks) > 1 or len(people) > 1 or any(track.hidden for track in tracks):
+        clothes = [clothing_of(frame, person) for person in people]
+        apart = np.array([[clothing_distance(track.clothing, one) for one in clothes] for track in tracks])
+        costs = np.where(distances <= gates[:, None], distances + CLOTHING_WEIGHT * np.nan_to_num(apart, nan=CLOTHING_UNKNOWN), np.inf)
+        hid = np.array([track.hidden or (REFUSE_ALWAYS and track.near) for track in tracks])[:, None]
+        costs = np.where(hid & (apart > OTHER_CLOTHING), np.inf, costs)
+        gates = np.full(len(tracks), 1e5)
+    pairs = match(costs, gates)
     for row, column in pairs:
         tracks[row].see(people[column])
     return np.delete(people, [column for _, column in pairs], axis=0)
+
+
+HIDE_SHARE, CLEAR_SHARE = 0.2, 0.2
+
+
+def overlap(box: np.ndarray, other: np.ndarray) -> float:
+    """Share of a box in another."""
+    sides = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
+    area = np.prod(np.maximum(box[2:] - box[:2], 1))
+    return float(np.prod(np.maximum(sides, 0)) / area)
 
 
 class PersonTracker:
@@ -163,6 +192,8 @@ class PersonTracker:
         self._since_search = search_every
         self._empty_searches = 0
         self._searches = 0
+        self._interval = FIRST_SEARCH
+        self._new: list = []
 
     def update(self, frame: np.ndarray) -> list[tuple[int, np.ndarray]]:
         """People in the next frame.
@@ -182,16 +213,50 @@ class PersonTracker:
                 frame, turn=0 if 0 in unseen else EMPTY_SEARCH_TURNS[self._empty_searches % len(EMPTY_SEARCH_TURNS)]
             )
             self._since_search = 0
+            self._interval = min(2 * self._interval, self._search_every)
             somebody = any(not track.unseen for track in self._tracks)
             self._empty_searches = 0 if somebody else self._empty_searches + 1
         self._tracks = [track for track in self._tracks if track.unseen <= self._keep_lost]
+        if self._new:
+            left = self._drop_followed(np.stack(self._new))
+            left = left[person_scores(left) >= NEW_SCORE]
+            lost = [track for track in self._tracks if track.unseen]
+            for person in hand_over(lost, left, frame=frame, gates=[GATE_LIMIT] * len(lost)):
+                if len(self._tracks) < self._max_people:
+                    self._start(person, turn=0, frame=frame)
+        self._mark(frame)
         return [(track.track_id, track.joints) for track in self._tracks if not track.unseen]
+
+    def _mark(self, frame: np.ndarray) -> None:
+        """Mark hidden tracks, and learn clothes of the others."""
+        if len(self._tracks) < 2:
+            for track in self._tracks:
+                track.hidden = False
+            return
+        boxes = []
+        for track in self._tracks:
+            pose = track.expected
+            places = pose[pose[:, 2] > 0, :2]
+            boxes.append(np.concatenate([places.min(axis=0), places.max(axis=0)]))
+        for number, (track, box) in enumerate(zip(self._tracks, boxes, strict=True)):
+            others = [o for k, o in enumerate(boxes) if k != number and (not self._tracks[k].unseen)]
+            shares = [overlap(box, other) for other in others]
+            near = bool(shares) and max(shares) > HIDE_SHARE
+            track.near = near
+            if track.unseen:
+                track.hidden = track.hidden or near
+            else:
+                track.hidden = False
+                if not shares or max(shares) < CLEAR_SHARE:
+                    if track.carried == 0:
+                        now = clothing_of(frame, track.joints)
+                        track.clothing = np.where(np.isfinite(track.clothing) & np.isfinite(now), track.clothing + CLOTHING_RATE * (now - track.clothing), np.where(np.isfinite(now), now, track.clothing))
 
     def _search_interval(self, unseen: list[int]) -> int:
         """Frames to the next search, by how long each track was not seen."""
         if 0 not in unseen:
             return min(EMPTY_SEARCH_EVERY, self._search_every)
-        return max(1, self._search_every // LOST_SEARCH_FACTOR) if any(unseen) else self._search_every
+        return max(1, self._search_every // LOST_SEARCH_FACTOR) if any(unseen) else min(self._search_every, self._interval)
 
     def _follow(self, frame: np.ndarray) -> None:
         """Look for the person of every track in its crop."""
@@ -200,8 +265,19 @@ class PersonTracker:
             track.advance()
         if self._carries:
             self._carry(frame, seen)
+        self._new = []
         self._look(frame, [track for track in self._tracks if 0 < track.unseen <= CROP_FRAMES], turns=(0,))
-        self._look(frame, [track for track in self._tracks if 0 < track.unseen <= RETRY_FRAMES], turns=(1, 2, 3))
+        self._look(frame, [track for track in self._tracks if 0 < track.unseen <= RETRY_FRAMES and not self._is_hidden(track)], turns=(1, 2, 3))
+
+    def _is_hidden(self, track: Track) -> bool:
+        places = track.expected[track.expected[:, 2] > 0, :2]
+        box = np.concatenate([places.min(axis=0), places.max(axis=0)])
+        for other in self._tracks:
+            if other is not track and not other.unseen:
+                at = other.joints[other.joints[:, 2] > 0, :2]
+                if overlap(box, np.concatenate([at.min(axis=0), at.max(axis=0)])) > HIDE_SHARE:
+                    return True
+        return False
 
     def _carry(self, frame: np.ndarray, tracks: list[Track]) -> None:
         """Carry the joints of some tracks on by optical flow; a track that is due, or that loses joints, is left for a look."""
@@ -226,9 +302,11 @@ class PersonTracker:
         squares = [replace(track.square, turn=(track.square.turn + turn) % 4) for track in tracks for turn in turns]
         seen = self._estimator.look(frame, squares)
         if seen:
-            people = np.concatenate(seen)
+            people = without_long_limbs(np.concatenate(seen), LIMB_LIMIT) if len(self._tracks) > 1 else np.concatenate(seen)
             people = self._drop_followed(people[person_scores(people) >= self._min_score * KEEP_SHARE])
-            hand_over(tracks, distinct(people, gate=SAME_PERSON_GATE), gates=[track.gate for track in tracks])
+            left = hand_over(tracks, distinct(people), frame=frame, gates=[track.gate for track in tracks])
+            if NEW_FROM_LOOKS and turns == (0,):
+                self._new += list(left)
 
     def _search(self, frame: np.ndarray, *, turn: int) -> None:
         """Find people who are not followed in the whole frame, and look at each of them closely."""
@@ -241,8 +319,8 @@ class PersonTracker:
         people = distinct(people[person_scores(people) >= self._min_score], gate=SAME_PERSON_GATE)
         people = self._drop_followed(people)
         lost = [track for track in self._tracks if track.unseen]
-        for person in hand_over(lost, people, gates=[GATE_LIMIT] * len(lost)):
-            self._start(person, turn=turn)
+        for person in hand_over(lost, people, frame=frame, gates=[GATE_LIMIT] * len(lost)):
+            self._start(person, turn=turn, frame=frame)
 
     def _find(self, frame: np.ndarray, *, turn: int) -> tuple[np.ndarray, int]:
         """People in the whole frame who score high enough to start a track, and the turn in which they were found."""
@@ -266,14 +344,14 @@ class PersonTracker:
         seen = [track.joints for track in self._tracks if not track.unseen]
         if not seen:
             return people
-        return people[~(pose_distances(people, np.stack(seen)) < SAME_PERSON_GATE).any(axis=1)]
+        return people[~are_same(people, np.stack(seen)).any(axis=1)]
 
-    def _start(self, person: np.ndarray, *, turn: int) -> None:
+    def _start(self, person: np.ndarray, *, turn: int, frame: np.ndarray) -> None:
         if len(self._tracks) >= self._max_people:
             weakest = min(self._tracks, key=lambda track: (-track.unseen, float(person_scores(track.joints))))
             better = person_scores(person) >= REPLACE_RATIO * person_scores(weakest.joints)
             if not better and weakest.unseen <= RETRY_FRAMES:
                 return
             self._tracks.remove(weakest)
-        self._tracks.append(Track(self._started, person, square_around(person, turn=turn)))
+        self._tracks.append(Track(self._started, person, square_around(person, turn=turn), clothing=clothing_of(frame, person)))
         self._started += 1
