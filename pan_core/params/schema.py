@@ -81,6 +81,7 @@ class PoseParams(ParamsSection):
     """
 
     network: str = "models/pose/pose.onnx"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     quality: Literal["best", "balanced", "fast"] = "balanced"
     stages: Annotated[int, Field(ge=1, le=6)] = 4
     search_stages: Annotated[int, Field(ge=1, le=6)] = 4
@@ -105,7 +106,7 @@ class PoseParams(ParamsSection):
 
     def extraction(self) -> dict[str, Any]:
         """Arguments of `ExtractionSettings`."""
-        return self.model_dump(exclude={"quality", "network", "keep_video"})
+        return self.model_dump(exclude={"quality", "network", "device", "keep_video"})
 
 
 class RelabelParams(ParamsSection):

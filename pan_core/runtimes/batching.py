@@ -39,6 +39,16 @@ class BatchingSession:
         self._pairs: bool | None = None
         self.inputs, self.outputs, self.shapes = session.inputs, session.outputs, session.shapes
 
+    @property
+    def busy(self) -> bool:
+        """Whether a batch is running."""
+        return self._busy
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for the next batch."""
+        return len(self._waiting)
+
     def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
         """See `pan_core.runtimes.session.Session.run`; may be called by several threads."""
         request = _Request(feeds, wanted)
@@ -88,8 +98,12 @@ class BatchingSession:
             self._pairs = self._answers_pairs(batch[0])
 
     def _answers_pairs(self, request: "_Request") -> bool:
-        """Whether the answers to a pair of other pictures are those to each."""
-        other = {name: np.ascontiguousarray(np.flip(feed, axis=-1)) for name, feed in request.feeds.items()}
+        """Whether the answers to a pair, a request and noise in its range, are those to each."""
+        noise = np.random.default_rng(0)
+        other = {
+            name: noise.uniform(feed.min(), feed.max() + 1, feed.shape).astype(feed.dtype)
+            for name, feed in request.feeds.items()
+        }
         try:
             alone = self._session.run(other, request.wanted)
             joined = {name: np.concatenate([feed, other[name]]) for name, feed in request.feeds.items()}

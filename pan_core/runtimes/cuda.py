@@ -35,14 +35,22 @@ def choose_device(wanted: str, find_fault: Callable[[], str] | None = None) -> s
         return CUDA
     if wanted == CUDA:
         raise ConfigError(
-            "params.yaml",
-            [f"pose.device: 'cuda', but {fault}; {ADVICE}, or take 'auto' or 'cpu'"],
+            "pose extraction",
+            [f"device: 'cuda', but {fault}; {ADVICE}, or take 'auto' or 'cpu'"],
             code="device.missing",
         )
-    _log.log(
-        logging.WARNING if has_gpu() else logging.INFO, "poses are found on the processor: %s; %s", fault, ADVICE
-    )
+    _log.log(logging.WARNING if has_gpu() else logging.INFO, "poses are found on the processor: %s; %s", fault, ADVICE)
     return CPU
+
+
+def require_device(wanted: str) -> None:
+    """Refuse "cuda" if the package that is installed cannot use a GPU, before hours of other work.
+
+    Raises:
+        ConfigError: As `choose_device`.
+    """
+    if wanted == CUDA:
+        choose_device(wanted, missing_provider)
 
 
 def has_gpu() -> bool:
@@ -112,12 +120,16 @@ def open_batching(
     from pan_core.runtimes.onnx_batch import free_batch  # late: optional
     from pan_core.runtimes.onnx_session import OnnxSession  # late: start-up
 
-    session = OnnxSession(free_batch(model), threads=threads, provider=provider)
+    try:
+        freed: Path | bytes = free_batch(model)
+    except Exception:  # of many classes; ONNX Runtime says what is wrong with it, or runs it one by one
+        freed = model
+    session = OnnxSession(freed, threads=threads, provider=provider)
     name = "a part of the network" if isinstance(model, bytes) else str(model)
     if session.provider != provider:
         raise ConfigError(
-            "params.yaml",
-            [f"pose.device: {name} cannot run by {provider} but only by {session.provider}; take 'cpu'"],
+            "pose extraction",
+            [f"device: 'cuda', but {name} runs by {session.provider} only; take 'cpu'"],
             code="device.missing",
         )
     return BatchingSession(session, name=name)
