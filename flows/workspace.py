@@ -29,7 +29,6 @@ from pan_core.workspace.watched_source import WATCHED, watch_source
 from pan_core.workspace.without_git import go_without_git
 
 CODE = Path("pan_core")
-"""Where the pipeline itself writes networks."""
 SOURCE = f"{PARAMS_FILE} with overrides"
 
 
