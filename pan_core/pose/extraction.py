@@ -34,17 +34,7 @@ class PoseExtractor:
     def __init__(self, model_path: Path, *, settings: ExtractionSettings, threads: int = 1) -> None:
         self.settings = settings
         self.identity = extractor_identity(model_path, settings=settings)
-        self._estimator = open_estimator(
-            model_path,
-            stages=settings.stages,
-            search_stages=settings.search_stages,
-            search_size=settings.search_size,
-            glance_size=settings.glance_size,
-            crop_size=settings.crop_size,
-            narrowest=settings.narrowest_crop,
-            min_joint_score=settings.min_joint_score,
-            threads=threads,
-        )
+        self._estimator = open_estimator(model_path, threads=threads, **settings.of_estimator())
 
     def tracker(self) -> PersonTracker:
         """A new tracker; for a camera, feed it frame by frame."""

@@ -46,7 +46,9 @@ class OnnxSession:
                 f"{name}: not an ONNX model that this runtime reads ({error}); run `dvc repro` to make it",
                 code="network.damaged",
             ) from error
-        self.outputs = tuple(output.name for output in self._session.get_outputs())
+        self.inputs = tuple(each.name for each in self._session.get_inputs())
+        self.shapes = {output.name: tuple(output.shape) for output in self._session.get_outputs()}
+        self.outputs = tuple(self.shapes)
 
     def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
         """See `pan_core.runtimes.session.Session.run`."""
