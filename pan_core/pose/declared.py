@@ -156,7 +156,7 @@ def _read_checked(path: Path) -> ModelDeclaration:
             [f"{wrong}: expected the names of this version's declarations; your own belongs in a .yaml file"],
             code="pose-declaration.invalid",
         )
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
     return ModelDeclaration(**values, folder=path.parent.absolute())
 
 
