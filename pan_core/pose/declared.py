@@ -21,6 +21,7 @@ from pan_core.pose.person_detector import PersonDetector
 from pan_core.pose.tracks import person_scores
 from pan_core.runtimes.session import open_model
 from pan_core.skeletons import LAYOUTS, OPENPOSE18, SkeletonLayout, convert
+from pan_core.timing import part
 
 DEVICE_ENDING = ".json"
 ENDINGS = {".yaml", ".yml", DEVICE_ENDING}
@@ -236,7 +237,8 @@ class DeclaredEstimator:
     def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
         """People anywhere in a frame, (N, 18, 3) in its pixels, the most completely seen first."""
         if self._detector is not None:
-            boxes = self._detector(frame, closely=closely)
+            with part("search"):
+                boxes = self._detector(frame, closely=closely)
             found = [self._find_in_box(frame, box) for box in boxes]
             people = np.concatenate(found) if found else np.empty((0, OPENPOSE18.size, 3))
             return distinct(people, gate=SAME_PERSON_GATE)
@@ -262,8 +264,9 @@ class DeclaredEstimator:
 
     def _find_people(self, frame: np.ndarray, square: Square) -> np.ndarray:
         declared = self._declaration
-        source = cut_region(frame, square, target=declared.size)
-        answers = self._session.run({self._input: self._prepare_input(source)}, self._outputs)
+        with part("pose"):
+            source = cut_region(frame, square, target=declared.size)
+            answers = self._session.run({self._input: self._prepare_input(source)}, self._outputs)
         people = DECODERS[declared.decoding](answers, declared)
         unsure = people[..., 2] < declared.min_score
         people[unsure] = np.nan, np.nan, 0.0

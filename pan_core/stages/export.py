@@ -64,9 +64,8 @@ class TargetExporter:
         self._source = paths.model_folder("online", params.split.splits[0])
         self._loaded = load_model(self._source)
         self._settings = _pose_settings(params)
-        source = pose_model(paths.EXPORTED_POSE)
-        self._calls = self._write_references(source)
-        self._pck = scene_pck(source, self._settings, scenes=params.export.scenes)
+        self._calls = self._write_references()
+        self._pck = scene_pck(Path(params.pose.network), self._settings, scenes=params.export.scenes)
         self._exported: dict[tuple[str, str, int], tuple[Path, dict]] = {}
 
     def export(self, target: Target) -> dict:
@@ -112,7 +111,7 @@ class TargetExporter:
             "operators": list(made.operators),
         }
 
-    def _write_references(self, source: Path) -> dict[str, list[Call]]:
+    def _write_references(self) -> dict[str, list[Call]]:
         """Write what goes to devices; returns the runs of the networks that find people, of which only a few do."""
         params, data = self._params, read_training_data()
         samples = data.samples(params.model, mode="online", split=params.split.splits[0], part="test")
@@ -130,7 +129,7 @@ class TargetExporter:
         people = real_people(
             test.sample(frac=1, random_state=params.seed), data.poses, paths.RAW, count=params.export.inputs
         )
-        calls = record_calls(source, self._settings, people, count=params.export.inputs)
+        calls = record_calls(pose_model(paths.EXPORTED_POSE), self._settings, people, count=params.export.inputs)
         write_calls(folder, calls, count=BUNDLED_CALLS)
         return calls
 
