@@ -15,8 +15,10 @@ from pan_core.errors import GateError
 from pan_core.model.online import OnlineFeatures
 from pan_core.recognition.step_network import StepNetwork
 from pan_core.runtimes.max_error import largest_difference, relative_difference
-from pan_core.runtimes.session import Call, Session
+from pan_core.runtimes.session import Session
 
+Call = dict[str, np.ndarray]
+"""Inputs and outputs of one run of a network, by name."""
 LEAST_ACCURACY = 0.98
 """Share of torch's accuracy that an exported recognizer must keep."""
 

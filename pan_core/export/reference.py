@@ -12,7 +12,7 @@ import pandas as pd
 
 from pan_core.datasets.actors import Performer, render_scene
 from pan_core.errors import VideoError
-from pan_core.export.check import recognise_clips
+from pan_core.export.check import Call, recognise_clips
 from pan_core.model.features import PoseFeatures
 from pan_core.pose.crops import Square, square_around
 from pan_core.pose.declared import open_estimator
@@ -20,7 +20,7 @@ from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.pose_set import PoseSet
 from pan_core.pose.records import is_removed
 from pan_core.recognition.step_network import StepNetwork
-from pan_core.runtimes.session import Call, recorded
+from pan_core.runtimes.session import Session, open_model
 from pan_core.skeletons import OPENPOSE18
 from pan_core.training.samples import Samples
 from pan_core.video import read_frames
@@ -80,6 +80,37 @@ def write_clips(path: Path, network: StepNetwork, samples: Samples) -> None:
     np.savez_compressed(path, joints=samples.joints, lengths=samples.lengths, labels=samples.labels, right=right)
 
 
+class Recorder:
+    """Opener of networks that keeps what goes in and comes out: `calls`, by the stem of each network's file."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, list[Call]] = {}
+
+    def __call__(self, model: Path | bytes, /, *, threads: int = 1) -> Session:
+        """See `pan_core.runtimes.session.Opener`; expects a file."""
+        assert isinstance(model, Path)
+        return RecordedSession(open_model(model, threads=threads), self.calls.setdefault(model.stem, []))
+
+
+class RecordedSession:
+    """Session whose calls are kept.
+
+    Args:
+        session: The session.
+        calls: List that each call is added to.
+    """
+
+    def __init__(self, session: Session, calls: list[Call]) -> None:
+        self._session, self._calls = session, calls
+        self.inputs, self.outputs, self.shapes = session.inputs, session.outputs, session.shapes
+
+    def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
+        """See `pan_core.runtimes.session.Session.run`."""
+        answers = self._session.run(feeds, wanted)
+        self._calls.append({**feeds, **dict(zip(wanted, answers, strict=True))})
+        return answers
+
+
 def record_calls(
     model: Path, settings: ExtractionSettings, people: Iterable[tuple[np.ndarray, Square]], *, count: int
 ) -> dict[str, list[Call]]:
@@ -94,13 +125,13 @@ def record_calls(
     Returns:
         Calls by the stem of the network's file.
     """
-    with recorded() as calls:
-        estimator = open_estimator(model, **settings.of_estimator())
-        for number, (frame, square) in enumerate(itertools.islice(people, count)):
-            estimator.look(frame, [square])
-            if number % SEARCHED == 0:
-                estimator.search(frame, closely=False)
-    return {name: made[:count] for name, made in calls.items()}
+    recorder = Recorder()
+    estimator = open_estimator(model, opener=recorder, **settings.of_estimator())
+    for number, (frame, square) in enumerate(itertools.islice(people, count)):
+        estimator.look(frame, [square])
+        if number % SEARCHED == 0:
+            estimator.search(frame, closely=False)
+    return {name: made[:count] for name, made in recorder.calls.items()}
 
 
 def write_calls(folder: Path, calls: Mapping[str, Sequence[Call]], *, count: int) -> None:

@@ -19,7 +19,7 @@ from pan_core.pose.decoding import DECODERS
 from pan_core.pose.estimation import Estimator, PoseEstimator
 from pan_core.pose.person_detector import PersonDetector
 from pan_core.pose.tracks import person_scores
-from pan_core.runtimes.session import open_model
+from pan_core.runtimes.session import Opener, open_model
 from pan_core.skeletons import LAYOUTS, OPENPOSE18, SkeletonLayout, convert
 from pan_core.timing import part
 
@@ -189,6 +189,7 @@ class DeclaredEstimator:
         finder: Finds people in whole frames, for a top-down model.
         detector: Finds boxes of people there; goes before the finder.
         threads: Processor cores.
+        opener: Opens the network where it is to run.
 
     Raises:
         DataError: If the file is missing, cannot be run, or has not the declared outputs.
@@ -201,15 +202,16 @@ class DeclaredEstimator:
         finder: Estimator | None = None,
         detector: PersonDetector | None = None,
         threads: int = 1,
+        opener: Opener = open_model,
     ) -> None:
         if not declaration.path.is_file():
             raise DataError(
                 f"{declaration.path}: no such file, but its declaration names it", code="pose-model.missing"
             )
-        self._session = open_model(declaration.path, threads=threads)
+        self._session = opener(declaration.path, threads=threads)
         self._declaration, self._finder, self._detector = declaration, finder, detector
         self._input, given = self._session.inputs[0], self._session.outputs
-        self._outputs = list(declaration.outputs) or given
+        self._outputs = list(declaration.outputs or given)
         if missing := sorted(set(self._outputs) - set(given)):
             raise DataError(
                 f"{declaration.path}: has no output {', '.join(missing)}; it has {', '.join(given)}",
@@ -299,12 +301,13 @@ def in_openpose18(people: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
         ) from None
 
 
-def open_estimator(model: Path, *, threads: int = 1, **settings: Any) -> Estimator:
+def open_estimator(model: Path, *, threads: int = 1, opener: Opener = open_model, **settings: Any) -> Estimator:
     """Open the estimator of a model: an exported network, or a declared one if `model` is a YAML file.
 
     Args:
         model: File.
         threads: Processor cores.
+        opener: Opens its networks where they are to run.
         settings: Arguments of `PoseEstimator`.
 
     Raises:
@@ -312,16 +315,16 @@ def open_estimator(model: Path, *, threads: int = 1, **settings: Any) -> Estimat
         DataError: If a model cannot be used.
     """
     if model.suffix not in ENDINGS:
-        return PoseEstimator(model, threads=threads, **settings)
+        return PoseEstimator(model, threads=threads, opener=opener, **settings)
     declaration = read_declaration(model)
     if declaration.detector_path:
-        detector = PersonDetector(declaration.detector_path, threads=threads)
-        return DeclaredEstimator(declaration, detector=detector, threads=threads)
+        detector = PersonDetector(declaration.detector_path, threads=threads, opener=opener)
+        return DeclaredEstimator(declaration, detector=detector, threads=threads, opener=opener)
     top_down = declaration.kind == "top_down"
     # A finder only searches.
     searching = settings | {"stages": settings["search_stages"]} if top_down else {}
-    finder = PoseEstimator(declaration.finder_path, threads=threads, **searching) if top_down else None
-    return DeclaredEstimator(declaration, finder=finder, threads=threads)
+    finder = PoseEstimator(declaration.finder_path, threads=threads, opener=opener, **searching) if top_down else None
+    return DeclaredEstimator(declaration, finder=finder, threads=threads, opener=opener)
 
 
 def model_files(model: Path) -> list[Path]:

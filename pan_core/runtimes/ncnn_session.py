@@ -38,7 +38,7 @@ class NcnnSession:
                 code="network.damaged",
             )
         self.inputs, self.outputs = tuple(self._net.input_names()), tuple(self._net.output_names())
-        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.shapes: dict[str, tuple[int | str | None, ...]] = {}
 
     def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
         """See `pan_core.runtimes.session.Session.run`."""

@@ -40,7 +40,7 @@ class TensorRtSession:
         self._engine = engine
         answer = self._read_answer()
         self.inputs, self.outputs = tuple(answer["inputs"]), tuple(answer["outputs"])
-        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.shapes: dict[str, tuple[int | str | None, ...]] = {}
 
     def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
         """See `pan_core.runtimes.session.Session.run`."""

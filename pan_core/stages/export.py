@@ -7,7 +7,7 @@ import numpy as np
 
 from pan_core.edge.gates import write_gates
 from pan_core.export.artifacts import Artifacts, file_suffix, step_description, structure, write_artifacts
-from pan_core.export.check import ParityReport, check
+from pan_core.export.check import Call, ParityReport, check
 from pan_core.export.onnx_file import check_operators, write_onnx
 from pan_core.export.parity import clip_difference, require_parity, step_difference
 from pan_core.export.pck import require_pck, scene_pck
@@ -20,10 +20,11 @@ from pan_core.model.store import LoadedModel, load_model
 from pan_core.model.streaming import CLIP_INPUTS, CLIP_OUTPUTS, STEP_INPUTS, STEP_OUTPUTS, ClipModel, StepModel
 from pan_core.params.load import Params
 from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.named_networks import network_file
 from pan_core.progress import progress_bar
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.torch_network import TorchNetwork
-from pan_core.runtimes.session import Call, open_model
+from pan_core.runtimes.session import open_model
 from pan_core.tracking.tracker import Run
 from pan_core.training.samples import Samples
 from pan_core.workspace import paths
@@ -45,7 +46,7 @@ def run(params: Params, tracked: Run) -> dict:
         for done, mode in enumerate(params.train.modes, start=1):
             figures |= {exported_key(mode, key): value for key, value in _export_onnx(params, mode).items()}
             update(done, steps)
-        collect_networks(Path(params.pose.network), _pose_settings(params), paths.EXPORTED_POSE)
+        collect_networks(_network(params), _pose_settings(params), paths.EXPORTED_POSE)
         if targets:
             exporter = TargetExporter(params)
             update(steps - len(targets), steps)
@@ -65,7 +66,7 @@ class TargetExporter:
         self._loaded = load_model(self._source)
         self._settings = _pose_settings(params)
         self._calls = self._write_references()
-        self._pck = scene_pck(Path(params.pose.network), self._settings, scenes=params.export.scenes)
+        self._pck = scene_pck(_network(params), self._settings, scenes=params.export.scenes)
         self._exported: dict[tuple[str, str, int], tuple[Path, dict]] = {}
 
     def export(self, target: Target) -> dict:
@@ -132,6 +133,11 @@ class TargetExporter:
         calls = record_calls(pose_model(paths.EXPORTED_POSE), self._settings, people, count=params.export.inputs)
         write_calls(folder, calls, count=BUNDLED_CALLS)
         return calls
+
+
+def _network(params: Params) -> Path:
+    """The pose network that found the people."""
+    return network_file(params.pose.network, quality=params.pose.quality)
 
 
 def _pose_settings(params: Params) -> ExtractionSettings:

@@ -11,6 +11,7 @@ import torch
 from pan_core.edge.bundle import write_bundle
 from pan_core.edge.gates import write_gates
 from pan_core.export.artifacts import structure, write_artifacts
+from pan_core.export.check import Call
 from pan_core.export.pose_networks import collect_networks
 from pan_core.export.reference import drawn_scenes, record_calls, write_calls, write_clips, write_steps
 from pan_core.export.targets import Target, target_by_name
@@ -25,7 +26,6 @@ from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.network import PoseNetwork
 from pan_core.pose.weights import load_network
 from pan_core.recognition.torch_network import TorchNetwork
-from pan_core.runtimes.session import Call
 from pan_core.skeletons import OPENPOSE18
 from pan_core.training.samples import Samples
 from pan_core.viewer.annotate import write_video
