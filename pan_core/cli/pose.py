@@ -88,33 +88,29 @@ def _choose_points(
     """Rows of the table: the reference, then every network and quality that is asked for, then other models."""
     from pan_core.benchmark.poses.pose_points import PosePoint
     from pan_core.errors import ConfigError
+    from pan_core.params.schema import PoseParams
     from pan_core.pose.extraction_settings import ExtractionSettings
-    from pan_core.pose.qualities import QUALITIES, REFERENCE
+    from pan_core.pose.named_networks import network_file
+    from pan_core.pose.qualities import NETWORK_NAMES, QUALITIES, QUALITY_NAMES, REFERENCE
     from pan_core.workspace import paths
 
-    shared = {name: value for name, value in params.pose.extraction().items() if name not in REFERENCE}
-    pretrained = Path("pan_core/pose/pretrained")
-    files = {
-        "paper": dict.fromkeys(QUALITIES, paths.own_pose_network()),
-        "movenet": dict.fromkeys(QUALITIES, pretrained / "movenet.yaml")
-        | {"best": pretrained / "movenet_thunder.yaml"},
-    }
-    known = {"--network": (networks, list(files)), "--quality": (qualities, list(QUALITIES))}
+    asked = (("--network", networks, NETWORK_NAMES), ("--quality", qualities, QUALITY_NAMES))
     if faults := [
-        f"{option}: unknown {name!r}; known: {', '.join(names)}"
-        for option, (asked, names) in known.items()
-        for name in asked
-        if name not in names
+        f"{option}: unknown {name!r}; known: {', '.join(known)}"
+        for option, names, known in asked
+        for name in names
+        if name not in known
     ]:
         raise ConfigError("pan pose benchmark", faults, code="benchmark.unknown-point")
+    chosen = {key for by_quality in QUALITIES.values() for values in by_quality.values() for key in values}
+    shared = {name: value for name, value in params.pose.extraction().items() if name not in chosen | {*REFERENCE}}
     points = [PosePoint("paper", "reference", paths.own_pose_network(), ExtractionSettings(**shared, **REFERENCE))]
-    points += [
-        PosePoint(network, quality, file, ExtractionSettings(**shared, **QUALITIES[quality]))
-        for network, by_quality in files.items()
-        for quality, file in by_quality.items()
-        if (not networks or network in networks) and (not qualities or quality in qualities)
-    ]
-    balanced = ExtractionSettings(**shared, **QUALITIES["balanced"])
+    for network in networks or NETWORK_NAMES:
+        for quality in qualities or QUALITY_NAMES:
+            # As params.yaml would give them.
+            settings = ExtractionSettings(**PoseParams(network=network, quality=quality, **shared).extraction())
+            points.append(PosePoint(network, quality, network_file(network, quality=quality), settings))
+    balanced = ExtractionSettings(**shared, **QUALITIES["paper"]["balanced"])
     return points + [PosePoint(str(path), "balanced", path, balanced) for path in models]
 
 

@@ -85,7 +85,7 @@ def extraction_code() -> str:
     """Hash of the code that finds and follows people; the values of the qualities are in the identity of an extractor."""
     modules = (name.removeprefix("pan_core/") for name in import_closure(["pan_core.pose.extraction"]))
     kept = [name for name in modules if name.startswith(("pose/", "runtimes/")) or name in ("video.py", "skeletons.py")]
-    return code_hash(*(name for name in kept if name != "pose/qualities.py"))
+    return code_hash(*(name for name in kept if name not in ("pose/qualities.py", "pose/named_networks.py")))
 
 
 def measure_code() -> str:
