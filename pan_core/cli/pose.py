@@ -108,7 +108,8 @@ def _choose_points(
     for network in networks or NETWORK_NAMES:
         for quality in qualities or QUALITY_NAMES:
             # As params.yaml would give them.
-            settings = ExtractionSettings(**PoseParams(network=network, quality=quality, **shared).extraction())
+            given = PoseParams.model_validate({"network": network, "quality": quality, **shared})
+            settings = ExtractionSettings(**given.extraction())
             points.append(PosePoint(network, quality, network_file(network, quality=quality), settings))
     balanced = ExtractionSettings(**shared, **QUALITIES["paper"]["balanced"])
     return points + [PosePoint(str(path), "balanced", path, balanced) for path in models]

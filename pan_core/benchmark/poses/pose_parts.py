@@ -84,7 +84,8 @@ class TablePart:
 def extraction_code() -> str:
     """Hash of the code that finds and follows people; the values of the qualities are in the identity of an extractor."""
     modules = (name.removeprefix("pan_core/") for name in import_closure(["pan_core.pose.extraction"]))
-    kept = [name for name in modules if name.startswith(("pose/", "runtimes/")) or name in ("video.py", "skeletons.py")]
+    others = ("video.py", "skeletons.py", "runtimes/session.py", "runtimes/onnx_session.py")
+    kept = [name for name in modules if name.startswith("pose/") or name in others]
     return code_hash(*(name for name in kept if name not in ("pose/qualities.py", "pose/named_networks.py")))
 
 
