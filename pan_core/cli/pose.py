@@ -58,9 +58,14 @@ def benchmark(
     Parts: crossing, falling, jitter, small, people, falls, actors, actions, jhmdb, cost. Those whose data are missing are named.
     """
     from pan_core.benchmark.poses.pose_page import write_pose_page
+    from pan_core.errors import ConfigError
     from pan_core.files import write_json
     from pan_core.params.load import load_params
 
+    if out.suffix != ".json":
+        raise ConfigError(
+            "pan pose benchmark", [f"--out: expected a name that ends in .json, got {out}"], code="cli.out-suffix"
+        )
     require_output_file(out)
     params = load_params()
     command = _command_line(

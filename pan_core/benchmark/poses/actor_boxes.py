@@ -29,7 +29,7 @@ def read_boxes(path: Path, *, video: str) -> Boxes:
     try:
         with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
             for row in csv.DictReader(file):
-                box = np.array([row[side] for side in SIDES], float)
+                box = np.array([float(row[side]) for side in SIDES])
                 boxes.setdefault(row[video], {})[int(row["frame"])] = box
     except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
         raise DataError(

@@ -44,13 +44,13 @@ class ActorClips:
         self, found: Iterable[tuple[str, VideoPoses | None]], *, max_fps: float, extractor: str
     ) -> list[ClipPoses]:
         """Poses of every clip; one in which nobody was found has no people."""
-        fps = self.table.set_index("clip_id")["fps"]
-        return [
-            ClipPoses(name, np.empty((0, 0, 18, 3), np.float32), fps[name] / frame_step(fps[name], max_fps), 0, 0, extractor)
-            if poses is None
-            else ClipPoses(name, poses.joints, poses.fps, poses.width, poses.height, extractor)
-            for name, poses in found
-        ]  # fmt: skip
+        rows = {clip.clip_id: clip for clip in self.table.itertuples(index=False)}
+        clips = []
+        for name, poses in found:
+            clip, people = rows[name], np.empty((0, 0, 18, 3), np.float32) if poses is None else poses.joints
+            fps = clip.fps / frame_step(clip.fps, max_fps) if poses is None else poses.fps
+            clips.append(ClipPoses(name, people, fps, clip.width, clip.height, extractor))
+        return clips
 
 
 def measure_actors(clips: ActorClips, found: Sequence[ClipPoses], scratch: Path) -> dict:
@@ -71,6 +71,8 @@ def measure_actors(clips: ActorClips, found: Sequence[ClipPoses], scratch: Path)
 
 def measure_actions(clips: ActorClips, found: Sequence[ClipPoses], recognizer: LoadedModel, scratch: Path) -> dict:
     """Share of the clips that a recognizer recognises by these skeletons."""
+    if not any(len(each.joints) for each in found):
+        return {"action_accuracy": 0.0}
     right = hits(recognizer, clips.table, _store(found, scratch))
     return {"action_accuracy": sum(right.values()) / len(clips.table)}
 
