@@ -60,7 +60,7 @@ class Params(AllParams):
     def recipe(self) -> str:
         """Hash of every value that can change a recognizer: not those that only say what may arrive, or who works."""
         surveillance = self.surveillance.model_copy(update={"group": "auto"})
-        pose = self.pose.model_copy(update={"keep_video": True})
+        pose = self.pose.model_copy(update={"keep_video": True, "device": "auto"})
         update = {"retrain": RetrainParams(), "surveillance": surveillance, "pose": pose, "workers": 0}
         return self.model_copy(update=update).fingerprint()
 
