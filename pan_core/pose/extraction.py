@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pan_core.pose.declared import model_content, open_estimator
+from pan_core.pose.estimation import Estimator
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.person_tracker import PersonTracker
 from pan_core.pose.tracks import TrackCollector, VideoPoses
@@ -39,6 +40,11 @@ class PoseExtractor:
         self.settings = settings
         self.identity = extractor_identity(model_path, settings=settings)
         self._estimator = open_estimator(model_path, threads=threads, opener=opener, **settings.of_estimator())
+
+    @property
+    def estimator(self) -> Estimator:
+        """What finds people in single pictures."""
+        return self._estimator
 
     def tracker(self) -> PersonTracker:
         """A new tracker; for a camera, feed it frame by frame."""
