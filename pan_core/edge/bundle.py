@@ -7,6 +7,8 @@ from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 
+import onnxruntime
+
 import pan_core
 from pan_core.datasets.actors import Performer, render_scene
 from pan_core.edge.bench import CLIP
@@ -144,7 +146,8 @@ def _describe_files(folder: Path, target: Target) -> dict:
         "versions": {
             "pan": pan_core.__version__,
             "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("torch", "onnx", "onnxruntime", "ncnn", "pnnx", "numpy")},
+            "onnxruntime": onnxruntime.__version__,  # of onnxruntime, or of onnxruntime-gpu
+            **{name: metadata.version(name) for name in ("torch", "onnx", "ncnn", "pnnx", "numpy")},
         },
         "files": {
             str(path.relative_to(folder)): sha256_of(path) for path in sorted(folder.rglob("*")) if path.is_file()
