@@ -61,7 +61,7 @@ class Params(AllParams):
     def recipe(self) -> str:
         """Hash of every value that can change a recognizer: not those that only say what may arrive, or who works."""
         surveillance = self.surveillance.model_copy(update={"group": "auto"})
-        pose = self.pose.model_copy(update={"keep_video": True})
+        pose = self.pose.model_copy(update={"keep_video": True, "device": "auto"})
         update = {"retrain": RetrainParams(), "surveillance": surveillance, "pose": pose, "workers": 0}
         return self.model_copy(update=update).fingerprint()
 
@@ -70,9 +70,9 @@ class Params(AllParams):
         return _flatten(self.model_dump(mode="json", by_alias=True))
 
 
-def pose_network(path: Path = PARAMS_FILE) -> Path:
-    """The pose network that params.yaml names; the default of its section if there is no such file."""
-    return Path((load_params(path).pose if path.is_file() else PoseParams()).network)
+def load_pose_params(path: Path = PARAMS_FILE) -> PoseParams:
+    """The section `pose` of params.yaml; its defaults if there is no such file."""
+    return load_params(path).pose if path.is_file() else PoseParams()
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
