@@ -3,7 +3,7 @@
 import numpy as np
 
 from pan_core.pose.assignment import assign
-from pan_core.pose.crops import LIMB_SHARES, statures
+from pan_core.pose.crops import statures
 from pan_core.pose.tracks import person_scores
 
 MIN_SHARED_JOINTS = 3
@@ -61,17 +61,11 @@ def are_same(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return (near >= np.maximum(SAME_JOINTS_SHARE * fewer, 1)) | (pose_distances(first, second) < SAME_PERSON_GATE)
 
 
-def without_long_limbs(people: np.ndarray, limit: float) -> np.ndarray:
-    """Poses (N, V, 3) without joints at the end of limbs that are far too long for the person: they are somebody else's."""
-    if not len(people):
-        return people
-    people = people.copy()
-    heights = statures(people)
-    for (start, end), share in LIMB_SHARES.items():
-        both = (people[:, start, 2] > 0) & (people[:, end, 2] > 0)
-        length = np.linalg.norm(people[:, start, :2] - people[:, end, :2], axis=1)
-        people[both & (length > limit * share * heights), end] = np.nan, np.nan, 0.0
-    return people
+def without_joints_outside(people: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Poses (..., V, 3) without the joints beyond the borders of a frame (H, W, 3), which a network guesses but nobody sees."""
+    x, y = people[..., 0], people[..., 1]
+    outside = (x < -0.5) | (y < -0.5) | (x > frame.shape[1] - 0.5) | (y > frame.shape[0] - 0.5)
+    return np.where(outside[..., None], (np.nan, np.nan, 0.0), people)
 
 
 def match(distances: np.ndarray, gates: np.ndarray) -> list[tuple[int, int]]:
@@ -90,7 +84,7 @@ def match(distances: np.ndarray, gates: np.ndarray) -> list[tuple[int, int]]:
     return [pair for pair in assign(np.where(allowed, distances, _IMPOSSIBLE)) if allowed[pair]]
 
 
-def distinct(people: np.ndarray, *, gate: float = SAME_PERSON_GATE) -> np.ndarray:
+def distinct(people: np.ndarray) -> np.ndarray:
     """People without repetitions: of two poses that are one person the one with the higher score stays, (N, V, 3)."""
     people = people[np.argsort(-person_scores(people), kind="stable")]
     close = are_same(people, people)

@@ -8,7 +8,12 @@ from pan_core.skeletons import OPENPOSE18
 # Upper body, then legs: lines between two joints, on which clothes are seen whichever way somebody stands.
 PARTS = (
     (("neck", "right_hip"), ("neck", "left_hip"), ("right_shoulder", "right_hip"), ("left_shoulder", "left_hip")),
-    (("right_hip", "right_knee"), ("left_hip", "left_knee"), ("right_knee", "right_ankle"), ("left_knee", "left_ankle")),
+    (
+        ("right_hip", "right_knee"),
+        ("left_hip", "left_knee"),
+        ("right_knee", "right_ankle"),
+        ("left_knee", "left_ankle"),
+    ),
 )
 LINES = np.array([[[OPENPOSE18.index(end) for end in line] for line in part] for part in PARTS])  # part, line, end
 # Where on a line: not at its ends, which joints hide.
@@ -31,7 +36,10 @@ def clothing_of(frame: np.ndarray, pose: np.ndarray) -> np.ndarray:
     taken = frame[np.where(inside, rows, 0), np.where(inside, columns, 0)]
     colours = cv2.cvtColor(taken.reshape(1, -1, 3), cv2.COLOR_BGR2LAB).reshape(taken.shape).astype(float)
     return np.array(
-        [np.median(part[there], axis=0) if there.any() else np.full(3, np.nan) for part, there in zip(colours, inside, strict=True)]
+        [
+            np.median(part[there], axis=0) if there.any() else np.full(3, np.nan)
+            for part, there in zip(colours, inside, strict=True)
+        ]
     )
 
 

@@ -18,7 +18,6 @@ SPREAD = 1.8
 MIN_CENTRE = 0.3
 APART = 3
 MOST_PEOPLE = 3
-STEEP = 2.0
 
 
 class Declared(Protocol):
@@ -135,8 +134,11 @@ def decode_movenet(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarray
     height, width = maps.shape[1:]
     y, x = np.mgrid[:height, :width]
     rows, columns = _central_peaks(centre[0] / (np.hypot(y - height / 2, x - width / 2) + SPREAD), centre[0])
-    rough = regression[:, rows, columns].reshape(size, 2, -1).transpose(2, 0, 1) + np.stack([rows, columns], axis=1)[:, None]
-    people = [_joints_near(maps, each, steepness=STEEP if len(rough) > 1 else 1.0) for each in rough]
+    rough = (
+        regression[:, rows, columns].reshape(size, 2, -1).transpose(2, 0, 1)
+        + np.stack([rows, columns], axis=1)[:, None]
+    )
+    people = [_joints_near(maps, each) for each in rough]
     for one, other in itertools.combinations(range(len(people)), 2):
         _settle(maps, rough, people, one, other)
     down, across = np.stack(people, axis=1)
@@ -147,11 +149,11 @@ def decode_movenet(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarray
     return _join_scores(cells * step, maps[joint, down, across])
 
 
-def _joints_near(maps: np.ndarray, rough: np.ndarray, *, steepness: float) -> np.ndarray:
+def _joints_near(maps: np.ndarray, rough: np.ndarray) -> np.ndarray:
     """Row and column, (2, V), of the highest place of each map, weighed down with the distance from a rough one."""
     y, x = np.arange(maps.shape[1], dtype=np.float32), np.arange(maps.shape[2], dtype=np.float32)
     squared = (y - rough[:, :1])[:, :, None] ** 2 + ((x - rough[:, 1:]) ** 2)[:, None]
-    peaks = (maps / (np.sqrt(squared) + SPREAD) ** steepness).reshape(len(maps), -1).argmax(axis=1)
+    peaks = (maps / (np.sqrt(squared) + SPREAD)).reshape(len(maps), -1).argmax(axis=1)
     return np.stack(np.divmod(peaks, maps.shape[2]))
 
 
@@ -163,13 +165,15 @@ def _settle(maps: np.ndarray, rough: np.ndarray, people: list[np.ndarray], one: 
         loser = other if away[0] <= away[1] else one
         rest = maps[joint].copy()
         rest[max(place[0] - APART, 0) : place[0] + APART + 1, max(place[1] - APART, 0) : place[1] + APART + 1] = 0
-        people[loser][:, joint] = _joints_near(rest[None], rough[loser, joint][None], steepness=STEEP)[:, 0]
+        people[loser][:, joint] = _joints_near(rest[None], rough[loser, joint][None])[:, 0]
 
 
 def _central_peaks(weighted: np.ndarray, sureness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of the surest centre by weight, and of other people's, the most central first."""
     first = np.unravel_index(np.argmax(weighted), weighted.shape)
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(sureness, APART, constant_values=-np.inf), (2 * APART + 1,) * 2)
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.pad(sureness, APART, constant_values=-np.inf), (2 * APART + 1,) * 2
+    )
     rows, columns = np.nonzero((sureness >= MIN_CENTRE) & (sureness == around.max(axis=(2, 3))))
     far = np.hypot(rows - first[0], columns - first[1]) > APART
     order = np.argsort(-weighted[rows[far], columns[far]])[: MOST_PEOPLE - 1]

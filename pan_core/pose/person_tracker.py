@@ -5,29 +5,20 @@ predicted from recent frames, which is cheaper and finds more joints. Between lo
 as long as it can be trusted. Nothing looks ahead, so a file and a camera go through the same code.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
-from pan_core.pose.association import SAME_PERSON_GATE, are_same, distinct, match, person_sizes, pose_distances, without_long_limbs
-from pan_core.pose.clothing import clothing_distance, clothing_of
-from pan_core.pose.crops import Square, square_around
+from pan_core.pose.association import are_same, distinct, without_joints_outside
+from pan_core.pose.crops import square_around
 from pan_core.pose.estimation import Estimator
 from pan_core.pose.flow import GreyFrame, follow_joints, with_neighbours
+from pan_core.pose.followed_person import GATE_LIMIT, Track, hand_over, note_surroundings
 from pan_core.pose.tracks import person_scores
 from pan_core.timing import part
 
 # If optical flow keeps a smaller share of a person's joints, the network looks at the person. One joint may go.
 SURE_FLOW = 0.94
-# If a look misses a joint that flow still has, the joint stays with its score times this, as long as the score allows.
-FADE = 0.7
-MIN_FADED_SCORE = 0.05
-# In body sizes: a pose this far from the position that its track predicts may still be the same person.
-MATCH_GATE = 0.35
-# The gate of a person who is not seen grows by this much a frame.
-GATE_GROWTH = 0.08
-# A person found by a search whom no track follows is taken for a lost person up to this distance.
-GATE_LIMIT = 1.0
 # Share of the lowest score of a new person that keeps a person who is followed already.
 KEEP_SHARE = 0.5
 # Frames for which a lost person is also looked for in turned crops: most are lost when they fall or bend down.
@@ -40,118 +31,13 @@ LOST_SEARCH_FACTOR = 3
 REPLACE_RATIO = 1.5
 # Frames for which a track without a person is kept.
 KEEP_LOST = 30
-REFUSE_ALWAYS = False
-LIMB_LIMIT = 100.0
-NEW_FROM_LOOKS, NEW_SCORE, FIRST_SEARCH = True, 0.3, 1000
-SLOWING, HIDDEN_SLOWING = 0.5, 0.9
-CLOTHING_WEIGHT, CLOTHING_UNKNOWN, OTHER_CLOTHING = 1.0, 0.1, 0.12
-CLOTHING_RATE = 0.2
-# Crops grow at once and shrink by at most this share a frame, because joints drop out more often than people shrink.
-SHRINK_PER_FRAME = 0.05
+# Somebody whom only a look into another's crop found starts a track from this score on: parts of people are found there, too.
+MIN_SIDE_SCORE = 0.3
 # While no person is seen, every second frame is searched, and every second search is for people who lie or tumble.
 EMPTY_SEARCH_EVERY = 2
 EMPTY_SEARCH_TURNS = (0, 1, 0, 3, 0, 2)
 # Every Nth search is a close one, for people who are small; so is each search after one that found no person.
 CLOSE_SEARCH_EVERY = 4
-
-
-@dataclass
-class Track:
-    """A person who is being followed.
-
-    Attributes:
-        track_id: Number of the track, unique in its tracker.
-        joints: (V, 3) pose when last seen.
-        square: Crop in which the person is expected.
-        velocity: (2,) pixels a frame.
-        shift: (2,) pixels that the person is expected to have moved since last seen.
-        unseen: Frames since the person was last seen, 0 when seen in the current one.
-        carried: Frames since the person was last looked at by the network.
-        moved: The last pose as optical flow carries it into the current frame, if a look follows.
-    """
-
-    track_id: int
-    joints: np.ndarray
-    square: Square
-    velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    shift: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    unseen: int = 0
-    carried: int = 0
-    moved: np.ndarray | None = None
-    clothing: np.ndarray | None = None
-    hidden: bool = False
-    near: bool = False
-
-    @property
-    def expected(self) -> np.ndarray:
-        """Pose (V, 3) expected in the current frame."""
-        moved = self.joints.copy()
-        moved[:, :2] += self.shift
-        return moved
-
-    @property
-    def gate(self) -> float:
-        """Distance in body sizes up to which a pose may be this person."""
-        return min(MATCH_GATE + GATE_GROWTH * (self.unseen - 1), GATE_LIMIT)
-
-    def advance(self) -> None:
-        """Advance to the next frame; a person who was not seen is expected to slow down."""
-        if self.unseen:
-            self.velocity = self.velocity * (HIDDEN_SLOWING if self.hidden else SLOWING)
-        self.unseen += 1
-        self.moved = None
-        self.shift = self.shift + self.velocity
-        self.square = replace(self.square, centre=self.square.centre + self.velocity)
-
-    def see(self, joints: np.ndarray) -> None:
-        """Update the track with the pose (V, 3) that was found in the current frame."""
-        if self.moved is not None:
-            missed = (joints[:, 2] == 0) & (self.moved[:, 2] * FADE >= MIN_FADED_SCORE)
-            joints = np.where(missed[:, None], self.moved * (1, 1, FADE), joints)
-        shared = (joints[:, 2] > 0) & (self.joints[:, 2] > 0)
-        if shared.any():
-            moved = np.median(joints[shared, :2] - self.joints[shared, :2], axis=0) / self.unseen
-            self.velocity = (self.velocity + moved) / 2
-        around = square_around(joints, turn=self.square.turn)
-        smallest = self.square.side * (1 - SHRINK_PER_FRAME)
-        self.square = replace(around, side=max(around.side, smallest))
-        self.joints, self.shift, self.unseen, self.carried = joints, np.zeros(2), 0, 0
-
-    def carry(self, joints: np.ndarray) -> None:
-        """Update the track with the pose (V, 3) of the current frame by optical flow."""
-        carried = self.carried + 1
-        self.see(joints)
-        self.carried = carried
-
-
-def hand_over(tracks: list[Track], people: np.ndarray, *, frame: np.ndarray, gates: list[float]) -> np.ndarray:
-    """Update each track with the person within its gate; returns the people left over, (N, V, 3)."""
-    if not tracks or not len(people):
-        return people
-    expected = np.stack([track.expected for track in tracks])
-    distances, gates = pose_distances(expected, people), np.array(gates)
-    costs = distances
-    if len(tracks) > 1 or len(people) > 1 or any(track.hidden for track in tracks):
-        clothes = [clothing_of(frame, person) for person in people]
-        apart = np.array([[clothing_distance(track.clothing, one) for one in clothes] for track in tracks])
-        costs = np.where(distances <= gates[:, None], distances + CLOTHING_WEIGHT * np.nan_to_num(apart, nan=CLOTHING_UNKNOWN), np.inf)
-        hid = np.array([track.hidden or (REFUSE_ALWAYS and track.near) for track in tracks])[:, None]
-        costs = np.where(hid & (apart > OTHER_CLOTHING), np.inf, costs)
-        gates = np.full(len(tracks), 1e5)
-    pairs = match(costs, gates)
-    for row, column in pairs:
-        tracks[row].see(people[column])
-    return np.delete(people, [column for _, column in pairs], axis=0)
-
-
-HIDE_SHARE, CLEAR_SHARE = 0.2, 0.2
-
-
-def overlap(box: np.ndarray, other: np.ndarray) -> float:
-    """Share of a box in another."""
-    sides = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
-    area = np.prod(np.maximum(box[2:] - box[:2], 1))
-    return float(np.prod(np.maximum(sides, 0)) / area)
 
 
 class PersonTracker:
@@ -192,8 +78,7 @@ class PersonTracker:
         self._since_search = search_every
         self._empty_searches = 0
         self._searches = 0
-        self._interval = FIRST_SEARCH
-        self._new: list = []
+        self._beside: list[np.ndarray] = []
 
     def update(self, frame: np.ndarray) -> list[tuple[int, np.ndarray]]:
         """People in the next frame.
@@ -213,50 +98,18 @@ class PersonTracker:
                 frame, turn=0 if 0 in unseen else EMPTY_SEARCH_TURNS[self._empty_searches % len(EMPTY_SEARCH_TURNS)]
             )
             self._since_search = 0
-            self._interval = min(2 * self._interval, self._search_every)
             somebody = any(not track.unseen for track in self._tracks)
             self._empty_searches = 0 if somebody else self._empty_searches + 1
         self._tracks = [track for track in self._tracks if track.unseen <= self._keep_lost]
-        if self._new:
-            left = self._drop_followed(np.stack(self._new))
-            left = left[person_scores(left) >= NEW_SCORE]
-            lost = [track for track in self._tracks if track.unseen]
-            for person in hand_over(lost, left, frame=frame, gates=[GATE_LIMIT] * len(lost)):
-                if len(self._tracks) < self._max_people:
-                    self._start(person, turn=0, frame=frame)
-        self._mark(frame)
+        self._start_beside(frame)
+        note_surroundings(self._tracks, frame)
         return [(track.track_id, track.joints) for track in self._tracks if not track.unseen]
-
-    def _mark(self, frame: np.ndarray) -> None:
-        """Mark hidden tracks, and learn clothes of the others."""
-        if len(self._tracks) < 2:
-            for track in self._tracks:
-                track.hidden = False
-            return
-        boxes = []
-        for track in self._tracks:
-            pose = track.expected
-            places = pose[pose[:, 2] > 0, :2]
-            boxes.append(np.concatenate([places.min(axis=0), places.max(axis=0)]))
-        for number, (track, box) in enumerate(zip(self._tracks, boxes, strict=True)):
-            others = [o for k, o in enumerate(boxes) if k != number and (not self._tracks[k].unseen)]
-            shares = [overlap(box, other) for other in others]
-            near = bool(shares) and max(shares) > HIDE_SHARE
-            track.near = near
-            if track.unseen:
-                track.hidden = track.hidden or near
-            else:
-                track.hidden = False
-                if not shares or max(shares) < CLEAR_SHARE:
-                    if track.carried == 0:
-                        now = clothing_of(frame, track.joints)
-                        track.clothing = np.where(np.isfinite(track.clothing) & np.isfinite(now), track.clothing + CLOTHING_RATE * (now - track.clothing), np.where(np.isfinite(now), now, track.clothing))
 
     def _search_interval(self, unseen: list[int]) -> int:
         """Frames to the next search, by how long each track was not seen."""
         if 0 not in unseen:
             return min(EMPTY_SEARCH_EVERY, self._search_every)
-        return max(1, self._search_every // LOST_SEARCH_FACTOR) if any(unseen) else min(self._search_every, self._interval)
+        return max(1, self._search_every // LOST_SEARCH_FACTOR) if any(unseen) else self._search_every
 
     def _follow(self, frame: np.ndarray) -> None:
         """Look for the person of every track in its crop."""
@@ -265,19 +118,17 @@ class PersonTracker:
             track.advance()
         if self._carries:
             self._carry(frame, seen)
-        self._new = []
+        self._beside = []
         self._look(frame, [track for track in self._tracks if 0 < track.unseen <= CROP_FRAMES], turns=(0,))
-        self._look(frame, [track for track in self._tracks if 0 < track.unseen <= RETRY_FRAMES and not self._is_hidden(track)], turns=(1, 2, 3))
-
-    def _is_hidden(self, track: Track) -> bool:
-        places = track.expected[track.expected[:, 2] > 0, :2]
-        box = np.concatenate([places.min(axis=0), places.max(axis=0)])
-        for other in self._tracks:
-            if other is not track and not other.unseen:
-                at = other.joints[other.joints[:, 2] > 0, :2]
-                if overlap(box, np.concatenate([at.min(axis=0), at.max(axis=0)])) > HIDE_SHARE:
-                    return True
-        return False
+        self._look(
+            frame,
+            [
+                track
+                for track in self._tracks
+                if 0 < track.unseen <= RETRY_FRAMES and not track.is_crowded(self._tracks)
+            ],
+            turns=(1, 2, 3),
+        )
 
     def _carry(self, frame: np.ndarray, tracks: list[Track]) -> None:
         """Carry the joints of some tracks on by optical flow; a track that is due, or that loses joints, is left for a look."""
@@ -290,9 +141,11 @@ class PersonTracker:
             )
         if moved is not None:
             poses, kept = moved
-            for track, pose, share in zip(tracks, poses, kept, strict=True):
-                if share >= SURE_FLOW and track.carried < self._look_every - 1:
-                    track.carry(with_neighbours(track.joints, pose))
+            for track, pose, share in zip(tracks, without_joints_outside(poses, frame), kept, strict=True):
+                carried = without_joints_outside(with_neighbours(track.joints, pose), frame)
+                sure = share >= SURE_FLOW and person_scores(carried) >= self._min_score * KEEP_SHARE
+                if sure and track.carried < self._look_every - 1:
+                    track.carry(carried)
                 elif self._keep_missed:
                     track.moved = pose
         self._before = now
@@ -302,11 +155,11 @@ class PersonTracker:
         squares = [replace(track.square, turn=(track.square.turn + turn) % 4) for track in tracks for turn in turns]
         seen = self._estimator.look(frame, squares)
         if seen:
-            people = without_long_limbs(np.concatenate(seen), LIMB_LIMIT) if len(self._tracks) > 1 else np.concatenate(seen)
+            people = without_joints_outside(np.concatenate(seen), frame)
             people = self._drop_followed(people[person_scores(people) >= self._min_score * KEEP_SHARE])
             left = hand_over(tracks, distinct(people), frame=frame, gates=[track.gate for track in tracks])
-            if NEW_FROM_LOOKS and turns == (0,):
-                self._new += list(left)
+            if turns == (0,):
+                self._beside += list(left)
 
     def _search(self, frame: np.ndarray, *, turn: int) -> None:
         """Find people who are not followed in the whole frame, and look at each of them closely."""
@@ -315,8 +168,8 @@ class PersonTracker:
         if not len(found):
             return
         close = self._estimator.look(frame, [square_around(person, turn=turn) for person in found])
-        people = np.concatenate([found, *close])
-        people = distinct(people[person_scores(people) >= self._min_score], gate=SAME_PERSON_GATE)
+        people = without_joints_outside(np.concatenate([found, *close]), frame)
+        people = distinct(people[person_scores(people) >= self._min_score])
         people = self._drop_followed(people)
         lost = [track for track in self._tracks if track.unseen]
         for person in hand_over(lost, people, frame=frame, gates=[GATE_LIMIT] * len(lost)):
@@ -339,6 +192,16 @@ class PersonTracker:
         """People who score high enough to start a track."""
         return people[person_scores(people) >= self._min_score]
 
+    def _start_beside(self, frame: np.ndarray) -> None:
+        """Follow the people whom looks for others found, as far as there is room."""
+        if self._beside:
+            people = self._drop_followed(np.stack(self._beside))
+            people = people[person_scores(people) >= max(MIN_SIDE_SCORE, self._min_score)]
+            lost = [track for track in self._tracks if track.unseen]
+            left = hand_over(lost, people, frame=frame, gates=[GATE_LIMIT] * len(lost))
+            for person in left[: self._max_people - len(self._tracks)]:
+                self._start(person, turn=0, frame=frame)
+
     def _drop_followed(self, people: np.ndarray) -> np.ndarray:
         """People whom no track has found in this frame."""
         seen = [track.joints for track in self._tracks if not track.unseen]
@@ -353,5 +216,7 @@ class PersonTracker:
             if not better and weakest.unseen <= RETRY_FRAMES:
                 return
             self._tracks.remove(weakest)
-        self._tracks.append(Track(self._started, person, square_around(person, turn=turn), clothing=clothing_of(frame, person)))
+        track = Track(self._started, person, square_around(person, turn=turn))
+        track.learn_clothing(frame)
+        self._tracks.append(track)
         self._started += 1
