@@ -5,7 +5,7 @@ Shape letters: N people, V joints, w x h pixels of the input.
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from pan_core.skeletons import SkeletonLayout
 
 # In cells: how far from the middle, or from a rough place, a peak counts half. It is in MoveNet's own graph.
 SPREAD = 1.8
-# Another centre in the same crop is another person if it is so sure and so many cells away.
+# Another centre in the same crop is another person if it is so sure and a peak of its own so many cells around.
 MIN_CENTRE = 0.3
 APART = 3
 MOST_PEOPLE = 3
@@ -111,10 +111,11 @@ def decode_keypoints(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarr
 
 
 def decode_movenet(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarray:
-    """MoveNet's four maps (Google, 2021): the person nearest the middle, and each joint near where they say it is.
+    """MoveNet's four maps (Google, 2021): the person nearest the middle, then others, and each joint near where they say it is.
 
-    The surest centre gives by regression a rough place of each joint; the joint is the peak of its own map, weighed down
-    with the distance from there, and moved by an offset smaller than a cell.
+    A centre gives by regression a rough place of each joint; the joint is the peak of its own map, weighed down
+    with the distance from there, and moved by an offset smaller than a cell. The published graph stops at one person, but
+    its map of centres has others, too, and of two people who cross both are wanted.
 
     Args:
         outputs: Maps of the joints (1, V, h, w), of centres (1, 1, h, w), places from a centre (1, 2 V, h, w) and offsets
@@ -152,8 +153,9 @@ def decode_movenet(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarray
 def _joints_near(maps: np.ndarray, rough: np.ndarray) -> np.ndarray:
     """Row and column, (2, V), of the highest place of each map, weighed down with the distance from a rough one."""
     y, x = np.arange(maps.shape[1], dtype=np.float32), np.arange(maps.shape[2], dtype=np.float32)
-    squared = (y - rough[:, :1])[:, :, None] ** 2 + ((x - rough[:, 1:]) ** 2)[:, None]
-    peaks = (maps / (np.sqrt(squared) + SPREAD)).reshape(len(maps), -1).argmax(axis=1)
+    down, across = rough.astype(np.float32).T[..., None]
+    away = np.sqrt(((y - down) ** 2)[:, :, None] + ((x - across) ** 2)[:, None])
+    peaks = (maps / (away + SPREAD)).reshape(len(maps), -1).argmax(axis=1)
     return np.stack(np.divmod(peaks, maps.shape[2]))
 
 
@@ -164,20 +166,28 @@ def _settle(maps: np.ndarray, rough: np.ndarray, people: list[np.ndarray], one: 
         away = [np.hypot(*(place - rough[person, joint])) for person in (one, other)]
         loser = other if away[0] <= away[1] else one
         rest = maps[joint].copy()
-        rest[max(place[0] - APART, 0) : place[0] + APART + 1, max(place[1] - APART, 0) : place[1] + APART + 1] = 0
+        rest[_around(place.tolist())] = 0
         people[loser][:, joint] = _joints_near(rest[None], rough[loser, joint][None])[:, 0]
 
 
 def _central_peaks(weighted: np.ndarray, sureness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of the surest centre by weight, and of other people's, the most central first."""
     first = np.unravel_index(np.argmax(weighted), weighted.shape)
-    around = np.lib.stride_tricks.sliding_window_view(
-        np.pad(sureness, APART, constant_values=-np.inf), (2 * APART + 1,) * 2
-    )
-    rows, columns = np.nonzero((sureness >= MIN_CENTRE) & (sureness == around.max(axis=(2, 3))))
-    far = np.hypot(rows - first[0], columns - first[1]) > APART
-    order = np.argsort(-weighted[rows[far], columns[far]])[: MOST_PEOPLE - 1]
-    return np.append(first[0], rows[far][order]), np.append(first[1], columns[far][order])
+    found, left = [first], np.where(sureness >= MIN_CENTRE, sureness, 0)
+    left[_around(first)] = 0
+    while left.any():
+        place = np.unravel_index(np.argmax(left), left.shape)
+        if sureness[place] >= sureness[_around(place)].max():
+            found.append(place)
+        left[_around(place)] = 0
+    found[1:] = sorted(found[1:], key=lambda place: -weighted[place])
+    rows, columns = np.array(found[:MOST_PEOPLE]).T
+    return rows, columns
+
+
+def _around(place: Sequence[Any]) -> tuple[slice, ...]:
+    """The cells so near to a place that a peak there is the same."""
+    return tuple(slice(max(at - APART, 0), at + APART + 1) for at in place)
 
 
 DECODERS: dict[str, Callable[[Sequence[np.ndarray], Declared], np.ndarray]] = {

@@ -13,6 +13,7 @@ from refusals import refused
 from pan_core.datasets.actors import Performer, render_scene
 from pan_core.errors import ConfigError, DataError
 from pan_core.pose.accuracy import pck, visible
+from pan_core.pose.crops import Square
 from pan_core.pose.declared import open_estimator, read_declaration
 from pan_core.pose.decoding import decode_movenet
 from pan_core.pose.extraction import PoseExtractor, extractor_identity
@@ -22,7 +23,7 @@ from pan_core.pose.pretrained import DECLARATIONS, NETWORKS, README
 from pan_core.pose.pretrained.convert import convert
 from pan_core.pose.provenance import network_hash, require_pinned
 from pan_core.runtimes.session import open_model
-from pan_core.skeletons import OPENPOSE18
+from pan_core.skeletons import OPENPOSE18, SkeletonLayout
 
 FOLDER = Path(__file__).parent / "pretrained"
 REFERENCE = json.loads((FOLDER / "tensorflow_js.json").read_text())
@@ -151,3 +152,50 @@ def test_the_files_are_what_the_archive_gives(tmp_path):
     convert(archive, {name: tmp_path / path.name for name, path in NETWORKS.items()})
     for path in NETWORKS.values():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+class Cells:
+    """A model of one joint whose cells are pixels."""
+
+    skeleton = SkeletonLayout.from_dict(
+        {
+            "name": "point",
+            "joints": ["point"],
+            "bones": [],
+            "pairs": [],
+            "root": ["point"],
+            "torso": [["point"], ["point"]],
+        }
+    )
+    size = (48, 48)
+
+
+def test_of_two_people_in_a_crop_each_has_the_joint_that_is_nearer():
+    """Both centres point to the same joint; the further person has a fainter one of their own, the middle one comes first."""
+    maps, centre = np.zeros((1, 1, 48, 48), np.float32), np.zeros((1, 1, 48, 48), np.float32)
+    nothing = np.zeros((1, 2, 48, 48), np.float32)
+    centre[0, 0, 24, 23], centre[0, 0, 24, 34], centre[0, 0, 5, 5] = 0.8, 0.9, 0.2
+    maps[0, 0, 24, 25], maps[0, 0, 24, 40] = 1.0, 0.1
+    found = decode_movenet([maps, centre, nothing, nothing], Cells())
+    np.testing.assert_allclose(found[:, 0], [(25, 24, 1.0), (40, 24, 0.1)], atol=1e-6)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (47, 47), (0, 47)])
+def test_centres_at_the_border_and_flat_maps_give_no_more_than_three_people(place):
+    centre, nothing = np.zeros((1, 1, 48, 48), np.float32), np.zeros((1, 2, 48, 48), np.float32)
+    assert len(decode_movenet([nothing[:, :1], centre, nothing, nothing], Cells())) == 1
+    centre[0, 0, *place] = 1.0
+    assert len(decode_movenet([nothing[:, :1], centre, nothing, nothing], Cells())) == 1
+    assert len(decode_movenet([nothing[:, :1], np.ones_like(centre), nothing, nothing], Cells())) <= 3
+
+
+def test_a_look_shows_both_of_two_people():
+    frames, truth = render_scene(
+        [Performer("Walking", 1, (-0.4, 0), 0.0), Performer("Waving", 2, (0.6, 0), -90.0)], frames=1
+    )
+    places = visible(truth)[:, 0]
+    middle = np.array([places[places[..., 2] > 0, :2].mean(axis=0)]).reshape(2)
+    (found,) = open_estimator(DECLARATIONS["movenet"]).look(frames[0], [Square(middle, 230.0)])
+    assert len(found) == 2
+    nearest = [max(pck(pose, true).overall for pose in found) for true in places]
+    assert min(nearest) > 0.8
