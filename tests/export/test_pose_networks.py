@@ -174,7 +174,7 @@ def test_weights_below_the_normal_numbers_of_16_bits_are_kept(tmp_path):
 
 def test_ncnn_reads_a_picture_that_is_padded_with_nothing_before_its_maxima(tmp_path):
     nodes = [
-        helper.make_node("Pad", ["picture", "sides", "least"], ["wider"]),
+        helper.make_node("Pad", ["picture", "sides", "least"], ["wider"], mode="constant"),
         helper.make_node("MaxPool", ["wider"], ["answer"], kernel_shape=[3, 3], strides=[2, 2]),
     ]
     weights = [
