@@ -18,11 +18,11 @@ from pan_core.edge.bundled import open_bundle
 from pan_core.edge.gates import read_gates
 from pan_core.edge.result import content_hash
 from pan_core.errors import DataError, GateError
-from pan_core.export.check import pose_difference
+from pan_core.export.check import pose_differences, read_calls
 from pan_core.files import read_json, sha256_of, write_json
-from pan_core.pose.inference import pose_sessions
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.recognition.torch_network import TorchNetwork
+from pan_core.runtimes.session import open_model
 
 # What a device does not have. The workstation's interpreter does, so its import is made to fail.
 ABSENT = tuple("torch pandas mlflow onnx scipy sklearn pydantic ruamel typer tqdm matplotlib dvc".split())  # noqa: SIM905
@@ -153,11 +153,14 @@ def test_frames_are_searched_by_another_stage_without_torch(made, tmp_path):
     assert (bundle / "models" / "pose_search.onnx").is_file()
     done = run_without_torch(bundle, "check", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    opened = open_bundle(bundle)
-    _, search = pose_sessions(bundle / "models" / "pose.onnx", opened.extractor.settings)
-    crops = bundle / "reference" / "crops.npz"
-    assert pose_difference(search, crops, maps="search_maps")[0] < 1e-4
-    assert pose_difference(search, crops)[0] > 1e-2
+    calls = {name: read_calls(bundle / "reference" / f"{name}.npz") for name in ("pose", "pose_search")}
+    search = open_model(BundleManifest.read(bundle).model("pose_search"))
+    assert pose_differences(search, calls["pose_search"])["stage1"] < 1e-4
+    answers = [call | {"stage1": call["stage2"]} for call in calls["pose"]]
+    assert (
+        pose_differences(search, [{name: call[name] for name in ("images", "stage1")} for call in answers])["stage1"]
+        > 1e-2
+    )
 
 
 def test_only_what_passed_the_gates_is_packed(made, tmp_path):
