@@ -26,7 +26,18 @@ def run(*words):
 
 
 def test_one_part_of_one_point_beside_the_reference(workspace, real_data):
-    words = ("--part", "people", "--network", "movenet", "--quality", "fast", "--data", real_data, "--out", "found.json")
+    words = (
+        "--part",
+        "people",
+        "--network",
+        "movenet",
+        "--quality",
+        "fast",
+        "--data",
+        real_data,
+        "--out",
+        "found.json",
+    )
     result = run(*words)
     assert result.exit_code == 0, result.output
     found = json.loads((workspace / "found.json").read_text())
