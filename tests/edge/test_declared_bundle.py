@@ -1,6 +1,7 @@
 """Declared networks go to devices through the gates that the project's own passes."""
 
 import json
+import shutil
 import subprocess
 from dataclasses import asdict
 
@@ -11,20 +12,24 @@ from without_torch import ABSENT, run_without_torch
 
 from pan_core.edge.bundle_manifest import BundleManifest
 from pan_core.edge.bundled import open_bundle
-from pan_core.edge.roofline import count_layers
+from pan_core.edge.roofline import count_layers, fit, predict_ms
 from pan_core.errors import ConfigError, DataError
 from pan_core.export.check import pose_differences
 from pan_core.export.onnx_rewriting import fold_casts
 from pan_core.export.pck import scene_pck
 from pan_core.export.pose_networks import pose_model
+from pan_core.export.targets import read_targets
 from pan_core.files import read_json, write_json
+from pan_core.params.load import load_params
 from pan_core.pose.declared import open_estimator, read_declaration
 from pan_core.pose.extraction import PoseExtractor
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.pretrained import DECLARATIONS, NETWORKS
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.runtimes.session import open_model
 from pan_core.skeletons import COCO17, LAYOUTS
+from pan_core.workspace.devices import predictions
 
 MOVENET = DECLARATIONS["movenet"]
 BY_PNNX = {"movenet_lightning": 554.3e6, "movenet_thunder": 2.476e9, "nanodet": 4.204e9}
@@ -142,3 +147,27 @@ def test_a_bundle_without_its_detector_is_refused(host, tmp_path):
         (tmp_path / "models" / name).write_bytes((host / "models" / name).read_bytes())
     with refused("network.missing", DataError):
         open_estimator(tmp_path / "models" / "declaration.json")
+
+
+def test_a_search_is_predicted_as_a_detection_and_a_look(made, tmp_path, monkeypatch):
+    params, host = load_params(), made.exported("host", model=MOVENET)
+    exported = tmp_path / "models" / "exported"
+    shutil.copytree(made.networks(MOVENET), exported / "pose")
+    for name in ("step.onnx", "step.json"):
+        shutil.copy2(host / name, exported)
+    (tmp_path / "edge").mkdir()
+    shutil.copy2("edge/targets.yaml", tmp_path / "edge")
+    monkeypatch.chdir(tmp_path)
+    found = predictions(params)["raspberry-pi-5"]
+    target = read_targets()["raspberry-pi-5"]
+    detector = count_layers(
+        fold_casts(onnx.load(NETWORKS["nanodet"])).SerializeToString(), {"images": (1, 3, 416, 416)}
+    )
+    alone = predict_ms(detector, target.peaks, number_bytes=2, share=fit().share)
+    assert found["search"] == pytest.approx(alone + found["crop"])
+    settings = ExtractionSettings(**read_json(exported / "step.json")["preprocessing"]["pose"])
+    amortised = found["crop"] / settings.look_every + found["search"] / settings.search_every + found["step"]
+    assert found["frame"] == pytest.approx(amortised)
+    shutil.rmtree(exported / "pose")
+    with refused("export.missing", DataError):
+        predictions(params)
