@@ -188,6 +188,11 @@ def _format_shapes(shapes: Shapes) -> str:
 
 def _rename_map(inputs: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
     """Names that pnnx gives inputs and outputs -> their names before."""
+    if split := [name for name in (*inputs, *outputs) if len(name.split()) != 1]:
+        raise GateError(
+            f"inputs or outputs {split} have blanks in their names, which end a word of ncnn's files; export the model with other names",
+            code="ncnn.names",
+        )
     names = {f"in{number}": name for number, name in enumerate(inputs)}
     return names | {f"out{number}": name for number, name in enumerate(outputs)}
 

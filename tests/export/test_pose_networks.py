@@ -10,16 +10,22 @@ from onnx import TensorProto, helper, numpy_helper
 from refusals import refused
 
 from pan_core.errors import ConfigError, DataError, GateError
+from pan_core.export.artifacts import write_artifacts
 from pan_core.export.check import pose_differences
 from pan_core.export.ncnn_file import write_ncnn_network
-from pan_core.export.onnx_rewriting import fold_casts, take_floats
+from pan_core.export.onnx_rewriting import fold_casts
 from pan_core.export.pose_networks import collect_networks, copy_declaration, input_shape, pose_model
 from pan_core.export.reference import drawn_scenes, record_calls
+from pan_core.export.targets import target_by_name
+from pan_core.model.features import feature_count
+from pan_core.model.pan import PAN, PanSettings
+from pan_core.model.streaming import StepModel
 from pan_core.pose.crops import square_around
 from pan_core.pose.declared import open_estimator, read_declaration
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.runtimes.max_error import relative_difference
 from pan_core.runtimes.session import open_model
+from pan_core.skeletons import OPENPOSE18
 
 SETTINGS = ExtractionSettings(stages=2, search_stages=1, crop_size=96)
 
@@ -136,20 +142,27 @@ def test_a_file_that_is_missing_or_no_declaration_is_refused(tmp_path):
     assert not (tmp_path / "networks").exists()
 
 
-def test_whole_numbers_that_are_cast_first_become_floats_and_others_are_refused(tmp_path):
+def test_whole_numbers_that_are_cast_first_become_floats_and_others_are_refused_for_devices(tmp_path):
     cast = helper.make_node("Cast", ["picture"], ["real"], to=TensorProto.FLOAT)
     halved = [cast, helper.make_node("Mul", ["real", "half"], ["answer"])]
     half = numpy_helper.from_array(np.array(0.5, np.float32), "half")
-    model = onnx.load(graph(tmp_path / "m.onnx", halved, kind=TensorProto.INT32, weights=[half]))
-    onnx.save(take_floats(model, "m.onnx"), tmp_path / "floats.onnx")
+    model = graph(tmp_path / "m.onnx", halved, kind=TensorProto.INT32, weights=[half])
+    path = declared(model)
+    path.write_text(path.read_text() + "dtype: int32\n")
+    collect_networks(path, SETTINGS, tmp_path / "networks")
+    assert read_declaration(tmp_path / "networks" / "declaration.json").dtype == "float32"
     picture = np.arange(768).reshape(1, 3, 16, 16)
-    whole = open_model(tmp_path / "m.onnx").run({"picture": picture.astype(np.int32)}, ["answer"])
-    floats = open_model(tmp_path / "floats.onnx").run({"picture": picture.astype(np.float32)}, ["answer"])
+    whole = open_model(model).run({"picture": picture.astype(np.int32)}, ["answer"])
+    floats = open_model(tmp_path / "networks" / "pose.onnx").run({"picture": picture.astype(np.float32)}, ["answer"])
     np.testing.assert_array_equal(whole, floats)
     added = helper.make_node("Add", ["picture", "picture"], ["twice"])
     tail = helper.make_node("Cast", ["twice"], ["answer"], to=TensorProto.FLOAT)
+    path = declared(graph(tmp_path / "n.onnx", [added, tail], kind=TensorProto.INT32))
+    path.write_text(path.read_text() + "dtype: int32\n")
+    (tmp_path / "other").mkdir()
     with refused("pose-model.whole-numbers", GateError):
-        take_floats(onnx.load(graph(tmp_path / "n.onnx", [added, tail], kind=TensorProto.INT32)), "n.onnx")
+        exported_for_a_jetson(tmp_path / "other", path)
+    assert read_declaration(tmp_path / "other" / "networks" / "declaration.json").dtype == "int32"
 
 
 def test_weights_below_the_normal_numbers_of_16_bits_are_kept(tmp_path):
@@ -210,3 +223,57 @@ def test_a_difference_is_a_share_of_the_largest_value():
     for wrong in (np.array([np.nan, 50.0]), np.array([0.0, np.inf]), np.array([0.0])):
         assert relative_difference([wrong, np.array([-100.0])], wanted) == np.inf
     assert relative_difference([np.zeros(3)], [np.zeros(3)]) == 0.0
+
+
+def test_ncnn_takes_whole_numbers_and_views(tmp_path):
+    half = numpy_helper.from_array(np.array(0.5, np.float32), "half")
+    model = graph(tmp_path / "m.onnx", [helper.make_node("Mul", ["picture", "half"], ["answer"])], weights=[half])
+    write_ncnn_network(onnx.load(model), tmp_path / "m.param", shapes=[(1, 3, 16, 16)], precision="fp32")
+    session = open_model(tmp_path / "m.param")
+    picture = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8)
+    for given in (picture.transpose(0, 3, 1, 2), picture.transpose(0, 3, 1, 2).astype(np.int32)):
+        (answer,) = session.run({"picture": given}, ["answer"])
+        np.testing.assert_array_equal(answer, given / 2)
+
+
+def test_a_name_of_two_words_is_refused_for_ncnn(tmp_path):
+    network = onnx.load(graph(tmp_path / "m.onnx", [helper.make_node("Relu", ["picture"], ["answer"])]))
+    network.graph.node[0].output[0] = network.graph.output[0].name = "the answer"
+    with refused("ncnn.names", GateError):
+        write_ncnn_network(network, tmp_path / "m.param", shapes=[(1, 3, 16, 16)], precision="fp32")
+    assert not list(tmp_path.glob("m.param"))
+
+
+def exported_for_a_jetson(folder: Path, declaration: Path) -> onnx.ModelProto:
+    collect_networks(declaration, SETTINGS, folder / "networks")
+    torch.manual_seed(0)
+    settings = PanSettings(hidden=32, frame_channels=24, graph_channels=(16, 16))
+    network = PAN(
+        adjacency=OPENPOSE18.adjacency(), features=feature_count(OPENPOSE18), classes=3, actions=3, settings=settings
+    )
+    write_artifacts(
+        folder / "nano", target_by_name("jetson-nano"), step=StepModel(network.eval()), description={}, networks=folder / "networks",
+        crop_size=96,
+    )  # fmt: skip
+    return onnx.load(folder / "nano" / "pose.onnx")
+
+
+def test_a_newer_opset_becomes_tensorrts_if_it_means_the_same(tmp_path, pose_model_file):
+    path = simcc_declaration(tmp_path, opset=17)
+    path.write_text(path.read_text() + f"finder: {pose_model_file}\n")
+    written = exported_for_a_jetson(tmp_path, path)
+    assert written.opset_import[0].version == 13
+    calls = record_calls(pose_model(tmp_path / "networks"), SETTINGS, people(), count=2)
+    differences = pose_differences(open_model(tmp_path / "nano" / "pose.onnx"), calls["pose"])
+    assert max(differences.values()) == 0.0
+    script = (tmp_path / "nano" / "declaration.json").read_text()
+    assert '"finder.onnx"' in script
+
+
+def test_an_operator_of_a_newer_opset_is_refused_for_tensorrt(tmp_path):
+    scale = numpy_helper.from_array(np.ones(16, np.float32), "scale")
+    node = helper.make_node("LayerNormalization", ["picture", "scale"], ["answer"])
+    model = graph(tmp_path / "m.onnx", [node], weights=[scale], opset=17)
+    with refused("onnx.opset", GateError) as raised:
+        exported_for_a_jetson(tmp_path, declared(model))
+    assert "opset 13" in str(raised.value)
