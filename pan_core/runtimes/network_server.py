@@ -19,7 +19,7 @@ import numpy as np
 
 from pan_core.errors import DataError, PanError
 from pan_core.runtimes.cuda import cuda_fault, open_on_cuda
-from pan_core.runtimes.session import DescribedSession
+from pan_core.runtimes.session import Session
 from pan_core.runtimes.shared_arrays import Place, SharedArrays, aligned
 from pan_core.workers.memory_errors import lacks_memory
 from pan_core.workers.pool import end_with
@@ -44,7 +44,7 @@ class NetworkServer:
 
     def __init__(
         self,
-        open_network: Callable[..., DescribedSession] = open_on_cuda,
+        open_network: Callable[..., Session] = open_on_cuda,
         find_fault: Callable[[], str] = cuda_fault,
     ) -> None:
         self._open, self._find_fault = open_network, find_fault
@@ -81,7 +81,7 @@ def serve_networks(
     address: str,
     parent: int,
     report: Connection,
-    open_network: Callable[..., DescribedSession],
+    open_network: Callable[..., Session],
     find_fault: Callable[[], str],
 ) -> None:
     """What the process does: answer until it is ended, or its parent is."""
@@ -99,10 +99,10 @@ def serve_networks(
 class _Networks:
     """Networks that are open, one for all that ask for the same."""
 
-    def __init__(self, open_network: Callable[..., DescribedSession]) -> None:
+    def __init__(self, open_network: Callable[..., Session]) -> None:
         self._open_network, self._lock = open_network, threading.Lock()
         self._numbers: dict[Path | bytes, int] = {}
-        self._sessions: list[DescribedSession] = []
+        self._sessions: list[Session] = []
 
     def open(self, model: Path | bytes, threads: int) -> tuple[int, tuple, tuple, dict]:
         with self._lock:
@@ -231,12 +231,12 @@ class NetworkClient:
 
 @dataclass(frozen=True)
 class HostedSession:
-    """`pan_core.runtimes.session.DescribedSession` of a network in the process of a `NetworkServer`.
+    """`pan_core.runtimes.session.Session` of a network in the process of a `NetworkServer`.
 
     Attributes:
         client: Connection to it.
         number: The network's number there.
-        inputs: See `DescribedSession`.
+        inputs: See `Session`.
         outputs: Likewise.
         shapes: Likewise.
     """
