@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from pan_core.errors import DataError
+from pan_core.errors import ConfigError, DataError
 from pan_core.files import atomic_path
 from pan_core.viewer.canvas import INK, SERIES, canvas, drawn, percent_axis
 
 REFERENCE = "reference"
+TITLE = "# Pose extraction"
 OVERLAY = "pose_overlay.csv"
 """Beside the result: frames that somebody looked at, and whether hips and shoulders are on the body."""
 
@@ -89,6 +90,22 @@ PANELS = {
     "people_search_pck_0_1": "photographs, PCK@0.1 (%)", "pck_0_05": "actors, PCK@0.05 (%)",
 }  # fmt: skip
 """Figures in the picture, with the titles of their panels."""
+
+
+def require_page(result: Path) -> None:
+    """Refuse a result file beside which a page of somebody else's would be replaced.
+
+    Raises:
+        ConfigError: If the name does not end in .json, or the page's place is taken.
+    """
+    page = result.with_suffix(".md")
+    if result.suffix != ".json":
+        fault = f"--out: expected a name that ends in .json, got {result}"
+    elif page.is_file() and not page.read_text(errors="replace").startswith(f"{TITLE}\n"):
+        fault = f"--out: {page} is another page and would be replaced; name another file"
+    else:
+        return
+    raise ConfigError("pan pose benchmark", [fault], code="benchmark.out")
 
 
 def describe_keys() -> dict[str, str]:
@@ -176,7 +193,7 @@ def _introduce(result: Mapping[str, Any]) -> list[str]:
         else ""
     )
     return [
-        "# Pose extraction", "",
+        TITLE, "",
         f"Written by `{result['command']}`; do not edit. Every figure is measured, with the settings of `params.yaml`, in percent unless its "
         f"head says otherwise. {measured}[pose.md](../pose.md) says what the qualities are, [pose.json](pose.json) has every figure.",
         "",
