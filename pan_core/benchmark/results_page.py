@@ -10,8 +10,14 @@ from pan_core.files import atomic_path, read_json
 
 _log = logging.getLogger(__name__)
 
-METHODS = {"gru": "Plain GRU on joint places", "stgcn": "ST-GCN (Yan et al., 2018)", "leakage": "PAN, leakage control"}
+METHODS = {
+    "gru": "Plain GRU on joint places",
+    "stgcn": "ST-GCN (Yan et al., 2018)",
+    "ddnet": "DD-Net (Yang et al., 2019)",
+    "leakage": "PAN, leakage control",
+}
 NOTES = {"controls": "random split of the same sizes: not a result", "comparators": "reads the places of joints only"}
+SHOWN = 5
 COLUMNS = ("method", "accuracy", "sd of seeds", "95 % interval", "parameters", "kind", "note")
 
 INTRODUCTION = """# Results
@@ -38,7 +44,9 @@ def write_results_page(folder: Path) -> Path:
 
 
 def _write_section(result: Mapping) -> str:
-    rows = [*_model_rows(result), *_other_rows(result), *_published_rows(result["dataset"])]
+    comparable = not result.get("selected") and not result.get("differences")
+    published_rows = _published_rows(result["dataset"]) if comparable else ()
+    rows = [*_model_rows(result), *_other_rows(result), *published_rows]
     curve = result.get("online_accuracy_by_observed_share")
     return "\n".join(
         [
@@ -47,6 +55,7 @@ def _write_section(result: Mapping) -> str:
             f"{result['clips']} clips, {result['classes']} classes, splits {', '.join(map(str, result['splits']))}; "
             f"{result['recipe']['training']['epochs']} epochs, {result['recipe']['training']['least_steps']} steps at least; "
             f"{_describe_pretraining(result['recipe'])}`{result['command']}`.",
+            *_describe_clips(result),
             "",
             *_format_table(COLUMNS, rows),
             "",
@@ -54,6 +63,25 @@ def _write_section(result: Mapping) -> str:
             *_write_behaviour(result["behaviour"]),
         ]
     )
+
+
+def _describe_clips(result: Mapping) -> Iterator[str]:
+    """What a reader must know of the clips: a choice of classes, clips without people, clips that are not there."""
+    if result.get("selected"):
+        yield (
+            f"Of {DATASET_TITLES.get(result['dataset'], result['dataset'])}'s clips only those of {', '.join(result['class_names'])}: "
+            "not comparable with figures on all classes."
+        )
+    if without := result.get("without_people"):
+        yield f"Nobody was found in {without} of the clips; in the test part such a clip counts as a mistake."
+    for name, what in (("missing", "are listed and not at hand"), ("unreadable", "cannot be used")):
+        if clips := list(result.get(name) or ()):
+            shown = ", ".join(clips[:SHOWN]) + (", ..." if len(clips) > SHOWN else "")
+            yield (
+                f"{len(clips)} clips {what}, such as {shown}: they are not counted."
+                if len(clips) > SHOWN
+                else (f"{len(clips)} clips {what}: {shown}. They are not counted.")
+            )
 
 
 def _describe_pretraining(recipe: Mapping) -> str:

@@ -18,6 +18,8 @@ class _RunByDefault(typer.core.TyperGroup):
         return super().parse_args(ctx, args)
 
 
+SHOWN = 5
+
 app = typer.Typer(
     cls=_RunByDefault, no_args_is_help=True, help="Run official protocols over seeds (NAME...), or compare two results."
 )
@@ -38,6 +40,11 @@ OtherSeedsOption = Annotated[
 ]
 
 
+ClassesOption = Annotated[
+    str, typer.Option(help="Only these classes, with commas; the figures are then not those of the dataset.")
+]
+
+
 @app.command("run")
 def run(
     names: Annotated[list[str], typer.Argument(help="Datasets, such as penn_action jhmdb14.")],
@@ -47,34 +54,38 @@ def run(
     out: OutOption = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's, to try things out.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes of one thread; 0: the free cores, two at most.")] = 0,
-    comparators: Annotated[bool, typer.Option("--comparators", help="A plain GRU and an ST-GCN beside it.")] = False,
+    comparators: Annotated[
+        bool, typer.Option("--comparators", help="A plain GRU, an ST-GCN and a DD-Net beside it.")
+    ] = False,
     without: WithoutOption = None,
     control: Annotated[list[str] | None, typer.Option(help="'leakage': a random split, groups ignored.")] = None,
     other_seeds: OtherSeedsOption = None,
     other_modes: Annotated[str, typer.Option(help="Input modes of what runs beside PAN; PAN's if left out.")] = "",
+    classes: ClassesOption = "",
 ) -> None:
     """Train and score the recognizer over seeds, splits and modes; goes on where it was ended."""
     from pan_core.benchmark.coordinator import benchmark
-    from pan_core.benchmark.prepared_data import posed_dataset
+    from pan_core.benchmark.prepared_data import dataset_of_benchmark
     from pan_core.benchmark.request import parse_request
     from pan_core.benchmark.results_page import write_results_page
     from pan_core.params.load import Params
     from pan_core.workspace.context import dataset_context
-    from pan_core.workspace.recipe import project_recipe
+    from pan_core.workspace.recipe import project_poses, project_recipe
 
     request = parse_request(
         seeds=seeds, modes=modes, splits=splits, comparators=comparators, without=without or [],
         control=control or [], other_seeds=other_seeds, other_modes=other_modes, epochs=epochs,
-        workers=workers or free_cores(),
+        workers=workers or free_cores(), classes=classes,
     )  # fmt: skip
     for name in names:
-        posed_dataset(name)
+        dataset_of_benchmark(name)
     out = out or Path("docs/results" if request.whole else "reports/benchmark")
     require_output_folder(out)
     chosen = [(name, dataset_context(Params(dataset=name))) for name in names]
     for name, context in chosen:
         folder = cache_folder() / "benchmark" / name
-        result = benchmark(name, request, project_recipe(name, epochs), folder=folder, context=context, out=out)
+        recipe, poses = project_recipe(name, epochs), project_poses()
+        result = benchmark(name, request, recipe, folder=folder, context=context, out=out, poses=poses)
         typer.echo(_summarise(result))
     typer.echo(f"written: {write_results_page(out)}")
 
@@ -103,6 +114,14 @@ def free_cores() -> int:
 
 def _summarise(result: dict) -> str:
     lines = [f"{result['title']}: {result['params']:,} parameters"]
+    for name, what in (
+        ("missing", "listed, not at hand"),
+        ("unreadable", "not usable"),
+        ("clips_without_people", "without people"),
+    ):
+        if clips := list(result[name]):
+            more = f" and {len(clips) - SHOWN} more" if len(clips) > SHOWN else ""
+            lines.append(f"  {len(clips)} clips {what}: {', '.join(clips[:SHOWN])}{more}; all are in the result file")
     for mode, prefix in (("clip", ""), ("online", "online_")):
         mean, spread = result[f"{prefix}mean_accuracy"], result[f"{prefix}std_accuracy"]
         if mean is not None:

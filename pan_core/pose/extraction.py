@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pan_core.pose.declared import model_content, open_estimator
+from pan_core.pose.estimation import Estimator
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.person_tracker import PersonTracker
 from pan_core.pose.tracks import TrackCollector, VideoPoses
@@ -45,6 +46,11 @@ class PoseExtractor:
             min_joint_score=settings.min_joint_score,
             threads=threads,
         )
+
+    @property
+    def estimator(self) -> Estimator:
+        """The network: people in a frame, and in parts of it."""
+        return self._estimator
 
     def tracker(self) -> PersonTracker:
         """A new tracker; for a camera, feed it frame by frame."""

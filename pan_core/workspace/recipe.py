@@ -1,7 +1,11 @@
 """The recipe that the project's benchmarks train by."""
 
+from pathlib import Path
+
+from pan_core.benchmark.people import PoseRecipe
 from pan_core.benchmark.protocol import Recipe
-from pan_core.params.schema import ModelParams, TrainParams
+from pan_core.params.schema import ModelParams, PoseParams, TrainParams
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.workspace.training_data import network_settings, train_settings
 
 LENGTH = {"epochs": 45, "least_steps": 2400}
@@ -25,3 +29,9 @@ def project_recipe(dataset: str, epochs: int | None = None) -> Recipe:
         network_settings(model), train_settings(train.model_copy(update=length)), model.frames, model.rate,
         pretrained_on=PRETRAINED_ON.get(dataset, ""),
     )  # fmt: skip
+
+
+def project_poses() -> PoseRecipe:
+    """The project's own extraction of skeletons: the defaults of params.yaml, whatever the workspace at hand says."""
+    pose = PoseParams()
+    return PoseRecipe(Path(pose.network), ExtractionSettings(**pose.extraction()))
