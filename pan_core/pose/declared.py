@@ -7,7 +7,7 @@ them in openpose18; joints that the model does not have stay missing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from pan_core.pose.decoding import DECODERS
 from pan_core.pose.estimation import Estimator, PoseEstimator
 from pan_core.pose.person_detector import PersonDetector
 from pan_core.pose.tracks import person_scores
+from pan_core.runtimes.session import DescribedSession, Opener, open_model
 from pan_core.skeletons import LAYOUTS, OPENPOSE18, SkeletonLayout, convert
 
 ENDINGS = {".yaml", ".yml"}
@@ -168,6 +169,7 @@ class DeclaredEstimator:
         finder: Finds people in whole frames, for a top-down model.
         detector: Finds boxes of people there; goes before the finder.
         threads: Processor cores.
+        opener: Opens the network where it is to run.
 
     Raises:
         DataError: If the file is missing, is no ONNX model, or has not the declared outputs.
@@ -180,23 +182,21 @@ class DeclaredEstimator:
         finder: Estimator | None = None,
         detector: PersonDetector | None = None,
         threads: int = 1,
+        opener: Opener = open_model,
     ) -> None:
-        from pan_core.runtimes.onnx_session import open_session  # late: optional
-
         if not declaration.path.is_file():
             raise DataError(
                 f"{declaration.path}: no such file, but its declaration names it", code="pose-model.missing"
             )
         try:
-            self._session = open_session(declaration.path, threads=threads)
-        except Exception as error:
+            self._session = cast(DescribedSession, opener(declaration.path, threads=threads))
+        except DataError as error:
             raise DataError(
                 f"{declaration.path}: not an ONNX model that can be run ({error})", code="pose-model.unusable"
             ) from error
         self._declaration, self._finder, self._detector = declaration, finder, detector
-        self._input = self._session.get_inputs()[0].name
-        given = [output.name for output in self._session.get_outputs()]
-        self._outputs = list(declaration.outputs) or given
+        self._input, given = self._session.inputs[0], self._session.outputs
+        self._outputs = list(declaration.outputs or given)
         if missing := sorted(set(self._outputs) - set(given)):
             raise DataError(
                 f"{declaration.path}: has no output {', '.join(missing)}; it has {', '.join(given)}",
@@ -210,7 +210,7 @@ class DeclaredEstimator:
         if declared.decoding != "simcc":
             return
         expected = [round(side * declared.split) for side in declared.size]
-        shapes = {output.name: output.shape for output in self._session.get_outputs()}
+        shapes = self._session.shapes
         found = [shapes[name][-1] if shapes[name] else None for name in self._outputs]
         if len(found) == 2 and any(
             isinstance(length, int) and length != wanted for length, wanted in zip(found, expected, strict=True)
@@ -251,7 +251,7 @@ class DeclaredEstimator:
     def _find_people(self, frame: np.ndarray, square: Square) -> np.ndarray:
         declared = self._declaration
         source = cut_region(frame, square, target=declared.size)
-        answers = self._session.run(self._outputs, {self._input: self._prepare_input(source)})
+        answers = self._session.run({self._input: self._prepare_input(source)}, self._outputs)
         people = DECODERS[declared.decoding](answers, declared)
         unsure = people[..., 2] < declared.min_score
         people[unsure] = np.nan, np.nan, 0.0
@@ -284,12 +284,13 @@ def in_openpose18(people: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
         ) from None
 
 
-def open_estimator(model: Path, *, threads: int = 1, **settings: Any) -> Estimator:
+def open_estimator(model: Path, *, threads: int = 1, opener: Opener = open_model, **settings: Any) -> Estimator:
     """Open the estimator of a model: an exported network, or a declared one if `model` is a YAML file.
 
     Args:
         model: File.
         threads: Processor cores.
+        opener: Opens its networks where they are to run.
         settings: Arguments of `PoseEstimator`.
 
     Raises:
@@ -297,14 +298,14 @@ def open_estimator(model: Path, *, threads: int = 1, **settings: Any) -> Estimat
         DataError: If a model cannot be used.
     """
     if model.suffix not in ENDINGS:
-        return PoseEstimator(model, threads=threads, **settings)
+        return PoseEstimator(model, threads=threads, opener=opener, **settings)
     declaration = read_declaration(model)
     if declaration.detector_path:
-        detector = PersonDetector(declaration.detector_path, threads=threads)
-        return DeclaredEstimator(declaration, detector=detector, threads=threads)
+        detector = PersonDetector(declaration.detector_path, threads=threads, opener=opener)
+        return DeclaredEstimator(declaration, detector=detector, threads=threads, opener=opener)
     top_down = declaration.kind == "top_down"
-    finder = PoseEstimator(declaration.finder_path, threads=threads, **settings) if top_down else None
-    return DeclaredEstimator(declaration, finder=finder, threads=threads)
+    finder = PoseEstimator(declaration.finder_path, threads=threads, opener=opener, **settings) if top_down else None
+    return DeclaredEstimator(declaration, finder=finder, threads=threads, opener=opener)
 
 
 def model_files(model: Path) -> list[Path]:

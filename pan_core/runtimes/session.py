@@ -31,16 +31,39 @@ class Session(Protocol):
         """
 
 
-def open_model(path: Path, *, threads: int = 1) -> Session:
+class DescribedSession(Session, Protocol):
+    """A network whose file names its inputs and the shapes of its outputs, as ONNX files do."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of all inputs."""
+
+    @property
+    def shapes(self) -> dict[str, tuple[int | str | None, ...]]:
+        """Shape of each output; a name, or None, stands for a length that varies."""
+
+
+class Opener(Protocol):
+    """Where networks are opened: `open_model` on this machine's processor, others elsewhere."""
+
+    def __call__(self, model: Path | bytes, /, *, threads: int = 1) -> Session:
+        """See `open_model`."""
+
+
+def open_model(path: Path | bytes, /, *, threads: int = 1) -> Session:
     """Open an exported network with the runtime of its suffix.
 
     Args:
-        path: A `.onnx`, a `.param` with its `.bin`, or a TensorRT `.engine`.
+        path: A `.onnx`, a `.param` with its `.bin`, or a TensorRT `.engine`; or the content of a `.onnx`.
         threads: Processor cores to use.
 
     Raises:
         DataError: If the file is missing or is none of these, or its runtime is not installed.
     """
+    if isinstance(path, bytes):
+        from pan_core.runtimes.onnx_session import OnnxSession  # late: optional
+
+        return OnnxSession(path, threads=threads)
     if not path.is_file():
         raise DataError(
             f"{path}: no such file, expected an exported network; run `dvc repro` to make it", code="network.missing"
