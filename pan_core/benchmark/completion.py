@@ -37,12 +37,14 @@ class FinishedRuns:
         return self.setting.finished(job) or self._published.get(key)
 
 
-def complete(done: "FinishedRuns", jobs: Sequence[Job], workers: int) -> tuple[dict[Job, Record], "MlflowRows | None"]:
+def complete(
+    done: "FinishedRuns", jobs: Sequence[Job], workers: int, *, title: str = ""
+) -> tuple[dict[Job, Record], "MlflowRows | None"]:
     """Run the jobs that are not finished; the records of all, and the MLflow rows if there was any."""
     finished = {job: record for job in jobs if (record := done.find(job)) is not None}
     pending = [job for job in jobs if job not in finished]
     tracker = MlflowRows(done.setting, jobs) if pending else None
-    _run_pending(done.setting, pending, finished, tracker, workers)
+    _run_pending(done.setting, pending, finished, tracker, workers, title or done.setting.dataset)
     return finished, tracker
 
 
@@ -52,10 +54,11 @@ def _run_pending(
     finished: dict[Job, Record],
     tracker: "MlflowRows | None",
     workers: int,
+    title: str,
 ) -> None:
     """Run the pending jobs; the bar shows the recognizer's mean so far in each mode."""
     total = len(pending) + len(finished)
-    with tqdm(total=total, initial=len(finished), desc=setting.dataset, unit="run", dynamic_ncols=True) as bar:
+    with tqdm(total=total, initial=len(finished), desc=title, unit="run", dynamic_ncols=True) as bar:
         bar.set_postfix_str(_running_mean(finished))
         # In a log file a bar cannot be redrawn.
         waiting = bar.refresh if sys.stderr.isatty() else None

@@ -168,13 +168,15 @@ def _write_title(name: str, data: BenchmarkData, classes: Sequence[str]) -> str:
     return f"{title}, not as published: {'; '.join(data.lacking.differences)}" if data.lacking.differences else title
 
 
-def _write_command(name: str, request: Request) -> str:
+def write_command(name: str, request: Request) -> str:
     """The command line that gives the recognizer's figures again."""
     words = [f"pan benchmark {name} --seeds {request.seeds}"]
     words += [f"--modes {','.join(request.modes)}"] if request.modes != MODES else []
     words += [f"--splits {','.join(map(str, request.splits))}"] if request.splits else []
     words += [f"--epochs {request.epochs}"] if request.epochs else []
     words += [f"--classes {','.join(request.classes)}"] if request.classes else []
+    words += [f"--pose-network {request.pose_network}"] if request.pose_network else []
+    words += [f"--quality {request.quality}"] if request.quality else []
     return " ".join(words)
 
 
@@ -189,7 +191,7 @@ def _describe_benchmark(
     name = setting.dataset
     return {
         "dataset": name,
-        "command": _write_command(name, request),
+        "command": write_command(name, request),
         "title": _write_title(name, data, classes),
         "clips": len(data.clips),
         "classes": len(data.classes),
@@ -199,7 +201,7 @@ def _describe_benchmark(
         "without_people": len(data.lacking.without_people),
         "clips_without_people": data.lacking.without_people,
         "extractors": data.extractors,
-        "poses": {"network": str(poses.network), **asdict(poses.settings)} if poses else None,
+        "poses": poses.describe() if poses else None,
         "splits": list(splits),
         "git_commit": setting.commit,
         "data_hash": setting.data_hash,

@@ -5,9 +5,10 @@ Annotated boxes tell how much is lost by a wrong person and by wrong joints; not
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from pan_core.pose.declared import BOX_MARGIN, STANDING_SHARE
 from pan_core.pose.estimation import Estimator
 from pan_core.pose.extraction import PoseExtractor, extractor_identity, frame_step
 from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.named_networks import network_name
 from pan_core.pose.pose_set import ClipPoses
 from pan_core.pose.tracks import TrackCollector, VideoPoses, person_scores
 from pan_core.progress import progress_bar
@@ -42,15 +44,21 @@ class PoseRecipe:
     Attributes:
         network: Pose network.
         settings: How to search and follow.
+        device: Where the network runs, as for `extract_clips`; it changes nothing but the time.
     """
 
     network: Path
     settings: ExtractionSettings
+    device: str = "auto"
 
     @property
     def identity(self) -> str:
         """Hash of everything that the skeletons depend on."""
         return extractor_identity(self.network, settings=self.settings)
+
+    def describe(self) -> dict[str, Any]:
+        """Name of the network and the settings."""
+        return {"network": network_name(self.network), **asdict(self.settings)}
 
 
 def extract_people(
@@ -89,7 +97,7 @@ def extract_people(
         else:
             results = extract_clips(
                 videos, model_path=recipe.network, settings=recipe.settings, cache=context.cache / "poses",
-                workers=context.workers, progress=update,
+                workers=context.workers, device=recipe.device, progress=update,
             )  # fmt: skip
     for clip_id, result in zip(videos, results, strict=True):
         poses = clip_of(result, rows[clip_id])

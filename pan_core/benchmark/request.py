@@ -26,6 +26,8 @@ class Request:
         epochs: Instead of the recipe's, to try things out; for the record.
         workers: Processes.
         classes: Classes of the dataset; empty for all.
+        pose_network: Name of the pose network for videos; empty for the project's default.
+        quality: Quality of its extraction; likewise.
     """
 
     seeds: int
@@ -37,12 +39,14 @@ class Request:
     epochs: int | None = None
     workers: int = 1
     classes: tuple[str, ...] = ()
+    pose_network: str = ""
+    quality: str = ""
 
     @property
     def whole(self) -> bool:
         """Whether it is the whole protocol, whose figures may stand beside published ones."""
-        all_clips = not self.splits and not self.classes
-        return self.seeds >= SEEDS and self.modes == MODES and all_clips and self.epochs is None
+        changed = self.splits or self.classes or self.epochs is not None or self.pose_network or self.quality
+        return self.seeds >= SEEDS and self.modes == MODES and not changed
 
     def of_others(self, others: tuple[Variant, ...] = ()) -> "Request":
         """The request for what runs beside the recognizer: its seeds and modes."""
@@ -62,6 +66,8 @@ def parse_request(
     workers: int,
     epochs: int | None = None,
     classes: str = "",
+    pose_network: str = "",
+    quality: str = "",
 ) -> Request:
     """A request out of the words of the command line.
 
@@ -95,6 +101,8 @@ def parse_request(
         epochs=epochs,
         workers=workers,
         classes=tuple(dict.fromkeys(_split_words(classes))) if classes else (),
+        pose_network=pose_network,
+        quality=quality,
     )
 
 

@@ -33,10 +33,11 @@ have seen clips that another split tests, stands in [decisions](../decisions.md)
 def write_results_page(folder: Path) -> Path:
     """Write README.md with all result files of a folder, and return its path."""
     results = {path: read_json(path) for path in sorted(folder.glob("*.json"))}
+    ladders = [results.pop(path) for path, result in list(results.items()) if result.keys() >= {"command", "rungs"}]
     for path in [path for path, result in results.items() if not result.keys() >= {"command", "runs", "recipe"}]:
         _log.warning("%s: not a result file of `pan benchmark`, left out of the table", path)
         del results[path]
-    sections = [_write_section(result) for result in results.values()]
+    sections = [*map(_write_section, results.values()), *map(_write_ladder, ladders)]
     path = folder / "README.md"
     with atomic_path(path) as partial:
         partial.write_text("\n".join([INTRODUCTION, *sections]))
@@ -61,6 +62,37 @@ def _write_section(result: Mapping) -> str:
             "",
             *([*_write_curve(curve), ""] if curve else []),
             *_write_behaviour(result["behaviour"]),
+        ]
+    )
+
+
+def _write_ladder(ladder: Mapping) -> str:
+    """What each help is worth: the same clips, splits and recipe, and skeletons of another kind on each rung."""
+    title, annotated = (DATASET_TITLES[ladder[name]] for name in ("dataset", "annotated"))
+    rows = []
+    for rung in ladder["rungs"]:
+        cells = [rung["title"]]
+        for prefix in ("", "online_"):
+            mean, spread = rung[f"{prefix}mean_accuracy"], rung[f"{prefix}std_accuracy"]
+            cells += (
+                ["-", "-"]
+                if mean is None
+                else [f"{100 * mean:.1f}", "one seed" if spread is None else f"{100 * spread:.1f}"]
+            )
+        rows.append((*cells, str(rung["without_people"])))
+    columns = ("skeletons, in training and test", "clip mode", "sd", "online mode", "sd", "clips without people")
+    return "\n".join(
+        [
+            f"## From annotated joints to video: {title}",
+            "",
+            f"{ladder['clips']} clips, {len(ladder['class_names'])} classes, splits {', '.join(map(str, ladder['splits']))}; "
+            f"`{ladder['command']}`. Joints are annotated ({annotated}) of these classes only: {', '.join(ladder['class_names'])}. Names of "
+            "its clips are numbers, but in class, parts in all splits and number of annotated pictures they are those of the videos, so "
+            "every rung trains and tests on the same clips. Annotated boxes help the second and the third rung in training and test: "
+            "they are measures of what is lost, not results.",
+            "",
+            *_format_table(columns, rows),
+            "",
         ]
     )
 

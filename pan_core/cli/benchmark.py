@@ -28,8 +28,8 @@ app = typer.Typer(
 OutOption = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the result files; if left out, docs/results for all splits, both modes, the recipe's epochs "
-        "and 5 seeds or more, else reports/benchmark."
+        help="Folder of the result files; if left out, docs/results for the whole dataset as published, all splits, both modes, the "
+        "project's recipes and 5 seeds or more, else reports/benchmark."
     ),
 ]
 WithoutOption = Annotated[
@@ -62,9 +62,16 @@ def run(
     other_seeds: OtherSeedsOption = None,
     other_modes: Annotated[str, typer.Option(help="Input modes of what runs beside PAN; PAN's if left out.")] = "",
     classes: ClassesOption = "",
+    ladder: Annotated[
+        bool,
+        typer.Option("--ladder", help="How much annotated joints and boxes help, on the same clips; of jhmdb_video."),
+    ] = False,
+    pose_network: Annotated[str, typer.Option(help="Pose network for videos instead of the default.")] = "",
+    quality: Annotated[str, typer.Option(help="Quality of its extraction instead of the default.")] = "",
 ) -> None:
     """Train and score the recognizer over seeds, splits and modes; goes on where it was ended."""
-    from pan_core.benchmark.coordinator import benchmark
+    from pan_core.benchmark.coordinator import benchmark, prepare_chosen
+    from pan_core.benchmark.ladder import climb, require_ladder
     from pan_core.benchmark.prepared_data import dataset_of_benchmark
     from pan_core.benchmark.request import parse_request
     from pan_core.benchmark.results_page import write_results_page
@@ -75,19 +82,29 @@ def run(
     request = parse_request(
         seeds=seeds, modes=modes, splits=splits, comparators=comparators, without=without or [],
         control=control or [], other_seeds=other_seeds, other_modes=other_modes, epochs=epochs,
-        workers=workers or free_cores(), classes=classes,
+        workers=workers or free_cores(), classes=classes, pose_network=pose_network, quality=quality,
     )  # fmt: skip
     for name in names:
         dataset_of_benchmark(name)
-    out = out or Path("docs/results" if request.whole else "reports/benchmark")
-    require_output_folder(out)
+        if ladder:
+            require_ladder(name, request)
+    poses = project_poses(pose_network, quality)
+    if out:
+        require_output_folder(out)
     chosen = [(name, dataset_context(Params(dataset=name))) for name in names]
+    written = {}
     for name, context in chosen:
-        folder = cache_folder() / "benchmark" / name
-        recipe, poses = project_recipe(name, epochs), project_poses()
-        result = benchmark(name, request, recipe, folder=folder, context=context, out=out, poses=poses)
-        typer.echo(_summarise(result))
-    typer.echo(f"written: {write_results_page(out)}")
+        folder, recipe = cache_folder() / "benchmark" / name, project_recipe(name, epochs)
+        _, data = prepare_chosen(name, request, folder, context, poses)
+        place = out or Path("docs/results" if request.whole and not data.lacking.differences else "reports/benchmark")
+        require_output_folder(place)
+        arguments: Any = {"folder": folder, "context": context, "out": place, "poses": poses}
+        typer.echo(_summarise(benchmark(name, request, recipe, **arguments)))
+        if ladder:
+            typer.echo(_summarise_ladder(climb(name, request, recipe, **arguments)))
+        written[place] = write_results_page(place)
+    for page in written.values():
+        typer.echo(f"written: {page}")
 
 
 @app.command("compare")
@@ -110,6 +127,15 @@ def free_cores() -> int:
     """Cores that nobody uses now, one at least and two at most: each worker holds a dataset in memory."""
     cores = len(os.sched_getaffinity(0))
     return max(1, min(2, round(cores - os.getloadavg()[0])))
+
+
+def _summarise_ladder(ladder: dict) -> str:
+    lines = [f"Ladder of {ladder['dataset']}, {ladder['clips']} clips of {len(ladder['class_names'])} classes:"]
+    for rung in ladder["rungs"]:
+        found = [(mode, rung[f"{prefix}mean_accuracy"]) for mode, prefix in (("clip", ""), ("online", "online_"))]
+        figures = ", ".join(f"{mode} {100 * mean:.1f} %" for mode, mean in found if mean is not None)
+        lines.append(f"  {rung['title']}: {figures}; {rung['without_people']} clips without people")
+    return "\n".join(lines)
 
 
 def _summarise(result: dict) -> str:
