@@ -42,6 +42,6 @@ def project_poses(network: str = "", quality: str = "") -> PoseRecipe:
         ConfigError: If one of them is unknown.
     """
     chosen = {name: value for name, value in (("network", network), ("quality", quality)) if value}
-    pose = parse_params({"pose": chosen}, "pan benchmark").pose
+    pose = parse_params({"dataset": "jhmdb_video", "pose": chosen}, "pan benchmark").pose
     file = network_file(pose.network, quality=pose.quality)
     return PoseRecipe(file, ExtractionSettings(**pose.extraction()), pose.device)
