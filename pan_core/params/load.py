@@ -20,6 +20,7 @@ from pan_core.files import atomic_path, read_user_text
 from pan_core.params.schema import (
     AllParams,
     ModelParams,
+    PoseParams,
     RetrainParams,
     TrainParams,
 )
@@ -67,6 +68,11 @@ class Params(AllParams):
     def flat(self) -> dict[str, object]:
         """Values as `section.name`, the form in which MLflow shows them."""
         return _flatten(self.model_dump(mode="json", by_alias=True))
+
+
+def load_pose_params(path: Path = PARAMS_FILE) -> PoseParams:
+    """The section `pose` of params.yaml; its defaults if there is no such file."""
+    return load_params(path).pose if path.is_file() else PoseParams()
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

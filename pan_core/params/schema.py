@@ -85,7 +85,7 @@ class PoseParams(ParamsSection):
     `network` and `quality` give the values of `pan_core.pose.qualities` to those that are left out.
     """
 
-    network: str = "paper"
+    network: str = "movenet"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     quality: Literal["best", "balanced", "fast"] = "balanced"
     stages: Annotated[int, Field(ge=1, le=6)] = 4

@@ -39,18 +39,12 @@ class PoseExtractor:
     ) -> None:
         self.settings = settings
         self.identity = extractor_identity(model_path, settings=settings)
-        self._estimator = open_estimator(
-            model_path,
-            stages=settings.stages,
-            search_stages=settings.search_stages,
-            search_size=settings.search_size,
-            glance_size=settings.glance_size,
-            crop_size=settings.crop_size,
-            narrowest=settings.narrowest_crop,
-            min_joint_score=settings.min_joint_score,
-            threads=threads,
-            opener=opener,
-        )
+        self._estimator = open_estimator(model_path, threads=threads, opener=opener, **settings.of_estimator())
+
+    @property
+    def estimator(self) -> Estimator:
+        """What finds people in single pictures."""
+        return self._estimator
 
     @property
     def estimator(self) -> Estimator:

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from pan_core.errors import DataError
-from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.maps import INPUT_NAME, require_size, require_stages, stage_output
 from pan_core.runtimes.session import Opener, Session, open_model
 
@@ -57,16 +56,6 @@ def search_model(model: Path) -> Path:
     """
     own = model.with_name(f"{model.stem}_search{model.suffix}")
     return own if own.is_file() else model
-
-
-def pose_sessions(
-    model: Path, settings: ExtractionSettings, *, threads: int = 1
-) -> tuple[PoseSession, PoseSession | None]:
-    """The network as it looks at people, and as it searches whole frames where that is by another stage."""
-    look = PoseSession(model, stages=settings.stages, threads=threads)
-    if settings.search_stages == settings.stages:
-        return look, None
-    return look, PoseSession(search_model(model), stages=settings.search_stages, threads=threads)
 
 
 def _open_until(model: Path, output: str, threads: int, opener: Opener) -> Session:

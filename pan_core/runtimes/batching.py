@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 
 from pan_core.runtimes.max_error import largest_difference
-from pan_core.runtimes.session import DescribedSession
+from pan_core.runtimes.session import Session
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class BatchingSession:
         name: Name of the network, for the log.
     """
 
-    def __init__(self, session: DescribedSession, *, most: int = MOST, name: str = "the network") -> None:
+    def __init__(self, session: Session, *, most: int = MOST, name: str = "the network") -> None:
         self._session, self._most, self._name = session, most, name
         self._turn = threading.Condition()
         self._waiting: list[_Request] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pan_core.errors import ConfigError, DataError
 from pan_core.runtimes.batching import BatchingSession
-from pan_core.runtimes.session import DescribedSession
+from pan_core.runtimes.session import Session
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def cuda_fault() -> str:
     return f"ONNX Runtime's CUDA provider does not start ({reason})"
 
 
-def open_on_cuda(model: Path | bytes, /, *, threads: int = 1) -> DescribedSession:
+def open_on_cuda(model: Path | bytes, /, *, threads: int = 1) -> Session:
     """Open an ONNX model on the GPU; requests that come together run as one batch.
 
     Raises:
@@ -113,9 +113,7 @@ def open_on_cuda(model: Path | bytes, /, *, threads: int = 1) -> DescribedSessio
     return open_batching(model, threads=threads, provider=CUDA_PROVIDER)
 
 
-def open_batching(
-    model: Path | bytes, /, *, threads: int = 1, provider: str = "CPUExecutionProvider"
-) -> DescribedSession:
+def open_batching(model: Path | bytes, /, *, threads: int = 1, provider: str = "CPUExecutionProvider") -> Session:
     """The same on any provider of ONNX Runtime."""
     from pan_core.runtimes.onnx_batch import free_batch  # late: optional
     from pan_core.runtimes.onnx_session import OnnxSession  # late: start-up

@@ -40,7 +40,7 @@ def open_session(
 
 
 class OnnxSession:
-    """`pan_core.runtimes.session.DescribedSession` of an ONNX model.
+    """`pan_core.runtimes.session.Session` of an ONNX model.
 
     Args:
         model: File, or its content.

@@ -16,8 +16,16 @@ class Session(Protocol):
     """A network that is ready to run."""
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of all inputs."""
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """Names of all outputs."""
+
+    @property
+    def shapes(self) -> dict[str, tuple[int | str | None, ...]]:
+        """Shapes of the outputs that the file states; a name, or None, stands for a length that varies."""
 
     def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
         """Run the network.
@@ -29,18 +37,6 @@ class Session(Protocol):
         Returns:
             The wanted outputs, batch first.
         """
-
-
-class DescribedSession(Session, Protocol):
-    """A network whose file names its inputs and the shapes of its outputs, as ONNX files do."""
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of all inputs."""
-
-    @property
-    def shapes(self) -> dict[str, tuple[int | str | None, ...]]:
-        """Shape of each output; a name, or None, stands for a length that varies."""
 
 
 class Opener(Protocol):

@@ -4,15 +4,18 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from networks_without_memory import open_without_memory
 from refusals import refused
 
 from pan_core.errors import ConfigError
 from pan_core.params.load import parse_params
 from pan_core.pose.batch_extraction import Failure, extract_clips
+from pan_core.pose.extraction import PoseExtractor
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.pretrained import DECLARATIONS
 from pan_core.pose.tracks import VideoPoses
@@ -77,6 +80,21 @@ def test_the_papers_network_is_shared_as_well(
     for one, other in zip(alone, shared, strict=True):
         assert isinstance(one, VideoPoses) and isinstance(other, VideoPoses)
         np.testing.assert_allclose(one.tracks.dense(), other.tracks.dense(), atol=0.02)
+
+
+def test_threads_of_one_process_share_a_network(videos: dict[str, Path]) -> None:
+    """As those of a Dask worker do."""
+    shared = PoseExtractor(MODEL, settings=SETTINGS, opener=open_batching)
+    with ThreadPoolExecutor(5) as pool:
+        found = list(pool.map(shared.extract, videos.values()))
+    alone = PoseExtractor(MODEL, settings=SETTINGS)
+    for video, other in zip(videos.values(), found, strict=True):
+        np.testing.assert_allclose(alone.extract(video).tracks.dense(), other.tracks.dense(), atol=0.02)
+
+
+def test_a_gpu_without_memory_is_no_fault_of_the_videos(videos: dict[str, Path], tmp_path: Path) -> None:
+    with NetworkServer(open_without_memory, str) as server, refused("workers.no-memory"):
+        extract({"v0": videos["v0"]}, tmp_path / "cache", device=server.address)
 
 
 def test_a_bad_video_takes_no_other_along(videos: dict[str, Path], server: NetworkServer, tmp_path: Path) -> None:
