@@ -148,7 +148,9 @@ def main() -> None:
     fold = choose_folds(data, samples, arguments.folds)
     stated = score(samples, recipe, fold, arguments.seed, sources[0] if sources else None)
     found = summarise(stated, samples.labels, nobody)
-    print(json.dumps({"dataset": arguments.dataset, "mode": arguments.mode, "split": arguments.split, **values, **found}))
+    print(
+        json.dumps({"dataset": arguments.dataset, "mode": arguments.mode, "split": arguments.split, **values, **found})
+    )
 
 
 if __name__ == "__main__":

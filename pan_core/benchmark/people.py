@@ -6,7 +6,7 @@ Annotated boxes tell how much is lost by a wrong person and by wrong joints; not
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,9 @@ class PoseRecipe:
     settings: ExtractionSettings
     device: str = "auto"
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """Hash of everything that the skeletons depend on."""
+        """Hash of everything that the skeletons depend on; one for a whole run, whatever happens to the files meanwhile."""
         return extractor_identity(self.network, settings=self.settings)
 
     def describe(self) -> dict[str, Any]:
@@ -168,6 +168,7 @@ def _look_into_boxes(
 ) -> Iterator[VideoPoses | Failure]:
     """What looks into the boxes of each video show; all the work is done before the first result is returned."""
     items = {clip_id: _BoxedVideo(path, boxes[clip_id]) for clip_id, path in videos.items()}
+    assert recipe.identity  # known from here on in worker processes too
     look = partial(look_into_boxes, recipe=recipe, cache=context.cache / "poses")
     outcomes: dict[str, str | Failure | TaskFailure] = {}
     for clip_id, outcome in (

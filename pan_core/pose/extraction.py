@@ -46,11 +46,6 @@ class PoseExtractor:
         """What finds people in single pictures."""
         return self._estimator
 
-    @property
-    def estimator(self) -> Estimator:
-        """The network: people in a frame, and in parts of it."""
-        return self._estimator
-
     def tracker(self) -> PersonTracker:
         """A new tracker; for a camera, feed it frame by frame."""
         return PersonTracker(
