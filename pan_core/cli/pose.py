@@ -57,15 +57,11 @@ def benchmark(
 
     Parts: crossing, falling, jitter, small, people, falls, actors, actions, jhmdb, cost. Those whose data are missing are named.
     """
-    from pan_core.benchmark.poses.pose_page import write_pose_page
-    from pan_core.errors import ConfigError
+    from pan_core.benchmark.poses.pose_page import require_page, write_pose_page
     from pan_core.files import write_json
     from pan_core.params.load import load_params
 
-    if out.suffix != ".json":
-        raise ConfigError(
-            "pan pose benchmark", [f"--out: expected a name that ends in .json, got {out}"], code="cli.out-suffix"
-        )
+    require_page(out)
     require_output_file(out)
     params = load_params()
     command = _command_line(
@@ -139,13 +135,21 @@ def _find_actors(params: "Params", clips: int) -> "tuple[ActorClips | None, str]
     """Test clips with true joints, or why there are none."""
     from pan_core.benchmark.poses.actor_clips import ActorClips
     from pan_core.datasets.registry import dataset_by_name
+    from pan_core.errors import DataError
     from pan_core.tables import read_table
     from pan_core.workspace import paths
 
-    truth = dataset_by_name(params.dataset).truth(paths.RAW) if paths.CLIPS.is_file() else None
+    if not paths.CLIPS.is_file():
+        return None, f"{paths.CLIPS} is missing; run `dvc repro split`"
+    try:
+        truth = dataset_by_name(params.dataset).truth(paths.RAW)
+    except DataError as error:
+        return None, str(error)
     if truth is None:
-        reason = "there are no clips yet" if not paths.CLIPS.is_file() else f"{params.dataset} has no true joints"
-        return None, f"{reason}; set dataset: actors in params.yaml and run `dvc repro split`"
+        return (
+            None,
+            f"{params.dataset} has no true joints; set dataset: actors in params.yaml and run `dvc repro split`",
+        )
     table = read_table("clips", paths.CLIPS)
     table = table[table[f"split{params.split.splits[0]}"] == "test"].groupby("label", sort=True).head(clips)
     return ActorClips(table[table["clip_id"].isin(truth.poses.index["clip_id"])], paths.RAW, truth.poses), ""

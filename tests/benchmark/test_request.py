@@ -4,7 +4,7 @@ import pytest
 from refusals import refused
 from typer.testing import CliRunner
 
-from pan_core.benchmark.request import parse_request
+from pan_core.benchmark.request import choose_classes, parse_request
 from pan_core.benchmark.results import stored_runs
 from pan_core.cli.main import app
 from pan_core.errors import ConfigError, DataError
@@ -31,7 +31,7 @@ def test_everything_beside_the_recognizer():
     assert [(other.kind, other.name) for other in request.others] == [
         ("ablation", "pooling"), ("ablation", "joints_attention"), ("ablation", "pose_attention"),
         ("ablation", "joints_loss"), ("ablation", "recurrence"), ("comparator", "gru"), ("comparator", "stgcn"),
-        ("control", "leakage"),
+        ("comparator", "ddnet"), ("control", "leakage"),
     ]  # fmt: skip
     assert request.splits == (1, 3)
     assert (request.other_seeds, request.other_modes) == (2, ("clip",))
@@ -58,7 +58,14 @@ def test_splits_are_numbers_each_once():
 
 @pytest.mark.parametrize(
     ("changes", "whole"),
-    [({}, True), ({"seeds": 4}, False), ({"modes": "online"}, False), ({"splits": "1"}, False), ({"epochs": 3}, False)],
+    [
+        ({}, True),
+        ({"classes": "wave,sit"}, False),
+        ({"seeds": 4}, False),
+        ({"modes": "online"}, False),
+        ({"splits": "1"}, False),
+        ({"epochs": 3}, False),
+    ],
 )
 def test_only_the_whole_protocol_may_stand_beside_published_figures(changes, whole):
     assert parse_request(**PLAIN | changes).whole is whole
@@ -74,7 +81,22 @@ def said(*words):
 
 def test_every_dataset_is_checked_before_the_first_run():
     assert "no_such_dataset" in said("no_such_dataset")
-    assert "ucf101: gives videos" in said("jhmdb14", "ucf101")
+    assert "actors: has no official split" in said("jhmdb14", "actors")
+
+
+def test_a_class_that_does_not_exist_is_named_before_anything_is_fetched():
+    text = said("hmdb51", "--classes", "wave,wawe,Sit")
+    assert "hmdb51 has no class 'wawe'; did you mean wave?" in text
+    assert "'Sit'" not in text
+
+
+def test_classes_are_found_whatever_their_capitals():
+    known = ("Archery", "YoYo", "Swing")
+    assert choose_classes("ucf101", ("yoyo", "Archery", "YOYO"), known) == ("Archery", "YoYo")
+    assert choose_classes("ucf101", ("yoyo", "archery", "swing"), known) == ()
+    with refused("benchmark.unknown-class", ConfigError) as caught:
+        choose_classes("ucf101", ("", "Swimming", "YoYo", "Dancing"), known)
+    assert len(caught.value.faults) == 3
 
 
 def test_what_is_compared_must_be_results(tmp_path):

@@ -50,7 +50,7 @@ def test_one_part_of_one_point_beside_the_reference(workspace, real_data):
     assert needed <= point.keys() & found["reference"].keys()
     assert {"falls", "jhmdb", "crossing", "actors", "cost"} <= found["missing"].keys()
     assert "people" not in found["missing"]
-    assert "no clips yet" in result.output
+    assert "actors: data/clips.parquet is missing" in result.output
     assert "movenet" in (workspace / "found.md").read_text()
     rows = mlflow.MlflowClient(f"sqlite:///{workspace}/mlruns/mlflow.db").search_experiments()
     assert "pose-benchmark" in {row.name for row in rows}
@@ -70,3 +70,11 @@ def test_a_model_that_cannot_be_used_ends_it_before_the_work(workspace):
         assert name in result.output
     assert not (workspace / "found.json").exists()
     assert not (workspace / ".cache" / "benchmark").exists()
+
+
+def test_a_page_that_is_not_the_table_s_is_not_replaced(workspace):
+    (workspace / "notes.md").write_text("# Notes\n")
+    result = run("--part", "small", "--out", "notes.json")
+    assert result.output.startswith("error:")
+    assert "notes.md" in result.output
+    assert (workspace / "notes.md").read_text() == "# Notes\n"
