@@ -35,7 +35,7 @@ from pan_core.pose.tracks import TrackCollector
 from pan_core.skeletons import COCO17, OPENPOSE18, convert
 from pan_core.video import FrameReader
 
-CHOICES = {"reference": REFERENCE} | QUALITIES
+CHOICES = {"reference": REFERENCE} | QUALITIES["paper"]
 MODEL = Path("models/pose/pose.onnx")
 # A person is on the annotated actor if as many joints are seen and such a share of them lies in the actor's box, widened by a tenth,
 # and if they span such a share of its longer side.

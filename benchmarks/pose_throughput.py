@@ -79,12 +79,12 @@ def memory(videos: dict[str, Path], model: Path, settings: ExtractionSettings, c
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("workspace", type=Path)
-    parser.add_argument("--quality", default="fast", choices=list(QUALITIES))
+    parser.add_argument("--quality", default="fast", choices=list(QUALITIES["paper"]))
     parser.add_argument("--videos", type=int, default=96)
     parser.add_argument("--clips", type=int, default=1000)
     arguments = parser.parse_args()
     model = arguments.workspace / "models" / "pose" / "pose.onnx"
-    settings = ExtractionSettings(**QUALITIES[arguments.quality])
+    settings = ExtractionSettings(**QUALITIES["paper"][arguments.quality])
     files = sorted((arguments.workspace / "data" / "raw").rglob("*.avi"))
     every = max(1, len(files) // arguments.videos)
     videos = {path.name: path for path in files[::every][: arguments.videos]}

@@ -29,8 +29,6 @@ from pan_core.workspace.watched_source import WATCHED, watch_source
 from pan_core.workspace.without_git import go_without_git
 
 CODE = Path("pan_core")
-MADE = Path("models")
-"""Where the pipeline itself writes networks."""
 SOURCE = f"{PARAMS_FILE} with overrides"
 
 
@@ -160,10 +158,6 @@ def _find_paths(params: Params) -> list[Path]:
         "pyskl.path": params.pyskl.path,
         "pyskl.classes": params.pyskl.classes,
     }
-    network = Path(os.path.normpath(params.pose.network))
-    if MADE not in network.parents:
-        # Beside a declaration lies its model.
-        given["pose.network"] = str(network.parent if network.parent != Path() else network)
     relative = {name: Path(os.path.normpath(value)) for name, value in given.items() if value}
     relative = {name: path for name, path in relative.items() if not path.is_absolute()}
     faults = [

@@ -79,6 +79,7 @@ def make_workspace(folder, mirror, cache):
     (folder / "pan_core").symlink_to(ROOT / "pan_core")
     shutil.copytree(ROOT / "edge", folder / "edge")
     shutil.copytree(ROOT / "data" / "watched", folder / "data" / "watched", symlinks=True)
+    shutil.copytree(ROOT / "networks", folder / "networks", ignore=lambda _, names: {*names} - {"README.md"})
     (folder / "data" / "incoming").mkdir()
     workspace = Workspace(folder, mirror)
     assert workspace.run("dvc", "init", "--no-scm", "--quiet")[0] == 0

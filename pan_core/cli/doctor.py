@@ -139,7 +139,8 @@ def _video() -> Iterator[Diagnosis]:
 
 
 def _workspace() -> Iterator[Diagnosis]:
-    from pan_core.params.load import PARAMS_FILE, load_params, pose_network
+    from pan_core.params.load import PARAMS_FILE, load_params
+    from pan_core.recognition.recognizer import configured_network
     from pan_core.workspace import paths
 
     try:
@@ -151,7 +152,7 @@ def _workspace() -> Iterator[Diagnosis]:
         yield Diagnosis("recognizer", str(model) if trained else "none", advice, needed=True)
     except PanError as error:
         yield Diagnosis(str(PARAMS_FILE), str(error), "correct it, or go to the project's folder", needed=True)
-    finder = pose_network()
+    finder = configured_network()
     there = finder.is_file()
     advice = "" if there else "`dvc repro pose_model` makes it"
     yield Diagnosis("pose network", str(finder) if there else "none", advice, needed=True)

@@ -90,7 +90,8 @@ def _measure_qualities(params: "Params", clips: int, models: list[Path]) -> "tup
     table = table[table[f"split{split}"] == "test"].groupby("label", sort=True).head(clips)
     shared = {name: value for name, value in params.pose.extraction().items() if name not in REFERENCE}
     settings = {
-        name: ExtractionSettings(**shared, **values) for name, values in ({"reference": REFERENCE} | QUALITIES).items()
+        name: ExtractionSettings(**shared, **values)
+        for name, values in ({"reference": REFERENCE} | QUALITIES["paper"]).items()
     }
     candidates = {name: (paths.own_pose_network(), each) for name, each in settings.items()}
     candidates |= {str(path): (path, settings["balanced"]) for path in models}

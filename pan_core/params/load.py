@@ -20,7 +20,6 @@ from pan_core.files import atomic_path, read_user_text
 from pan_core.params.schema import (
     AllParams,
     ModelParams,
-    PoseParams,
     RetrainParams,
     TrainParams,
 )
@@ -68,11 +67,6 @@ class Params(AllParams):
     def flat(self) -> dict[str, object]:
         """Values as `section.name`, the form in which MLflow shows them."""
         return _flatten(self.model_dump(mode="json", by_alias=True))
-
-
-def pose_network(path: Path = PARAMS_FILE) -> Path:
-    """The pose network that params.yaml names; the default of its section if there is no such file."""
-    return Path((load_params(path).pose if path.is_file() else PoseParams()).network)
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

@@ -3,6 +3,7 @@
 DVC reads the defaults from this file's text (dvc.yaml names the classes), so they are literals: a number, a string, a list.
 """
 
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -18,7 +19,7 @@ from pydantic import (
 from pan_core.datasets.registry import check_name
 from pan_core.errors import DataError
 from pan_core.params.space import Choice, Range, read_entry
-from pan_core.pose.qualities import QUALITIES
+from pan_core.pose.qualities import NETWORK_NAMES, PAPER_FILE, quality_settings
 
 Mode = Literal["clip", "online"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -74,13 +75,17 @@ class SplitParams(ParamsSection):
         return splits
 
 
+OWN_NETWORKS = "networks"
+"""Folder of the user's own pose networks; DVC sees what changes there."""
+
+
 class PoseParams(ParamsSection):
     """Skeleton extraction; see `pan_core.pose.extraction_settings.ExtractionSettings`.
 
-    `quality` gives the values of `QUALITIES` to those that are left out.
+    `network` and `quality` give the values of `pan_core.pose.qualities` to those that are left out.
     """
 
-    network: str = "models/pose/pose.onnx"
+    network: str = "paper"
     quality: Literal["best", "balanced", "fast"] = "balanced"
     stages: Annotated[int, Field(ge=1, le=6)] = 4
     search_stages: Annotated[int, Field(ge=1, le=6)] = 4
@@ -101,7 +106,20 @@ class PoseParams(ParamsSection):
     def _quality_fills_in(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        return {**QUALITIES.get(data.get("quality", "balanced"), {}), **data}
+        network, quality = (data.get(name, cls.model_fields[name].default) for name in ("network", "quality"))
+        return {**quality_settings(str(network), str(quality)), **data}
+
+    @field_validator("network")
+    @classmethod
+    def _network_is_known(cls, value: str) -> str:
+        if value == PAPER_FILE:  # how projects named it before networks had names
+            return "paper"
+        folder, *rest = PurePosixPath(value).parts or ("",)
+        if value in NETWORK_NAMES or (folder == OWN_NETWORKS and rest and ".." not in rest):
+            return value
+        raise ValueError(
+            f"expected {', '.join(NETWORK_NAMES)}, or a file of your own in {OWN_NETWORKS}/ (docs/pose.md)"
+        )
 
     def extraction(self) -> dict[str, Any]:
         """Arguments of `ExtractionSettings`."""

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Self
 from pan_core.errors import DataError, PanError
 from pan_core.pose.extraction import PoseExtractor
 from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.named_networks import built_in_files, network_file, network_name
 from pan_core.pose.provenance import network_hash
-from pan_core.pose.qualities import QUALITIES
+from pan_core.pose.qualities import QUALITY_NAMES, quality_settings
 from pan_core.recognition.step_network import StepNetwork
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ class Recognizer:
         Args:
             where: Folder of a trained online recognizer, or its address in the MLflow Model Registry, such as
                 `models:/pan-actors@champion` or `models:/pan-actors/3`.
-            pose_model: Exported pose network, or the declaration of another; `pose.network` of params.yaml where None,
-                and `models/pose/pose.onnx` where there is no params.yaml.
-            quality: One of `QUALITIES` in place of how the recognizer learnt people: "fast" on a slow machine.
+            pose_model: Exported pose network, or the declaration of another. If None, the one that the recognizer learnt
+                with, if that is `pose.network` of params.yaml or built in.
+            quality: "best", "balanced" or "fast" in place of how the recognizer learnt people: "fast" on a slow machine.
             people: Most people followed at a time, in place of what the recognizer learnt with.
             threads: Processor cores for finding people.
 
@@ -96,31 +97,25 @@ class Recognizer:
             PanError: As there.
         """
         from pan_core.model.store import load_model  # late: start-up
-        from pan_core.params.load import pose_network  # late: start-up
         from pan_core.recognition.torch_network import TorchNetwork  # late: start-up
 
-        if quality is not None and quality not in QUALITIES:
+        if quality is not None and quality not in QUALITY_NAMES:
             raise PanError(
-                f"quality: expected one of {', '.join(QUALITIES)}, but got {quality!r}", code="recognizer.quality"
+                f"quality: expected one of {', '.join(QUALITY_NAMES)}, but got {quality!r}", code="recognizer.quality"
             )
         recognizer = load_model(folder)
         # Skeletons as the recognizer learnt them, whatever params.yaml says now.
         learnt: Any = recognizer.preprocessing.get("pose", pose or {})
         settings = dict(learnt)
-        settings |= QUALITIES.get(quality or "", {}) | ({"max_people": people} if people else {})
-        finder = pose_model or pose_network()
-        if not finder.is_file():
-            raise DataError(
-                f"{finder}: no network that finds people; run `dvc repro pose_model` to make it",
-                code="recognizer.no-pose-network",
-            )
         known = recognizer.preprocessing.get("network")
-        if known is not None and (found := network_hash(finder)) != known:
-            raise DataError(
-                f"{name}: learnt from skeletons of another pose network, {str(known)[:12]}, not of {finder}, {found[:12]}; "
-                "name that one as pose.network in params.yaml, or train again with this one",
-                code="recognizer.other-pose-network",
-            )
+        finder = pose_model or _find_network(configured_network(), None if known is None else str(known))
+        _require_network(finder, known, name)
+        if quality is not None:
+            network = network_name(finder)
+            finder = network_file(network, quality=quality)
+            settings |= quality_settings(network, quality)
+        if people:
+            settings["max_people"] = people
         extractor = PoseExtractor(finder, settings=ExtractionSettings(**settings), threads=threads)
         return cls(TorchNetwork(recognizer), extractor, name)
 
@@ -142,6 +137,41 @@ class Recognizer:
             recognizer=self.network,
             out=None if out is None else Path(out),
             model_name=self.name,
+        )
+
+
+def configured_network() -> Path:
+    """File of the pose network that params.yaml names; of the default if there is no such file."""
+    from pan_core.params.load import PARAMS_FILE, load_params  # late: start-up
+    from pan_core.params.schema import PoseParams  # late: start-up
+
+    pose = load_params().pose if PARAMS_FILE.is_file() else PoseParams()
+    return network_file(pose.network, quality=pose.quality)
+
+
+def _find_network(configured: Path, known: str | None) -> Path:
+    """The network that a recognizer learnt with, if it is the configured one or built in; the configured one otherwise."""
+    if known is None or (configured.is_file() and network_hash(configured) == known):
+        return configured
+    return next((file for file in built_in_files() if network_hash(file) == known), configured)
+
+
+def _require_network(finder: Path, known: object, name: str) -> None:
+    """Refuse a network that is not there, or not the one that a recognizer learnt with.
+
+    Raises:
+        DataError: If it is so.
+    """
+    if not finder.is_file():
+        raise DataError(
+            f"{finder}: no network that finds people; run `dvc repro pose_model` to make it",
+            code="recognizer.no-pose-network",
+        )
+    if known is not None and (found := network_hash(finder)) != known:
+        raise DataError(
+            f"{name}: learnt from skeletons of another pose network, {str(known)[:12]}, not of {finder}, {found[:12]}; "
+            "name that one as pose.network in params.yaml, or train again with this one",
+            code="recognizer.other-pose-network",
         )
 
 

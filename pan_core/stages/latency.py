@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from pan_core.model.online import OnlineFeatures
 from pan_core.params.load import Params
 from pan_core.pose.extraction import PoseExtractor
 from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.named_networks import network_file
 from pan_core.progress import progress_bar
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.step_network import StepNetwork
@@ -110,7 +110,10 @@ def _real_poses(total: int) -> Iterator[np.ndarray]:
 
 def _frame_latency(params: Params, network: StepNetwork, count: Count) -> Latency:
     """Search and crops, pose network, grouping, features and recognizer, one person, one thread."""
-    extractor = PoseExtractor(Path(params.pose.network), settings=ExtractionSettings(**params.pose.extraction()))
+    extractor = PoseExtractor(
+        network_file(params.pose.network, quality=params.pose.quality),
+        settings=ExtractionSettings(**params.pose.extraction()),
+    )
     tracker, stream = extractor.tracker(), StreamRecognizer(network, pose_fps=network.rate)
 
     def call(frame: np.ndarray) -> None:

@@ -1,7 +1,6 @@
 """Stage pose: 2D skeletons of every clip, from the dataset's own annotation or from its videos."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,6 +12,7 @@ from pan_core.params.load import Params
 from pan_core.pose.accuracy import accuracy_of
 from pan_core.pose.batch_extraction import Failure, clip_of, extract_clips
 from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.named_networks import network_file
 from pan_core.pose.pose_set import ClipPoses, PoseSet, write_pose_set
 from pan_core.pose.provenance import require_pinned
 from pan_core.progress import progress_bar
@@ -48,7 +48,7 @@ def run(params: Params, tracked: Run) -> dict:
 
 def extract_poses(params: Params, clips: pd.DataFrame, failures: list[Failure]) -> Iterator[ClipPoses]:
     """Poses of every clip; a video is extracted once, however many clips are parts of it."""
-    network = Path(params.pose.network)
+    network = network_file(params.pose.network, quality=params.pose.quality)
     require_pinned(network)
     parts: dict[str, list[Any]] = {}
     for clip in clips.itertuples(index=False):

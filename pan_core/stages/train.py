@@ -20,6 +20,7 @@ from pan_core.files import cache_folder, replace_folder, write_json
 from pan_core.model.store import LoadedModel, load_model, save_model
 from pan_core.params.load import Params
 from pan_core.params.schema import ModelParams, TrainParams
+from pan_core.pose.named_networks import network_file
 from pan_core.pose.provenance import network_hash
 from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import Registry, Version, registry_of
@@ -186,7 +187,7 @@ def _save(setup: TrainingSetup, job: TrainingJob, network: TrainedNetwork, folde
 
 def _pose_network(params: Params) -> str | None:
     """Hash of the network that found the skeletons; None for annotated ones."""
-    network = Path(params.pose.network)
+    network = network_file(params.pose.network, quality=params.pose.quality)
     return network_hash(network) if dataset_by_name(params.dataset).has_video and network.is_file() else None
 
 

@@ -24,6 +24,7 @@ from pan_core.pose.batch_extraction import clip_of
 from pan_core.pose.cache import PoseCache
 from pan_core.pose.extraction import extractor_identity
 from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.named_networks import network_file
 from pan_core.pose.pose_set import ClipPoses, PoseSet
 from pan_core.pose.records import SUFFIX, VideoRecord, read_record, record_of, write_record
 from pan_core.progress import progress_bar
@@ -155,7 +156,7 @@ class VideoRemover:
         self.videos = {name: path for name, path in files.items() if is_video_name(path) or name in self._clips}
         self._poses = PoseSet(paths.POSES)
         settings = ExtractionSettings(**params.pose.extraction())
-        identity = extractor_identity(Path(params.pose.network), settings=settings)
+        identity = extractor_identity(network_file(params.pose.network, quality=params.pose.quality), settings=settings)
         self._cache, self._copies = PoseCache(cache_folder() / "poses", identity=identity), VideoCopies()
 
     def remove(self, name: str, video: Path) -> tuple[list[Path], list[RemovalNote]]:

@@ -1,10 +1,9 @@
 """Check that people were found by the project's own pose network, the only one that devices run."""
 
-from pathlib import Path
-
 from pan_core.errors import ConfigError
 from pan_core.files import sha256_of
 from pan_core.params.load import PARAMS_FILE, Params
+from pan_core.pose.named_networks import network_file
 from pan_core.workspace import paths
 
 
@@ -14,7 +13,7 @@ def require_own_network(params: Params) -> None:
     Raises:
         ConfigError: If they are, with what to do instead.
     """
-    own, network = paths.own_pose_network(), Path(params.pose.network)
+    own, network = paths.own_pose_network(), network_file(params.pose.network, quality=params.pose.quality)
     if not params.export.targets or network == own:
         return
     if own.is_file() and network.is_file() and sha256_of(own) == sha256_of(network):

@@ -17,6 +17,7 @@ from pan_core.datasets.registry import dataset_by_name
 from pan_core.errors import PanError
 from pan_core.files import atomic_path, list_files
 from pan_core.params.load import Params, load_params
+from pan_core.params.schema import OWN_NETWORKS
 from pan_core.workspace.context import dataset_context
 
 STAGE = "watch"
@@ -47,6 +48,7 @@ def watch_source(params: Params, root: Path = Path()) -> tuple[str, ...]:
         content = _describe(root / source)
     text = json.dumps({"place": str(source or ""), **content}, indent=1) + "\n"
     try:
+        (root / OWN_NETWORKS).mkdir(exist_ok=True)  # the stage pose depends on it, too
         (_put_link if source is not None else _put_file)(watched)
         if not listing.is_file() or listing.read_text(encoding="utf-8") != text:
             with atomic_path(listing) as partial:

@@ -36,6 +36,7 @@ OUTPUTS = ("data/raw", "data/poses", "data/valid", "data/quarantine", "models", 
 def lay_out(folder: Path) -> None:
     """Make a folder in which the stages can run: pipeline and parameters of its own, the project's code and devices."""
     shutil.copytree(ROOT / "data" / "watched", folder / "data" / "watched", symlinks=True)
+    shutil.copytree(ROOT / "networks", folder / "networks", ignore=lambda _, names: {*names} - {"README.md"})
     (folder / "data" / "incoming").mkdir()
     for name in ("dvc.yaml", "params.yaml", ".dvcignore", "prefect.toml"):
         shutil.copy2(ROOT / name, folder / name)

@@ -117,7 +117,7 @@ class Project:
         ignored = shutil.ignore_patterns("__pycache__")
         for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
             shutil.copy2(ROOT / name, folder / name)
-        for name in ("pan_core", "edge", "data/watched"):
+        for name in ("pan_core", "edge", "networks", "data/watched"):
             shutil.copytree(ROOT / name, folder / name, ignore=ignored, symlinks=True)
         (folder / "data" / "incoming").mkdir()
         Repo.init(str(folder), no_scm=True).close()

@@ -361,12 +361,35 @@ def export(network: nn.Module, conversion: Conversion, path: Path) -> None:
         options.optimized_model_filepath = str(simple)
         onnxruntime.InferenceSession(str(raw), options, providers=["CPUExecutionProvider"])
         model = onnx.load(simple)
+    _fold_pads(model.graph)
     _halve_weights(model.graph)
     own = next(each.version for each in model.opset_import if not each.domain)
     made = helper.make_model(model.graph, opset_imports=[helper.make_opsetid("", own)], ir_version=model.ir_version)
     onnx.checker.check_model(made, full_check=True)
     with atomic_path(path) as partial:
         onnx.save(made, partial)
+
+
+def _fold_pads(graph: onnx.GraphProto) -> None:
+    """Give zeros around a picture to the convolutions that read it; in place. Alone they take half of MoveNet's time."""
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    pads = {node.output[0]: node for node in graph.node if node.op_type == "Pad"}
+    for node in graph.node:
+        pad = pads.get(node.input[0]) if node.op_type == "Conv" else None
+        if pad is None or any(float(arrays[name]) for name in pad.input[2:3] if name):
+            continue
+        sides = arrays[pad.input[1]].reshape(2, 4)[:, 2:].flatten()
+        own = next(each for each in node.attribute if each.name == "pads")
+        own.ints[:] = (np.array(own.ints) + sides).tolist()
+        node.input[0] = pad.input[0]
+    used = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
+    kept = [node for node in graph.node if node.op_type != "Pad" or node.output[0] in used]
+    del graph.node[:]
+    graph.node.extend(kept)
+    used = {name for node in graph.node for name in node.input}
+    weights = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(weights)
 
 
 def _halve_weights(graph: onnx.GraphProto) -> None:
