@@ -130,12 +130,17 @@ def train(
     images: Annotated[Path | None, typer.Option(help="Folder of its pictures, with coco.")] = None,
     strict: StrictOption = True,
     stages: Annotated[int, typer.Option(min=1, max=6)] = 6,
+    by_stage: Annotated[
+        bool, typer.Option("--by-stage/--from-last", help="Learn from the teacher's same stage, or from its last.")
+    ] = True,
     frozen: Annotated[bool, typer.Option(help="Keep the backbone as it is.")] = True,
     every: Annotated[int, typer.Option(min=1, help="Learn from every Nth frame.")] = 6,
-    epochs: Annotated[int, typer.Option(min=1)] = 8,
+    epochs: Annotated[
+        int, typer.Option(min=0, help="Passes over the pictures; 0 leaves the paper's head as it starts.")
+    ] = 8,
     batch: Annotated[int, typer.Option(min=1)] = 8,
     size: Annotated[int, typer.Option(min=64, help="Side of a crop, a multiple of 8.")] = 160,
-    rate: Annotated[float, typer.Option(min=1e-6, help="Learning rate at its height.")] = 3e-4,
+    rate: Annotated[float, typer.Option(min=1e-6, help="Learning rate at its height.")] = 2e-5,
     half: Annotated[bool, typer.Option(help="Calculate in bfloat16, if the processor can.")] = False,
     threads: Annotated[int, typer.Option(min=1)] = 1,
     out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path("networks/trained"),
@@ -154,7 +159,7 @@ def train(
     require_output_folder(out)
     settings = TrainingSettings(
         strict=strict, stages=stages, epochs=epochs, batch=batch, size=size, learning_rate=rate, frozen=frozen,
-        half=half,
+        by_stage=by_stage, half=half,
     )  # fmt: skip
     torch.set_num_threads(threads)
     teacher = _load_teacher()
