@@ -100,9 +100,11 @@ def _machine() -> Iterator[Diagnosis]:
 
 def _packages() -> Iterator[Diagnosis]:
     for name in PACKAGES:
-        try:
-            yield Diagnosis(name, metadata.version(name))
-        except metadata.PackageNotFoundError:
+        # The package for GPUs has the same module, and takes the place of the other.
+        found = next((each for each in (name, f"{name}-gpu") if _is_installed(each)), "")
+        if found:
+            yield Diagnosis(found, metadata.version(found))
+        else:
             yield Diagnosis(name, "not installed", "run `make setup`", needed=True)
     archive = ctypes.util.find_library("archive")
     yield Diagnosis(
@@ -118,14 +120,34 @@ def _packages() -> Iterator[Diagnosis]:
 
 
 def _devices() -> Iterator[Diagnosis]:
-    import onnxruntime
     import torch
 
     cuda = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     yield Diagnosis("GPU for training", ", ".join(cuda) or "none, the processor is used")
-    yield Diagnosis("ONNX Runtime runs on", ", ".join(onnxruntime.get_available_providers()))
+    yield _onnx_providers()
     cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
     yield Diagnosis("cameras", ", ".join(cameras) or "none on this machine; rtsp and http addresses work without")
+
+
+def _onnx_providers() -> Diagnosis:
+    """What ONNX Runtime runs pose networks on, and what the two packages that have it do to each other."""
+    import onnxruntime
+
+    from pan_core.runtimes.cuda import ADVICE, has_gpu, missing_provider
+
+    installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _is_installed(name)]
+    found = f"{', '.join(onnxruntime.get_available_providers())} ({' and '.join(installed)})"
+    if len(installed) > 1:
+        return Diagnosis("ONNX Runtime runs on", found, f"each overwrites the other's files, keep one: {ADVICE}")
+    advice = f"there is a GPU, but {missing_provider()}: {ADVICE}" if has_gpu() and missing_provider() else ""
+    return Diagnosis("ONNX Runtime runs on", found, advice)
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return bool(metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def _video() -> Iterator[Diagnosis]:

@@ -9,9 +9,11 @@ import typer
 from pan_core.files import cache_folder, require_output_file, require_output_folder
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from collections.abc import Sequence
 
-    from pan_core.benchmark.poses import Point
+    from pan_core.benchmark.poses.actor_clips import ActorClips
+    from pan_core.benchmark.poses.pose_parts import PoseSources
+    from pan_core.benchmark.poses.pose_points import PosePoint
     from pan_core.params.load import Params
     from pan_core.pose.network import PoseNetwork
     from pan_core.pose_training.sources import PictureSplit
@@ -33,71 +35,151 @@ def weights() -> None:
 
 @app.command()
 def benchmark(
-    clips: Annotated[int, typer.Option(min=1, help="Test clips of each class; all where it has fewer.")] = 6,
+    clips: Annotated[int, typer.Option(min=1, help="Actors' test clips of each class; all where it has fewer.")] = 6,
     model: Annotated[
         list[Path] | None,
         typer.Option(help="Another pose model to compare: a declaration, see docs/pose.md, or .onnx."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="File of the result.")] = RESULT,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of recordings with jhmdb, gmdcsa24 and people; PAN_MIRROR if left out."),
+    ] = None,
+    part: Annotated[
+        list[str] | None, typer.Option(help="Measure this part only; of the others, show what is stored.")
+    ] = None,
+    network: Annotated[list[str] | None, typer.Option(help="This network only, beside the reference.")] = None,
+    quality: Annotated[list[str] | None, typer.Option(help="This quality only, beside the reference.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Every Nth clip of JHMDB, at qualities other than balanced.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds in which time is measured.")] = 3,
+    out: Annotated[Path, typer.Option(help="File of the result; its page and pictures come beside it.")] = RESULT,
 ) -> None:
-    """Measure six stages on every crop, then best, balanced, fast and other models, on test clips of the workspace.
+    """Measure every network and quality of pose extraction on drawn and real people; goes on where it was ended.
 
-    The workspace's recognizer says what the skeletons are worth.
+    Parts: crossing, falling, jitter, small, people, falls, actors, actions, jhmdb, cost. Those whose data are missing are named.
     """
+    from pan_core.benchmark.poses.pose_page import write_pose_page
+    from pan_core.errors import ConfigError
     from pan_core.files import write_json
     from pan_core.params.load import load_params
-    from pan_core.tracking.tracker import git_commit
 
+    if out.suffix != ".json":
+        raise ConfigError(
+            "pan pose benchmark", [f"--out: expected a name that ends in .json, got {out}"], code="cli.out-suffix"
+        )
     require_output_file(out)
     params = load_params()
-    table, (reference, *points) = _measure_qualities(params, clips, model or [])
-    found = {
-        "command": " ".join(["pan pose benchmark", f"--clips {clips}", *(f"--model {path}" for path in model or [])]), "dataset": params.dataset, "clips": len(table),
-        "git_commit": git_commit(), "kind": "measured", "recogniser_learnt_from": params.pose.quality,
-        "reference": reference.as_dict(), "points": [point.as_dict() for point in points],
-    }  # fmt: skip
-    write_json(out, found)
-    typer.echo("| quality | CPU ms a frame | faster by | PCK@0.1 | PCK@0.05 | OKS AP | frames covered | actions |")
-    typer.echo("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for point in (reference, *points):
-        shares = (point.pck_0_1, point.pck_0_05, point.oks_ap, point.coverage, point.action_accuracy)
-        cells = [point.quality, f"{point.ms_per_frame:.1f}", f"{reference.ms_per_frame / point.ms_per_frame:.1f}"]
-        typer.echo(f"| {' | '.join(cells + [f'{100 * share:.1f} %' for share in shares])} |")
-    typer.echo(f"{len(table)} clips, {reference.frames} frames; written: {out}")
+    command = _command_line(
+        clips=clips, every=every, repeats=repeats, model=model, part=part, network=network, quality=quality
+    )
+    points = _choose_points(params, model or [], network or [], quality or [])
+    sources = _find_sources(params, clips, data, every)
+    result = _measure(points, sources, part or [], repeats, command, out)
+    write_json(out, result)
+    _log_points(result)
+    for name, reason in result["missing"].items():
+        typer.echo(f"{name}: {reason}")
+    typer.echo(f"written: {out}, {write_pose_page(result, out.parent, stem=out.stem)}")
 
 
-def _measure_qualities(params: "Params", clips: int, models: list[Path]) -> "tuple[DataFrame, list[Point]]":
-    """Clips that were measured on, and the figures: the reference first, then each quality and model."""
-    from pan_core.benchmark.poses import run_benchmark
-    from pan_core.datasets.registry import dataset_by_name
-    from pan_core.errors import DataError
-    from pan_core.files import scratch_folder
-    from pan_core.model.store import load_model
+def _command_line(*, clips: int, every: int, repeats: int, **lists: "Sequence[object] | None") -> str:
+    """The command that gives the same table; the folder of data is the user's own."""
+    words = ["pan pose benchmark", f"--clips {clips}", f"--every {every}", f"--repeats {repeats}"]
+    return " ".join(words + [f"--{name} {value}" for name, values in lists.items() for value in values or ()])
+
+
+def _choose_points(
+    params: "Params", models: list[Path], networks: list[str], qualities: list[str]
+) -> "list[PosePoint]":
+    """Rows of the table: the reference, then every network and quality that is asked for, then other models."""
+    from pan_core.benchmark.poses.pose_points import PosePoint
+    from pan_core.errors import ConfigError
+    from pan_core.params.schema import PoseParams
     from pan_core.pose.extraction_settings import ExtractionSettings
-    from pan_core.pose.qualities import QUALITIES, REFERENCE
-    from pan_core.progress import progress_bar
+    from pan_core.pose.named_networks import network_file
+    from pan_core.pose.qualities import NETWORK_NAMES, QUALITIES, QUALITY_NAMES, REFERENCE
+    from pan_core.workspace import paths
+
+    asked = (("--network", networks, NETWORK_NAMES), ("--quality", qualities, QUALITY_NAMES))
+    if faults := [
+        f"{option}: unknown {name!r}; known: {', '.join(known)}"
+        for option, names, known in asked
+        for name in names
+        if name not in known
+    ]:
+        raise ConfigError("pan pose benchmark", faults, code="benchmark.unknown-point")
+    chosen = {key for by_quality in QUALITIES.values() for values in by_quality.values() for key in values}
+    shared = {name: value for name, value in params.pose.extraction().items() if name not in chosen | {*REFERENCE}}
+    points = [PosePoint("paper", "reference", paths.own_pose_network(), ExtractionSettings(**shared, **REFERENCE))]
+    for network in networks or NETWORK_NAMES:
+        for quality in qualities or QUALITY_NAMES:
+            # As params.yaml would give them.
+            given = PoseParams.model_validate({"network": network, "quality": quality, **shared})
+            settings = ExtractionSettings(**given.extraction())
+            points.append(PosePoint(network, quality, network_file(network, quality=quality), settings))
+    balanced = ExtractionSettings(**shared, **QUALITIES["paper"]["balanced"])
+    return points + [PosePoint(str(path), "balanced", path, balanced) for path in models]
+
+
+def _find_sources(params: "Params", clips: int, data: Path | None, every: int) -> "PoseSources":
+    from pan_core.benchmark.poses.pose_parts import PoseSources
+    from pan_core.errors import DataError
+    from pan_core.workspace import paths
+    from pan_core.workspace.context import workers
+
+    if data and not data.is_dir():
+        raise DataError(f"--data: {data} is no folder", code="benchmark.no-folder")
+    actors, lacking = _find_actors(params, clips)
+    return PoseSources(
+        cache=cache_folder() / "benchmark" / "pose", workers=workers(params), real=data or paths.mirror(), actors=actors,
+        no_actors=lacking, recognizer=paths.model_folder("online", params.split.splits[0]), every=every,
+    )  # fmt: skip
+
+
+def _find_actors(params: "Params", clips: int) -> "tuple[ActorClips | None, str]":
+    """Test clips with true joints, or why there are none."""
+    from pan_core.benchmark.poses.actor_clips import ActorClips
+    from pan_core.datasets.registry import dataset_by_name
     from pan_core.tables import read_table
     from pan_core.workspace import paths
 
-    truth = dataset_by_name(params.dataset).truth(paths.RAW)
+    truth = dataset_by_name(params.dataset).truth(paths.RAW) if paths.CLIPS.is_file() else None
     if truth is None:
-        raise DataError(
-            f"{params.dataset}: has no true joints; set dataset: actors in params.yaml and run `dvc repro`",
-            code="benchmark.no-truth",
-        )
-    split = params.split.splits[0]
+        reason = "there are no clips yet" if not paths.CLIPS.is_file() else f"{params.dataset} has no true joints"
+        return None, f"{reason}; set dataset: actors in params.yaml and run `dvc repro split`"
     table = read_table("clips", paths.CLIPS)
-    table = table[table[f"split{split}"] == "test"].groupby("label", sort=True).head(clips)
-    shared = {name: value for name, value in params.pose.extraction().items() if name not in REFERENCE}
-    settings = {
-        name: ExtractionSettings(**shared, **values)
-        for name, values in ({"reference": REFERENCE} | QUALITIES["paper"]).items()
-    }
-    candidates = {name: (paths.own_pose_network(), each) for name, each in settings.items()}
-    candidates |= {str(path): (path, settings["balanced"]) for path in models}
-    with scratch_folder(cache_folder(), "pose-benchmark") as scratch, progress_bar("pose benchmark", "clip") as update:
-        recognizer = load_model(paths.model_folder("online", split))
-        return table, run_benchmark(table, paths.RAW, truth.poses, recognizer, candidates, scratch, update)
+    table = table[table[f"split{params.split.splits[0]}"] == "test"].groupby("label", sort=True).head(clips)
+    return ActorClips(table[table["clip_id"].isin(truth.poses.index["clip_id"])], paths.RAW, truth.poses), ""
+
+
+def _measure(
+    points: "list[PosePoint]", sources: "PoseSources", parts: list[str], repeats: int, command: str, out: Path
+) -> dict:
+    from pan_core.benchmark.poses.pose_page import OVERLAY, describe_keys, read_overlay
+    from pan_core.benchmark.poses.pose_table import measure_table
+    from pan_core.progress import progress_bar
+    from pan_core.tracking.tracker import git_commit
+
+    looked_at = read_overlay(out.with_name(OVERLAY))
+    table = measure_table(points, sources, bar=progress_bar, parts=parts, repeats=repeats)
+    reference, *rows = table.rows
+    return {
+        "command": command, "kind": "measured", "git_commit": git_commit(), "machine": table.machine, "keys": describe_keys(),
+        "missing": table.missing, "looked_at": looked_at, "reference": reference, "points": rows,
+    }  # fmt: skip
+
+
+def _log_points(result: dict) -> None:
+    """One row a point in MLflow's experiment "pose-benchmark"."""
+    from pan_core.tracking.tracker import Tracker
+
+    tracker = Tracker("pose-benchmark")
+    for row in (result["reference"], *result["points"]):
+        figures = {name: value for name, value in row.items() if isinstance(value, int | float)}
+        words = {name: row[name] for name in ("network", "quality", "extractor")}
+        fingerprint = row["extractor"].rpartition("-")[2]
+        with tracker.stage(f"{row['network']} {row['quality']}", fingerprint=fingerprint, params=words) as run:
+            run.metrics(figures)
+        tracker.close_pipeline(fingerprint, figures, {f"pan.{name}": value for name, value in words.items()})
 
 
 class PictureSource(StrEnum):

@@ -5,9 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pan_core.datasets.registry import check_name
 from pan_core.registry.models import CHAMPION, DECISION, Registry, Version, registry_of
-from pan_core.workspace.result_keys import COUNTS_LISTED
 
 Dataset = Annotated[
     str | None, typer.Option("--dataset", help="Whose versions; the dataset in params.yaml where left out.")
@@ -36,6 +34,8 @@ def list_versions(dataset: Dataset = None) -> None:
 
 def _describe_counted(version: Version) -> str:
     """What the accuracy of a version counts."""
+    from pan_core.workspace.result_keys import COUNTS_LISTED
+
     if version.tags.get("test_accuracy_counts") != COUNTS_LISTED:
         return " (of the test clips with people only)"
     absent = float(version.tags.get("test_share_without_people", 0))
@@ -70,5 +70,7 @@ def _open_registry(dataset: str | None) -> Registry:
 
     if dataset is None:
         return registry_of(load_params().dataset)
+    from pan_core.datasets.registry import check_name
+
     check_name(dataset)
     return registry_of(dataset)

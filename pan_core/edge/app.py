@@ -54,7 +54,9 @@ def _build_parser() -> argparse.ArgumentParser:
     bench.add_argument("--out", type=Path, default=Path("result.json"), help="file of the result")
     bench.set_defaults(command=_bench)
 
-    check = commands.add_parser("check", help="compare both networks, as they run here, with torch's outputs")
+    check = commands.add_parser(
+        "check", help="compare the networks, as they run here, with those that they were made from"
+    )
     check.set_defaults(command=_check)
     for command in (run, bench, check):
         command.add_argument(
@@ -123,7 +125,7 @@ def _check(asked: argparse.Namespace) -> int:
         print("on an emulated processor: outputs count, time does not")
     print(
         f"step: differs from torch by {report.step_difference:.1e} on {report.steps} frames of {len(report.streams)} streams\n"
-        f"pose: differs from torch by {report.pose_difference:.1e} on {report.crops} pictures\n"
+        f"pose: {report.pose_output} differs by {report.pose_difference:.1e} of its largest value on {report.crops} runs of the networks\n"
         f"recognised: {report.accuracy:.1%} of {report.clips} test clips, torch {report.torch_accuracy:.1%}"
     )
     return 0

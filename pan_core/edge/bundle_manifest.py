@@ -13,6 +13,7 @@ from pan_core.files import read_json, sha256_of
 
 FORMAT = "pan-edge-1"
 MANIFEST = "manifest.json"
+DECLARATION = "models/declaration.json"
 ENGINE = ".engine"
 ENVIRONMENT = ".venv"
 MODULES = (".py", ".pyc", ".so")
@@ -81,8 +82,13 @@ class BundleManifest:
         """Name, runtime, precision, device and budget of the target."""
         return self.content["target"]
 
+    @property
+    def pose_model(self) -> Path:
+        """What opens the networks that find people: a declaration, or the file of the project's own network."""
+        return self.folder / DECLARATION if DECLARATION in self.content["files"] else self.model("pose")
+
     def model(self, name: str) -> Path:
-        """File of a network: "step", "pose" or, if frames are searched by another stage, "pose_search".
+        """File of a network: "step", "pose", and those that search whole frames: "pose_search", "detector" or "finder".
 
         Raises:
             DataError: If it is still to be built on the device, or was built from another file.

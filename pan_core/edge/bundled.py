@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pan_core.edge.bundle_manifest import BundleManifest
-from pan_core.export.check import ParityReport, check
+from pan_core.export.check import ParityReport, check, read_calls
 from pan_core.pose.extraction import PoseExtractor
 from pan_core.pose.extraction_settings import ExtractionSettings
-from pan_core.pose.inference import pose_sessions
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.recognizer import Recognizer
+from pan_core.runtimes.session import open_model
 
 REFERENCE = "reference"
 
@@ -20,7 +20,7 @@ class Bundled:
 
     Attributes:
         manifest: Its manifest.
-        extractor: Pose extraction by its pose network.
+        extractor: Pose extraction by its networks.
         network: Its action recognizer.
     """
 
@@ -30,18 +30,20 @@ class Bundled:
 
     @property
     def recognizer(self) -> Recognizer:
-        """Both networks, for videos and live sources."""
+        """All networks, for videos and live sources."""
         return Recognizer(self.network, self.extractor, self.manifest.content["recogniser"])
 
     def compare(self) -> ParityReport:
-        """Compare both networks, as they run here, with torch's outputs."""
-        pose, search = pose_sessions(
-            self.manifest.model("pose"), self.extractor.settings, threads=self.manifest.target["threads"]
-        )
-        return check(self.network, pose, self.manifest.folder / REFERENCE, search=search)
+        """Compare the networks, as they run here, with what the reference expects of them."""
+        names = [name for name in self.manifest.content["models"] if name != "step"]
+        threads = self.manifest.target["threads"]
+        sessions = {name: open_model(self.manifest.model(name), threads=threads) for name in names}
+        reference = self.manifest.folder / REFERENCE
+        calls = {name: read_calls(reference / f"{name}.npz") for name in names}
+        return check(self.network, sessions, reference, calls=calls)
 
     def check(self) -> ParityReport:
-        """Compare both networks, as `compare` does, and refuse them if they differ too much.
+        """Compare the networks, as `compare` does, and refuse them if they differ too much.
 
         Raises:
             GateError: If they differ by more than the tolerances of the manifest.
@@ -71,7 +73,7 @@ def open_bundle(folder: Path, *, any_device: bool = False) -> Bundled:
     settings = ExtractionSettings(**manifest.content["preprocessing"])
     return Bundled(
         manifest,
-        PoseExtractor(manifest.model("pose"), settings=settings, threads=threads),
+        PoseExtractor(manifest.pose_model, settings=settings, threads=threads),
         # A network this small is slower on several cores than on one.
         ExportedNetwork(manifest.model("step")),
     )

@@ -1,23 +1,21 @@
-"""Write the two networks of a device for its runtime: the recognizer's step, and the pose network up to the stages in use."""
+"""Write the networks of a device for its runtime: the recognizer's step, and those that find people."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-import torch
-from torch import Tensor, nn
+from onnx import version_converter
 
-from pan_core.export.ncnn_file import write_ncnn
+from pan_core.errors import GateError
+from pan_core.export.ncnn_file import write_ncnn, write_ncnn_network
 from pan_core.export.onnx_file import check_operators, save_checked, write_onnx
-from pan_core.export.targets import Target
+from pan_core.export.onnx_rewriting import fold_casts, take_floats
+from pan_core.export.pose_networks import DECLARATION, ONNX, POSE, copy_declaration, input_shape
+from pan_core.export.targets import TENSORRT_OPSET, Target
 from pan_core.files import read_json, write_json
 from pan_core.model.streaming import STATE_NAMES, STEP_INPUTS, STEP_OUTPUTS, StepModel
-from pan_core.pose.maps import INPUT_NAME, stage_output
-from pan_core.pose.network import PoseNetwork
-from pan_core.pose.onnx_cut import cut_after
-from pan_core.pose.onnx_export import OPSET, DeployedNetwork
 from pan_core.runtimes.session import SUFFIXES
 
 SEARCH_SIZE = (368, 432)
@@ -30,33 +28,13 @@ class Artifacts:
 
     Attributes:
         step: File of the recognizer.
-        pose: File of the pose network.
-        operators: Operators or layers of both, sorted.
+        pose: Files of the networks that find people, by name.
+        operators: Operators or layers of all, sorted.
     """
 
     step: Path
-    pose: Path
+    pose: Mapping[str, Path]
     operators: tuple[str, ...]
-
-
-class PoseStages(nn.Module):
-    """Pose network in deployment form that returns the maps of some of its stages.
-
-    Args:
-        network: The trained network.
-        stages: Numbers of the stages, from 1.
-    """
-
-    def __init__(self, network: PoseNetwork, stages: Sequence[int]) -> None:
-        super().__init__()
-        self.network = DeployedNetwork(network)
-        self.stages = tuple(stages)
-        self.eval()
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) -> per stage (B, 57, H / 8, W / 8)."""
-        maps = self.network(images)
-        return tuple(maps[stage - 1] for stage in self.stages)
 
 
 def write_artifacts(
@@ -65,51 +43,78 @@ def write_artifacts(
     *,
     step: StepModel,
     description: Mapping[str, object],
-    pose: PoseNetwork,
-    pose_onnx: Path,
-    stages: tuple[int, int],
+    networks: Path,
     crop_size: int,
 ) -> Artifacts:
-    """Write both networks for a target's runtime.
+    """Write all networks for a target's runtime.
 
     Args:
         folder: Folder to write.
         target: The device.
         step: The trained recognizer of online mode.
         description: Its labels, skeleton layout and rate, for `step.json`.
-        pose: The trained pose network.
-        pose_onnx: The pose network as an ONNX file with all of its stages.
-        stages: Stage for crops of people, and stage for whole frames.
-        crop_size: Side of a crop at the pose network's input.
+        networks: Folder of the networks that find people (`pan_core.export.pose_networks`).
+        crop_size: Side of a crop at the input of the project's own network.
 
     Raises:
-        GateError: If a written file cannot run on the target's runtime.
+        GateError: If a network cannot run on the target's runtime.
     """
     folder.mkdir(parents=True, exist_ok=True)
     description = dict(description) | step_description(step)
+    # A Jetson builds its engine from the ONNX file, so the ONNX file is compared here.
+    suffix = file_suffix(target)
     if target.runtime == "ncnn":
         operators = write_ncnn(
-            step, step.example(), folder / "step.param", inputs=STEP_INPUTS, outputs=STEP_OUTPUTS, precision="fp32",
-            description=description,
+            step, step.example(), folder / "step.param", inputs=STEP_INPUTS, outputs=STEP_OUTPUTS, description=description
         )  # fmt: skip
-        operators += _write_ncnn_pose(folder, target, pose, stages, crop_size)
     else:
         operators = _write_onnx_step(folder, target, step, description)
-        operators += _write_onnx_pose(folder, target, pose_onnx, stages)
-    # A Jetson builds its engine from the ONNX file, so the ONNX file is compared here.
-    suffix = SUFFIXES["ncnn" if target.runtime == "ncnn" else "onnxruntime"]
-    return Artifacts(folder / f"step{suffix}", folder / f"pose{suffix}", tuple(sorted(set(operators))))
+    pose = {path.stem: folder / f"{path.stem}{suffix}" for path in sorted(networks.glob(f"*{ONNX}"))}
+    for name, path in pose.items():
+        source = networks / f"{name}{ONNX}"
+        if target.runtime == "ncnn":
+            operators += _write_ncnn_network(source, path, target, crop_size)
+        else:
+            operators += _write_onnx_network(source, path, target)
+    copy_declaration(networks, folder, suffix)
+    return Artifacts(folder / f"step{suffix}", pose, tuple(sorted(set(operators))))
 
 
-def _write_ncnn_pose(
-    folder: Path, target: Target, pose: PoseNetwork, stages: tuple[int, int], crop_size: int
-) -> list[str]:
-    numbers = sorted(set(stages))
-    return write_ncnn(
-        PoseStages(pose, numbers), (torch.zeros(1, 3, crop_size, crop_size),), folder / "pose.param", inputs=[INPUT_NAME],
-        outputs=[stage_output(stage) for stage in numbers], precision=target.precision,
-        other=(torch.zeros(1, 3, *SEARCH_SIZE),),
-    )  # fmt: skip
+def file_suffix(target: Target) -> str:
+    """Suffix of a target's networks as they are exported."""
+    return SUFFIXES["ncnn"] if target.runtime == "ncnn" else ONNX
+
+
+def _write_ncnn_network(source: Path, path: Path, target: Target, crop_size: int) -> list[str]:
+    network = take_floats(fold_casts(onnx.load(source)), source.name)
+    # The project's own network takes pictures of any size.
+    shapes = [input_shape(source)] if all(input_shape(source)) else [(1, 3, crop_size, crop_size), (1, 3, *SEARCH_SIZE)]
+    return write_ncnn_network(network, path, shapes=shapes, precision=target.precision)
+
+
+def _write_onnx_network(source: Path, path: Path, target: Target) -> list[str]:
+    network = onnx.load(source)
+    if target.runtime == "tensorrt":
+        network = take_floats(fold_casts(network), source.name)
+        if _opset(network) > TENSORRT_OPSET:
+            network = _lower_opset(network, source)
+    write_json(path.with_suffix(".json"), {"runtime": target.runtime, "precision": target.precision})
+    return save_checked(network.SerializeToString(), path, opset=_opset(network), runtime=target.runtime)
+
+
+def _opset(network: onnx.ModelProto) -> int:
+    return next(one.version for one in network.opset_import if one.domain in ("", "ai.onnx"))
+
+
+def _lower_opset(network: onnx.ModelProto, source: Path) -> onnx.ModelProto:
+    try:
+        return version_converter.convert_version(network, TENSORRT_OPSET)
+    except Exception as error:  # the converter's errors are of many classes
+        raise GateError(
+            f"{source.name}: has opset {_opset(network)}, TensorRT 8.2 reads {TENSORRT_OPSET} at most, and it cannot be converted "
+            f"({error}); export the model with opset {TENSORRT_OPSET}",
+            code="onnx.opset",
+        ) from error
 
 
 def _write_onnx_step(folder: Path, target: Target, step: StepModel, description: Mapping[str, object]) -> list[str]:
@@ -119,25 +124,12 @@ def _write_onnx_step(folder: Path, target: Target, step: StepModel, description:
     return check_operators(path, opset=target.opset, runtime=target.runtime)
 
 
-def _write_onnx_pose(folder: Path, target: Target, pose_onnx: Path, stages: tuple[int, int]) -> list[str]:
-    look, search = stages
-    # One file for each stage: ONNX Runtime and TensorRT calculate all outputs of a file, even if only one is wanted.
-    files = {"pose.onnx": look} | ({"pose_search.onnx": search} if search != look else {})
-    operators = []
-    for name, stage in files.items():
-        # Every runtime that reads ONNX reads opset 13.
-        save_checked(cut_after(pose_onnx, [stage_output(stage)]), folder / name, opset=OPSET)
-        operators += check_operators(folder / name, opset=OPSET, runtime=target.runtime)
-    write_json(folder / "pose.json", {"runtime": target.runtime, "precision": target.precision})
-    return operators
-
-
 def structure(folder: Path) -> str:
-    """Hash of both networks without the values of their weights: networks with the same hash are equally fast."""
-    pose = read_json(folder / "pose.json")
+    """Hash of all networks without the values of their weights: networks with the same hash are equally fast."""
+    pose = read_json(folder / f"{POSE}.json")
     digest = hashlib.sha256(repr((pose["runtime"], pose["precision"])).encode())
     for path in sorted(folder.iterdir()):
-        if path.suffix == SUFFIXES["ncnn"]:
+        if path.suffix == SUFFIXES["ncnn"] or path.name == DECLARATION:
             digest.update(path.read_bytes())
         elif path.suffix == SUFFIXES["onnxruntime"]:
             graph = onnx.load(path).graph

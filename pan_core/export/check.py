@@ -1,10 +1,11 @@
-"""Parity check: compare exported networks with torch's outputs on a reference, by the same code at export and on the device.
+"""Parity check: compare exported networks with those that they were made from, by the same code at export and on the device.
 
-A reference folder holds inputs of the dataset and torch's outputs for them: `steps.npz`, streams of features; `clips.npz`,
-skeletons of test clips; `crops.npz`, pictures of people. `pan_core.export.reference` writes it.
+A reference folder holds inputs of the dataset and the outputs that are expected for them: `steps.npz`, streams of features;
+`clips.npz`, skeletons of test clips; and for each network that finds people, by its name, inputs and outputs of its runs on
+pictures of people. `pan_core.export.reference` writes it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,24 +13,28 @@ import numpy as np
 
 from pan_core.errors import GateError
 from pan_core.model.online import OnlineFeatures
-from pan_core.pose.inference import PoseSession
 from pan_core.recognition.step_network import StepNetwork
-from pan_core.runtimes.max_error import largest_difference
+from pan_core.runtimes.max_error import largest_difference, relative_difference
+from pan_core.runtimes.session import Session
 
+Call = dict[str, np.ndarray]
+"""Inputs and outputs of one run of a network, by name."""
 LEAST_ACCURACY = 0.98
 """Share of torch's accuracy that an exported recognizer must keep."""
 
 
 @dataclass(frozen=True)
 class ParityReport:
-    """Parity of an exported pair of networks with torch.
+    """Parity of exported networks with those that they were made from.
 
     Attributes:
         step_difference: Largest difference of any output of the recognizer, relative for values above 1.
         steps: Number of compared frames, each with the memory that the exported network itself left before it.
         streams: Lengths of the streams that these frames form.
-        pose_difference: Largest difference of any map.
-        crops: Number of compared pictures.
+        pose_difference: Largest difference of any output of the networks that find people, as a share of the output's largest
+            value.
+        pose_output: Which output that is, as NETWORK.OUTPUT.
+        crops: Number of compared runs of these networks.
         accuracy: Share of the test clips that the exported recognizer gets right.
         torch_accuracy: Share of the test clips that torch gets right.
         clips: Number of test clips.
@@ -39,6 +44,7 @@ class ParityReport:
     steps: int
     streams: tuple[int, ...]
     pose_difference: float
+    pose_output: str
     crops: int
     accuracy: float
     torch_accuracy: float
@@ -66,7 +72,8 @@ class ParityReport:
             )
         if not self.pose_difference <= pose_tolerance:
             faults["pose_difference"] = (
-                f"pose maps differ from torch's by {self.pose_difference:.4g}, expected at most {pose_tolerance:g}"
+                f"{self.pose_output} differs by {self.pose_difference:.4g} of its largest value from the network that it was made "
+                f"from, expected at most {pose_tolerance:g}"
             )
         if not self.accuracy >= least:
             faults["accuracy"] = (
@@ -76,25 +83,26 @@ class ParityReport:
 
 
 def check(
-    network: StepNetwork, pose: PoseSession, reference: Path, *, search: PoseSession | None = None
+    network: StepNetwork, pose: Mapping[str, Session], reference: Path, *, calls: Mapping[str, Sequence[Call]]
 ) -> ParityReport:
-    """Compare an exported recognizer and an exported pose network with torch's outputs.
+    """Compare an exported recognizer, and exported networks that find people, with those that they were made from.
 
     Args:
         network: The recognizer.
-        pose: The pose network up to the stage for crops of people.
-        reference: Folder of the reference.
-        search: The pose network up to the stage for whole frames; None if that is the same stage.
+        pose: Networks that find people, by name.
+        reference: Folder of the recognizer's reference.
+        calls: Inputs and expected outputs of each of `pose`, such as `read_calls` finds.
     """
     difference, lengths = step_difference(network, reference / "steps.npz")
-    maps, crops = pose_difference(pose, reference / "crops.npz")
-    if search is not None:
-        maps = max(maps, pose_difference(search, reference / "crops.npz", maps="search_maps")[0])
+    found = {name: pose_differences(session, calls[name]) for name, session in pose.items()}
+    differences = {f"{name}.{output}": value for name, each in found.items() for output, value in each.items()}
+    worst = max(differences, key=lambda name: differences[name])
     clips = np.load(reference / "clips.npz")
     right = recognise_clips(network, clips["joints"], clips["lengths"], clips["labels"])
     return ParityReport(
-        step_difference=difference, steps=sum(lengths), streams=tuple(lengths), pose_difference=maps, crops=crops,
-        accuracy=float(right.mean()), torch_accuracy=float(clips["right"].mean()), clips=len(right),
+        step_difference=difference, steps=sum(lengths), streams=tuple(lengths), pose_difference=differences[worst],
+        pose_output=worst, crops=sum(len(calls[name]) for name in pose), accuracy=float(right.mean()),
+        torch_accuracy=float(clips["right"].mean()), clips=len(right),
     )  # fmt: skip
 
 
@@ -119,14 +127,26 @@ def step_difference(network: StepNetwork, reference: Path) -> tuple[float, list[
     return worst, [int(length) for length in expected["lengths"]]
 
 
-def pose_difference(pose: PoseSession, reference: Path, *, maps: str = "maps") -> tuple[float, int]:
-    """Largest difference of any map, and the number of pictures."""
-    expected = np.load(reference)
-    differences = [
-        largest_difference(pose(image[None])[0], wanted)
-        for image, wanted in zip(expected["images"], expected[maps], strict=True)
-    ]
-    return max(differences), len(differences)
+def pose_differences(session: Session, calls: Sequence[Call]) -> dict[str, float]:
+    """Largest difference of each output over some calls, as a share of the largest value that is expected of it."""
+    outputs = [name for name in calls[0] if name not in session.inputs]
+    answers = [session.run({name: call[name] for name in session.inputs}, outputs) for call in calls]
+    return {
+        name: relative_difference([answer[at] for answer in answers], [call[name] for call in calls])
+        for at, name in enumerate(outputs)
+    }
+
+
+def read_calls(path: Path) -> list[Call]:
+    """Inputs and outputs of a network's runs, as `pan_core.export.reference.write_calls` writes them."""
+    calls: list[Call] = []
+    with np.load(path) as content:
+        for key in content.files:
+            number, name = key.split("/", 1)
+            while len(calls) <= int(number):
+                calls.append({})
+            calls[int(number)][name] = content[key]
+    return calls
 
 
 def recognise_clips(network: StepNetwork, joints: np.ndarray, lengths: np.ndarray, labels: np.ndarray) -> np.ndarray:

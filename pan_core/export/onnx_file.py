@@ -49,17 +49,17 @@ def write_onnx(
         save_checked(partial.read_bytes(), partial, opset=opset)
 
 
-def save_checked(model: bytes, path: Path, *, opset: int) -> None:
-    """Check a model, and write it in the oldest file format with its opset.
+def save_checked(model: bytes, path: Path, *, opset: int, runtime: str = "tensorrt") -> list[str]:
+    """Check a model, and write it in the oldest file format with its opset; returns its operators.
 
     Raises:
         GateError: See `check_operators`.
     """
     loaded = onnx.load_model_from_string(model)
-    loaded.ir_version = IR_VERSIONS[opset]
+    loaded.ir_version = IR_VERSIONS.get(opset, loaded.ir_version)
     onnx.checker.check_model(loaded, full_check=True)
     onnx.save(loaded, path)
-    check_operators(path, opset=opset)
+    return check_operators(path, opset=opset, runtime=runtime)
 
 
 def check_operators(path: Path, *, opset: int, runtime: str = "tensorrt") -> list[str]:
@@ -86,9 +86,9 @@ def check_operators(path: Path, *, opset: int, runtime: str = "tensorrt") -> lis
 def _find_faults(model: onnx.ModelProto, operators: list[str], opset: int, runtime: str) -> Iterator[tuple[str, str]]:
     """Kind of each fault, and what is wrong."""
     found = {item.domain: item.version for item in model.opset_import}
-    if found.get("") != opset:
+    if found.get("", found.get("ai.onnx")) != opset:
         yield "opset", f"Expected opset {opset}, but got {found}"
-    if model.ir_version > IR_VERSIONS[opset]:
+    if model.ir_version > IR_VERSIONS.get(opset, model.ir_version):
         yield (
             "ir-version",
             f"Expected ir_version {IR_VERSIONS[opset]} at most, as runtimes of that opset read, but got {model.ir_version}",

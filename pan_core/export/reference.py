@@ -1,26 +1,33 @@
-"""Reference: real inputs and torch's outputs for them, as files that an exported network is compared with, here and on a device."""
+"""Reference: real inputs and the outputs expected for them, which an exported network is compared with, here and on a device.
 
-from collections.abc import Iterator
+Of the recognizer these are torch's outputs; of the networks that find people, those of the files that found the people it learnt from.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from pan_core.datasets.actors import Performer, render_scene
 from pan_core.errors import VideoError
-from pan_core.export.check import recognise_clips
+from pan_core.export.check import Call, recognise_clips
 from pan_core.model.features import PoseFeatures
-from pan_core.pose.crops import cut_square, square_around
-from pan_core.pose.network import PoseNetwork
+from pan_core.pose.crops import Square, square_around
+from pan_core.pose.declared import open_estimator
+from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.pose_set import PoseSet
 from pan_core.pose.records import is_removed
 from pan_core.recognition.step_network import StepNetwork
+from pan_core.runtimes.session import Session, open_model
 from pan_core.skeletons import OPENPOSE18
 from pan_core.training.samples import Samples
 from pan_core.video import read_frames
 
-CROPS_OF_A_CLIP = 4
+PEOPLE_OF_A_CLIP = 4
+SEARCHED = 4
+"""Of so many frames one is searched, too."""
 HEADINGS = (-90.0, -45.0, -135.0)
 """Directions of drawn people: towards the camera, and half to each side."""
 SHORTEST = 4
@@ -73,75 +80,107 @@ def write_clips(path: Path, network: StepNetwork, samples: Samples) -> None:
     np.savez_compressed(path, joints=samples.joints, lengths=samples.lengths, labels=samples.labels, right=right)
 
 
-def write_crops(path: Path, network: PoseNetwork, crops: np.ndarray, *, stages: tuple[int, int]) -> None:
-    """Write pictures of people, (N, H, W, 3) uint8, with the trained network's maps.
+class Recorder:
+    """Opener of networks that keeps what goes in and comes out: `calls`, by the stem of each network's file."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, list[Call]] = {}
+
+    def __call__(self, model: Path | bytes, /, *, threads: int = 1) -> Session:
+        """See `pan_core.runtimes.session.Opener`; expects a file."""
+        assert isinstance(model, Path)
+        return RecordedSession(open_model(model, threads=threads), self.calls.setdefault(model.stem, []))
+
+
+class RecordedSession:
+    """Session whose calls are kept.
 
     Args:
-        path: The `.npz` to write.
-        network: The trained pose network.
-        crops: The pictures.
-        stages: Stage for crops of people, whose maps are written as `maps`, and stage for whole frames, whose maps are
-            written as `search_maps` if it is another one.
+        session: The session.
+        calls: List that each call is added to.
     """
-    used = PoseNetwork(stages=max(stages)).eval()  # later stages would cost a third of the time
-    used.load_state_dict({name: network.state_dict()[name] for name in used.state_dict()})
-    wanted = {"maps": stages[0]} | ({"search_maps": stages[1]} if stages[1] != stages[0] else {})
-    maps: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
-    with torch.inference_mode():
-        for crop in crops:
-            outputs = used(torch.from_numpy(crop).permute(2, 0, 1)[None].float())
-            for name, stage in wanted.items():
-                maps[name].append(torch.cat(outputs[stage - 1], dim=1)[0].numpy())
-    arrays = {name: np.stack(values) for name, values in maps.items()}
-    np.savez_compressed(path, images=crops, **arrays)  # type: ignore[arg-type]
+
+    def __init__(self, session: Session, calls: list[Call]) -> None:
+        self._session, self._calls = session, calls
+        self.inputs, self.outputs, self.shapes = session.inputs, session.outputs, session.shapes
+
+    def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
+        """See `pan_core.runtimes.session.Session.run`."""
+        answers = self._session.run(feeds, wanted)
+        self._calls.append({**feeds, **dict(zip(wanted, answers, strict=True))})
+        return answers
 
 
-def keep_crops(path: Path, count: int) -> None:
-    """Keep only the first pictures of a file, as many as a bundle carries."""
-    with np.load(path) as content:
-        kept = {name: content[name][:count] for name in content.files}
-    np.savez_compressed(path, **kept)  # type: ignore[arg-type]
+def record_calls(
+    model: Path, settings: ExtractionSettings, people: Iterable[tuple[np.ndarray, Square]], *, count: int
+) -> dict[str, list[Call]]:
+    """Inputs and outputs of each network as people are looked at and searched for.
+
+    Args:
+        model: What `open_estimator` takes.
+        settings: How people are looked at and searched for.
+        people: Frames with a person each, and the person's place.
+        count: Most calls of a network that are kept, and most people. Every fourth frame is also searched.
+
+    Returns:
+        Calls by the stem of the network's file.
+    """
+    recorder = Recorder()
+    estimator = open_estimator(model, opener=recorder, **settings.of_estimator())
+    for number, (frame, square) in enumerate(itertools.islice(people, count)):
+        estimator.look(frame, [square])
+        if number % SEARCHED == 0:
+            estimator.search(frame, closely=False)
+    return {name: made[:count] for name, made in recorder.calls.items()}
 
 
-def real_crops(clips: pd.DataFrame, poses: PoseSet, videos: Path, *, count: int, size: int) -> np.ndarray:
-    """Pictures of the people in a dataset's videos, (count, size, size, 3); of drawn people if it has too few videos.
+def write_calls(folder: Path, calls: Mapping[str, Sequence[Call]], *, count: int) -> None:
+    """Write the first few calls of each network as NAME.npz, for `pan_core.export.check.read_calls`."""
+    for name, made in calls.items():
+        arrays = {f"{number}/{key}": value for number, call in enumerate(made[:count]) for key, value in call.items()}
+        np.savez_compressed(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]
+
+
+def real_people(
+    clips: pd.DataFrame, poses: PoseSet, videos: Path, *, count: int
+) -> Iterator[tuple[np.ndarray, Square]]:
+    """Frames of a dataset's videos and a person's place in each; drawn people if it has too few videos.
 
     Args:
         clips: Clip table.
         poses: Skeletons of the clips, which give the places of people.
         videos: Folder of the videos.
-        count: Number of pictures.
-        size: Side in pixels.
+        count: Number of people.
     """
-    found: list[np.ndarray] = []
+    found = 0
     if poses.layout == OPENPOSE18:
         for clip in clips[clips["path"] != ""].itertuples(index=False):
-            if len(found) >= count:
-                break
+            if found >= count:
+                return
             if not is_removed(videos / clip.path):
-                found += _cut_crops(clip, poses, videos, size)
-    found += list(_draw_crops(count - len(found), size))
-    return np.stack(found[:count])
+                for person in itertools.islice(_people_of(clip, poses, videos), count - found):
+                    found += 1
+                    yield person
+    yield from _draw_people(count - found)
 
 
-def _cut_crops(clip: object, poses: PoseSet, videos: Path, size: int) -> list[np.ndarray]:
+def _people_of(clip: object, poses: PoseSet, videos: Path) -> Iterator[tuple[np.ndarray, Square]]:
     seen = poses.clip(clip.clip_id)  # type: ignore[attr-defined]
     if not len(seen.joints):
-        return []
+        return
     person = seen.joints[0]
-    chosen = set(np.linspace(0, len(person) - 1, CROPS_OF_A_CLIP).round().astype(int).tolist())
+    chosen = set(np.linspace(0, len(person) - 1, PEOPLE_OF_A_CLIP).round().astype(int).tolist())
     start, fps = clip.start_frame, clip.fps  # type: ignore[attr-defined]
     numbers = {start + round(index * fps / seen.fps): index for index in chosen if (person[index, :, 2] > 0).any()}
-    crops, last = [], max(numbers, default=-1)
+    last = max(numbers, default=-1)
     try:
         for number, frame in enumerate(read_frames(videos / clip.path)):  # type: ignore[attr-defined]
             if number in numbers:
-                crops.append(cut_square(frame, square_around(person[numbers[number]]), size=size).image)
+                yield frame, square_around(person[numbers[number]])
             if number >= last:
-                break
+                return
     except VideoError:
-        return crops
-    return crops
+        return
 
 
 def drawn_scenes(scenes: int, *, frames: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -153,10 +192,10 @@ def drawn_scenes(scenes: int, *, frames: int) -> Iterator[tuple[np.ndarray, np.n
         yield film, joints[0]
 
 
-def _draw_crops(count: int, size: int) -> Iterator[np.ndarray]:
+def _draw_people(count: int) -> Iterator[tuple[np.ndarray, Square]]:
     while count > 0:
-        for film, joints in drawn_scenes(count, frames=CROPS_OF_A_CLIP):
+        for film, joints in drawn_scenes(count, frames=PEOPLE_OF_A_CLIP):
             for frame, person in zip(film, joints, strict=True):
                 if count > 0:
                     count -= 1
-                    yield cut_square(frame, square_around(person), size=size).image
+                    yield frame, square_around(person)

@@ -20,6 +20,7 @@ from pan_core.files import atomic_path, read_user_text
 from pan_core.params.schema import (
     AllParams,
     ModelParams,
+    PoseParams,
     RetrainParams,
     TrainParams,
 )
@@ -60,13 +61,18 @@ class Params(AllParams):
     def recipe(self) -> str:
         """Hash of every value that can change a recognizer: not those that only say what may arrive, or who works."""
         surveillance = self.surveillance.model_copy(update={"group": "auto"})
-        pose = self.pose.model_copy(update={"keep_video": True})
+        pose = self.pose.model_copy(update={"keep_video": True, "device": "auto"})
         update = {"retrain": RetrainParams(), "surveillance": surveillance, "pose": pose, "workers": 0}
         return self.model_copy(update=update).fingerprint()
 
     def flat(self) -> dict[str, object]:
         """Values as `section.name`, the form in which MLflow shows them."""
         return _flatten(self.model_dump(mode="json", by_alias=True))
+
+
+def load_pose_params(path: Path = PARAMS_FILE) -> PoseParams:
+    """The section `pose` of params.yaml; its defaults if there is no such file."""
+    return load_params(path).pose if path.is_file() else PoseParams()
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

@@ -85,7 +85,8 @@ class PoseParams(ParamsSection):
     `network` and `quality` give the values of `pan_core.pose.qualities` to those that are left out.
     """
 
-    network: str = "paper"
+    network: str = "movenet"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     quality: Literal["best", "balanced", "fast"] = "balanced"
     stages: Annotated[int, Field(ge=1, le=6)] = 4
     search_stages: Annotated[int, Field(ge=1, le=6)] = 4
@@ -123,7 +124,7 @@ class PoseParams(ParamsSection):
 
     def extraction(self) -> dict[str, Any]:
         """Arguments of `ExtractionSettings`."""
-        return self.model_dump(exclude={"quality", "network", "keep_video"})
+        return self.model_dump(exclude={"quality", "network", "device", "keep_video"})
 
 
 class RelabelParams(ParamsSection):

@@ -5,6 +5,7 @@ Workers write whole entries into the cache themselves, so a killed run resumes w
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,8 @@ from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.pose_set import ClipPoses
 from pan_core.pose.records import is_removed, read_record
 from pan_core.pose.tracks import VideoPoses
+from pan_core.runtimes.cuda import CPU, CUDA, choose_device, missing_provider
+from pan_core.runtimes.network_server import NetworkServer
 from pan_core.video import DECODE_SECONDS
 from pan_core.workers.supervised import TaskFailure, run_supervised
 
@@ -60,6 +63,7 @@ def extract_clips(
     settings: ExtractionSettings,
     cache: Path,
     workers: int,
+    device: str = CPU,
     progress: Callable[[int, int], None] | None = None,
     decode_seconds: float = DECODE_SECONDS,
     stall_seconds: float = STALL_SECONDS,
@@ -75,6 +79,8 @@ def extract_clips(
         settings: How to search and follow.
         cache: Folder of the cache.
         workers: Processes, each on one core; 0 works in this process, where nothing can end a decoder that hangs.
+        device: Where the networks run: `auto`, `cpu`, `cuda`, or the address of a `NetworkServer`. On a GPU one process runs them
+            for all workers; a worker of a cluster decides for itself.
         progress: Called with the number of clips done and of all clips.
         decode_seconds: Time that decoding a video may take longer than the video lasts.
         stall_seconds: Time without a heartbeat after which a worker that decodes is killed.
@@ -84,13 +90,14 @@ def extract_clips(
         no person, or ends its worker process twice.
 
     Raises:
+        ConfigError: If `cuda` is asked for and there is none; before anything is extracted.
         PanError: If the model cannot be used or the disk is full; and, after everything else is done, if a machine
             is to blame: it lacks memory, does not see a video that is here, ends processes whatever they do, or loses
             entries.
             What is finished stays in the cache.
     """
     identity = extractor_identity(model_path, settings=settings)
-    job = ExtractionJob(model_path, settings, cache, identity, decode_seconds)
+    job = ExtractionJob(model_path, settings, cache, identity, decode_seconds, device)
     outcomes = {clip_id: ExtractionOutcome(removed=True) for clip_id, video in videos.items() if is_removed(video)}
     left = {clip_id: video for clip_id, video in videos.items() if clip_id not in outcomes}
     for clip_id, outcome in _extract_all(left, job, workers, stall_seconds):
@@ -119,11 +126,28 @@ def _extract_all(
             else:
                 yield clip_id, found
         # Workers die for many reasons; a process of its own on this machine shows whether the video is one of them.
-        yield from _extract_supervised(killed, job, 1, stall_seconds)
+        yield from _extract_supervised(killed, replace(job, device=CPU), 1, stall_seconds)
+    elif not videos:
+        return
     elif workers < 1:
         yield from ((clip_id, extract_or_report(video, job=job)) for clip_id, video in videos.items())
     else:
-        yield from _extract_supervised(videos, job, workers, stall_seconds)
+        with _place_of_networks(job.device) as device:
+            yield from _extract_supervised(videos, replace(job, device=device), workers, stall_seconds)
+
+
+@contextmanager
+def _place_of_networks(device: str) -> Iterator[str]:
+    """The device for workers on this machine: in place of "cuda" the address of the one process that has the GPU."""
+    if "/" in device or choose_device(device, missing_provider) == CPU:
+        yield device if "/" in device else CPU
+        return
+    with NetworkServer() as server:
+        if choose_device(device, lambda: server.fault) == CUDA:
+            _log.info("poses are found on the GPU")
+            yield server.address
+            return
+    yield CPU
 
 
 def _extract_supervised(

@@ -5,23 +5,27 @@ them in openpose18; joints that the model does not have stay missing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pan_core.errors import ConfigError, DataError
-from pan_core.files import sha256_of
+from pan_core.files import read_json, sha256_of
 from pan_core.pose.association import SAME_PERSON_GATE, distinct
 from pan_core.pose.crops import NetworkInput, Square, cut_region
 from pan_core.pose.decoding import DECODERS
 from pan_core.pose.estimation import Estimator, PoseEstimator
 from pan_core.pose.person_detector import PersonDetector
 from pan_core.pose.tracks import person_scores
+from pan_core.runtimes.session import Opener, open_model
 from pan_core.skeletons import LAYOUTS, OPENPOSE18, SkeletonLayout, convert
+from pan_core.timing import part
 
-ENDINGS = {".yaml", ".yml"}
+DEVICE_ENDING = ".json"
+ENDINGS = {".yaml", ".yml", DEVICE_ENDING}
+"""Of declarations. A device has no reader of YAML, and gets a checked declaration as JSON."""
 # A detector's box ends at the body; a crop for joints needs room around them.
 BOX_MARGIN = 1.25
 # Somebody whose box is lower than this share of its width may lie.
@@ -109,6 +113,8 @@ def read_declaration(path: Path) -> ModelDeclaration:
         ConfigError: If it is none; every fault is named.
     """
     # A bundle on a device has this module, but neither YAML nor pydantic nor, where ncnn runs its networks, ONNX Runtime.
+    if path.suffix == DEVICE_ENDING:
+        return _read_checked(path)
     from pydantic import ValidationError  # late: optional
     from ruamel.yaml import YAML, YAMLError  # late: optional
 
@@ -140,6 +146,21 @@ def read_declaration(path: Path) -> ModelDeclaration:
     return declaration
 
 
+def _read_checked(path: Path) -> ModelDeclaration:
+    """Read what `pan_core.export.pose_networks` wrote of a declaration that was checked."""
+    data = read_json(path)
+    known = {one.name for one in fields(ModelDeclaration)} - {"folder"}
+    if set(data) != known:
+        wrong = ", ".join(sorted(set(data) ^ known))
+        raise ConfigError(
+            str(path),
+            [f"{wrong}: expected the names of this version's declarations; your own belongs in a .yaml file"],
+            code="pose-declaration.invalid",
+        )
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    return ModelDeclaration(**values, folder=path.parent.absolute())
+
+
 def _require_hash(declaration: Path, name: str, model: Path | None, expected: str | None) -> None:
     if expected is None or model is None or not model.is_file():
         return
@@ -168,9 +189,10 @@ class DeclaredEstimator:
         finder: Finds people in whole frames, for a top-down model.
         detector: Finds boxes of people there; goes before the finder.
         threads: Processor cores.
+        opener: Opens the network where it is to run.
 
     Raises:
-        DataError: If the file is missing, is no ONNX model, or has not the declared outputs.
+        DataError: If the file is missing, cannot be run, or has not the declared outputs.
     """
 
     def __init__(
@@ -180,23 +202,16 @@ class DeclaredEstimator:
         finder: Estimator | None = None,
         detector: PersonDetector | None = None,
         threads: int = 1,
+        opener: Opener = open_model,
     ) -> None:
-        from pan_core.runtimes.onnx_session import open_session  # late: optional
-
         if not declaration.path.is_file():
             raise DataError(
                 f"{declaration.path}: no such file, but its declaration names it", code="pose-model.missing"
             )
-        try:
-            self._session = open_session(declaration.path, threads=threads)
-        except Exception as error:
-            raise DataError(
-                f"{declaration.path}: not an ONNX model that can be run ({error})", code="pose-model.unusable"
-            ) from error
+        self._session = opener(declaration.path, threads=threads)
         self._declaration, self._finder, self._detector = declaration, finder, detector
-        self._input = self._session.get_inputs()[0].name
-        given = [output.name for output in self._session.get_outputs()]
-        self._outputs = list(declaration.outputs) or given
+        self._input, given = self._session.inputs[0], self._session.outputs
+        self._outputs = list(declaration.outputs or given)
         if missing := sorted(set(self._outputs) - set(given)):
             raise DataError(
                 f"{declaration.path}: has no output {', '.join(missing)}; it has {', '.join(given)}",
@@ -210,8 +225,8 @@ class DeclaredEstimator:
         if declared.decoding != "simcc":
             return
         expected = [round(side * declared.split) for side in declared.size]
-        shapes = {output.name: output.shape for output in self._session.get_outputs()}
-        found = [shapes[name][-1] if shapes[name] else None for name in self._outputs]
+        shapes = [self._session.shapes.get(name) for name in self._outputs]
+        found = [shape[-1] if shape else None for shape in shapes]
         if len(found) == 2 and any(
             isinstance(length, int) and length != wanted for length, wanted in zip(found, expected, strict=True)
         ):
@@ -224,7 +239,8 @@ class DeclaredEstimator:
     def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
         """People anywhere in a frame, (N, 18, 3) in its pixels, the most completely seen first."""
         if self._detector is not None:
-            boxes = self._detector(frame, closely=closely)
+            with part("search"):
+                boxes = self._detector(frame, closely=closely)
             found = [self._find_in_box(frame, box) for box in boxes]
             people = np.concatenate(found) if found else np.empty((0, OPENPOSE18.size, 3))
             return distinct(people, gate=SAME_PERSON_GATE)
@@ -250,8 +266,9 @@ class DeclaredEstimator:
 
     def _find_people(self, frame: np.ndarray, square: Square) -> np.ndarray:
         declared = self._declaration
-        source = cut_region(frame, square, target=declared.size)
-        answers = self._session.run(self._outputs, {self._input: self._prepare_input(source)})
+        with part("pose"):
+            source = cut_region(frame, square, target=declared.size)
+            answers = self._session.run({self._input: self._prepare_input(source)}, self._outputs)
         people = DECODERS[declared.decoding](answers, declared)
         unsure = people[..., 2] < declared.min_score
         people[unsure] = np.nan, np.nan, 0.0
@@ -284,12 +301,13 @@ def in_openpose18(people: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
         ) from None
 
 
-def open_estimator(model: Path, *, threads: int = 1, **settings: Any) -> Estimator:
+def open_estimator(model: Path, *, threads: int = 1, opener: Opener = open_model, **settings: Any) -> Estimator:
     """Open the estimator of a model: an exported network, or a declared one if `model` is a YAML file.
 
     Args:
         model: File.
         threads: Processor cores.
+        opener: Opens its networks where they are to run.
         settings: Arguments of `PoseEstimator`.
 
     Raises:
@@ -297,14 +315,18 @@ def open_estimator(model: Path, *, threads: int = 1, **settings: Any) -> Estimat
         DataError: If a model cannot be used.
     """
     if model.suffix not in ENDINGS:
-        return PoseEstimator(model, threads=threads, **settings)
+        return PoseEstimator(model, threads=threads, opener=opener, **settings)
     declaration = read_declaration(model)
+    least = max(declaration.min_score, settings.get("min_joint_score", 0.0))
+    declaration = replace(declaration, min_score=least)
     if declaration.detector_path:
-        detector = PersonDetector(declaration.detector_path, threads=threads)
-        return DeclaredEstimator(declaration, detector=detector, threads=threads)
+        detector = PersonDetector(declaration.detector_path, threads=threads, opener=opener)
+        return DeclaredEstimator(declaration, detector=detector, threads=threads, opener=opener)
     top_down = declaration.kind == "top_down"
-    finder = PoseEstimator(declaration.finder_path, threads=threads, **settings) if top_down else None
-    return DeclaredEstimator(declaration, finder=finder, threads=threads)
+    # A finder only searches.
+    searching = settings | {"stages": settings["search_stages"]} if top_down else {}
+    finder = PoseEstimator(declaration.finder_path, threads=threads, opener=opener, **searching) if top_down else None
+    return DeclaredEstimator(declaration, finder=finder, threads=threads, opener=opener)
 
 
 def model_files(model: Path) -> list[Path]:

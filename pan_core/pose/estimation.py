@@ -9,6 +9,7 @@ import numpy as np
 from pan_core.pose.crops import NetworkInput, Square, cut_square, shrink_frame
 from pan_core.pose.grouping import GroupingSettings, cells_to_pixels, group_people
 from pan_core.pose.inference import PoseSession, search_model
+from pan_core.runtimes.session import Opener, open_model
 from pan_core.timing import part
 
 
@@ -38,6 +39,7 @@ class PoseEstimator:
         narrowest: Smallest share of it for a crop's shorter side; 1 looks at squares.
         min_joint_score: Lowest confidence of a joint.
         threads: Processor cores.
+        opener: Opens the network where it is to run.
 
     Raises:
         DataError: If the model cannot be used.
@@ -55,10 +57,11 @@ class PoseEstimator:
         min_joint_score: float,
         narrowest: float = 1.0,
         threads: int = 1,
+        opener: Opener = open_model,
     ) -> None:
-        self._crops = PoseSession(model, stages=stages, threads=threads)
-        same = search_stages == stages
-        self._frames = self._crops if same else PoseSession(search_model(model), stages=search_stages, threads=threads)
+        self._crops = self._frames = PoseSession(model, stages=stages, threads=threads, opener=opener)
+        if search_stages != stages:
+            self._frames = PoseSession(search_model(model), stages=search_stages, threads=threads, opener=opener)
         self._search_size = search_size
         self._glance_size = glance_size or search_size
         self._crop_size = crop_size

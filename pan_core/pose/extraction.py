@@ -7,9 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pan_core.pose.declared import model_content, open_estimator
+from pan_core.pose.estimation import Estimator
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.person_tracker import PersonTracker
 from pan_core.pose.tracks import TrackCollector, VideoPoses
+from pan_core.runtimes.session import Opener, open_model
 from pan_core.skeletons import OPENPOSE18
 from pan_core.video import DECODE_SECONDS, FrameReader, require_all_frames
 
@@ -24,6 +26,7 @@ class PoseExtractor:
         model_path: File written by `pan_core.pose.onnx_export.export_network`, or the declaration of another model.
         settings: How to search and follow.
         threads: Processor cores to use.
+        opener: Opens the networks where they are to run, which is no part of the extractor's identity.
 
     Raises:
         DataError: If the model cannot be used.
@@ -31,20 +34,17 @@ class PoseExtractor:
 
     layout = OPENPOSE18
 
-    def __init__(self, model_path: Path, *, settings: ExtractionSettings, threads: int = 1) -> None:
+    def __init__(
+        self, model_path: Path, *, settings: ExtractionSettings, threads: int = 1, opener: Opener = open_model
+    ) -> None:
         self.settings = settings
         self.identity = extractor_identity(model_path, settings=settings)
-        self._estimator = open_estimator(
-            model_path,
-            stages=settings.stages,
-            search_stages=settings.search_stages,
-            search_size=settings.search_size,
-            glance_size=settings.glance_size,
-            crop_size=settings.crop_size,
-            narrowest=settings.narrowest_crop,
-            min_joint_score=settings.min_joint_score,
-            threads=threads,
-        )
+        self._estimator = open_estimator(model_path, threads=threads, opener=opener, **settings.of_estimator())
+
+    @property
+    def estimator(self) -> Estimator:
+        """What finds people in single pictures."""
+        return self._estimator
 
     def tracker(self) -> PersonTracker:
         """A new tracker; for a camera, feed it frame by frame."""

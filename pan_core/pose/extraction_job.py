@@ -1,6 +1,7 @@
 """Extraction of one video into the cache: the job of a worker process, here or on a cluster."""
 
 import platform
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from pan_core.pose.cache import PoseCache
 from pan_core.pose.extraction import PoseExtractor
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.records import is_removed
+from pan_core.runtimes.cuda import CPU, CUDA, choose_device, open_on_cuda
+from pan_core.runtimes.network_server import NetworkClient
+from pan_core.runtimes.session import Opener, open_model
 from pan_core.workers.memory_errors import lacks_memory
 from pan_core.workers.supervised import Heartbeat
 
@@ -26,6 +30,7 @@ class ExtractionJob:
         cache: Folder of the cache.
         identity: Identity of the extractor.
         decode_seconds: Time that decoding a video may take longer than the video lasts.
+        device: Where the networks run: `auto`, `cpu`, `cuda`, or the address of a `NetworkServer`.
     """
 
     model_path: Path
@@ -33,6 +38,7 @@ class ExtractionJob:
     cache: Path
     identity: str
     decode_seconds: float
+    device: str = CPU
 
     def absolute(self) -> "ExtractionJob":
         """The same job for workers in other working directories."""
@@ -59,14 +65,22 @@ class ExtractionOutcome:
 
 
 _extractor: tuple[ExtractionJob, PoseExtractor] | None = None
+_loading = threading.Lock()
 
 
 def _load_extractor(job: ExtractionJob) -> PoseExtractor:
-    """The extractor of this process; loading the network takes longer than many a clip."""
+    """The extractor of this process, which its threads share; loading the network takes longer than many a clip."""
     global _extractor
-    if _extractor is None or _extractor[0] != job:
-        _extractor = job, PoseExtractor(job.model_path, settings=job.settings)
-    return _extractor[1]
+    with _loading:
+        if _extractor is None or _extractor[0] != job:
+            _extractor = job, PoseExtractor(job.model_path, settings=job.settings, opener=_opener(job.device))
+        return _extractor[1]
+
+
+def _opener(device: str) -> Opener:
+    if "/" in device:
+        return NetworkClient(device)
+    return open_on_cuda if choose_device(device) == CUDA else open_model
 
 
 def extract_one(video: Path, heartbeat: Heartbeat | None, *, job: ExtractionJob) -> ExtractionOutcome:

@@ -48,6 +48,14 @@ class ExtractionSettings:
         if faults:
             raise ConfigError("pose extraction", faults)
 
+    def of_estimator(self) -> dict[str, Any]:
+        """Settings that `pan_core.pose.declared.open_estimator` takes; the tracker has the others."""
+        return {
+            "stages": self.stages, "search_stages": self.search_stages, "search_size": self.search_size,
+            "glance_size": self.glance_size, "crop_size": self.crop_size, "narrowest": self.narrowest_crop,
+            "min_joint_score": self.min_joint_score,
+        }  # fmt: skip
+
 
 class _Rule(NamedTuple):
     """Condition that a setting must meet.

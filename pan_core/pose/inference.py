@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from pan_core.errors import DataError
-from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.maps import INPUT_NAME, require_size, require_stages, stage_output
-from pan_core.runtimes.session import Session, open_model
+from pan_core.runtimes.session import Opener, Session, open_model
 
 
 class PoseSession:
@@ -18,15 +17,16 @@ class PoseSession:
             stage that is wanted.
         stages: Stage whose maps are wanted; what lies behind it is cut off and costs nothing.
         threads: Cores to use. One a process is best when several clips are worked on at once.
+        opener: Opens the network where it is to run.
 
     Raises:
         DataError: If the file is missing, is no such network, or has fewer stages.
     """
 
-    def __init__(self, model: Path, *, stages: int, threads: int = 1) -> None:
+    def __init__(self, model: Path, *, stages: int, threads: int = 1, opener: Opener = open_model) -> None:
         require_stages(stages)
         self._output = stage_output(stages)
-        self._session = _open_until(model, self._output, threads)
+        self._session = _open_until(model, self._output, threads, opener)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Confidence maps and part affinity fields of some pictures of one size.
@@ -58,17 +58,7 @@ def search_model(model: Path) -> Path:
     return own if own.is_file() else model
 
 
-def pose_sessions(
-    model: Path, settings: ExtractionSettings, *, threads: int = 1
-) -> tuple[PoseSession, PoseSession | None]:
-    """The network as it looks at people, and as it searches whole frames where that is by another stage."""
-    look = PoseSession(model, stages=settings.stages, threads=threads)
-    if settings.search_stages == settings.stages:
-        return look, None
-    return look, PoseSession(search_model(model), stages=settings.search_stages, threads=threads)
-
-
-def _open_until(model: Path, output: str, threads: int) -> Session:
+def _open_until(model: Path, output: str, threads: int, opener: Opener) -> Session:
     """A session that runs up to one output and no further."""
     session = open_model(model, threads=threads)
     if output not in session.outputs:
@@ -76,9 +66,8 @@ def _open_until(model: Path, output: str, threads: int) -> Session:
             f"{model}: Expected an output {output!r}, but got {list(session.outputs)}", code="pose-model.no-output"
         )
     if len(session.outputs) == 1 or model.suffix != ".onnx":
-        return session
+        return session if opener is open_model else opener(model, threads=threads)
     # ONNX Runtime would run all others too. Devices have no onnx to cut with, and get files that are cut already.
     from pan_core.pose.onnx_cut import cut_after  # late: optional
-    from pan_core.runtimes.onnx_session import OnnxSession  # late: optional
 
-    return OnnxSession(cut_after(model, [output]), threads=threads)
+    return opener(cut_after(model, [output]), threads=threads)

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pan_core.runtimes.session import open_model
+from pan_core.runtimes.session import Opener, open_model
 
 SIDE = 416
 STRIDES = (8, 16, 32)
@@ -30,13 +30,14 @@ class PersonDetector:
     Args:
         model: The network's file.
         threads: Processor cores.
+        opener: Opens the network where it is to run.
 
     Raises:
         DataError: If the file is missing or no such network.
     """
 
-    def __init__(self, model: Path, *, threads: int = 1) -> None:
-        self._session = open_model(model, threads=threads)
+    def __init__(self, model: Path, *, threads: int = 1, opener: Opener = open_model) -> None:
+        self._session = opener(model, threads=threads)
         self._cells = _cell_centres()
 
     def __call__(self, frame: np.ndarray, *, closely: bool = False) -> np.ndarray:

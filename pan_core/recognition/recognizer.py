@@ -142,10 +142,9 @@ class Recognizer:
 
 def configured_network() -> Path:
     """File of the pose network that params.yaml names; of the default if there is no such file."""
-    from pan_core.params.load import PARAMS_FILE, load_params  # late: start-up
-    from pan_core.params.schema import PoseParams  # late: start-up
+    from pan_core.params.load import load_pose_params  # late: start-up
 
-    pose = load_params().pose if PARAMS_FILE.is_file() else PoseParams()
+    pose = load_pose_params()
     return network_file(pose.network, quality=pose.quality)
 
 

@@ -37,7 +37,8 @@ class NcnnSession:
                 f"{model}: not an ncnn model with its weights in {model.with_suffix('.bin').name}; make it again",
                 code="network.damaged",
             )
-        self.outputs = tuple(self._net.output_names())
+        self.inputs, self.outputs = tuple(self._net.input_names()), tuple(self._net.output_names())
+        self.shapes: dict[str, tuple[int | str | None, ...]] = {}
 
     def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
         """See `pan_core.runtimes.session.Session.run`."""
@@ -45,11 +46,10 @@ class NcnnSession:
         return [np.stack(output) for output in zip(*rows, strict=True)]
 
     def _run_one(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
-        # The extractor reads these arrays when an output is asked for, so they must live until then.
-        kept = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in feeds.items()}
         with self._net.create_extractor() as extractor:
-            for name, value in kept.items():
-                extractor.input(name, ncnn.Mat(value))
+            for name, value in feeds.items():
+                # A copy in ncnn's own memory: layers that work in place end the process on NumPy's.
+                extractor.input(name, ncnn.Mat(np.ascontiguousarray(value, dtype=np.float32)).clone())
             return [np.array(self._extract(extractor, name)) for name in wanted]
 
     def _extract(self, extractor: ncnn.Extractor, name: str) -> ncnn.Mat:

@@ -16,8 +16,16 @@ class Session(Protocol):
     """A network that is ready to run."""
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of all inputs."""
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """Names of all outputs."""
+
+    @property
+    def shapes(self) -> dict[str, tuple[int | str | None, ...]]:
+        """Shapes of the outputs that the file states; a name, or None, stands for a length that varies."""
 
     def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
         """Run the network.
@@ -31,16 +39,27 @@ class Session(Protocol):
         """
 
 
-def open_model(path: Path, *, threads: int = 1) -> Session:
+class Opener(Protocol):
+    """Where networks are opened: `open_model` on this machine's processor, others elsewhere."""
+
+    def __call__(self, model: Path | bytes, /, *, threads: int = 1) -> Session:
+        """See `open_model`."""
+
+
+def open_model(path: Path | bytes, /, *, threads: int = 1) -> Session:
     """Open an exported network with the runtime of its suffix.
 
     Args:
-        path: A `.onnx`, a `.param` with its `.bin`, or a TensorRT `.engine`.
+        path: A `.onnx`, a `.param` with its `.bin`, or a TensorRT `.engine`; or the content of a `.onnx`.
         threads: Processor cores to use.
 
     Raises:
         DataError: If the file is missing or is none of these, or its runtime is not installed.
     """
+    if isinstance(path, bytes):
+        from pan_core.runtimes.onnx_session import OnnxSession  # late: optional
+
+        return OnnxSession(path, threads=threads)
     if not path.is_file():
         raise DataError(
             f"{path}: no such file, expected an exported network; run `dvc repro` to make it", code="network.missing"

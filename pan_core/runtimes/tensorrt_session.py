@@ -38,7 +38,9 @@ class TensorRtSession:
             [python, str(WORKER), str(engine)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
         self._engine = engine
-        self.outputs = tuple(self._read_answer()["outputs"])
+        answer = self._read_answer()
+        self.inputs, self.outputs = tuple(answer["inputs"]), tuple(answer["outputs"])
+        self.shapes: dict[str, tuple[int | str | None, ...]] = {}
 
     def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
         """See `pan_core.runtimes.session.Session.run`."""

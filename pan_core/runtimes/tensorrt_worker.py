@@ -35,6 +35,10 @@ class Engine(object):  # noqa: UP004
         """Names of the outputs."""
         return [name for name, i in self.index.items() if not self.engine.binding_is_input(i)]
 
+    def inputs(self):
+        """Names of the inputs."""
+        return [name for name in self.index if name not in self.outputs()]
+
     def run(self, feeds):
         """Compute all outputs, by name."""
         for name, value in feeds.items():
@@ -97,7 +101,7 @@ def main():
     except Exception as error:
         send({"error": f"{type(error).__name__}: {error}", "code": classify_fault(error)})
         return
-    send({"outputs": engine.outputs()})
+    send({"inputs": engine.inputs(), "outputs": engine.outputs()})
     for line in iter(source.readline, b""):
         request = json.loads(line.decode())
         feeds = {}

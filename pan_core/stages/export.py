@@ -1,50 +1,43 @@
-"""Stage export: the clip model and the one-frame step as ONNX, and both networks of every target, each equal to torch."""
+"""Stage export: the clip model and the one-frame step as ONNX, and the networks of every target, each compared with its source."""
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pan_core.edge.gates import write_gates
-from pan_core.export.artifacts import Artifacts, step_description, structure, write_artifacts
-from pan_core.export.check import ParityReport, check
+from pan_core.export.artifacts import Artifacts, file_suffix, step_description, structure, write_artifacts
+from pan_core.export.check import Call, ParityReport, check
 from pan_core.export.onnx_file import check_operators, write_onnx
 from pan_core.export.parity import clip_difference, require_parity, step_difference
 from pan_core.export.pck import require_pck, scene_pck
-from pan_core.export.reference import keep_crops, real_crops, write_clips, write_crops, write_steps
+from pan_core.export.pose_networks import collect_networks, pose_model
+from pan_core.export.reference import real_people, record_calls, write_calls, write_clips, write_steps
 from pan_core.export.targets import Target, target_by_name
 from pan_core.files import read_json, replace_folder, sha256_of, write_json
 from pan_core.model.features import PoseFeatures
 from pan_core.model.store import LoadedModel, load_model
 from pan_core.model.streaming import CLIP_INPUTS, CLIP_OUTPUTS, STEP_INPUTS, STEP_OUTPUTS, ClipModel, StepModel
 from pan_core.params.load import Params
-from pan_core.pose.archive import fetch_archive
 from pan_core.pose.extraction_settings import ExtractionSettings
-from pan_core.pose.inference import pose_sessions
-from pan_core.pose.weights import load_network
+from pan_core.pose.named_networks import network_file
 from pan_core.progress import progress_bar
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.torch_network import TorchNetwork
+from pan_core.runtimes.session import open_model
 from pan_core.tracking.tracker import Run
 from pan_core.training.samples import Samples
 from pan_core.workspace import paths
-from pan_core.workspace.own_network import require_own_network
 from pan_core.workspace.result_keys import exported_key
 from pan_core.workspace.training_data import read_training_data
 
 PARITY_CLIPS = 20
-BUNDLED_CROPS = 6
-"""Pictures that stay in the reference, which goes to devices."""
+BUNDLED_CALLS = 6
+"""Runs of each network that finds people in the reference, which goes to devices."""
 
 
 def run(params: Params, tracked: Run) -> dict:
-    """Export the recognizers of the first split in use, then what each target runs.
-
-    Raises:
-        ConfigError: If a target would run another pose network than the one that found the people.
-    """
-    require_own_network(params)
+    """Export the recognizers of the first split in use, then what each target runs."""
     targets = [target_by_name(name) for name in params.export.targets]
     folder = replace_folder(paths.EXPORTED)
     figures: dict[str, object] = {}
@@ -53,33 +46,27 @@ def run(params: Params, tracked: Run) -> dict:
         for done, mode in enumerate(params.train.modes, start=1):
             figures |= {exported_key(mode, key): value for key, value in _export_onnx(params, mode).items()}
             update(done, steps)
-        shutil.copy2(paths.own_pose_network(), folder / "pose.onnx")
+        collect_networks(_network(params), _pose_settings(params), paths.EXPORTED_POSE)
         if targets:
             exporter = TargetExporter(params)
             update(steps - len(targets), steps)
         for done, target in enumerate(targets, start=steps - len(targets) + 1):
             figures |= {exported_key(target.name, key): value for key, value in exporter.export(target).items()}
             update(done, steps)
-    if targets:
-        keep_crops(paths.REFERENCE / "crops.npz", BUNDLED_CROPS)
     tracked.artifact(folder, "exported")
     return figures
 
 
 class TargetExporter:
-    """Exports both networks of a target: the trained ones, reference outputs on real inputs, and what is exported so far."""
+    """Exports the networks of a target: the trained ones, reference outputs on real inputs, and what is exported so far."""
 
     def __init__(self, params: Params) -> None:
         self._params = params
         self._source = paths.model_folder("online", params.split.splits[0])
         self._loaded = load_model(self._source)
-        # Skeletons as the recognizer learnt them.
-        settings: Any = self._loaded.preprocessing.get("pose", params.pose.extraction())
-        self._settings = ExtractionSettings(**settings)
-        archive = fetch_archive(paths.downloaded_weights(), mirror=paths.mirror())
-        self._pose = load_network(archive).eval()
-        self._write_references()
-        self._pck = scene_pck(paths.own_pose_network(), self._settings, scenes=params.export.scenes)
+        self._settings = _pose_settings(params)
+        self._calls = self._write_references()
+        self._pck = scene_pck(_network(params), self._settings, scenes=params.export.scenes)
         self._exported: dict[tuple[str, str, int], tuple[Path, dict]] = {}
 
     def export(self, target: Target) -> dict:
@@ -92,41 +79,41 @@ class TargetExporter:
             return figures
         made = write_artifacts(
             folder, target, step=StepModel(self._loaded.model), description=read_json(self._source / "model.json"),
-            pose=self._pose, pose_onnx=paths.own_pose_network(), stages=self._stages,
-            crop_size=self._settings.crop_size,
+            networks=paths.EXPORTED_POSE, crop_size=self._settings.crop_size,
         )  # fmt: skip
         figures = self._compare(target, made)
         write_gates(folder, target, figures)
         self._exported[kind] = folder, figures
         return figures
 
-    @property
-    def _stages(self) -> tuple[int, int]:
-        return self._settings.stages, self._settings.search_stages
-
     def _compare(self, target: Target, made: Artifacts) -> dict:
-        pose, search = pose_sessions(made.pose, self._settings)
-        found: ParityReport = check(ExportedNetwork(made.step), pose, paths.REFERENCE, search=search)
+        sessions = {name: open_model(path) for name, path in made.pose.items()}
+        found: ParityReport = check(ExportedNetwork(made.step), sessions, paths.REFERENCE, calls=self._calls)
         found.require(step_tolerance=self._params.export.tolerance, pose_tolerance=target.file_tolerance)
-        accurate = scene_pck(made.pose, self._settings, scenes=self._params.export.scenes)
-        require_pck(made.pose, accurate, self._pck)
+        model = pose_model(made.step.parent, file_suffix(target))
+        accurate = scene_pck(model, self._settings, scenes=self._params.export.scenes)
+        require_pck(model, accurate, self._pck)
         return {
             "step_difference": found.step_difference,
             "step_inputs": found.steps,
             "streams": list(found.streams),
             "pose_difference": found.pose_difference,
+            "pose_output": found.pose_output,
             "pose_inputs": found.crops,
             "accuracy": found.accuracy,
             "torch_accuracy": found.torch_accuracy,
             "accuracy_clips": found.clips,
-            "pck": accurate,
-            "torch_pck": self._pck,
+            "pck": accurate.looks,
+            "torch_pck": self._pck.looks,
+            "search_pck": accurate.searches,
+            "torch_search_pck": self._pck.searches,
             "structure": structure(made.step.parent),
             "bytes": sum(path.stat().st_size for path in made.step.parent.iterdir()),
             "operators": list(made.operators),
         }
 
-    def _write_references(self) -> None:
+    def _write_references(self) -> dict[str, list[Call]]:
+        """Write what goes to devices; returns the runs of the networks that find people, of which only a few do."""
         params, data = self._params, read_training_data()
         samples = data.samples(params.model, mode="online", split=params.split.splits[0], part="test")
         if samples.layout != self._loaded.layout:
@@ -140,11 +127,23 @@ class TargetExporter:
         test = data.clips[data.clips[f"split{params.split.splits[0]}"] == "test"]
         if not params.pose.keep_video:  # pictures of people would outlive the videos
             test = test[:0]
-        crops = real_crops(
-            test.sample(frac=1, random_state=params.seed), data.poses, paths.RAW, count=params.export.inputs,
-            size=self._settings.crop_size,
-        )  # fmt: skip
-        write_crops(folder / "crops.npz", self._pose, crops, stages=self._stages)
+        people = real_people(
+            test.sample(frac=1, random_state=params.seed), data.poses, paths.RAW, count=params.export.inputs
+        )
+        calls = record_calls(pose_model(paths.EXPORTED_POSE), self._settings, people, count=params.export.inputs)
+        write_calls(folder, calls, count=BUNDLED_CALLS)
+        return calls
+
+
+def _network(params: Params) -> Path:
+    """The pose network that found the people."""
+    return network_file(params.pose.network, quality=params.pose.quality)
+
+
+def _pose_settings(params: Params) -> ExtractionSettings:
+    """How people are found, as the recognizer learnt it."""
+    recognizer = read_json(paths.model_folder(params.train.modes[0], params.split.splits[0]) / "model.json")
+    return ExtractionSettings(**recognizer.get("preprocessing", {}).get("pose", params.pose.extraction()))
 
 
 def _draw_clips(samples: Samples, most: int, seed: int) -> Samples:

@@ -60,6 +60,7 @@ def extract_poses(params: Params, clips: pd.DataFrame, failures: list[Failure]) 
             settings=ExtractionSettings(**params.pose.extraction()),
             cache=cache_folder() / "poses",
             workers=workers(params),
+            device=params.pose.device,
             progress=update,
         )
     for path, result in zip(parts, results, strict=True):

@@ -2,8 +2,10 @@
 
 import errno
 
-# OpenCV, C++ libraries such as ONNX Runtime, and PyTorch.
-_TEXTS = ("Insufficient memory", "bad_alloc", "bad allocation", "Failed to allocate", "can't allocate memory")
+# OpenCV, C++ libraries such as ONNX Runtime, PyTorch, and CUDA.
+_TEXTS = (
+    "Insufficient memory", "bad_alloc", "bad allocation", "Failed to allocate", "can't allocate memory", "out of memory",
+)  # fmt: skip
 
 
 def lacks_memory(error: BaseException) -> bool:

@@ -5,6 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from pan_core.edge.budget_check import (
     BudgetVerdict,
     Expectation,
@@ -18,14 +20,14 @@ from pan_core.edge.gates import GATES, read_gates
 from pan_core.edge.result import read_result, write_result
 from pan_core.edge.roofline import Fit, count_layers, fit, predict_ms
 from pan_core.errors import ConfigError, DataError
+from pan_core.export.onnx_rewriting import fold_casts
+from pan_core.export.pose_networks import ONNX, POSE, SEARCHING, input_name, input_shape
 from pan_core.export.targets import HOST, Target, read_targets, target_by_name
 from pan_core.files import read_json
 from pan_core.params.load import PARAMS_FILE, Params, load_params
 from pan_core.pose.extraction_settings import ExtractionSettings
-from pan_core.pose.maps import INPUT_NAME, STRIDE, stage_output
-from pan_core.pose.onnx_cut import cut_after
+from pan_core.pose.maps import STRIDE
 from pan_core.workspace import paths
-from pan_core.workspace.own_network import require_own_network
 from pan_core.workspace.paths import result_of
 from pan_core.workspace.result_keys import exported_key
 
@@ -51,11 +53,9 @@ def bundle_target(name: str, folder: Path) -> dict:
     """Write the bundle of a target; returns its manifest.
 
     Raises:
-        ConfigError: If people were found by another pose network than the one that devices run.
         DataError: If the target is unknown or was not exported.
     """
     target, params = target_by_name(name), load_params()
-    require_own_network(params)
     result = result_of("export") if paths.result("export").is_file() else {}
     if exported_key(name, "structure") not in result:
         raise DataError(
@@ -93,10 +93,8 @@ def judge_devices(params: Params) -> dict[str, BudgetVerdict]:
     """Verdict on each exported target except the host, by a measurement or else by a prediction.
 
     Raises:
-        ConfigError: If a target in latency.required is not exported, or devices would run another pose network than the one
-            that found the people.
+        ConfigError: If a target in latency.required is not exported.
     """
-    require_own_network(params)
     if missing := [name for name in params.latency.required if name not in params.export.targets or name == HOST]:
         raise ConfigError(
             str(PARAMS_FILE),
@@ -140,25 +138,28 @@ def _require_valid(result: dict[str, Any], target: Target) -> None:
 
 
 def _predict(params: Params, target: Target, fitted: Fit) -> dict[str, float]:
-    assert target.peaks is not None
-    settings, peaks = _settings(params), target.peaks
-    pose, search = (
-        cut_after(paths.EXPORTED / "pose.onnx", [stage_output(stage)])
-        for stage in (settings.stages, settings.search_stages)
-    )
-    step = (paths.EXPORTED / "step.onnx").read_bytes()
+    peaks = target.peaks
+    assert peaks is not None
+    settings, half = _settings(params), HALF if target.precision == "fp16" else SINGLE
+    network = {path.stem: path for path in paths.EXPORTED_POSE.glob(f"*{ONNX}")}
 
-    def time(model: bytes, shapes: dict[str, Any], size: int) -> float:
-        return predict_ms(count_layers(model, shapes), peaks, number_bytes=size, share=fitted.share)
+    def time(model: Path, shapes: dict[str, tuple[int, ...]], size: int) -> float:
+        layers = count_layers(fold_casts(onnx.load(model)).SerializeToString(), shapes)
+        return predict_ms(layers, peaks, number_bytes=size, share=fitted.share)
 
-    half = HALF if target.precision == "fp16" else SINGLE
-    shapes = {name: (1, *shape) for name, shape in _description()["shapes"].items()}
+    def time_pictures(model: Path, height: int, width: int) -> float:
+        fixed = input_shape(model)
+        return time(model, {input_name(model): fixed if all(fixed) else (1, 3, height, width)}, half)
+
     # A person who stands upright fills a crop half as wide as high.
     width = math.ceil(settings.crop_size * max(settings.narrowest_crop, 0.5) / STRIDE) * STRIDE
+    crop = time_pictures(network[POSE], settings.crop_size, width)
+    searching = next((network[name] for name in SEARCHING if name in network), network[POSE])
     parts = {
-        "crop": time(pose, {INPUT_NAME: (1, 3, settings.crop_size, width)}, half),
-        "search": time(search, {INPUT_NAME: (1, 3, *settings.glance_size[::-1])}, half),
-        "step": time(step, shapes, SINGLE),
+        "crop": crop,
+        # A detector finds a box, and a look at it the joints.
+        "search": time_pictures(searching, *settings.glance_size[::-1]) + (crop if "detector" in network else 0.0),
+        "step": time(paths.EXPORTED / "step.onnx", {n: (1, *s) for n, s in _description()["shapes"].items()}, SINGLE),
     }
     # At best: nobody is lost, and optical flow, which is not counted, always holds between two looks.
     frame = parts["crop"] / settings.look_every + parts["search"] / settings.search_every + parts["step"]

@@ -16,6 +16,7 @@ POSE_MODEL = Path("models/pose")
 TUNED = Path("models/tuned.json")
 RECOGNIZER = Path("models/pan")
 EXPORTED = Path("models/exported")
+EXPORTED_POSE = EXPORTED / "pose"
 REFERENCE = EXPORTED / "reference"
 MEASURED = Path("edge/results")
 FOOTAGE = Path("data/footage")
@@ -78,7 +79,7 @@ def model_folder(mode: str, split: int, *, relabelled: bool = True) -> Path:
 
 
 def exported_for(target: str) -> Path:
-    """Both networks as a target runs them."""
+    """The networks as a target runs them."""
     return EXPORTED / "targets" / target
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from pan_core.datasets.registry import dataset_by_name
 from pan_core.errors import PanError
 from pan_core.params.load import PARAMS_FILE, load_params, set_dataset
+from pan_core.pose.clusters import scheduler_address
+from pan_core.runtimes.cuda import require_device
 from pan_core.workers.pool import die_with_parent
 from pan_core.workspace.lock import workspace_lock
 from pan_core.workspace.watched_source import watch_source
@@ -25,7 +27,8 @@ def run_pipeline(dataset: str | None = None, *, target: str | None = None) -> No
         PanError: If parameters are wrong, another run is going on, or a stage failed.
     """
     params = load_params()
-    dataset_by_name(dataset or params.dataset)
+    if dataset_by_name(dataset or params.dataset).has_video and not scheduler_address():
+        require_device(params.pose.device)
     with workspace_lock(Path.cwd()):
         if dataset and set_dataset(dataset):
             print(f"{PARAMS_FILE}: dataset is now {dataset}", flush=True)

@@ -1,5 +1,8 @@
 """The command line itself: the groups, their help, and what is refused before any work."""
 
+import subprocess
+import sys
+
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -25,6 +28,14 @@ def workspace(request, tmp_path, monkeypatch):
     (tmp_path / "edge" / "targets.yaml").symlink_to(request.config.rootpath / "edge" / "targets.yaml")
     (tmp_path / "params.yaml").write_text(PARAMS)
     return tmp_path
+
+
+@pytest.mark.parametrize("module", ["pan_core.cli.main", "pan_core.pose.extraction_job"])
+def test_a_process_starts_without_libraries_that_it_does_not_use(module):
+    """Every worker process imports the command that started it, and its job."""
+    heavy = {"distributed", "matplotlib", "mlflow", "pandas", "pyarrow", "scipy", "sklearn", "torch"}
+    work = f"import sys, {module}; print(*sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", work], capture_output=True, text=True, check=True).stdout == "\n"
 
 
 def run(*words):
@@ -81,6 +92,12 @@ def test_unknown_names_and_values_are_usage_errors(workspace, words):
         (("edge", "import", "absent.json"), "absent.json"),
         (("benchmark", "compare", "a.json", "b.json"), "a.json"),
         (("pose", "train", "--size", "65"), "--size"),
+        (("pose", "benchmark"), "models/pose/pose.onnx"),
+        (("pose", "benchmark", "--network", "movnet"), "movnet"),
+        (("pose", "benchmark", "--quality", "quick"), "quick"),
+        (("pose", "benchmark", "--part", "fall"), "'fall'"),
+        (("pose", "benchmark", "--data", "nowhere"), "nowhere"),
+        (("pose", "benchmark", "--out", "table.md"), "table.md"),
         (("registry", "list", "--dataset", "actor"), "'actors'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else value,
@@ -99,3 +116,16 @@ def test_commands_outside_of_a_workspace_name_its_file(tmp_path, monkeypatch):
         result = run(*words)
         assert result.exit_code == 1
         assert "params.yaml" in result.output
+
+
+def test_the_doctor_says_what_networks_run_on_and_that_two_packages_clash(workspace, monkeypatch):
+    """Both packages bring the module onnxruntime, and pip knows nothing of it."""
+    line = next(line for line in run("doctor").output.splitlines() if "ONNX Runtime runs on" in line)
+    assert "CPUExecutionProvider" in line and line.startswith("ok")
+    other = workspace / "packages" / "onnxruntime_gpu-1.31.1.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.31.1\n")
+    monkeypatch.syspath_prepend(str(other.parent))
+    lines = run("doctor").output.splitlines()
+    number = next(number for number, line in enumerate(lines) if "ONNX Runtime runs on" in line)
+    assert lines[number].startswith("note") and "overwrites" in lines[number + 1]

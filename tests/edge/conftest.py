@@ -1,4 +1,4 @@
-"""A bundle of the trained pose network and of a small recognizer that has learnt nothing, made once for all tests of this root."""
+"""Bundles of trained pose networks and of a small recognizer that has learnt nothing, made once for all tests of this root."""
 
 import shutil
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +11,9 @@ import torch
 from pan_core.edge.bundle import write_bundle
 from pan_core.edge.gates import write_gates
 from pan_core.export.artifacts import structure, write_artifacts
-from pan_core.export.reference import drawn_scenes, write_clips, write_crops, write_steps
+from pan_core.export.check import Call
+from pan_core.export.pose_networks import collect_networks
+from pan_core.export.reference import drawn_scenes, record_calls, write_calls, write_clips, write_steps
 from pan_core.export.targets import Target, target_by_name
 from pan_core.files import read_json
 from pan_core.model.features import feature_count
@@ -19,6 +21,7 @@ from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import LoadedModel, load_model, save_model
 from pan_core.model.streaming import StepModel
 from pan_core.pose.crops import cut_square, square_around
+from pan_core.pose.declared import read_declaration
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.network import PoseNetwork
 from pan_core.pose.weights import load_network
@@ -39,19 +42,28 @@ class Made:
     model: LoadedModel
     pose: PoseNetwork
     pose_onnx: Path
+    crops: list[np.ndarray]
+    scenes: list[tuple[np.ndarray, np.ndarray]]
 
     @property
     def reference(self) -> Path:
         return self.folder / "reference"
 
-    def exported(self, name: str, search: int = SETTINGS.search_stages) -> Path:
-        """Both networks of a target, made where they are missing."""
-        target = self.target(name)
-        folder = self.folder / "targets" / f"{target.runtime}-{target.precision}-{search}"
+    def networks(self, model: Path, search: int = SETTINGS.search_stages) -> Path:
+        """The networks of a model as ONNX files."""
+        folder = self.folder / "networks" / f"{model.stem}-{search}"
+        if not folder.is_dir():
+            collect_networks(model, replace(SETTINGS, search_stages=search), folder)
+        return folder
+
+    def exported(self, name: str, search: int = SETTINGS.search_stages, model: Path | None = None) -> Path:
+        """All networks of a target, made where they are missing."""
+        target, model = self.target(name), model or self.pose_onnx
+        folder = self.folder / "targets" / f"{target.runtime}-{target.precision}-{search}-{model.stem}"
         if not folder.is_dir():
             write_artifacts(
                 folder, target, step=StepModel(self.model.model), description=read_json(self.folder / "model" / "model.json"),
-                pose=self.pose, pose_onnx=self.pose_onnx, stages=(SETTINGS.stages, search), crop_size=SETTINGS.crop_size,
+                networks=self.networks(model, search), crop_size=SETTINGS.crop_size,
             )  # fmt: skip
             write_gates(folder, target, {"structure": structure(folder)})
         return folder
@@ -59,18 +71,36 @@ class Made:
     def target(self, name: str) -> Target:
         return target_by_name(name)
 
-    def reference_for(self, search: int) -> Path:
-        """The reference, with the maps of the stage that frames are searched by."""
-        folder = self.folder / f"reference-{search}"
+    def calls(self, search: int = SETTINGS.search_stages) -> dict[str, list[Call]]:
+        """What torch answers to pictures of people, by network."""
+        stages = {"pose": SETTINGS.stages} | ({"pose_search": search} if search != SETTINGS.stages else {})
+        return {name: [self.call(crop, stage) for crop in self.crops] for name, stage in stages.items()}
+
+    def call(self, crop: np.ndarray, stage: int) -> Call:
+        planes = np.ascontiguousarray(crop.transpose(2, 0, 1)[None], dtype=np.float32)
+        with torch.inference_mode():
+            confidence, affinity = self.pose(torch.from_numpy(planes))[stage - 1]
+        return {"images": planes, f"stage{stage}": torch.cat([confidence, affinity], dim=1).numpy()}
+
+    def reference_for(self, search: int, model: Path | None = None) -> Path:
+        """The reference, with answers of the networks that find people."""
+        folder = self.folder / f"reference-{search}-{(model or self.pose_onnx).stem}"
         if not folder.is_dir():
             shutil.copytree(self.reference, folder)
-            images = np.load(folder / "crops.npz")["images"]
-            write_crops(folder / "crops.npz", self.pose, images, stages=(SETTINGS.stages, search))
+            calls = self.recorded(model) if model else self.calls(search)
+            write_calls(folder, calls, count=3)
         return folder
 
-    def bundle(self, name: str, folder: Path, search: int = SETTINGS.search_stages) -> Path:
+    def recorded(self, model: Path, count: int = 3) -> dict[str, list[Call]]:
+        """What the networks of a declared model are asked and answer, by the files that the declaration names."""
+        people = ((film[5], square_around(joints[5])) for film, joints in self.scenes)
+        calls = record_calls(model, SETTINGS, people, count=count)
+        declared = read_declaration(model)
+        return {"pose": calls[declared.path.stem], "detector": calls[declared.detector_path.stem]}
+
+    def bundle(self, name: str, folder: Path, search: int = SETTINGS.search_stages, model: Path | None = None) -> Path:
         write_bundle(
-            folder, self.target(name), exported=self.exported(name, search), reference=self.reference_for(search),
+            folder, self.target(name), exported=self.exported(name, search, model), reference=self.reference_for(search, model),
             settings=asdict(replace(SETTINGS, search_stages=search)),
             step_tolerance=1e-4, recognizer="small", mlflow_run_id="none",
         )  # fmt: skip
@@ -110,8 +140,7 @@ def made(tmp_path_factory, pose_archive, pose_model, scenes):
     crops = [
         cut_square(film[5], square_around(people[5]), size=SETTINGS.crop_size).image for film, people in scenes[:3]
     ]
-    write_crops(reference / "crops.npz", pose, np.stack(crops), stages=(SETTINGS.stages, SETTINGS.search_stages))
-    return Made(folder, loaded, pose, pose_model)
+    return Made(folder, loaded, pose, pose_model, crops, scenes)
 
 
 @pytest.fixture(scope="session")

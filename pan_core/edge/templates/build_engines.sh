@@ -15,11 +15,9 @@ build() {
   sha256sum "$name.onnx" | cut -d ' ' -f 1 > "$name.engine.source"
 }
 
-# Crops of people, several at once, and the whole frame, upright and turned.
-for name in @POSE_NETWORKS@; do
-  build "$name" @PRECISION@ --workspace=512 \
-    --minShapes=images:1x3x64x64 --optShapes=images:1x3x${crop}x${crop} --maxShapes=images:8x3x432x432
-done
+# The project's own network takes crops of people, several at once, and the whole frame, upright and turned; others have one size.
+any_size="--minShapes=images:1x3x64x64 --optShapes=images:1x3x${crop}x${crop} --maxShapes=images:8x3x432x432"
+@POSE_ENGINES@
 # The recognizer stays in single precision: its sums grow with the stream.
 build step --workspace=64 @STEP_SHAPES@
 echo "built; ./pan-edge check compares them with the reference"
