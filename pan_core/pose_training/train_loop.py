@@ -170,7 +170,7 @@ def _draw_features(
     """Features of crops of some pictures, in batches (B, 864, h, w)."""
     rng = np.random.default_rng([settings.seed, 0])
     crops = min(START_CROPS, MOST_OF_A_PICTURE * len(pictures))
-    chosen = [pictures[i] for i in np.resize(rng.permutation(len(pictures)), crops)]
+    chosen = [pictures[i] for i in np.resize(rng.permutation(len(pictures)), crops).tolist()]
     for batch in _split_batches(chosen, settings.batch):
         with torch.no_grad():
             yield teacher.backbone(_stack_planes([draw_sample(one, rng, size=settings.size)[0] for one in batch]))
