@@ -2,6 +2,7 @@
 
     python benchmarks/pose_throughput.py base ucf101/ --paper models/pose/pose.onnx --out base.json
     python benchmarks/pose_throughput.py plan base.json
+    python benchmarks/pose_throughput.py parent
     python benchmarks/pose_throughput.py workers WORKSPACE --videos 96
     python benchmarks/pose_throughput.py memory WORKSPACE --clips 1000
 
@@ -9,6 +10,8 @@
 paper's network on every frame) in turns. It gives processor time a frame for decoding, for the networks, and for the rest: crops, flow,
 tracks. A GPU would take over the networks alone, and a process passes their pictures on: what that costs is measured with a network
 that does nothing. `plan` turns these figures into hours for a dataset on several machines and prints a table.
+
+`parent` measures what the one process does that all workers share: it hands videos out, and reads and writes what comes back.
 
 `workers` and `memory` want a folder in which `pan run` has drawn the dataset `actors`. One and two worker processes extract the same videos, each
 in turn and into a cache of its own; start of the processes included. Then so many clips of eight frames pass through two
@@ -35,16 +38,22 @@ import psutil
 from pan_core.edge.roofline import count_layers
 from pan_core.files import write_json
 from pan_core.pose.batch_extraction import Failure, extract_clips
+from pan_core.pose.cache import PoseCache
+from pan_core.pose.clip_slices import slice_clip
 from pan_core.pose.extraction import PoseExtractor, frame_step
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.named_networks import network_file
+from pan_core.pose.pose_set import write_pose_set
 from pan_core.pose.pretrained import NETWORKS
 from pan_core.pose.qualities import NETWORK_NAMES, PAPER_FILE, QUALITY_NAMES, REFERENCE, quality_settings
+from pan_core.pose.tracks import Tracks, VideoPoses
 from pan_core.runtimes.network_server import NetworkClient, NetworkServer
 from pan_core.runtimes.onnx_session import OnnxSession
 from pan_core.runtimes.session import open_model
+from pan_core.skeletons import OPENPOSE18
 from pan_core.video import FrameReader, read_frames
 from pan_core.viewer.annotate import write_video
+from pan_core.workers.supervised import Heartbeat, run_supervised
 
 FRAMES_OF_A_CLIP = 8
 ROUNDS = 2
@@ -221,6 +230,33 @@ def plan(figures: Mapping[str, Any], frames: float) -> str:
     return "\n".join(lines)
 
 
+def idle(item: int, heartbeat: Heartbeat) -> int:
+    """Work of a worker process that takes no time."""
+    return item
+
+
+def of_parent(clips: int = 800) -> dict[str, float]:
+    """Processor time of the parent process for a clip like those of UCF101: 187 frames, every second looked at, two people."""
+    found = {}
+    numbers = {str(number): number for number in range(clips)}
+    for workers in (2, 16):
+        began = time.process_time()
+        done = sum(1 for _ in run_supervised(numbers, idle, workers=workers, stall_seconds=60))
+        found[f"hand_out_ms_{workers}_workers"] = round(1e3 * (time.process_time() - began) / done, 3)
+    joints = np.random.default_rng(0).uniform(1, 300, (2, 94, 18, 3)).astype(np.float32)
+    video = VideoPoses(Tracks.of(joints), 12.5, 320, 240, 187, 0.12, "x")
+    with tempfile.TemporaryDirectory() as folder:
+        cache = PoseCache(Path(folder), identity="x")
+        names = [f"{number:064x}" for number in range(clips)]
+        for name in names:
+            cache.write(name, video)
+        began = time.process_time()
+        stored = (slice_clip(cache.read(name) or video, name, start_s=0, end_s=187 / 25) for name in names)
+        write_pose_set(Path(folder) / "set", OPENPOSE18, stored)
+        found["read_and_write_ms"] = round(1e3 * (time.process_time() - began) / clips, 3)
+    return found
+
+
 def seconds(videos: dict[str, Path], model: Path, settings: ExtractionSettings, workers: int) -> float:
     """How long it takes to extract videos that no cache has."""
     with tempfile.TemporaryDirectory() as cache:
@@ -282,6 +318,7 @@ def main() -> None:
     asked.add_argument(
         "--frames", type=float, default=UCF101_FRAMES, help="of the dataset, those that are thinned included"
     )
+    parts.add_parser("parent")
     for part in ("workers", "memory"):
         asked = parts.add_parser(part)
         asked.add_argument("workspace", type=Path)
@@ -292,6 +329,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.part == "base":
         write_json(given.out, base(given.folder, given.paper, given.frames))
+    elif given.part == "parent":
+        print(json.dumps(of_parent()))
     elif given.part == "plan":
         print(plan(json.loads(given.figures.read_text()), given.frames))
     else:

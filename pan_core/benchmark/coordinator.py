@@ -1,28 +1,26 @@
 """A benchmark as a user starts it: data, runs, MLflow rows, result files."""
 
 import subprocess
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
-import numpy as np
-from tqdm import tqdm
-
+from pan_core.benchmark.completion import FinishedRuns, complete
 from pan_core.benchmark.methods import PROJECT, code_of
-from pan_core.benchmark.prepared_data import BenchmarkData, prepare
+from pan_core.benchmark.people import PoseRecipe
+from pan_core.benchmark.prepared_data import BenchmarkData, Selection, dataset_of_benchmark, prepare
 from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, MODEL, PARTS_OF_THE_PAPER, Job, Recipe, Variant, plan
-from pan_core.benchmark.results import build_results, stored_runs
-from pan_core.benchmark.runs import BenchmarkSetting, Record, execute
+from pan_core.benchmark.request import Request, choose_classes
+from pan_core.benchmark.results import build_results
+from pan_core.benchmark.runs import BenchmarkSetting, Record
 from pan_core.datasets.base import Context
-from pan_core.errors import ConfigError, DataError
+from pan_core.errors import ConfigError
 from pan_core.evaluation.class_parts import require_classes
 from pan_core.evaluation.table1 import COLUMN_OF, DATASET_TITLES
 from pan_core.files import read_json, write_json
 from pan_core.model.features import MODES
-from pan_core.tracking.tracker import Tracker, git_commit
+from pan_core.tracking.tracker import git_commit
 
 OTHERS = (
     *(Variant("ablation", part) for part in PARTS_OF_THE_PAPER),
@@ -31,42 +29,17 @@ OTHERS = (
 )
 
 
-SEEDS = 5
-"""Of the whole protocol; with fewer the spread of the seeds is hardly known."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for.
-
-    Attributes:
-        seeds: Seeds 0 to seeds - 1 of the recognizer are run.
-        modes: Input modes.
-        splits: Official splits; empty for all.
-        others: What to run beside the recognizer itself.
-        other_seeds: Seeds of the others; those of the recognizer where None.
-        other_modes: Their input modes; those of the recognizer where empty.
-        epochs: Instead of the recipe's, to try things out; for the record.
-        workers: Processes.
-    """
-
-    seeds: int
-    modes: tuple[str, ...]
-    splits: tuple[int, ...] = ()
-    others: tuple[Variant, ...] = ()
-    other_seeds: int | None = None
-    other_modes: tuple[str, ...] = ()
-    epochs: int | None = None
-    workers: int = 1
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is the whole protocol, whose figures may stand beside published ones."""
-        return self.seeds >= SEEDS and self.modes == MODES and not self.splits and self.epochs is None
-
-
-def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, context: Context, out: Path) -> dict:
-    """Run what is not finished, and write `<out>/<name>.json`.
+def benchmark(
+    name: str,
+    request: Request,
+    recipe: Recipe,
+    *,
+    folder: Path,
+    context: Context,
+    out: Path,
+    poses: PoseRecipe | None = None,
+) -> dict:
+    """Run what is not finished, and write `<out>/<name>.json`; with chosen classes the name says how many.
 
     Args:
         name: Dataset.
@@ -75,41 +48,63 @@ def benchmark(name: str, request: Request, recipe: Recipe, *, folder: Path, cont
         folder: Where prepared data and finished runs of this dataset lie.
         context: Where the dataset comes from.
         out: Folder of the result files.
+        poses: How skeletons are extracted, if the dataset gives videos.
 
     Returns:
         The result, as written.
 
     Raises:
-        ConfigError: If a split is unknown, or a leakage control is requested although every clip is a group of its own.
+        ConfigError: If a split or a class is unknown, or a leakage control is requested although every clip is a group of its
+            own.
         DataError: If the dataset cannot be fetched, or a part of a split shows one class only.
     """
-    data = prepare(name, folder, context)
-    splits = _choose_splits(name, data, request)
-    for split in splits:
-        require_classes(data.clips, f"split{split}", parts=("train", "test"))
-    code = {variant.name: code_of(variant) for variant in (MODEL, *OTHERS)}
-    setting = BenchmarkSetting(
-        name, folder, data.data_hash, recipe, _describe_commit(), code, *_prepare_source(name, recipe, folder, context)
-    )
+    poses = poses if dataset_of_benchmark(name).has_video else None
+    classes, data = prepare_chosen(name, request, folder, context, poses)
+    path = out / f"{'-'.join(filter(None, (name, Selection(classes).name)))}.json"
+    splits = choose_splits(name, data, request)
+    setting = make_setting(name, data, recipe, folder, context)
     own = plan((MODEL,), modes=request.modes, splits=splits, seeds=request.seeds)
-    jobs = own + plan(
-        request.others,
-        modes=request.other_modes or request.modes,
-        splits=splits,
-        seeds=request.other_seeds or request.seeds,
-    )
-    done = _FinishedRuns(setting, out / f"{name}.json")
-    finished = {job: record for job in jobs if (record := done.find(job)) is not None}
-    pending = [job for job in jobs if job not in finished]
-    tracker = _MlflowRows(setting, jobs) if pending else None
-    _run_pending(setting, pending, finished, tracker, request.workers)
-    seeds = max(request.seeds, request.other_seeds or 0)
-    records = [*(finished[job] for job in own), *_collect_others(done, seeds, splits)]
-    result = build_results(_describe_benchmark(name, data, setting, splits, request), records)
-    write_json(out / f"{name}.json", result)
+    beside = request.of_others()
+    jobs = own + plan(request.others, modes=beside.modes, splits=splits, seeds=beside.seeds)
+    done = FinishedRuns(setting, path)
+    finished, tracker = complete(done, jobs, request.workers)
+    records = [*(finished[job] for job in own), *_collect_others(done, max(request.seeds, beside.seeds), splits)]
+    result = build_results(_describe_benchmark(data, setting, splits, request, classes, poses), records)
+    write_json(path, result)
     if tracker:
         tracker.close(result)
-    return read_json(out / f"{name}.json")
+    return read_json(path)
+
+
+def prepare_chosen(
+    name: str, request: Request, folder: Path, context: Context, poses: PoseRecipe | None
+) -> tuple[tuple[str, ...], BenchmarkData]:
+    """The classes that were asked for, by their own names, empty for all; and the prepared data of their clips.
+
+    Raises:
+        ConfigError: If a class is unknown.
+        DataError: As `prepare`.
+    """
+    classes: tuple[str, ...] = ()
+    if request.classes:
+        known = dataset_of_benchmark(name).classes or prepare(name, folder, context).classes
+        classes = choose_classes(name, request.classes, known)
+    return classes, prepare(name, folder, context, poses=poses, selection=Selection(classes))
+
+
+def make_setting(name: str, data: BenchmarkData, recipe: Recipe, folder: Path, context: Context) -> BenchmarkSetting:
+    """What all runs on a dataset share.
+
+    Args:
+        name: Dataset.
+        data: Its prepared data.
+        recipe: How networks are trained.
+        folder: Folder of the dataset's files of the benchmark.
+        context: Where datasets come from.
+    """
+    code = {variant.name: code_of(variant) for variant in (MODEL, *OTHERS)}
+    source = _prepare_source(name, recipe, folder, context)
+    return BenchmarkSetting(name, data.folder, data.data_hash, recipe, _describe_commit(), code, *source)
 
 
 def _prepare_source(name: str, recipe: Recipe, folder: Path, context: Context) -> tuple[Path | None, str]:
@@ -126,7 +121,13 @@ def _prepare_source(name: str, recipe: Recipe, folder: Path, context: Context) -
     return source, prepare(recipe.pretrained_on, source, context).data_hash
 
 
-def _choose_splits(name: str, data: BenchmarkData, request: Request) -> list[int]:
+def choose_splits(name: str, data: BenchmarkData, request: Request) -> list[int]:
+    """Numbers of the splits that were asked for.
+
+    Raises:
+        ConfigError: If a split is unknown, or none of them can leak and a control of leakage was asked for.
+        DataError: If a part of a split shows one class only.
+    """
     faults = []
     if unknown := sorted(set(request.splits) - set(data.splits)):
         faults.append(f"--splits: {name} has splits {data.splits}, but got {unknown}")
@@ -134,60 +135,13 @@ def _choose_splits(name: str, data: BenchmarkData, request: Request) -> list[int
         faults.append(f"--control leakage: every clip of {name} is a group of its own, so no split of it can leak")
     if faults:
         raise ConfigError("pan benchmark", faults)
-    return list(request.splits) or data.splits
+    splits = list(request.splits) or data.splits
+    for split in splits:
+        require_classes(data.clips, f"split{split}", parts=("train", "test"))
+    return splits
 
 
-def _run_pending(
-    setting: BenchmarkSetting,
-    pending: Sequence[Job],
-    finished: dict[Job, Record],
-    tracker: "_MlflowRows | None",
-    workers: int,
-) -> None:
-    """Run the pending jobs; the bar shows the recognizer's mean so far in each mode."""
-    total = len(pending) + len(finished)
-    with tqdm(total=total, initial=len(finished), desc=setting.dataset, unit="run", dynamic_ncols=True) as bar:
-        bar.set_postfix_str(_running_mean(finished))
-        # In a log file a bar cannot be redrawn.
-        waiting = bar.refresh if sys.stderr.isatty() else None
-        for job, record in execute(setting, pending, workers=min(workers, max(1, len(pending))), waiting=waiting):
-            finished[job] = record
-            if tracker:
-                tracker.add(job, record)
-            bar.set_postfix_str(_running_mean(finished), refresh=False)
-            bar.update()
-
-
-def _running_mean(finished: dict[Job, Record]) -> str:
-    means = []
-    for mode in ("clip", "online"):
-        values = [r["accuracy"] for job, r in finished.items() if job.variant == MODEL and job.mode == mode]
-        means += [f"{mode} {100 * np.mean(values):.1f} %"] if values else []
-    return ", ".join(means)
-
-
-class _FinishedRuns:
-    """Finished runs: those of this machine, and those of a result file that came with the project.
-
-    Args:
-        setting: What the runs must rest on.
-        published: The result file; it may be missing, or belong to other code, data or settings.
-    """
-
-    def __init__(self, setting: BenchmarkSetting, published: Path) -> None:
-        self.setting = setting
-        self._published: dict[tuple[str, str, int, int, str], Record] = {}
-        with suppress(DataError):
-            for run in stored_runs(published):
-                self._published[run["method"], run["mode"], run["split"], run["seed"], run["identity"]] = run
-
-    def find(self, job: Job) -> Record | None:
-        """The figures of a run that is done."""
-        key = (job.variant.name, job.mode, job.split, job.seed, self.setting.identity(job))
-        return self.setting.finished(job) or self._published.get(key)
-
-
-def _collect_others(done: _FinishedRuns, seeds: int, splits: Sequence[int]) -> list[Record]:
+def _collect_others(done: FinishedRuns, seeds: int, splits: Sequence[int]) -> list[Record]:
     """Runs of everything beside the recognizer, asked for now or before: of each mode the seeds that have every split."""
     records: list[Record] = []
     for variant in (other for other in OTHERS if other.name in done.setting.code):
@@ -206,53 +160,51 @@ def _describe_commit() -> str:
     return git_commit(PROJECT) + ("-dirty" if changed.stdout.strip() else "")
 
 
-def _write_command(name: str, request: Request) -> str:
+def _write_title(name: str, data: BenchmarkData, classes: Sequence[str]) -> str:
+    """Name of what was measured: that of the dataset only if it is the dataset as published."""
+    title = DATASET_TITLES.get(COLUMN_OF.get(name, name), data.title)
+    if classes:
+        return f"{len(classes)} of {len(dataset_of_benchmark(name).classes) or 'the'} classes, clips of {title}"
+    return f"{title}, not as published: {'; '.join(data.lacking.differences)}" if data.lacking.differences else title
+
+
+def write_command(name: str, request: Request) -> str:
     """The command line that gives the recognizer's figures again."""
     words = [f"pan benchmark {name} --seeds {request.seeds}"]
     words += [f"--modes {','.join(request.modes)}"] if request.modes != MODES else []
     words += [f"--splits {','.join(map(str, request.splits))}"] if request.splits else []
     words += [f"--epochs {request.epochs}"] if request.epochs else []
+    words += [f"--classes {','.join(request.classes)}"] if request.classes else []
+    words += [f"--pose-network {request.pose_network}"] if request.pose_network else []
+    words += [f"--quality {request.quality}"] if request.quality else []
     return " ".join(words)
 
 
 def _describe_benchmark(
-    name: str, data: BenchmarkData, setting: BenchmarkSetting, splits: Sequence[int], request: Request
+    data: BenchmarkData,
+    setting: BenchmarkSetting,
+    splits: Sequence[int],
+    request: Request,
+    classes: Sequence[str],
+    poses: PoseRecipe | None,
 ) -> dict:
+    name = setting.dataset
     return {
         "dataset": name,
-        "command": _write_command(name, request),
-        "title": DATASET_TITLES.get(COLUMN_OF.get(name, name), data.title),
+        "command": write_command(name, request),
+        "title": _write_title(name, data, classes),
         "clips": len(data.clips),
         "classes": len(data.classes),
+        "class_names": data.classes,
+        "selected": bool(classes),
+        **asdict(data.lacking),
+        "without_people": len(data.lacking.without_people),
+        "clips_without_people": data.lacking.without_people,
+        "extractors": data.extractors,
+        "poses": poses.describe() if poses else None,
         "splits": list(splits),
         "git_commit": setting.commit,
         "data_hash": setting.data_hash,
         "identity": setting.identity(Job(MODEL, "clip", splits[0], 0)),
         "recipe": asdict(setting.recipe),
     }
-
-
-class _MlflowRows:
-    """MLflow rows of a benchmark: one for it, one nested in it for each seed, split, mode and variant."""
-
-    def __init__(self, setting: BenchmarkSetting, jobs: Sequence[Job]) -> None:
-        self._tracker = Tracker(f"{setting.dataset}-benchmark")
-        self._fingerprint = setting.identity(jobs[0])
-        recipe = asdict(setting.recipe)
-        parts = {"network": recipe["network"], "training": recipe["training"]}
-        self._params = {f"{part}.{key}": value for part, values in parts.items() for key, value in values.items()}
-        self._params |= {"frames": recipe["frames"], "rate": recipe["rate"], "data_hash": setting.data_hash}
-
-    def add(self, job: Job, record: Record) -> None:
-        """Log one finished run with its training curves."""
-        with self._tracker.stage(job.name, fingerprint=self._fingerprint, params=self._params) as run:
-            run.params({"seed": job.seed, "split": job.split, "mode": job.mode, "method": job.variant.name})
-            for epoch, row in enumerate(record["history"]):
-                run.metrics(row, step=epoch)
-            run.metrics({name: record[name] for name in ("accuracy", "mean_class_accuracy", "params", "train_seconds")})
-
-    def close(self, result: dict) -> None:
-        """Finish the benchmark's own row with its means."""
-        names = ("mean_accuracy", "std_accuracy", "online_mean_accuracy", "online_std_accuracy", "params")
-        figures = {name: result[name] for name in names if result[name] is not None}
-        self._tracker.close_pipeline(self._fingerprint, figures, {"pan.dataset": result["dataset"]})

@@ -14,7 +14,7 @@ from pan_core.model.pan import PanSettings
 from pan_core.training.settings import TrainSettings
 
 PARTS_OF_THE_PAPER = ("pooling", "joints_attention", "pose_attention", "joints_loss", "recurrence")
-COMPARATORS = ("gru", "stgcn")
+COMPARATORS = ("gru", "stgcn", "ddnet")
 LEAKAGE = "leakage"
 
 
@@ -53,8 +53,8 @@ class Variant:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """Input modes that it can serve: ST-GCN looks at frames to come."""
-        return ("clip",) if self.name == "stgcn" else MODES
+        """Input modes that it can serve: ST-GCN and DD-Net look at frames to come."""
+        return ("clip",) if self.name in ("stgcn", "ddnet") else MODES
 
 
 MODEL = Variant()

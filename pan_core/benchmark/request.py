@@ -1,11 +1,56 @@
 """What a user asks a benchmark for, checked."""
 
+import difflib
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from pan_core.benchmark.coordinator import Request
 from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, PARTS_OF_THE_PAPER, Variant
 from pan_core.errors import ConfigError
 from pan_core.model.features import MODES
+
+SEEDS = 5
+"""Of the whole protocol; with fewer the spread of the seeds is hardly known."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for.
+
+    Attributes:
+        seeds: Seeds 0 to seeds - 1 of the recognizer are run.
+        modes: Input modes.
+        splits: Official splits; empty for all.
+        others: What to run beside the recognizer itself.
+        other_seeds: Seeds of the others; those of the recognizer where None.
+        other_modes: Their input modes; those of the recognizer where empty.
+        epochs: Instead of the recipe's, to try things out; for the record.
+        workers: Processes.
+        classes: Classes of the dataset; empty for all.
+        pose_network: Name of the pose network for videos; empty for the project's default.
+        quality: Quality of its extraction; likewise.
+    """
+
+    seeds: int
+    modes: tuple[str, ...]
+    splits: tuple[int, ...] = ()
+    others: tuple[Variant, ...] = ()
+    other_seeds: int | None = None
+    other_modes: tuple[str, ...] = ()
+    epochs: int | None = None
+    workers: int = 1
+    classes: tuple[str, ...] = ()
+    pose_network: str = ""
+    quality: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the whole protocol, whose figures may stand beside published ones."""
+        changed = self.splits or self.classes or self.epochs is not None or self.pose_network or self.quality
+        return self.seeds >= SEEDS and self.modes == MODES and not changed
+
+    def of_others(self, others: tuple[Variant, ...] = ()) -> "Request":
+        """The request for what runs beside the recognizer: its seeds and modes."""
+        return replace(self, seeds=self.other_seeds or self.seeds, modes=self.other_modes or self.modes, others=others)
 
 
 def parse_request(
@@ -20,6 +65,9 @@ def parse_request(
     other_modes: str,
     workers: int,
     epochs: int | None = None,
+    classes: str = "",
+    pose_network: str = "",
+    quality: str = "",
 ) -> Request:
     """A request out of the words of the command line.
 
@@ -52,7 +100,34 @@ def parse_request(
         other_modes=tuple(mode for mode in MODES if mode in others_modes),
         epochs=epochs,
         workers=workers,
+        classes=tuple(dict.fromkeys(_split_words(classes))) if classes else (),
+        pose_network=pose_network,
+        quality=quality,
     )
+
+
+def choose_classes(name: str, wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Classes by their own names, sorted; none if all are wanted. Capitals do not count.
+
+    Args:
+        name: Dataset.
+        wanted: Names as they were asked for.
+        known: Classes of the dataset.
+
+    Raises:
+        ConfigError: With every name that is not a class.
+    """
+    by_name = {label.casefold(): label for label in known}
+    faults = []
+    for word in wanted:
+        if word.casefold() not in by_name:
+            near = difflib.get_close_matches(word.casefold(), by_name, n=1)
+            hint = f"did you mean {by_name[near[0]]}? " if near else ""
+            faults.append(f"--classes: {name} has no class {word!r}; {hint}it has {', '.join(known)}")
+    if faults:
+        raise ConfigError("pan benchmark", faults, code="benchmark.unknown-class")
+    chosen = sorted({by_name[word.casefold()] for word in wanted})
+    return () if len(chosen) == len(known) else tuple(chosen)
 
 
 def _split_words(text: str) -> list[str]:

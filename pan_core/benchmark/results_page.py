@@ -10,8 +10,14 @@ from pan_core.files import atomic_path, read_json
 
 _log = logging.getLogger(__name__)
 
-METHODS = {"gru": "Plain GRU on joint places", "stgcn": "ST-GCN (Yan et al., 2018)", "leakage": "PAN, leakage control"}
+METHODS = {
+    "gru": "Plain GRU on joint places",
+    "stgcn": "ST-GCN (Yan et al., 2018)",
+    "ddnet": "DD-Net (Yang et al., 2019)",
+    "leakage": "PAN, leakage control",
+}
 NOTES = {"controls": "random split of the same sizes: not a result", "comparators": "reads the places of joints only"}
+SHOWN = 5
 COLUMNS = ("method", "accuracy", "sd of seeds", "95 % interval", "parameters", "kind", "note")
 
 INTRODUCTION = """# Results
@@ -27,10 +33,11 @@ have seen clips that another split tests, stands in [decisions](../decisions.md)
 def write_results_page(folder: Path) -> Path:
     """Write README.md with all result files of a folder, and return its path."""
     results = {path: read_json(path) for path in sorted(folder.glob("*.json"))}
+    ladders = [results.pop(path) for path, result in list(results.items()) if result.keys() >= {"command", "rungs"}]
     for path in [path for path, result in results.items() if not result.keys() >= {"command", "runs", "recipe"}]:
         _log.warning("%s: not a result file of `pan benchmark`, left out of the table", path)
         del results[path]
-    sections = [_write_section(result) for result in results.values()]
+    sections = [*map(_write_section, results.values()), *map(_write_ladder, ladders)]
     path = folder / "README.md"
     with atomic_path(path) as partial:
         partial.write_text("\n".join([INTRODUCTION, *sections]))
@@ -38,7 +45,9 @@ def write_results_page(folder: Path) -> Path:
 
 
 def _write_section(result: Mapping) -> str:
-    rows = [*_model_rows(result), *_other_rows(result), *_published_rows(result["dataset"])]
+    comparable = not result.get("selected") and not result.get("differences")
+    published_rows = _published_rows(result["dataset"]) if comparable else ()
+    rows = [*_model_rows(result), *_other_rows(result), *published_rows]
     curve = result.get("online_accuracy_by_observed_share")
     return "\n".join(
         [
@@ -47,6 +56,7 @@ def _write_section(result: Mapping) -> str:
             f"{result['clips']} clips, {result['classes']} classes, splits {', '.join(map(str, result['splits']))}; "
             f"{result['recipe']['training']['epochs']} epochs, {result['recipe']['training']['least_steps']} steps at least; "
             f"{_describe_pretraining(result['recipe'])}`{result['command']}`.",
+            *_describe_clips(result),
             "",
             *_format_table(COLUMNS, rows),
             "",
@@ -54,6 +64,56 @@ def _write_section(result: Mapping) -> str:
             *_write_behaviour(result["behaviour"]),
         ]
     )
+
+
+def _write_ladder(ladder: Mapping) -> str:
+    """What each help is worth: the same clips, splits and recipe, and skeletons of another kind on each rung."""
+    title, annotated = (DATASET_TITLES[ladder[name]] for name in ("dataset", "annotated"))
+    rows = []
+    for rung in ladder["rungs"]:
+        cells = [rung["title"]]
+        for prefix in ("", "online_"):
+            mean, spread = rung[f"{prefix}mean_accuracy"], rung[f"{prefix}std_accuracy"]
+            cells += (
+                ["-", "-"]
+                if mean is None
+                else [f"{100 * mean:.1f}", "one seed" if spread is None else f"{100 * spread:.1f}"]
+            )
+        rows.append((*cells, str(rung["without_people"])))
+    columns = ("skeletons, in training and test", "clip mode", "sd", "online mode", "sd", "clips without people")
+    return "\n".join(
+        [
+            f"## From annotated joints to video: {title}",
+            "",
+            f"{ladder['clips']} clips, {len(ladder['class_names'])} classes, splits {', '.join(map(str, ladder['splits']))}; "
+            f"`{ladder['command']}`. Joints are annotated ({annotated}) of these classes only: {', '.join(ladder['class_names'])}. Names of "
+            "its clips are numbers, but in class, parts in all splits and number of annotated pictures they are those of the videos, so "
+            "every rung trains and tests on the same clips. Annotated boxes help the second and the third rung in training and test: "
+            "they are measures of what is lost, not results.",
+            "",
+            *_format_table(columns, rows),
+            "",
+        ]
+    )
+
+
+def _describe_clips(result: Mapping) -> Iterator[str]:
+    """What a reader must know of the clips: a choice of classes, clips without people, clips that are not there."""
+    if result.get("selected"):
+        yield (
+            f"Of {DATASET_TITLES.get(result['dataset'], result['dataset'])}'s clips only those of {', '.join(result['class_names'])}: "
+            "not comparable with figures on all classes."
+        )
+    if without := result.get("without_people"):
+        yield f"Nobody was found in {without} of the clips; in the test part such a clip counts as a mistake."
+    for name, what in (("missing", "are listed and not at hand"), ("unreadable", "cannot be used")):
+        if clips := list(result.get(name) or ()):
+            shown = ", ".join(clips[:SHOWN]) + (", ..." if len(clips) > SHOWN else "")
+            yield (
+                f"{len(clips)} clips {what}, such as {shown}: they are not counted."
+                if len(clips) > SHOWN
+                else (f"{len(clips)} clips {what}: {shown}. They are not counted.")
+            )
 
 
 def _describe_pretraining(recipe: Mapping) -> str:

@@ -18,6 +18,8 @@ class _RunByDefault(typer.core.TyperGroup):
         return super().parse_args(ctx, args)
 
 
+SHOWN = 5
+
 app = typer.Typer(
     cls=_RunByDefault, no_args_is_help=True, help="Run official protocols over seeds (NAME...), or compare two results."
 )
@@ -26,8 +28,8 @@ app = typer.Typer(
 OutOption = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the result files; if left out, docs/results for all splits, both modes, the recipe's epochs "
-        "and 5 seeds or more, else reports/benchmark."
+        help="Folder of the result files; if left out, docs/results for the whole dataset as published, all splits, both modes, the "
+        "project's recipes and 5 seeds or more, else reports/benchmark."
     ),
 ]
 WithoutOption = Annotated[
@@ -35,6 +37,11 @@ WithoutOption = Annotated[
 ]
 OtherSeedsOption = Annotated[
     int | None, typer.Option(min=1, help="Seeds of what runs beside PAN; as many as PAN's if left out.")
+]
+
+
+ClassesOption = Annotated[
+    str, typer.Option(help="Only these classes, with commas; the figures are then not those of the dataset.")
 ]
 
 
@@ -47,36 +54,57 @@ def run(
     out: OutOption = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's, to try things out.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes of one thread; 0: the free cores, two at most.")] = 0,
-    comparators: Annotated[bool, typer.Option("--comparators", help="A plain GRU and an ST-GCN beside it.")] = False,
+    comparators: Annotated[
+        bool, typer.Option("--comparators", help="A plain GRU, an ST-GCN and a DD-Net beside it.")
+    ] = False,
     without: WithoutOption = None,
     control: Annotated[list[str] | None, typer.Option(help="'leakage': a random split, groups ignored.")] = None,
     other_seeds: OtherSeedsOption = None,
     other_modes: Annotated[str, typer.Option(help="Input modes of what runs beside PAN; PAN's if left out.")] = "",
+    classes: ClassesOption = "",
+    ladder: Annotated[
+        bool,
+        typer.Option("--ladder", help="How much annotated joints and boxes help, on the same clips; of jhmdb_video."),
+    ] = False,
+    pose_network: Annotated[str, typer.Option(help="Pose network for videos instead of the default.")] = "",
+    quality: Annotated[str, typer.Option(help="Quality of its extraction instead of the default.")] = "",
 ) -> None:
     """Train and score the recognizer over seeds, splits and modes; goes on where it was ended."""
-    from pan_core.benchmark.coordinator import benchmark
-    from pan_core.benchmark.prepared_data import posed_dataset
+    from pan_core.benchmark.coordinator import benchmark, prepare_chosen
+    from pan_core.benchmark.ladder import climb, require_ladder
+    from pan_core.benchmark.prepared_data import dataset_of_benchmark
     from pan_core.benchmark.request import parse_request
     from pan_core.benchmark.results_page import write_results_page
     from pan_core.params.load import Params
     from pan_core.workspace.context import dataset_context
-    from pan_core.workspace.recipe import project_recipe
+    from pan_core.workspace.recipe import project_poses, project_recipe
 
     request = parse_request(
         seeds=seeds, modes=modes, splits=splits, comparators=comparators, without=without or [],
         control=control or [], other_seeds=other_seeds, other_modes=other_modes, epochs=epochs,
-        workers=workers or free_cores(),
+        workers=workers or free_cores(), classes=classes, pose_network=pose_network, quality=quality,
     )  # fmt: skip
     for name in names:
-        posed_dataset(name)
-    out = out or Path("docs/results" if request.whole else "reports/benchmark")
-    require_output_folder(out)
+        dataset_of_benchmark(name)
+        if ladder:
+            require_ladder(name, request)
+    poses = project_poses(pose_network, quality)
+    if out:
+        require_output_folder(out)
     chosen = [(name, dataset_context(Params(dataset=name))) for name in names]
+    written = {}
     for name, context in chosen:
-        folder = cache_folder() / "benchmark" / name
-        result = benchmark(name, request, project_recipe(name, epochs), folder=folder, context=context, out=out)
-        typer.echo(_summarise(result))
-    typer.echo(f"written: {write_results_page(out)}")
+        folder, recipe = cache_folder() / "benchmark" / name, project_recipe(name, epochs)
+        _, data = prepare_chosen(name, request, folder, context, poses)
+        place = out or Path("docs/results" if request.whole and not data.lacking.differences else "reports/benchmark")
+        require_output_folder(place)
+        arguments: Any = {"folder": folder, "context": context, "out": place, "poses": poses}
+        typer.echo(_summarise(benchmark(name, request, recipe, **arguments)))
+        if ladder:
+            typer.echo(_summarise_ladder(climb(name, request, recipe, **arguments)))
+        written[place] = write_results_page(place)
+    for page in written.values():
+        typer.echo(f"written: {page}")
 
 
 @app.command("compare")
@@ -101,8 +129,25 @@ def free_cores() -> int:
     return max(1, min(2, round(cores - os.getloadavg()[0])))
 
 
+def _summarise_ladder(ladder: dict) -> str:
+    lines = [f"Ladder of {ladder['dataset']}, {ladder['clips']} clips of {len(ladder['class_names'])} classes:"]
+    for rung in ladder["rungs"]:
+        found = [(mode, rung[f"{prefix}mean_accuracy"]) for mode, prefix in (("clip", ""), ("online", "online_"))]
+        figures = ", ".join(f"{mode} {100 * mean:.1f} %" for mode, mean in found if mean is not None)
+        lines.append(f"  {rung['title']}: {figures}; {rung['without_people']} clips without people")
+    return "\n".join(lines)
+
+
 def _summarise(result: dict) -> str:
     lines = [f"{result['title']}: {result['params']:,} parameters"]
+    for name, what in (
+        ("missing", "listed, not at hand"),
+        ("unreadable", "not usable"),
+        ("clips_without_people", "without people"),
+    ):
+        if clips := list(result[name]):
+            more = f" and {len(clips) - SHOWN} more" if len(clips) > SHOWN else ""
+            lines.append(f"  {len(clips)} clips {what}: {', '.join(clips[:SHOWN])}{more}; all are in the result file")
     for mode, prefix in (("clip", ""), ("online", "online_")):
         mean, spread = result[f"{prefix}mean_accuracy"], result[f"{prefix}std_accuracy"]
         if mean is not None:

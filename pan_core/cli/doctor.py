@@ -162,11 +162,14 @@ def _video() -> Iterator[Diagnosis]:
 
 def _workspace() -> Iterator[Diagnosis]:
     from pan_core.params.load import PARAMS_FILE, load_params
-    from pan_core.recognition.recognizer import configured_network
+    from pan_core.params.schema import PoseParams
+    from pan_core.pose.named_networks import network_file
     from pan_core.workspace import paths
 
+    pose = PoseParams()
     try:
         params = load_params()
+        pose = params.pose
         yield Diagnosis(str(PARAMS_FILE), f"dataset {params.dataset}")
         model = paths.model_folder("online", params.split.splits[0])
         trained = (model / "model.json").is_file()
@@ -174,7 +177,7 @@ def _workspace() -> Iterator[Diagnosis]:
         yield Diagnosis("recognizer", str(model) if trained else "none", advice, needed=True)
     except PanError as error:
         yield Diagnosis(str(PARAMS_FILE), str(error), "correct it, or go to the project's folder", needed=True)
-    finder = configured_network()
+    finder = network_file(pose.network, quality=pose.quality)
     there = finder.is_file()
     advice = "" if there else "`dvc repro pose_model` makes it"
     yield Diagnosis("pose network", str(finder) if there else "none", advice, needed=True)

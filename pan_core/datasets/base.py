@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 
 from pan_core.datasets.taxonomy import Composition, Taxonomy, packaged_taxonomy
@@ -113,9 +114,18 @@ class Dataset(ABC):
     name: str
     facts: ClassVar[Facts]
     files: ClassVar[tuple[RemoteFile, ...]] = ()
+    classes: ClassVar[tuple[str, ...]] = ()
+    """Names of its classes as published; none where the user's files decide, or say them first."""
+    shares_files_of: ClassVar[str] = ""
+    """Dataset whose folder in the mirror and among the downloads it uses; its own where empty."""
     has_video: bool = True
     layout: SkeletonLayout = OPENPOSE18
     taxonomy_name: ClassVar[str] = ""
+
+    @property
+    def place(self) -> str:
+        """Its folder in the mirror and among the downloads."""
+        return self.shares_files_of or self.name
 
     def configured(self, context: Context) -> Path | None:
         """File or folder of the user's that the options name, whether it is there or not; None where there is none."""
@@ -143,6 +153,17 @@ class Dataset(ABC):
 
     def segments(self, folder: Path, clips: pd.DataFrame) -> pd.DataFrame | None:
         """Segments that come with the dataset, or None where boundaries must be found."""
+        return None
+
+    def class_of(self, clip_id: str) -> str:
+        """Class that the name of a clip says, whether the clip is there or not; empty where names say nothing."""
+        return ""
+
+    def boxes(self, folder: Path) -> Mapping[str, np.ndarray] | None:
+        """Box of the person that the label means in each frame, by clip id; None where nobody has annotated them.
+
+        (T, 4): x0, y0, x1, y1 in pixels, the last two exclusive. For evaluation only.
+        """
         return None
 
     def truth(self, folder: Path) -> Truth | None:

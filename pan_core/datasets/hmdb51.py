@@ -73,6 +73,7 @@ class Hmdb51(Dataset):
     """Adapter of HMDB51's videos."""
 
     name = "hmdb51"
+    classes = CLASSES
     facts: ClassVar = FACTS
     files: ClassVar = (LISTS, VIDEO_ARCHIVE)
 
@@ -91,6 +92,11 @@ class Hmdb51(Dataset):
         """Clips with the three official splits."""
         splits = read_splits(folder / SPLITS)
         return read_catalogue(folder, splits, source=self.name, name_of=read_name, context=context)
+
+    def class_of(self, clip_id: str) -> str:
+        """The class in the middle of the name."""
+        match = _NAME.fullmatch(clip_id)
+        return match["label"] if match else ""
 
 
 def clip_name(name: str) -> ClipName:

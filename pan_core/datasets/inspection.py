@@ -77,8 +77,8 @@ def list_datasets(context_of: Callable[[str], Context]) -> list[Listed]:
 
 def _find_files(dataset: Dataset, context: Context) -> list[str]:
     """Names of a dataset's files in the mirror and among the downloads."""
-    downloads = context.cache / "downloads" / dataset.name
-    folders = [downloads, *([context.mirror / dataset.name] if context.mirror else [])]
+    downloads = context.cache / "downloads" / dataset.place
+    folders = [downloads, *([context.mirror / dataset.place] if context.mirror else [])]
     names = [name for file in dataset.files for name in (file.name, *file.instead)]
     found = [name for name in names if any((folder / name).exists() for folder in folders)]
     unfinished = (_describe_download(file, downloads) for file in dataset.files if file.name not in found)

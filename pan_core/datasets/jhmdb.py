@@ -30,6 +30,23 @@ HOST = "files.is.tue.mpg.de/jhmdb"
 POSITIONS, SPLITS = "joint_positions", "splits"
 FPS, WIDTH, HEIGHT = 30.0, 320, 240
 PART = {"0": "unused", "1": "train", "2": "test"}
+CLASSES = (
+    "brush_hair", "catch", "clap", "climb_stairs", "golf", "jump", "kick_ball", "pick", "pour", "pullup", "push", "run",
+    "shoot_ball", "shoot_bow", "shoot_gun", "sit", "stand", "swing_baseball", "throw", "walk", "wave",
+)  # fmt: skip
+FACTS = Facts(
+    "JHMDB",
+    classes=21,
+    clips=928,
+    splits={1: {"train": 660, "test": 268}, 2: {"train": 658, "test": 270}, 3: {"train": 663, "test": 265}},
+    licence="none stated: research use; HMDB51: CC BY 4.0",
+    reference="Jhuang et al., ICCV 2013",
+)
+LISTS = RemoteFile(
+    "splits.zip",
+    urls=(f"https://{HOST}/splits.zip", f"http://{HOST}/splits.zip"),
+    checksum="md5:15b9f2f7a99d63c07f3be0c9ecde43b5",
+)
 _LIST = re.compile(r"(?P<label>.+)_test_split(?P<number>[0-9]+)\.txt")
 _DAMAGED = (MatReadError, OSError, ValueError, TypeError, KeyError, NotImplementedError, zlib.error)
 
@@ -38,25 +55,15 @@ class Jhmdb(Dataset):
     """Adapter of JHMDB; the group of a clip is the film that it was cut from, as in HMDB51."""
 
     name = "jhmdb"
-    facts: ClassVar = Facts(
-        "JHMDB",
-        classes=21,
-        clips=928,
-        splits={1: {"train": 660, "test": 268}},
-        licence="none stated: research use; HMDB51: CC BY 4.0",
-        reference="Jhuang et al., ICCV 2013",
-    )
+    classes = CLASSES
+    facts: ClassVar = FACTS
     files: ClassVar = (
         RemoteFile(
             "joint_positions.zip",
             urls=(f"https://{HOST}/joint_positions.zip", f"http://{HOST}/joint_positions.zip"),
             checksum="md5:3d1ac91bcb8544ddfdd9547997db239f",
         ),
-        RemoteFile(
-            "splits.zip",
-            urls=(f"https://{HOST}/splits.zip", f"http://{HOST}/splits.zip"),
-            checksum="md5:15b9f2f7a99d63c07f3be0c9ecde43b5",
-        ),
+        LISTS,
     )
     has_video = False
     layout = JHMDB15

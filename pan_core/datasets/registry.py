@@ -15,6 +15,7 @@ REGISTRY = {
     "hmdb51_pose": ("pan_core.datasets.hmdb51_pose", "Hmdb51Pose"),
     "penn_action": ("pan_core.datasets.penn_action", "PennAction"),
     "jhmdb": ("pan_core.datasets.jhmdb", "Jhmdb"),
+    "jhmdb_video": ("pan_core.datasets.jhmdb_video", "JhmdbVideo"),
     "jhmdb14": ("pan_core.datasets.jhmdb14", "Jhmdb14"),
     "pyskl": ("pan_core.datasets.pyskl", "Pyskl"),
     "gmdcsa24": ("pan_core.datasets.gmdcsa24", "Gmdcsa24"),

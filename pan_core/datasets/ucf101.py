@@ -74,6 +74,7 @@ class Ucf101(Dataset):
     """Adapter of UCF101's videos."""
 
     name = "ucf101"
+    classes = CLASSES
     facts: ClassVar = FACTS
     files: ClassVar = (LISTS, *VIDEO_ARCHIVES)
 
@@ -92,6 +93,12 @@ class Ucf101(Dataset):
     def catalogue(self, folder: Path, context: Context) -> Catalogue:
         """Clips with the three official splits."""
         return catalogue_of(folder, source=self.name, one_numbering=False, context=context)
+
+    def class_of(self, clip_id: str) -> str:
+        """The class in the middle of the name; capitals do not count."""
+        match = NAME.fullmatch(clip_id)
+        said = match["label"].casefold() if match else ""
+        return next((label for label in CLASSES if label.casefold() == said), "")
 
 
 def _class_folder(classes: tuple[str, ...]) -> Callable[[Path], str]:

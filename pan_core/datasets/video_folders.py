@@ -139,7 +139,11 @@ def require_folder(path: Path, label: str, classes: Mapping[str, str]) -> None:
 
 def visible_files(folder: Path, suffix: str) -> list[Path]:
     """All files of one kind below a folder, sorted; hidden ones, such as macOS leaves behind, are passed over."""
-    return sorted(path for path in folder.rglob(f"*{suffix}") if not path.name.startswith("."))
+    return sorted(path for path in folder.rglob(f"*{suffix}") if not _is_hidden(path.relative_to(folder)))
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in path.parts)
 
 
 def read_catalogue(

@@ -17,6 +17,7 @@ DATASET_TITLES = {
     "hmdb51": "HMDB51",
     "penn_action": "Penn Action",
     "jhmdb": "JHMDB",
+    "jhmdb_video": "JHMDB, from video",
     "jhmdb14": "JHMDB, 14 of 21 classes",
     "gmdcsa24": "GMDCSA24",
     "surveillance": "Own footage",

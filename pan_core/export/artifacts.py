@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from onnx import version_converter
 
 from pan_core.errors import GateError
 from pan_core.export.ncnn_file import write_ncnn, write_ncnn_network
 from pan_core.export.onnx_file import check_operators, save_checked, write_onnx
-from pan_core.export.onnx_rewriting import fold_casts, take_floats
+from pan_core.export.onnx_rewriting import fold_casts, require_floats
 from pan_core.export.pose_networks import DECLARATION, ONNX, POSE, copy_declaration, input_shape
 from pan_core.export.targets import TENSORRT_OPSET, Target
 from pan_core.files import read_json, write_json
 from pan_core.model.streaming import STATE_NAMES, STEP_INPUTS, STEP_OUTPUTS, StepModel
 from pan_core.runtimes.session import SUFFIXES
 
+NEWER_ATTRIBUTES = ("allowzero", "start")
+"""Attributes that later opsets gave to operators; 0 is what the operators did before."""
 SEARCH_SIZE = (368, 432)
 """Height and width of a whole frame: an example of another size than a crop's."""
 
@@ -86,7 +87,8 @@ def file_suffix(target: Target) -> str:
 
 
 def _write_ncnn_network(source: Path, path: Path, target: Target, crop_size: int) -> list[str]:
-    network = take_floats(fold_casts(onnx.load(source)), source.name)
+    network = fold_casts(onnx.load(source))
+    require_floats(network, source.name)
     # The project's own network takes pictures of any size.
     shapes = [input_shape(source)] if all(input_shape(source)) else [(1, 3, crop_size, crop_size), (1, 3, *SEARCH_SIZE)]
     return write_ncnn_network(network, path, shapes=shapes, precision=target.precision)
@@ -95,7 +97,8 @@ def _write_ncnn_network(source: Path, path: Path, target: Target, crop_size: int
 def _write_onnx_network(source: Path, path: Path, target: Target) -> list[str]:
     network = onnx.load(source)
     if target.runtime == "tensorrt":
-        network = take_floats(fold_casts(network), source.name)
+        network = fold_casts(network)
+        require_floats(network, source.name)
         if _opset(network) > TENSORRT_OPSET:
             network = _lower_opset(network, source)
     write_json(path.with_suffix(".json"), {"runtime": target.runtime, "precision": target.precision})
@@ -107,14 +110,22 @@ def _opset(network: onnx.ModelProto) -> int:
 
 
 def _lower_opset(network: onnx.ModelProto, source: Path) -> onnx.ModelProto:
+    """The network as one of TensorRT's newest opset, in which most operators mean the same; the comparison shows if they do."""
+    opset = _opset(network)
+    for node in network.graph.node:
+        default = [each for each in node.attribute if each.name in NEWER_ATTRIBUTES and not each.i]
+        for attribute in default:
+            node.attribute.remove(attribute)
+    lowered = onnx.helper.make_model(network.graph, opset_imports=[onnx.helper.make_opsetid("", TENSORRT_OPSET)])
     try:
-        return version_converter.convert_version(network, TENSORRT_OPSET)
-    except Exception as error:  # the converter's errors are of many classes
+        onnx.checker.check_model(lowered)
+    except onnx.checker.ValidationError as error:
         raise GateError(
-            f"{source.name}: has opset {_opset(network)}, TensorRT 8.2 reads {TENSORRT_OPSET} at most, and it cannot be converted "
-            f"({error}); export the model with opset {TENSORRT_OPSET}",
+            f"{source.name}: has opset {opset}, TensorRT 8.2 reads {TENSORRT_OPSET} at most, and not all of it is in that ({error}); export "
+            f"the model with opset {TENSORRT_OPSET}",
             code="onnx.opset",
         ) from error
+    return lowered
 
 
 def _write_onnx_step(folder: Path, target: Target, step: StepModel, description: Mapping[str, object]) -> list[str]:

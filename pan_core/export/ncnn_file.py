@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,10 +19,6 @@ from pan_core.files import scratch_folder, write_json
 # Layers of ncnn have plain names; a layer that pnnx could not translate keeps its name of torch or pnnx, with a dot.
 PLAIN = re.compile(r"[A-Za-z0-9]+")
 HEADER_LINES = 2
-WEIGHTS = dict.fromkeys(("Convolution", "ConvolutionDepthWise", "Deconvolution", "DeconvolutionDepthWise"), 6) | {
-    "InnerProduct": 2
-}
-"""Layers whose weights may be in half precision, and the setting that has their number."""
 HALVES = np.uint32(0x01306B47)
 """Mark before weights in half precision; before others it is 0."""
 
@@ -113,7 +110,7 @@ def _write(
     """Convert a file of a scratch folder, and move the checked model from there."""
     text, weights = _convert(source, shapes, half=False)
     if precision == "fp16":
-        weights = _store_halves(text, weights, _convert(source, shapes, half=True)[1], path)
+        weights = _store_halves(text, weights, _convert(source, shapes, half=True)[1])
     lines = text.splitlines()
     partial = source.with_name(path.name)
     partial.write_text(
@@ -143,20 +140,19 @@ def _convert(source: Path, shapes: Sequence[Shapes], *, half: bool) -> tuple[str
     return result.read_text().replace("=-inf", "=-3.4e38"), result.with_suffix(".bin").read_bytes()
 
 
-def _store_halves(text: str, single: bytes, half: bytes, path: Path) -> bytes:
-    """Weights in half precision as pnnx stores them, but rounded: pnnx cuts off digits, and makes numbers below 6e-5 zero.
+def _store_halves(text: str, single: bytes, half: bytes) -> bytes:
+    """Weights in half precision, rounded: pnnx cuts off digits, and makes numbers below 6e-5 zero.
 
     Args:
         text: The model's layers.
         single: Weights in single precision.
-        half: The same with those of some layers in half precision; what is in neither a block of such weights is equal.
-        path: The model's file, for the message.
+        half: The same with those of some layers in half precision; what is in no block of such weights is equal.
+
+    Returns:
+        The weights; `half` if there are layers whose weights are not known here.
     """
     wide, narrow = np.frombuffer(single, np.uint32), np.frombuffer(half, np.uint32)
-    lines = [line.split() for line in text.splitlines()[HEADER_LINES:]]
-    settings = [(line[0], dict(part.split("=", 1) for part in line[4:] if "=" in part)) for line in lines]
-    sizes = (int(found[str(WEIGHTS[kind])]) for kind, found in settings if kind in WEIGHTS)
-    counts = iter([size for size in sizes if size])  # weights that another layer computes have none
+    counts = iter([count for line in text.splitlines()[HEADER_LINES:] for count in _count_weights(line) if count])
     parts, read, at = [], 0, 0
     marks = np.flatnonzero(narrow == HALVES)
     while (later := marks[marks >= at]).size:
@@ -166,9 +162,24 @@ def _store_halves(text: str, single: bytes, half: bytes, path: Path) -> bytes:
         parts += [HALVES.tobytes(), values, bytes(-len(values) % 4)]
         read, at = read + same + 1 + count, at + same + 1 + (count + 1) // 2
     parts.append(wide[read:].tobytes())
-    if len(wide) - read != len(narrow) - at or next(counts, None) is not None:
-        raise GateError(f"{path}: pnnx stored its weights in another way than expected", code="ncnn.weights")
-    return b"".join(parts)
+    known = len(wide) - read == len(narrow) - at and next(counts, None) is None
+    return b"".join(parts) if known else half
+
+
+def _count_weights(line: str) -> list[int]:
+    """Numbers of weights in each block of a layer that may be in half precision, by ncnn's description of its layers."""
+    kind, *parts = line.split()
+    found = {int(name): value for name, value in (part.split("=", 1) for part in parts[3:] if "=" in part)}
+    settings = defaultdict(int, {name: int(value) for name, value in found.items() if value.lstrip("-").isdigit()})
+    if kind in ("Convolution", "ConvolutionDepthWise", "Deconvolution", "DeconvolutionDepthWise"):
+        return [settings[6]]
+    if kind == "InnerProduct":
+        return [settings[2]]
+    if kind == "Gemm":
+        rows, columns, depth = settings[7], settings[8], settings[9]
+        added = {0: 1, 1: rows, 2: rows, 3: rows * columns, 4: columns}.get(settings[10], 0)
+        return [rows * depth * settings[4], columns * depth * settings[5], added * settings[6]]
+    return []
 
 
 def _format_shapes(shapes: Shapes) -> str:
@@ -177,6 +188,11 @@ def _format_shapes(shapes: Shapes) -> str:
 
 def _rename_map(inputs: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
     """Names that pnnx gives inputs and outputs -> their names before."""
+    if split := [name for name in (*inputs, *outputs) if len(name.split()) != 1]:
+        raise GateError(
+            f"inputs or outputs {split} have blanks in their names, which end a word of ncnn's files; export the model with other names",
+            code="ncnn.names",
+        )
     names = {f"in{number}": name for number, name in enumerate(inputs)}
     return names | {f"out{number}": name for number, name in enumerate(outputs)}
 

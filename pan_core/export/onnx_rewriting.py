@@ -25,25 +25,29 @@ def fold_casts(network: onnx.ModelProto) -> onnx.ModelProto:
     return onnx.helper.make_model(folded, opset_imports=network.opset_import, ir_version=network.ir_version)
 
 
-def take_floats(network: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """The network with an input of 32-bit floats, the only numbers that ncnn and our TensorRT process take.
+def take_floats(network: onnx.ModelProto) -> bool:
+    """Give a network's picture the type of 32-bit floats if all that reads it casts it to them; returns if it has that type now."""
+    picture = network.graph.input[0]
+    readers = [node for node in network.graph.node if picture.name in node.input]
+    if all(node.op_type == "Cast" and node.attribute[0].i == onnx.TensorProto.FLOAT for node in readers):
+        picture.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    return picture.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+
+
+def require_floats(network: onnx.ModelProto, name: str) -> None:
+    """Refuse a network that takes other numbers than floats, the only ones that ncnn and our process of TensorRT are given.
 
     Args:
-        network: Network whose weights are no inputs.
+        network: The network.
         name: Its file, for the message.
 
     Raises:
-        GateError: If it calculates with whole numbers.
+        GateError: If it does.
     """
-    (picture,) = network.graph.input
-    kind = picture.type.tensor_type
-    if kind.elem_type != onnx.TensorProto.FLOAT:
-        readers = [node for node in network.graph.node if picture.name in node.input]
-        if any(node.op_type != "Cast" or node.attribute[0].i != onnx.TensorProto.FLOAT for node in readers):
-            raise GateError(
-                f"{name}: its input {picture.name!r} has whole numbers and is calculated with as such, which devices cannot; export the "
-                "model with an input of type float32 and declare `dtype: float32`",
-                code="pose-model.whole-numbers",
-            )
-        kind.elem_type = onnx.TensorProto.FLOAT
-    return network
+    picture = network.graph.input[0]
+    if picture.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+        raise GateError(
+            f"{name}: calculates with whole numbers from its input {picture.name!r} on, which devices cannot; export the model with an input "
+            "of type float32 and declare `dtype: float32`",
+            code="pose-model.whole-numbers",
+        )

@@ -12,6 +12,7 @@ from pathlib import Path
 import onnx
 
 from pan_core.errors import GateError
+from pan_core.export.onnx_rewriting import take_floats
 from pan_core.files import write_json
 from pan_core.pose.declared import DEVICE_ENDING, ENDINGS, ModelDeclaration, model_files, read_declaration
 from pan_core.pose.extraction_settings import ExtractionSettings
@@ -55,12 +56,13 @@ def collect_networks(model: Path, settings: ExtractionSettings, folder: Path) ->
     declared = read_declaration(model)
     width, height = declared.size
     sides = (3, height, width) if declared.order == "nchw" else (height, width, 3)
-    outputs = _write_fixed(declared.path, folder / f"{POSE}{ONNX}", declared.outputs, (1, *sides))
+    outputs, floats = _write_fixed(declared.path, folder / f"{POSE}{ONNX}", declared.outputs, (1, *sides))
     if declared.detector_path:
         _write_fixed(declared.detector_path, folder / f"detector{ONNX}", (), None)
     elif declared.kind == "top_down":
         _cut(declared.finder_path, settings.search_stages, folder / f"finder{ONNX}")
-    write_declaration(replace(declared, outputs=outputs), folder, ONNX)
+    dtype = "float32" if floats else declared.dtype
+    write_declaration(replace(declared, outputs=outputs, dtype=dtype), folder, ONNX)
 
 
 def write_declaration(declared: ModelDeclaration, folder: Path, suffix: str) -> None:
@@ -94,8 +96,10 @@ def _cut(model: Path, stage: int, path: Path) -> None:
     path.write_bytes(cut_after(model, [stage_output(stage)]))
 
 
-def _write_fixed(model: Path, path: Path, outputs: Sequence[str], shape: Sequence[int] | None) -> tuple[str, ...]:
-    """Write a network with some of its outputs, by default all, and the shape of its input; returns the outputs."""
+def _write_fixed(
+    model: Path, path: Path, outputs: Sequence[str], shape: Sequence[int] | None
+) -> tuple[tuple[str, ...], bool]:
+    """Write a network with some of its outputs, by default all, and one shape of its input; returns the outputs and if it takes floats."""
     wanted = tuple(outputs) or tuple(value.name for value in onnx.load(model, load_external_data=False).graph.output)
     network = onnx.load_model_from_string(cut_after(model, wanted))
     weights = {tensor.name for tensor in network.graph.initializer}
@@ -108,5 +112,6 @@ def _write_fixed(model: Path, path: Path, outputs: Sequence[str], shape: Sequenc
         )
     for side, length in zip(inputs[0].type.tensor_type.shape.dim, shape or (), strict=False):
         side.dim_value = length
+    floats = take_floats(network)
     onnx.save(network, path)
-    return wanted
+    return wanted, floats

@@ -5,7 +5,7 @@ them in openpose18; joints that the model does not have stay missing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -317,6 +317,8 @@ def open_estimator(model: Path, *, threads: int = 1, opener: Opener = open_model
     if model.suffix not in ENDINGS:
         return PoseEstimator(model, threads=threads, opener=opener, **settings)
     declaration = read_declaration(model)
+    least = max(declaration.min_score, settings.get("min_joint_score", 0.0))
+    declaration = replace(declaration, min_score=least)
     if declaration.detector_path:
         detector = PersonDetector(declaration.detector_path, threads=threads, opener=opener)
         return DeclaredEstimator(declaration, detector=detector, threads=threads, opener=opener)

@@ -108,7 +108,7 @@ class Recognizer:
         learnt: Any = recognizer.preprocessing.get("pose", pose or {})
         settings = dict(learnt)
         known = recognizer.preprocessing.get("network")
-        finder = pose_model or _find_network(configured_network(), None if known is None else str(known))
+        finder = pose_model or _find_network(_configured_network(), None if known is None else str(known))
         _require_network(finder, known, name)
         if quality is not None:
             network = network_name(finder)
@@ -140,7 +140,7 @@ class Recognizer:
         )
 
 
-def configured_network() -> Path:
+def _configured_network() -> Path:
     """File of the pose network that params.yaml names; of the default if there is no such file."""
     from pan_core.params.load import load_pose_params  # late: start-up
 

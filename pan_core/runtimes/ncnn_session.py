@@ -46,10 +46,11 @@ class NcnnSession:
         return [np.stack(output) for output in zip(*rows, strict=True)]
 
     def _run_one(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
+        kept = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in feeds.items()}
         with self._net.create_extractor() as extractor:
-            for name, value in feeds.items():
+            for name, value in kept.items():
                 # A copy in ncnn's own memory: layers that work in place end the process on NumPy's.
-                extractor.input(name, ncnn.Mat(np.ascontiguousarray(value, dtype=np.float32)).clone())
+                extractor.input(name, ncnn.Mat(value).clone())
             return [np.array(self._extract(extractor, name)) for name in wanted]
 
     def _extract(self, extractor: ncnn.Extractor, name: str) -> ncnn.Mat:

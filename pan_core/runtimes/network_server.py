@@ -1,7 +1,7 @@
 """One process that runs the networks of many: it alone has the GPU, and what they ask at a time is one batch.
 
 Each worker process decodes and follows people in its own video, so a video that ends its process ends no other. Only pictures
-for a network and its answers pass between the processes.
+for a network and its answers pass between the processes, in memory that both see.
 """
 
 import threading
@@ -20,6 +20,7 @@ import numpy as np
 from pan_core.errors import DataError, PanError
 from pan_core.runtimes.cuda import cuda_fault, open_on_cuda
 from pan_core.runtimes.session import Session
+from pan_core.runtimes.shared_arrays import Place, SharedArrays, aligned
 from pan_core.workers.memory_errors import lacks_memory
 from pan_core.workers.pool import end_with
 
@@ -92,7 +93,7 @@ def serve_networks(
         report.send("")
         networks = _Networks(open_network)
         while True:
-            threading.Thread(target=_answer, args=(listener.accept(), networks), daemon=True).start()
+            threading.Thread(target=_Caller(listener.accept(), networks).serve, daemon=True).start()
 
 
 class _Networks:
@@ -116,15 +117,33 @@ class _Networks:
         return self._sessions[number].run(feeds, wanted)
 
 
-def _answer(connection: Connection, networks: _Networks) -> None:
-    with connection, suppress(EOFError, OSError):  # a worker that is ended closes its side
-        while True:
-            method, *arguments = connection.recv()
-            try:
-                answer = True, getattr(networks, method)(*arguments)
-            except Exception as error:
-                answer = False, _portable(error)
-            connection.send(answer)
+class _Caller:
+    """What the server does for one worker."""
+
+    def __init__(self, connection: Connection, networks: _Networks) -> None:
+        self._connection, self._networks, self._memory = connection, networks, SharedArrays(0)
+
+    def serve(self) -> None:
+        with self._connection as connection, suppress(EOFError, OSError):  # a worker that is ended closes its side
+            while True:
+                method, *arguments = connection.recv()
+                try:
+                    answer = True, getattr(self, method)(*arguments)
+                except Exception as error:
+                    answer = False, _portable(error)
+                connection.send(answer)
+
+    def open(self, model: Path | bytes, threads: int) -> tuple[int, tuple, tuple, dict]:
+        return self._networks.open(model, threads)
+
+    def share(self, size: int) -> None:
+        self._memory = SharedArrays.receive(self._connection, size)
+
+    def run(self, number: int, feeds: dict[str, Place], wanted: list[str], end: int) -> list[Place] | list[np.ndarray]:
+        """Places of the answers behind those of the feeds, or the answers if they do not fit there."""
+        given = dict(zip(feeds, self._memory.views(list(feeds.values())), strict=True))
+        answers = self._networks.run(number, given, wanted)
+        return self._memory.put(answers, start=end) or answers
 
 
 def _portable(error: Exception) -> Exception:
@@ -147,6 +166,7 @@ class NetworkClient:
 
     def __init__(self, address: str) -> None:
         self._lock = threading.Lock()
+        self._memory, self._room = SharedArrays(0), 0
         try:
             self._connection = Client(address, "AF_UNIX")
         except OSError as error:
@@ -167,13 +187,43 @@ class NetworkClient:
     def ask(self, method: str, *arguments: Any, seconds: float = ANSWER_SECONDS) -> Any:
         """Answer of the server to one question; what was raised there is raised here."""
         with self._lock:
-            try:
-                self._connection.send((method, *arguments))
-                if not self._connection.poll(seconds):
-                    raise TimeoutError(f"no answer for {seconds:g} s")
-                answered, answer = self._connection.recv()
-            except (EOFError, OSError) as error:
-                raise _lost(error) from error
+            return self._ask(method, *arguments, seconds=seconds)
+
+    def run(self, number: int, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
+        """Answers of a network there."""
+        with self._lock:
+            taken = sum(aligned(feed.nbytes) for feed in feeds.values())
+            if taken + self._room > self._memory.size:
+                self._share(taken + self._room)
+            places = self._memory.put(list(feeds.values())) or []
+            answers = self._ask("run", number, dict(zip(feeds, places, strict=True)), list(wanted), taken)
+            if not answers or not isinstance(answers[0], np.ndarray):
+                return [view.copy() for view in self._memory.views(answers)]
+            # They did not fit; the next ones will.
+            self._room = max(self._room, sum(aligned(answer.nbytes) for answer in answers))
+            return answers
+
+    def _share(self, size: int) -> None:
+        self._memory = SharedArrays(size)
+        self._ask("share", size, then=self._memory.send)
+
+    def _ask(
+        self,
+        method: str,
+        *arguments: Any,
+        seconds: float = ANSWER_SECONDS,
+        then: Callable[[Connection], None] | None = None,
+    ) -> Any:
+        try:
+            self._connection.send((method, *arguments))
+            if then:
+                then(self._connection)
+            if not self._connection.poll(seconds):
+                raise TimeoutError(f"no answer for {seconds:g} s")
+            answered, answer = self._connection.recv()
+        except (EOFError, OSError) as error:
+            self._connection.close()  # an answer that is late is none to the next question
+            raise _lost(error) from error
         if not answered:
             raise answer
         return answer
@@ -203,7 +253,7 @@ class HostedSession:
         Raises:
             PanError: If the server does not answer in time.
         """
-        return self.client.ask("run", self.number, dict(feeds), list(wanted))
+        return self.client.run(self.number, feeds, wanted)
 
 
 def _lost(error: Exception) -> PanError:

@@ -142,6 +142,11 @@ def _predict(params: Params, target: Target, fitted: Fit) -> dict[str, float]:
     assert peaks is not None
     settings, half = _settings(params), HALF if target.precision == "fp16" else SINGLE
     network = {path.stem: path for path in paths.EXPORTED_POSE.glob(f"*{ONNX}")}
+    if POSE not in network:
+        raise DataError(
+            f"{paths.EXPORTED_POSE}: the networks that find people are missing; run `dvc repro export`",
+            code="export.missing",
+        )
 
     def time(model: Path, shapes: dict[str, tuple[int, ...]], size: int) -> float:
         layers = count_layers(fold_casts(onnx.load(model)).SerializeToString(), shapes)

@@ -11,7 +11,7 @@ import torch
 from mlflow import MlflowClient
 from refusals import refused
 
-from pan_core.benchmark import coordinator, methods, runs
+from pan_core.benchmark import completion, coordinator, methods, runs
 from pan_core.benchmark.coordinator import Request, benchmark
 from pan_core.benchmark.prepared_data import prepare
 from pan_core.benchmark.protocol import Variant
@@ -102,7 +102,7 @@ def test_workers_change_nothing(start):
 def test_a_killed_benchmark_goes_on(start, monkeypatch):
     request = Request(seeds=2, modes=("clip",), splits=(1,))
     done = []
-    original = coordinator.execute
+    original = completion.execute
 
     def stopped(setting, jobs, **options):
         for item in original(setting, jobs, **options):
@@ -110,10 +110,10 @@ def test_a_killed_benchmark_goes_on(start, monkeypatch):
             yield item
             raise Killed
 
-    monkeypatch.setattr(coordinator, "execute", stopped)
+    monkeypatch.setattr(completion, "execute", stopped)
     with pytest.raises(Killed):
         start(request)
-    monkeypatch.setattr(coordinator, "execute", original)
+    monkeypatch.setattr(completion, "execute", original)
     result, _ = start(request)
     whole, _ = start(request, folder="other", out="elsewhere")
     assert len(done) == 1
@@ -133,13 +133,13 @@ def test_a_benchmark_goes_on_from_a_result_file_that_came_with_the_project(start
     first, _ = start(request, epochs=1)
     shutil.rmtree("cache/runs")
     run_again = []
-    original = coordinator.execute
+    original = completion.execute
 
     def noted(setting, jobs, **options):
         run_again.extend(jobs)
         return original(setting, jobs, **options)
 
-    monkeypatch.setattr(coordinator, "execute", noted)
+    monkeypatch.setattr(completion, "execute", noted)
     second, _ = start(replace(request, seeds=2), epochs=1)
     assert {(job.variant.name, job.mode, job.seed) for job in run_again} == {
         ("pan", "clip", 1), ("pan", "online", 1), ("pose_attention", "clip", 1)
@@ -285,9 +285,9 @@ def test_a_leak_may_show_groups_that_nobody_named(start, stage, monkeypatch):
     assert result["controls"][0]["mean_accuracy"] is not None
 
 
-def test_videos_are_refused_with_what_to_use_instead(start, stage, monkeypatch):
+def test_videos_without_official_splits_are_refused_with_what_to_use_instead(start, stage, monkeypatch):
     monkeypatch.setattr(type(stage), "has_video", True)
-    with refused("benchmark.videos", DataError) as caught:
+    with refused("benchmark.no-split", DataError) as caught:
         start(Request(seeds=1, modes=BOTH))
     assert str(caught.value).split()[-2:] == ["--dataset", "stage"]
 

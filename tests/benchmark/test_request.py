@@ -4,12 +4,13 @@ import pytest
 from refusals import refused
 from typer.testing import CliRunner
 
-from pan_core.benchmark.request import parse_request
+from pan_core.benchmark.request import choose_classes, parse_request
 from pan_core.benchmark.results import stored_runs
 from pan_core.cli.main import app
 from pan_core.errors import ConfigError, DataError
 from pan_core.model.features import MODES
-from pan_core.workspace.recipe import project_recipe
+from pan_core.params.schema import PoseParams
+from pan_core.workspace.recipe import project_poses, project_recipe
 
 PLAIN = {
     "seeds": 5, "modes": "clip,online", "splits": "all", "comparators": False, "without": [], "control": [],
@@ -31,7 +32,7 @@ def test_everything_beside_the_recognizer():
     assert [(other.kind, other.name) for other in request.others] == [
         ("ablation", "pooling"), ("ablation", "joints_attention"), ("ablation", "pose_attention"),
         ("ablation", "joints_loss"), ("ablation", "recurrence"), ("comparator", "gru"), ("comparator", "stgcn"),
-        ("control", "leakage"),
+        ("comparator", "ddnet"), ("control", "leakage"),
     ]  # fmt: skip
     assert request.splits == (1, 3)
     assert (request.other_seeds, request.other_modes) == (2, ("clip",))
@@ -58,7 +59,14 @@ def test_splits_are_numbers_each_once():
 
 @pytest.mark.parametrize(
     ("changes", "whole"),
-    [({}, True), ({"seeds": 4}, False), ({"modes": "online"}, False), ({"splits": "1"}, False), ({"epochs": 3}, False)],
+    [
+        ({}, True),
+        ({"classes": "wave,sit"}, False),
+        ({"seeds": 4}, False),
+        ({"modes": "online"}, False),
+        ({"splits": "1"}, False),
+        ({"epochs": 3}, False),
+    ],
 )
 def test_only_the_whole_protocol_may_stand_beside_published_figures(changes, whole):
     assert parse_request(**PLAIN | changes).whole is whole
@@ -74,7 +82,36 @@ def said(*words):
 
 def test_every_dataset_is_checked_before_the_first_run():
     assert "no_such_dataset" in said("no_such_dataset")
-    assert "ucf101: gives videos" in said("jhmdb14", "ucf101")
+    assert "actors: has no official split" in said("jhmdb14", "actors")
+
+
+def test_a_class_that_does_not_exist_is_named_before_anything_is_fetched():
+    text = said("hmdb51", "--classes", "wave,wawe,Sit")
+    assert "hmdb51 has no class 'wawe'; did you mean wave?" in text
+    assert "'Sit'" not in text
+
+
+def test_a_ladder_and_a_pose_network_that_do_not_exist_are_named():
+    assert "no annotated joints are known of the videos of ucf101" in said("ucf101", "--ladder")
+    assert "network" in said("jhmdb_video", "--pose-network", "telepathy")
+    assert "quality" in said("jhmdb_video", "--quality", "worst")
+
+
+def test_poses_are_the_projects():
+    """The defaults of params.yaml, whatever a workspace says; other names give other extractors."""
+    plain = project_poses()
+    assert plain.describe()["network"] == PoseParams().network
+    assert project_poses("movenet", "best").identity != project_poses("movenet", "fast").identity
+    assert project_poses("paper").describe()["network"] == "paper"
+
+
+def test_classes_are_found_whatever_their_capitals():
+    known = ("Archery", "YoYo", "Swing")
+    assert choose_classes("ucf101", ("yoyo", "Archery", "YOYO"), known) == ("Archery", "YoYo")
+    assert choose_classes("ucf101", ("yoyo", "archery", "swing"), known) == ()
+    with refused("benchmark.unknown-class", ConfigError) as caught:
+        choose_classes("ucf101", ("", "Swimming", "YoYo", "Dancing"), known)
+    assert len(caught.value.faults) == 3
 
 
 def test_what_is_compared_must_be_results(tmp_path):

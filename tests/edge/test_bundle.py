@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from refusals import refused
+from without_torch import ABSENT, run_without_torch
 
 from pan_core.edge.bundle import MOST_BYTES
 from pan_core.edge.bundle_manifest import BundleManifest, is_device
@@ -24,23 +25,6 @@ from pan_core.recognition.recognizer import Recognizer
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.runtimes.session import open_model
 
-# What a device does not have. The workstation's interpreter does, so its import is made to fail.
-ABSENT = tuple("torch pandas mlflow onnx scipy sklearn pydantic ruamel typer tqdm matplotlib dvc".split())  # noqa: SIM905
-REFUSE = """
-import sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in sys.argv[1].split(","):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Refuse())
-sys.path.insert(0, sys.argv[2])
-import pan_core
-assert pan_core.__file__.startswith(sys.path[0]), pan_core.__file__
-"""
-RUN = """
-from pan_core.edge.app import main
-sys.exit(main(sys.argv[3:]))
-"""
 IMPORT_ALL = """
 from importlib import import_module
 for name in sys.argv[3:]:
@@ -49,16 +33,9 @@ assert not set(sys.argv[1].split(",")) & {name.partition(".")[0] for name in sys
 """
 WORKSTATION = ("torch", "scipy", "pandas")
 """Libraries that no module of a bundle imports, late imports included."""
-DEVICE_PACKAGES = {"edge", "evaluation", "export", "live", "model", "pose", "recognition", "runtimes", "viewer"}
-
-
-def run_without_torch(bundle, *arguments, folder, absent=ABSENT, program=RUN):
-    # -P and no PYTHONPATH: nothing of the repository may be found beside the bundle's own package.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run(
-        [sys.executable, "-P", "-c", REFUSE + program, ",".join(absent), str(bundle), *arguments], cwd=folder, env=environment, capture_output=True,
-        text=True, timeout=120, check=False,
-    )  # fmt: skip
+DEVICE_PACKAGES = {
+    "edge", "evaluation", "export", "live", "model", "pose", "pose.pretrained", "recognition", "runtimes", "viewer",
+}  # fmt: skip
 
 
 def copied(bundle, tmp_path):

@@ -116,12 +116,27 @@ def test_defaults_are_those_of_the_library():
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [({}, (4, 2)), ({"quality": "fast"}, (4, 4)), ({"quality": "best", "look_every": 2}, (6, 2))],
-)
-def test_a_quality_gives_what_is_left_out(given, expected):
+    [
+        ({}, (4, 2)), ({"quality": "fast"}, (4, 4)), ({"quality": "best"}, (4, 1)), ({"network": "paper"}, (4, 2)),
+        ({"network": "paper", "quality": "best", "look_every": 2}, (6, 2)),
+        ({"network": "models/pose/pose.onnx", "quality": "best"}, (6, 1)),
+        ({"network": "networks/own.onnx", "quality": "best"}, (6, 1)),
+    ],
+)  # fmt: skip
+def test_a_network_and_a_quality_give_what_is_left_out(given, expected):
     pose = parse_params({"dataset": "actors", "pose": given}, "here").pose
     assert (pose.stages, pose.look_every) == expected
     assert ExtractionSettings(**pose.extraction()).stages == expected[0]
+
+
+def test_the_network_has_a_name_or_lies_in_the_folder_of_ones_own():
+    for value in ("models/pose/pose.onnx", "paper"):  # the first is how it was written before
+        assert parse_params({"dataset": "actors", "pose": {"network": value}}, "here").pose.network == "paper"
+    for value in ("moovenet", "networks", "networks/../pose.onnx", "/networks/own.onnx", "models/pose/other.onnx", ""):
+        with pytest.raises(ConfigError) as caught:
+            parse_params({"dataset": "actors", "pose": {"network": value}}, "here")
+        assert caught.value.names == ("pose.network",)
+        assert "movenet" in str(caught.value)
 
 
 def test_a_seed_that_no_library_takes_and_a_folder_for_a_file_are_said(tmp_path):

@@ -86,6 +86,15 @@ def test_a_picture_without_people_has_none_whatever_its_shape(shape):
     assert open_estimator(DECLARATIONS["movenet"]).search(grey, closely=True).shape == (0, OPENPOSE18.size, 3)
 
 
+def test_the_settings_may_ask_for_surer_joints(waving):
+    frame, loose, strict = waving[0][4], ExtractionSettings(), ExtractionSettings(min_joint_score=0.6)
+    scores = [
+        PoseExtractor(DECLARATIONS["movenet"], settings=settings).tracker().update(frame)[0][1][:, 2]
+        for settings in (loose, strict)
+    ]
+    assert 0 < scores[0][scores[0] > 0].min() < 0.6 <= scores[1][scores[1] > 0].min()
+
+
 def test_a_close_search_is_surer_of_somebody_who_is_small():
     performers = [Performer("Waving", 2, (0, 0), -90.0)]
     frames, truth = render_scene(performers, seed=1, frames=1, view_width=16.0, width=1280, height=720)

@@ -4,6 +4,7 @@ import re
 import shutil
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from pan_core.errors import DataError, PanError
 from pan_core.model.features import feature_count
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import save_model
+from pan_core.pose.extraction import extractor_identity
+from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.pretrained import DECLARATIONS
 from pan_core.pose.provenance import network_hash
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.registry.models import Registry
@@ -80,6 +84,9 @@ def test_the_example_of_the_guide_runs(
 
 
 def test_what_there_is_not_is_named(workspace: Path) -> None:
+    (workspace / "params.yaml").write_text(
+        "dataset: actors\npose: {network: paper}\n"
+    )  # which a run has to export first
     for address, code in (
         ("models:/pan-actors", "recognizer.address"),
         ("models:/pan-actors@challenger", "recognizer.no-alias"),
@@ -91,6 +98,7 @@ def test_what_there_is_not_is_named(workspace: Path) -> None:
         with pytest.raises(PanError) as caught:
             Recognizer.from_pretrained(address)
         assert named in str(caught.value)
+    (workspace / "params.yaml").unlink()
 
 
 def test_skeletons_of_another_pose_network_are_refused(workspace: Path, pose_model: Path) -> None:
@@ -102,18 +110,34 @@ def test_skeletons_of_another_pose_network_are_refused(workspace: Path, pose_mod
     assert "0" * 12 in str(caught.value)
 
 
+def test_a_built_in_network_is_found_by_what_the_recognizer_remembers(workspace: Path) -> None:
+    """The default is Lightning; this one learnt with Thunder. A faster quality takes Lightning again."""
+    save_certain(workspace / "exact", network=network_hash(DECLARATIONS["movenet_thunder"]))
+    identity = {
+        quality: Recognizer.from_pretrained(workspace / "exact", quality=quality).extractor.identity
+        for quality in (None, "best", "fast")
+    }
+    plain = ExtractionSettings()
+    assert identity[None] == extractor_identity(DECLARATIONS["movenet_thunder"], settings=plain)
+    assert identity["best"] == extractor_identity(
+        DECLARATIONS["movenet_thunder"], settings=replace(plain, look_every=1)
+    )
+    assert identity["fast"] == extractor_identity(DECLARATIONS["movenet"], settings=replace(plain, look_every=4))
+
+
 def test_the_doctor_finds_what_is_there_and_what_is_missing(workspace: Path) -> None:
     found = {finding.name: finding for finding in examine()}
     assert found["torch"].found == torch.__version__
     assert not found["video by FFmpeg"].advice
-    assert "dvc repro pose_model" in found["pose network"].advice
+    assert not found["pose network"].advice
     assert str(workspace) in found["MLflow"].found
     assert found["params.yaml"].advice
     assert all(found[name].needed for name in ("params.yaml", "pose network"))
-    (workspace / "params.yaml").write_text("dataset: actors\n")
+    (workspace / "params.yaml").write_text("dataset: actors\npose: {network: paper}\n")
     found = {finding.name: finding for finding in examine()}
     (workspace / "params.yaml").unlink()
     assert not found["params.yaml"].advice
+    assert "dvc repro pose_model" in found["pose network"].advice
     assert found["recognizer"].advice
     assert found["recognizer"].needed
 

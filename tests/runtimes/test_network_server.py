@@ -102,16 +102,18 @@ def test_a_server_that_died_is_the_machines_fault() -> None:
         NetworkClient(server.address)
 
 
-def test_a_server_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer_is_not_waited_for() -> None:
     with NetworkServer(open_batching, str) as server:
         client = NetworkClient(server.address)
         assert server.process_id
         os.kill(server.process_id, signal.SIGSTOP)
         try:
             with refused("device.lost"):
-                client.ask("run", 0, {}, [], seconds=0.5)
+                client.ask("open", MODEL, 1, seconds=0.5)
         finally:
             os.kill(server.process_id, signal.SIGCONT)
+        with refused("device.lost"):  # and not the late answer
+            client(MODEL)
 
 
 def test_a_gpu_without_memory_is_a_want_of_memory_to_the_worker() -> None:

@@ -1,6 +1,8 @@
 """Drawn scenes with known joints: people who cross, fall, stand still or are far away."""
 
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +24,12 @@ SMALL = {2: 4.6, 3: 7.0, 4: 9.3, 5: 11.6}
 """Metres across the picture that make a person as high as one part in N of it."""
 
 
+@lru_cache(maxsize=8)
+def _scene(*performers: Performer, **settings: Any) -> tuple[np.ndarray, np.ndarray]:
+    """A drawn scene, kept for the next point that a worker process measures on it; nobody writes into it."""
+    return render_scene(performers, **settings)
+
+
 def follow(tracker: PersonTracker, frames: Iterable[np.ndarray]) -> np.ndarray:
     """Everybody whom a tracker follows through frames, (N, T, 18, 3)."""
     seen = TrackCollector(joints=18)
@@ -38,7 +46,7 @@ def measure_crossing(point: PosePoint) -> dict:
         for seed in CROSSING_SEEDS:
             walkers = [Performer(a, seed + 3 * i, start, heading) for i, (a, start, heading) in enumerate(CROSSING)]
             walkers += [Performer("Waving" if seed % 2 else "Clapping", seed + 7, (0.0, 1.6), -90.0)] * (count - 2)
-            frames, truth = render_scene(walkers, seed=seed, frames=30)
+            frames, truth = _scene(*walkers, seed=seed, frames=30)
             result = track_accuracy(follow(extractor.tracker(), frames), visible(truth))
             switches += result.switches
             covered.append(result.covered)
@@ -49,7 +57,7 @@ def measure_falling(point: PosePoint) -> dict:
     """Four actors who fall, each seen from the side."""
     extractor, pairs = point.extractor(people=1), []
     for group in FALLING_GROUPS:
-        frames, truth = render_scene([Performer("Falling", group)], seed=2, frames=34)
+        frames, truth = _scene(Performer("Falling", group), seed=2, frames=34)
         tracks = follow(extractor.tracker(), frames)
         pairs.append((tracks[0] if len(tracks) else np.zeros_like(truth[0]), visible(truth)[0]))
     whole, late = (
@@ -63,7 +71,7 @@ def measure_jitter(point: PosePoint) -> dict:
     """Four actors who stand, and the joints of theirs that are at rest."""
     extractor, moves, missing, resting = point.extractor(people=1), [], 0, 0
     for action, group in STANDING:
-        frames, truth = render_scene([Performer(action, group, (0.0, 0.0), -90.0)], seed=6, frames=40)
+        frames, truth = _scene(Performer(action, group, (0.0, 0.0), -90.0), seed=6, frames=40)
         tracks = follow(extractor.tracker(), frames)
         found = tracks[0] if len(tracks) else np.zeros_like(truth[0])
         still, jitter = jitter_at_rest(found, visible(truth)[0])
@@ -100,8 +108,8 @@ def measure_small(point: PosePoint) -> dict:
     """Somebody in a picture of 640 x 480 whose height is a half, a third, a quarter and a fifth of it."""
     extractor, smallest = point.extractor(people=1), None
     for view in SMALL.values():
-        frames, truth = render_scene([Performer("Waving", 2, (0, 0), -90.0)], seed=1, frames=4, view_width=view,
-                                     width=640, height=480)  # fmt: skip
+        performer = Performer("Waving", 2, (0.0, 0.0), -90.0)
+        frames, truth = _scene(performer, seed=1, frames=4, view_width=view, width=640, height=480)
         true = visible(truth)[0, -1]
         seen = follow(extractor.tracker(), frames)
         if len(seen) and pck(seen[0, -1], true).overall >= 0.5:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,7 +30,7 @@ def measure_photographs(point: PosePoint, folder: Path) -> dict:
         folder: Pictures and person_keypoints.json, in COCO's form.
 
     Raises:
-        DataError: If a picture is missing, or none shows an annotated person.
+        DataError: If the annotations are damaged, a picture is missing, or none shows an annotated person.
     """
     estimator, pairs, searched, scenes = point.extractor().estimator, [], [], []
     for image, people, areas, boxes in _read_pictures(folder):
@@ -58,7 +59,16 @@ def pair_people(scene: AnnotatedPicture) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def _read_pictures(folder: Path) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, list[list[float]]]]:
     """Picture, people (M, 18, 3), their areas (M,) and boxes of each photograph that shows somebody."""
-    content = json.loads((folder / ANNOTATIONS).read_text())
+    try:
+        return _read_annotations(folder, json.loads((folder / ANNOTATIONS).read_text()))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{folder / ANNOTATIONS}: not COCO's keypoints of people ({type(error).__name__}: {error})",
+            code="benchmark.bad-annotations",
+        ) from error
+
+
+def _read_annotations(folder: Path, content: Any) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, list[list[float]]]]:
     read = []
     for entry in content["images"]:
         marked = [

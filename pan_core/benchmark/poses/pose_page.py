@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from pan_core.errors import DataError
+from pan_core.errors import ConfigError, DataError
 from pan_core.files import atomic_path
 from pan_core.viewer.canvas import INK, SERIES, canvas, drawn, percent_axis
 
+REFERENCE = "reference"
+TITLE = "# Pose extraction"
 OVERLAY = "pose_overlay.csv"
 """Beside the result: frames that somebody looked at, and whether hips and shoulders are on the body."""
 
@@ -82,7 +85,27 @@ TABLES: dict[str, tuple[str, ...]] = {
                      "crossing_covered", "jitter", "smallest_pixels"),
     "Time": ("ms_per_frame", "times_faster", "first_frame_ms"),
 }  # fmt: skip
-PANELS = ("jhmdb_on_actor", "falls_covered", "people_search_pck_0_1", "pck_0_05")
+PANELS = {
+    "jhmdb_on_actor": "JHMDB, on the actor (%)", "falls_covered": "falls, on the faller (%)",
+    "people_search_pck_0_1": "photographs, PCK@0.1 (%)", "pck_0_05": "actors, PCK@0.05 (%)",
+}  # fmt: skip
+"""Figures in the picture, with the titles of their panels."""
+
+
+def require_page(result: Path) -> None:
+    """Refuse a result file beside which a page of somebody else's would be replaced.
+
+    Raises:
+        ConfigError: If the name does not end in .json, or the page's place is taken.
+    """
+    page = result.with_suffix(".md")
+    if result.suffix != ".json":
+        fault = f"--out: expected a name that ends in .json, got {result}"
+    elif page.is_file() and not page.read_text(errors="replace").startswith(f"{TITLE}\n"):
+        fault = f"--out: {page} is another page and would be replaced; name another file"
+    else:
+        return
+    raise ConfigError("pan pose benchmark", [fault], code="benchmark.out")
 
 
 def describe_keys() -> dict[str, str]:
@@ -126,27 +149,39 @@ def accuracy_against_time(rows: Sequence[Mapping[str, Any]], panels: Sequence[st
         rows: Points of the table; none of their figures of the panels is None.
         panels: Names of the measures.
     """
-    figure, grid = canvas(3.2 * len(panels), 3.5, ncols=len(panels), squeeze=False, gap=0.04)
+    figure, grid = canvas(3.2 * len(panels), 3.7, ncols=len(panels), squeeze=False, gap=0.04)
     networks = list(dict.fromkeys(row["network"] for row in rows))
     for axes, name in zip(grid[0], panels, strict=True):
         for network, colour in zip(networks, SERIES * len(networks), strict=False):
-            own = sorted((row for row in rows if row["network"] == network), key=lambda row: row["ms_per_frame"])
-            places = [(row["ms_per_frame"], row[name]) for row in own]
-            axes.plot(*zip(*places, strict=True), "o-", color=colour, linewidth=1.8, markersize=6, label=network)
-            for place, row in zip(places, own, strict=True):
-                axes.annotate(row["quality"], place, (5, -11), textcoords="offset points", fontsize=7.5, color=INK)
-        axes.set(title=KEYS[name].title, xlabel="CPU ms a frame", xscale="log")
+            _draw_network(axes, [row for row in rows if row["network"] == network], name, colour)
+        axes.set(title=PANELS[name], xlabel="CPU ms a frame", xscale="log")
         axes.xaxis.set_major_locator(FixedLocator([5, 10, 20, 40, 80]))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.margins(x=0.18, y=0.15)
+        axes.margins(x=0.22, y=0.15)
         percent_axis(axes, "y")
-    grid[0][0].legend(loc="lower right")
+    figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside upper left", ncols=len(networks))
     best = max(rows, key=lambda row: row[panels[0]])
     return figure, (
-        f"{', '.join(KEYS[name].title for name in panels)} in percent against processor time a frame; {best['network']} "
-        f"{best['quality']} has the highest {KEYS[panels[0]].title}, {100 * best[panels[0]]:.1f} % at {best['ms_per_frame']:.1f} ms."
+        f"{'; '.join(PANELS[name] for name in panels)}, against processor time a frame. {best['network']} {best['quality']} has the "
+        f"highest {KEYS[panels[0]].title}, {100 * best[panels[0]]:.1f} % at {best['ms_per_frame']:.1f} ms."
     )
+
+
+def _draw_network(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, colour: str) -> None:
+    """Points of one network; a line joins its qualities, the reference stands apart."""
+    own = sorted(rows, key=lambda row: row["ms_per_frame"])
+    line = [(row["ms_per_frame"], row[name]) for row in own if row["quality"] != REFERENCE]
+    if line:
+        axes.plot(*zip(*line, strict=True), "o-", color=colour, linewidth=1.8, markersize=6, label=own[0]["network"])
+    for row in own:
+        place, apart = (row["ms_per_frame"], row[name]), row["quality"] == REFERENCE
+        if apart:
+            axes.plot(*place, "o", color=colour, markersize=7, fillstyle="none", markeredgewidth=1.6)
+        axes.annotate(
+            row["quality"], place, (0, -14) if apart else (-5, 5), textcoords="offset points", fontsize=7.5, color=INK,
+            ha="center" if apart else "right",
+        )  # fmt: skip
 
 
 def _introduce(result: Mapping[str, Any]) -> list[str]:
@@ -158,7 +193,7 @@ def _introduce(result: Mapping[str, Any]) -> list[str]:
         else ""
     )
     return [
-        "# Pose extraction", "",
+        TITLE, "",
         f"Written by `{result['command']}`; do not edit. Every figure is measured, with the settings of `params.yaml`, in percent unless its "
         f"head says otherwise. {measured}[pose.md](../pose.md) says what the qualities are, [pose.json](pose.json) has every figure.",
         "",

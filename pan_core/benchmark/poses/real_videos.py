@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pan_core.benchmark.poses.actor_boxes import Boxes, box_at, is_on_actor, read_boxes
+from pan_core.errors import DataError
 from pan_core.pose.extraction import frame_step
 from pan_core.pose.main_person import main_person
 from pan_core.pose.tracks import VideoPoses
@@ -38,7 +39,15 @@ def measure_jhmdb(found: Found, videos: Mapping[str, Path], boxes: Boxes, *, max
         videos: Name -> video.
         boxes: Box of the actor by clip and frame of the video.
         max_fps: Frames a second looked at, at most.
+
+    Raises:
+        DataError: If a clip has no boxes.
     """
+    if bare := sorted(videos.keys() - boxes.keys()):
+        raise DataError(
+            f"{JHMDB_BOXES}: has no box of {bare[0]} ({len(bare)} of {len(videos)} clips); clips and boxes must be those of one download",
+            code="benchmark.no-boxes",
+        )
     without = hits = frames = 0
     for name, poses in found:
         people = np.empty((0, 0, 0, 3)) if poses is None else poses.joints

@@ -9,6 +9,8 @@ from refusals import refused
 from scripted_points import ScriptedPoint
 
 from pan_core.benchmark.poses.photographs import measure_photographs
+from pan_core.benchmark.poses.pose_parts import PoseSources
+from pan_core.benchmark.poses.pose_table import measure_table
 from pan_core.skeletons import COCO17, OPENPOSE18, convert
 
 
@@ -70,3 +72,14 @@ def test_pictures_without_people_are_no_data(folder):
     path.write_text(json.dumps(content | {"annotations": []}))
     with refused("benchmark.no-people"):
         measure_photographs(ScriptedPoint(estimator=None), folder)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"images": [{"id": 1}], "annotations": []}',
+                                  '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 1}]}'])  # fmt: skip
+def test_damaged_annotations_are_one_message_from_a_worker_process_too(text, tmp_path, movenet, quiet_bar):
+    folder = tmp_path / "real" / "people" / "coco"
+    folder.mkdir(parents=True)
+    (folder / "person_keypoints.json").write_text(text)
+    sources = PoseSources(cache=tmp_path / "cache", workers=1, real=tmp_path / "real", no_actors="no clips")
+    with refused("benchmark.no-people" if '"images": [{"id": 1}]' in text else "benchmark.bad-annotations"):
+        measure_table([movenet], sources, bar=quiet_bar, parts=["people"])

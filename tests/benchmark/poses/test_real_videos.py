@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from grey_videos import write_grey_video
+from refusals import refused
 from scripted_points import poses_of, skeleton
 
 from pan_core.benchmark.poses.actor_boxes import read_boxes
@@ -95,3 +96,17 @@ def test_two_real_clips_from_the_cache_and_from_their_videos_alike(network, move
     assert times == [path.stat().st_mtime_ns for path in stored]
     assert rounds[0]["jhmdb_frames"] == pytest.approx(annotated / 2, abs=2)  # 30 frames a second
     shutil.rmtree(tmp_path / "poses")
+
+
+def test_clips_of_another_download_than_their_boxes_are_refused(tmp_path):
+    video = write_grey_video(tmp_path / "clip.avi", 10, fps=15, step=20)
+    with refused("benchmark.no-boxes") as caught:
+        measure_jhmdb([("clip", None)], {"clip": video}, {"other": {0: BOX}}, max_fps=15)
+    assert "no box of clip" in str(caught.value)
+
+
+def test_a_video_that_cannot_be_read_ends_the_part_and_is_named(movenet, tmp_path):
+    (tmp_path / "cut.avi").write_bytes(b"RIFF1234AVI ")
+    with refused("benchmark.bad-video") as caught:
+        list(movenet.extract({"cut": tmp_path / "cut.avi"}, cache=tmp_path / "poses", workers=0))
+    assert "cut.avi" in str(caught.value)
