@@ -31,8 +31,9 @@ LOST_SEARCH_FACTOR = 3
 REPLACE_RATIO = 1.5
 # Frames for which a track without a person is kept.
 KEEP_LOST = 30
-# Somebody whom only a look into another's crop found starts a track from this score on: parts of people are found there, too.
-MIN_SIDE_SCORE = 0.3
+# Below this score things and parts of people are found, too. Somebody whom only a look into another's crop found needs it to start a
+# track, and a glance at an empty scene to do without a close search.
+SURE_SCORE = 0.3
 # While no person is seen, every second frame is searched, and every second search is for people who lie or tumble.
 EMPTY_SEARCH_EVERY = 2
 EMPTY_SEARCH_TURNS = (0, 1, 0, 3, 0, 2)
@@ -183,7 +184,8 @@ class PersonTracker:
             # Who comes into an empty scene, or begins a clip, should not wait for the next search. A glance is cheap, and
             # finds large people whom a close search misses.
             found = self._filter_sure(self._estimator.search(frame, turn=0, closely=False))
-            if len(found) or (self._tracks and not closely):
+            # Somebody faint may be a thing, beside a person whom only a close search finds.
+            if (person_scores(found) >= SURE_SCORE).any() or (self._tracks and not closely):
                 return found, 0
             closely = True
         return self._filter_sure(self._estimator.search(frame, turn=turn, closely=closely)), turn
@@ -196,7 +198,7 @@ class PersonTracker:
         """Follow the people whom looks for others found, as far as there is room."""
         if self._beside:
             people = self._drop_followed(np.stack(self._beside))
-            people = people[person_scores(people) >= max(MIN_SIDE_SCORE, self._min_score)]
+            people = people[person_scores(people) >= max(SURE_SCORE, self._min_score)]
             lost = [track for track in self._tracks if track.unseen]
             left = hand_over(lost, people, frame=frame, gates=[GATE_LIMIT] * len(lost))
             for person in left[: self._max_people - len(self._tracks)]:

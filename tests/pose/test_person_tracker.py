@@ -202,6 +202,19 @@ def test_somebody_whom_only_a_glance_finds_is_found_in_an_empty_scene() -> None:
     assert seen == [0] * 32 + [1, 1]  # every second frame is searched
 
 
+def test_a_glance_that_finds_only_something_faint_is_followed_by_a_close_search() -> None:
+    class Faint(TrueJoints):
+        def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
+            found = super().search(frame, turn=turn, closely=closely)
+            return found if closely else found[1:]
+
+    script = [[person(80, 80), person(240, 80, score=0.2)]]
+    tracker = PersonTracker(estimator := Faint(script), max_people=2, search_every=30, min_person_score=0.12)
+    estimator.frame = 0
+    assert 80 in [pose[1, 0] for _, pose in tracker.update(FRAME)]
+    assert estimator.close == [0]
+
+
 def test_a_person_who_leaves_is_given_up() -> None:
     script = [[person(150, 80)]] * 3 + [[]] * 40 + [[person(150, 80)]] * 8
     seen, _ = follow(script)
