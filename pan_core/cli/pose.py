@@ -210,16 +210,24 @@ StrictOption = Annotated[
 def train(
     source: SourceOption = PictureSource.VIDEOS,
     folder: Annotated[Path | None, typer.Option(help="Videos to learn from, with videos.")] = None,
+    add: Annotated[Path | None, typer.Option(help="Folder of more videos that a teacher annotates.")] = None,
+    add_held_out: Annotated[Path | None, typer.Option(help="Folder of more videos to measure the losses on.")] = None,
     annotations: Annotated[Path | None, typer.Option(help="person_keypoints_*.json, with coco.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of its pictures, with coco.")] = None,
     strict: StrictOption = True,
     stages: Annotated[int, typer.Option(min=1, max=6)] = 6,
+    by_stage: Annotated[
+        bool, typer.Option("--by-stage/--from-last", help="Learn from the teacher's same stage, or from its last.")
+    ] = True,
     frozen: Annotated[bool, typer.Option(help="Keep the backbone as it is.")] = True,
-    every: Annotated[int, typer.Option(min=1, help="Learn from every so manieth frame.")] = 6,
-    epochs: Annotated[int, typer.Option(min=1)] = 8,
+    every: Annotated[int, typer.Option(min=1, help="Learn from every Nth frame.")] = 6,
+    epochs: Annotated[
+        int, typer.Option(min=0, help="Passes over the pictures; 0 leaves the paper's head as it starts.")
+    ] = 8,
     batch: Annotated[int, typer.Option(min=1)] = 8,
     size: Annotated[int, typer.Option(min=64, help="Side of a crop, a multiple of 8.")] = 160,
-    rate: Annotated[float, typer.Option(min=1e-6, help="Learning rate.")] = 1e-3,
+    rate: Annotated[float, typer.Option(min=1e-6, help="Learning rate at its height.")] = 2e-5,
+    half: Annotated[bool, typer.Option(help="Calculate in bfloat16, if the processor can.")] = False,
     threads: Annotated[int, typer.Option(min=1)] = 1,
     out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path("networks/trained"),
 ) -> None:
@@ -228,19 +236,24 @@ def train(
 
     from pan_core.errors import ConfigError
     from pan_core.params.load import load_params
+    from pan_core.pose_training.sources import add_folders, person_finder
     from pan_core.pose_training.train_loop import TrainingSettings
+    from pan_core.workspace.paths import own_pose_network
 
     if size % 8:
         raise ConfigError("pan pose train", [f"--size: expected a multiple of 8, but got {size}"], code="cli.size")
     require_output_folder(out)
     settings = TrainingSettings(
-        strict=strict, stages=stages, epochs=epochs, batch=batch, size=size, learning_rate=rate, frozen=frozen
-    )
+        strict=strict, stages=stages, epochs=epochs, batch=batch, size=size, learning_rate=rate, frozen=frozen,
+        by_stage=by_stage, half=half,
+    )  # fmt: skip
     torch.set_num_threads(threads)
     teacher = _load_teacher()
     pictures = _split_pictures(
         source, load_params(), every=every, folder=folder, annotations=annotations, images=images
     )
+    if add is not None or add_held_out is not None:
+        pictures = add_folders(pictures, add, add_held_out, person_finder(own_pose_network()), every=every)
     _train(pictures, teacher, settings, out)
 
 
@@ -266,8 +279,9 @@ def _train(pictures: "PictureSplit", teacher: "PoseNetwork", settings: "Training
             learnt, held_out, judged, teacher, teacher_model=paths.own_pose_network(), settings=settings, out=out,
             progress=update,
         )  # fmt: skip
-    for who, accuracy in found["accuracy"].items():
-        typer.echo(f"{who}: PCK@0.1 {accuracy['pck_0_1']:.1%}, PCK@0.05 {accuracy['pck_0_05']:.1%}")
+    for title, measure in (("true joints", "accuracy"), ("the teacher's joints, held out", "agreement")):
+        for who, shares in found[measure].items():
+            typer.echo(f"{title}: {who}: PCK@0.1 {shares['pck_0_1']:.1%}, PCK@0.05 {shares['pck_0_05']:.1%}")
     typer.echo(f"written: {out}/pose.onnx, {out}/training.json; losses: `pan ui`")
 
 

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from pan_core.pose.pretrained import DECLARATIONS
+from pan_core.pose.pretrained import DECLARATIONS, PAPER_STRICT
 from pan_core.pose.qualities import PAPER_FILE, QUALITY_NAMES
 
 _FILES: dict[str, dict[str, Path]] = {
     "paper": dict.fromkeys(QUALITY_NAMES, Path(PAPER_FILE)),
+    "paper-strict": dict.fromkeys(QUALITY_NAMES, PAPER_STRICT),
     "movenet": {
         "best": DECLARATIONS["movenet_thunder"],
         "balanced": DECLARATIONS["movenet"],

@@ -32,12 +32,12 @@ QUALITIES: dict[str, dict[str, dict[str, Any]]] = {
     },
 }  # fmt: skip
 """Values of `pan_core.pose.extraction_settings.ExtractionSettings`, by network and quality."""
-NETWORK_NAMES = tuple(QUALITIES)
+NETWORK_NAMES = (*QUALITIES, "paper-strict")
 QUALITY_NAMES = tuple(QUALITIES["paper"])
 PAPER_FILE = "models/pose/pose.onnx"
 """Where the stage pose_model exports the paper's network to."""
 
 
 def quality_settings(network: str, quality: str) -> dict[str, Any]:
-    """Values that a quality stands for; one's own networks have those of the paper's."""
+    """Values that a quality stands for; `paper-strict` and one's own networks have those of `paper`."""
     return QUALITIES.get(network, QUALITIES["paper"]).get(quality, {})

@@ -94,10 +94,33 @@ def split_folder(folder: Path, finder: Estimator, *, every: int) -> PictureSplit
     Raises:
         DataError: If there is no video.
     """
+    return _hold_out_last(_pictures_of_folder(folder, finder, every=every))
+
+
+def add_folders(
+    split: PictureSplit, learnt: Path | None, held_out: Path | None, finder: Estimator, *, every: int
+) -> PictureSplit:
+    """Add frames of all videos in two folders, for a teacher to annotate, after the pictures that are there.
+
+    Args:
+        split: Pictures so far.
+        learnt: Folder of more videos to learn from.
+        held_out: Folder of more videos to measure the losses on.
+        finder: Finds the people in the frames.
+        every: Frames from one picture of a video to the next.
+
+    Raises:
+        DataError: If a folder has no video.
+    """
+    more = [[] if folder is None else _pictures_of_folder(folder, finder, every=every) for folder in (learnt, held_out)]
+    return PictureSplit(split.learnt + more[0], split.held_out + more[1], split.judged)
+
+
+def _pictures_of_folder(folder: Path, finder: Estimator, *, every: int) -> list[TrainingPicture]:
     videos = list_files(folder).ending_in(VIDEO_SUFFIXES)
     if not videos:
         raise DataError(f"{folder}: expected videos in it, and --source videos", code="pose-training.no-videos")
-    return _hold_out_last(from_videos(videos, finder, every=every))
+    return from_videos(videos, finder, every=every)
 
 
 def split_truth(dataset: VideoDataset, *, every: int) -> PictureSplit:

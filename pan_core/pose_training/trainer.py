@@ -13,11 +13,15 @@ from pan_core.pose.accuracy import found_in_crops, pck
 from pan_core.pose.estimation import PoseEstimator
 from pan_core.pose.network import PoseNetwork
 from pan_core.pose.onnx_export import export_network
-from pan_core.pose_training.pictures import TrainingPicture
+from pan_core.pose_training.pictures import MIN_KEYPOINTS, TrainingPicture
 from pan_core.pose_training.train_loop import TrainingSettings, fit, student_of, training_identity
 from pan_core.tracking.tracker import Tracker
 
 EXPERIMENT = "pose network"
+# Held-out pictures on which student and teacher are compared, evenly spaced.
+COMPARED_PICTURES = 300
+
+PictureOfPerson = tuple[TrainingPicture, np.ndarray]
 
 
 def train_pose(
@@ -35,7 +39,7 @@ def train_pose(
 
     Args:
         pictures: To learn from.
-        held_out: To measure the losses on.
+        held_out: To measure the losses on, and how far the student's joints agree with the teacher's.
         judged: With true joints, for the accuracy of teacher and student; may be empty.
         teacher: Trained network, from which the student starts.
         teacher_model: The same, exported.
@@ -63,10 +67,16 @@ def train_pose(
         export_network(student, out / "pose.onnx")
         with atomic_path(out / "pose.pt") as partial:
             torch.save(student.state_dict(), partial)
-        accuracy = _compare_networks(teacher_model, out / "pose.onnx", judged, len(teacher.stages), settings.stages)
+        networks = {"teacher": (teacher_model, len(teacher.stages))} | {
+            f"{who}_stage_{number}": (model, number)
+            for who, model in (("teacher", teacher_model), ("student", out / "pose.onnx"))
+            for number in range(1, settings.stages + 1)
+        }
+        accuracy = _measure_networks(networks, [(one, _pick_middle_person(one)) for one in judged])
         found = {
             "settings": described, "kind": "measured", "losses": history, "sha256": sha256_of(out / "pose.onnx"),
             "accuracy": accuracy,
+            "agreement": _measure_networks(networks, _annotate(*networks["teacher"], held_out)),
         }  # fmt: skip
         write_json(out / "training.json", found)
         run.artifact(out / "training.json")
@@ -75,30 +85,42 @@ def train_pose(
     return found
 
 
-def _compare_networks(
-    teacher: Path, student: Path, judged: Sequence[TrainingPicture], teacher_stages: int, stages: int
+def _measure_networks(
+    networks: dict[str, tuple[Path, int]], people: Sequence[PictureOfPerson]
 ) -> dict[str, dict[str, float]]:
-    """PCK of the teacher's last stage and of every stage of the student on the same crops around true people."""
-    if not judged:
-        return {}
-    networks = {"teacher": (teacher, teacher_stages)}
-    networks |= {f"student_stage_{number}": (student, number) for number in range(1, stages + 1)}
-    return {who: crop_accuracy(path, judged, stages=number) for who, (path, number) in networks.items()}
+    """PCK of some networks, each by one of its stages, on the same crops; nothing if there are no crops."""
+    return {who: crop_accuracy(path, people, stages=number) for who, (path, number) in networks.items() if people}
 
 
-def crop_accuracy(model: Path, pictures: Sequence[TrainingPicture], *, stages: int) -> dict[str, float]:
-    """Share of the true joints of the person in the middle that are found in a crop around them.
+def _annotate(teacher: Path, stages: int, pictures: Sequence[TrainingPicture]) -> list[PictureOfPerson]:
+    """The teacher's joints in pictures without marks, as if they were true; pictures in which it finds nobody are left out."""
+    unmarked = [one for one in pictures if one.people is None]
+    estimator = _crop_estimator(teacher, stages)
+    people = []
+    for one in unmarked[:: max(1, len(unmarked) // COMPARED_PICTURES)]:
+        (found,) = estimator.look(one.read(), [one.square])
+        if len(found) and (seen := found[0][:, 2] > 0).sum() >= MIN_KEYPOINTS:
+            people.append((one, np.column_stack([found[0][:, :2], seen])))
+    return people
+
+
+def crop_accuracy(model: Path, people: Sequence[PictureOfPerson], *, stages: int) -> dict[str, float]:
+    """Share of people's joints that are found in crops around them, at two distances, as shares of the body's size.
 
     Args:
         model: Exported network.
-        pictures: With true joints.
+        people: Pictures, each with the joints (V, 3) of the person in it.
         stages: Stage whose maps are used.
     """
-    estimator = PoseEstimator(
+    crops = ((picture.read(), picture.square, joints) for picture, joints in people)
+    pair = found_in_crops(_crop_estimator(model, stages), crops)
+    return {"pck_0_1": pck(*pair, threshold=0.1).overall, "pck_0_05": pck(*pair, threshold=0.05).overall}
+
+
+def _crop_estimator(model: Path, stages: int) -> PoseEstimator:
+    return PoseEstimator(
         model, stages=stages, search_stages=stages, search_size=(432, 368), crop_size=224, min_joint_score=0.05
     )
-    pair = found_in_crops(estimator, ((one.read(), one.square, _pick_middle_person(one)) for one in pictures))
-    return {"pck_0_1": pck(*pair, threshold=0.1).overall, "pck_0_05": pck(*pair, threshold=0.05).overall}
 
 
 def _pick_middle_person(picture: TrainingPicture) -> np.ndarray:

@@ -9,7 +9,8 @@ from pan_core.benchmark.results import stored_runs
 from pan_core.cli.main import app
 from pan_core.errors import ConfigError, DataError
 from pan_core.model.features import MODES
-from pan_core.workspace.recipe import project_recipe
+from pan_core.params.schema import PoseParams
+from pan_core.workspace.recipe import project_poses, project_recipe
 
 PLAIN = {
     "seeds": 5, "modes": "clip,online", "splits": "all", "comparators": False, "without": [], "control": [],
@@ -88,6 +89,20 @@ def test_a_class_that_does_not_exist_is_named_before_anything_is_fetched():
     text = said("hmdb51", "--classes", "wave,wawe,Sit")
     assert "hmdb51 has no class 'wawe'; did you mean wave?" in text
     assert "'Sit'" not in text
+
+
+def test_a_ladder_and_a_pose_network_that_do_not_exist_are_named():
+    assert "no annotated joints are known of the videos of ucf101" in said("ucf101", "--ladder")
+    assert "network" in said("jhmdb_video", "--pose-network", "telepathy")
+    assert "quality" in said("jhmdb_video", "--quality", "worst")
+
+
+def test_poses_are_the_projects():
+    """The defaults of params.yaml, whatever a workspace says; other names give other extractors."""
+    plain = project_poses()
+    assert plain.describe()["network"] == PoseParams().network
+    assert project_poses("movenet", "best").identity != project_poses("movenet", "fast").identity
+    assert project_poses("paper").describe()["network"] == "paper"
 
 
 def test_classes_are_found_whatever_their_capitals():

@@ -13,7 +13,14 @@ from refusals import refused
 from pan_core.pose.crops import Square
 from pan_core.pose.pose_set import ClipPoses, PoseSet, write_pose_set
 from pan_core.pose.records import record_of
-from pan_core.pose_training.sources import VideoDataset, split_coco, split_folder, split_truth, split_videos
+from pan_core.pose_training.sources import (
+    VideoDataset,
+    add_folders,
+    split_coco,
+    split_folder,
+    split_truth,
+    split_videos,
+)
 from pan_core.skeletons import OPENPOSE18
 
 
@@ -77,6 +84,19 @@ def test_of_a_folder_the_last_tenth_is_held_out(dataset: VideoDataset, tmp_path:
     (tmp_path / "empty").mkdir()
     with refused("pose-training.no-videos"):
         split_folder(tmp_path / "empty", FindsOne(), every=2)
+
+
+def test_videos_of_more_folders_follow_those_that_are_there(dataset: VideoDataset, tmp_path: Path) -> None:
+    split = split_truth(dataset, every=6)
+    more = add_folders(split, dataset.folder, None, FindsOne(), every=12)
+    assert more.learnt[: len(split.learnt)] == split.learnt
+    assert [picture.people for picture in more.learnt[len(split.learnt) :]] == [
+        None
+    ] * 6  # three videos, frames 0 and 12
+    assert (more.held_out, more.judged) == (split.held_out, split.judged)
+    assert len(add_folders(split, None, dataset.folder, FindsOne(), every=12).held_out) == len(split.held_out) + 6
+    with refused("pose-training.no-videos"):
+        add_folders(split, tmp_path / "absent", None, FindsOne(), every=12)
 
 
 def test_of_coco_the_last_tenth_is_held_out(tmp_path: Path) -> None:

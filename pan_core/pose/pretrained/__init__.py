@@ -14,4 +14,6 @@ NETWORKS = {
     "nanodet": FOLDER / "nanodet.onnx",
 }
 """What they are made of; `pan_core.pose.pretrained.convert` writes these files."""
+PAPER_STRICT = FOLDER / "paper_strict.onnx"
+"""The paper's own network; `pan_core.pose.pretrained.store_strict` writes it."""
 README = FOLDER / "README.md"

@@ -22,18 +22,17 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pan_core.errors import DataError
 from pan_core.files import atomic_path, sha256_of
+from pan_core.pose.half_weights import halve_weights
 from pan_core.pose.onnx_export import OPSET
 from pan_core.pose.pretrained import NETWORKS
 
 ARCHIVE_SHA256 = "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935"
-# Smaller arrays stay as they are: halving them saves nothing.
-LEAST_HALVED = 256
 _PREFIX = "StatefulPartitionedCall/"
 _MOVENET = tuple(_PREFIX + name for name in (
     "Sigmoid", "Sigmoid_1", "kpt_regress_0/conv2d_6/BiasAdd", "kpt_offset_0/conv2d_7/BiasAdd",
@@ -362,7 +361,7 @@ def export(network: nn.Module, conversion: Conversion, path: Path) -> None:
         onnxruntime.InferenceSession(str(raw), options, providers=["CPUExecutionProvider"])
         model = onnx.load(simple)
     _fold_pads(model.graph)
-    _halve_weights(model.graph)
+    halve_weights(model.graph)
     own = next(each.version for each in model.opset_import if not each.domain)
     made = helper.make_model(model.graph, opset_imports=[helper.make_opsetid("", own)], ir_version=model.ir_version)
     onnx.checker.check_model(made, full_check=True)
@@ -390,26 +389,6 @@ def _fold_pads(graph: onnx.GraphProto) -> None:
     weights = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
     graph.initializer.extend(weights)
-
-
-def _halve_weights(graph: onnx.GraphProto) -> None:
-    """Store the weights as they were published, with a cast that every runtime does once; in place."""
-    kept, casts = [], []
-    for tensor in graph.initializer:
-        array = numpy_helper.to_array(tensor)
-        if array.dtype != np.float32 or array.size < LEAST_HALVED:
-            kept.append(tensor)
-            continue
-        name = f"{tensor.name}_16"
-        half = array.astype(np.float16)
-        if not np.array_equal(half.astype(np.float32), array):
-            raise DataError(f"{tensor.name}: weights that 16 bits do not hold", code="pretrained.weights")
-        kept.append(numpy_helper.from_array(half, name))
-        casts.append(helper.make_node("Cast", [name], [tensor.name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    for field_, items in ((graph.initializer, kept), (graph.node, nodes)):
-        del field_[:]
-        field_.extend(items)
 
 
 def convert(archive: Path, files: dict[str, Path]) -> None:
