@@ -34,10 +34,12 @@ KEEP_LOST = 30
 # Below this score things and parts of people are found, too. Somebody whom only a look into another's crop found needs it to start a
 # track, and a glance at an empty scene to do without a close search.
 SURE_SCORE = 0.3
-# While no person is seen, every second frame is searched, and every second search is for people who lie or tumble.
+# While no person is seen, every second frame is searched. That is a glance, which is cheap; after every third one follows a
+# close search, for people who are small, in turn also for those who lie or tumble. Most cameras see nobody most of the time.
 EMPTY_SEARCH_EVERY = 2
-EMPTY_SEARCH_TURNS = (0, 1, 0, 3, 0, 2)
-# Every Nth search is a close one, for people who are small; so is each search after one that found no person.
+EMPTY_CLOSE_EVERY = 3
+EMPTY_SEARCH_TURNS = (0, 1, 3, 2)
+# While somebody is seen, every Nth search is a close one.
 CLOSE_SEARCH_EVERY = 4
 
 
@@ -95,9 +97,7 @@ class PersonTracker:
         self._since_search += 1
         unseen = [track.unseen for track in self._tracks]
         if 1 in unseen or self._since_search >= self._search_interval(unseen):
-            self._search(
-                frame, turn=0 if 0 in unseen else EMPTY_SEARCH_TURNS[self._empty_searches % len(EMPTY_SEARCH_TURNS)]
-            )
+            self._search(frame)
             self._since_search = 0
             somebody = any(not track.unseen for track in self._tracks)
             self._empty_searches = 0 if somebody else self._empty_searches + 1
@@ -162,9 +162,9 @@ class PersonTracker:
             if turns == (0,):
                 self._beside += list(left)
 
-    def _search(self, frame: np.ndarray, *, turn: int) -> None:
+    def _search(self, frame: np.ndarray) -> None:
         """Find people who are not followed in the whole frame, and look at each of them closely."""
-        found, turn = self._find(frame, turn=turn)
+        found, turn = self._find(frame)
         found = self._drop_followed(found)[: self._max_people]
         if not len(found):
             return
@@ -176,19 +176,21 @@ class PersonTracker:
         for person in hand_over(lost, people, frame=frame, gates=[GATE_LIMIT] * len(lost)):
             self._start(person, turn=turn, frame=frame)
 
-    def _find(self, frame: np.ndarray, *, turn: int) -> tuple[np.ndarray, int]:
+    def _find(self, frame: np.ndarray) -> tuple[np.ndarray, int]:
         """People in the whole frame who score high enough to start a track, and the turn in which they were found."""
-        closely = self._empty_searches > 0 or self._searches % CLOSE_SEARCH_EVERY == CLOSE_SEARCH_EVERY - 1
         self._searches += 1
-        if all(track.unseen for track in self._tracks):
-            # Who comes into an empty scene, or begins a clip, should not wait for the next search. A glance is cheap, and
-            # finds large people whom a close search misses.
-            found = self._filter_sure(self._estimator.search(frame, turn=0, closely=False))
-            # Somebody faint may be a thing, beside a person whom only a close search finds.
-            if (person_scores(found) >= SURE_SCORE).any() or (self._tracks and not closely):
-                return found, 0
-            closely = True
-        return self._filter_sure(self._estimator.search(frame, turn=turn, closely=closely)), turn
+        if any(not track.unseen for track in self._tracks):
+            closely = self._searches % CLOSE_SEARCH_EVERY == 0
+            return self._filter_sure(self._estimator.search(frame, closely=closely)), 0
+        # Who comes into an empty scene, or begins a clip, should not wait. A glance finds large people whom a close search misses.
+        found = self._filter_sure(self._estimator.search(frame, closely=False))
+        rounds, wait = divmod(self._empty_searches, EMPTY_CLOSE_EVERY)
+        just_lost = bool(self._tracks) and self._empty_searches == 0
+        # Somebody faint may be a thing, beside a person whom only a close search finds.
+        if (person_scores(found) >= SURE_SCORE).any() or wait or just_lost:
+            return found, 0
+        turn = EMPTY_SEARCH_TURNS[rounds % len(EMPTY_SEARCH_TURNS)]
+        return self._filter_sure(self._estimator.search(frame, turn=turn, closely=True)), turn
 
     def _filter_sure(self, people: np.ndarray) -> np.ndarray:
         """People who score high enough to start a track."""
