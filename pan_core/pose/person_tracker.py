@@ -31,10 +31,10 @@ LOST_SEARCH_FACTOR = 3
 REPLACE_RATIO = 1.5
 # Frames for which a track without a person is kept.
 KEEP_LOST = 30
-# Below this score things and parts of people are found, too. Somebody whom only a look into another's crop found needs it to start a
-# track, and a glance at an empty scene to do without a close search.
+# Below this score things such as towels, and parts of people, are found, too. A scene that shows nobody surer is searched as if it were
+# empty, and somebody whom only a look into another's crop found needs it to start a track.
 SURE_SCORE = 0.3
-# While no person is seen, every second frame is searched. That is a glance, which is cheap; after every third one follows a
+# While nobody is seen for sure, every second frame is searched. That is a glance, which is cheap; after every third one follows a
 # close search, for people who are small, in turn also for those who lie or tumble. Most cameras see nobody most of the time.
 EMPTY_SEARCH_EVERY = 2
 EMPTY_CLOSE_EVERY = 3
@@ -95,22 +95,26 @@ class PersonTracker:
         """
         self._follow(frame)
         self._since_search += 1
-        unseen = [track.unseen for track in self._tracks]
-        if 1 in unseen or self._since_search >= self._search_interval(unseen):
+        just_lost = any(track.unseen == 1 for track in self._tracks)
+        if just_lost or self._since_search >= self._search_interval():
             self._search(frame)
             self._since_search = 0
-            somebody = any(not track.unseen for track in self._tracks)
-            self._empty_searches = 0 if somebody else self._empty_searches + 1
+            self._empty_searches = 0 if self._sees_somebody() else self._empty_searches + 1
         self._tracks = [track for track in self._tracks if track.unseen <= self._keep_lost]
         self._start_beside(frame)
         note_surroundings(self._tracks, frame)
         return [(track.track_id, track.joints) for track in self._tracks if not track.unseen]
 
-    def _search_interval(self, unseen: list[int]) -> int:
-        """Frames to the next search, by how long each track was not seen."""
-        if 0 not in unseen:
+    def _sees_somebody(self) -> bool:
+        """Whether the current frame shows somebody who surely is a person."""
+        return any(not track.unseen and person_scores(track.joints) >= SURE_SCORE for track in self._tracks)
+
+    def _search_interval(self) -> int:
+        """Frames from one search to the next."""
+        if not self._sees_somebody():
             return min(EMPTY_SEARCH_EVERY, self._search_every)
-        return max(1, self._search_every // LOST_SEARCH_FACTOR) if any(unseen) else self._search_every
+        lost = any(track.unseen for track in self._tracks)
+        return max(1, self._search_every // LOST_SEARCH_FACTOR) if lost else self._search_every
 
     def _follow(self, frame: np.ndarray) -> None:
         """Look for the person of every track in its crop."""
@@ -179,7 +183,7 @@ class PersonTracker:
     def _find(self, frame: np.ndarray) -> tuple[np.ndarray, int]:
         """People in the whole frame who score high enough to start a track, and the turn in which they were found."""
         self._searches += 1
-        if any(not track.unseen for track in self._tracks):
+        if self._sees_somebody():
             closely = self._searches % CLOSE_SEARCH_EVERY == 0
             return self._filter_sure(self._estimator.search(frame, closely=closely)), 0
         # Who comes into an empty scene, or begins a clip, should not wait. A glance finds large people whom a close search misses.
