@@ -215,6 +215,15 @@ def test_a_glance_that_finds_only_something_faint_is_followed_by_a_close_search(
     assert estimator.close == [0]
 
 
+def test_who_comes_in_beside_something_faint_is_found_at_once() -> None:
+    """A towel that is taken for somebody does not hide who comes in: searches go on as if nobody were there."""
+    towel = person(300, 80, score=0.2)
+    script = [[towel]] * 9 + [[towel, person(100, 80)]] * 6
+    seen, _ = follow(script, search_every=1000)
+    assert len(seen[8]) == 1
+    assert len(seen[10]) == 2
+
+
 def test_a_person_who_leaves_is_given_up() -> None:
     script = [[person(150, 80)]] * 3 + [[]] * 40 + [[person(150, 80)]] * 8
     seen, _ = follow(script)

@@ -86,6 +86,22 @@ def test_a_picture_without_people_has_none_whatever_its_shape(shape):
     assert open_estimator(DECLARATIONS["movenet"]).search(grey, closely=True).shape == (0, OPENPOSE18.size, 3)
 
 
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_a_turned_search_finds_who_lies_where_they_lie(waving, turn):
+    """The picture of somebody upright, turned; the box goes with it, corner by corner."""
+    frame = waving[0][4]
+    height, width = frame.shape[:2]
+    detector = PersonDetector(NETWORKS["nanodet"])
+    upright = detector(frame)[0]
+    found = detector(np.rot90(frame, 4 - turn), turn=turn)[0]
+    corners = upright[:4].reshape(2, 2)
+    for _ in range(4 - turn):  # a point goes to the left border's height, and down by how far it was from the right one
+        corners = np.stack([corners[:, 1], width - corners[:, 0]], axis=1)
+        height, width = width, height
+    np.testing.assert_allclose(found[:4], np.concatenate([corners.min(axis=0), corners.max(axis=0)]), atol=1e-3)
+    assert found[4] == pytest.approx(upright[4])
+
+
 def test_the_settings_may_ask_for_surer_joints(waving):
     frame, loose, strict = waving[0][4], ExtractionSettings(), ExtractionSettings(min_joint_score=0.6)
     scores = [
