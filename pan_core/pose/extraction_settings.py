@@ -16,7 +16,7 @@ class ExtractionSettings:
         stages: Network stage used on crops, 1..6; later stages are slower and more exact.
         search_stages: Network stage used on whole frames.
         search_size: Largest width and height of a whole frame at the network's input.
-        glance_size: Likewise for most searches, those after a search that found a person.
+        glance_size: Likewise if the search need not be close.
         crop_size: Longer side of a crop at the network's input, a multiple of 8.
         narrowest_crop: Smallest share of it for a crop's shorter side; 1 gives square crops.
         search_every: Frames between two searches of the whole frame.

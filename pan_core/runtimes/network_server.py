@@ -204,8 +204,9 @@ class NetworkClient:
             return answers
 
     def _share(self, size: int) -> None:
-        self._memory = SharedArrays(size)
-        self._ask("share", size, then=self._memory.send)
+        memory = SharedArrays(size)
+        self._ask("share", size, then=memory.send)
+        self._memory = memory  # the server has it now; until then both have the one before
 
     def _ask(
         self,

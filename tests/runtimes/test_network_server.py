@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from networks_without_memory import open_without_memory
+from networks_without_memory import MOST_SHARED, open_without_memory, share_little
 from refusals import refused
 
 from pan_core.pose.pretrained import NETWORKS
@@ -122,6 +122,19 @@ def test_a_gpu_without_memory_is_a_want_of_memory_to_the_worker() -> None:
         session = NetworkClient(server.address)(MODEL)
         with pytest.raises(MemoryError, match="Failed to allocate"):
             session.run({"images": pictures(1)[0]}, ["maps"])
+
+
+def test_after_memory_that_could_not_be_shared_nobody_gets_answers_to_an_earlier_picture() -> None:
+    """A refused memory must be refused at both ends: else one writes there, and the other reads what lay in the one before."""
+    alone, (first, second) = open_model(MODEL), pictures(2)
+    with NetworkServer(open_batching, share_little) as server:
+        client = NetworkClient(server.address)
+        session = client(MODEL)
+        session.run({"images": first}, ["maps"])
+        with pytest.raises(MemoryError):
+            client.run(session.number, {"images": np.zeros(MOST_SHARED, np.uint8)}, ["maps"])
+        (got,) = session.run({"images": second}, ["maps"])
+    assert largest_difference(got, *alone.run({"images": second}, ["maps"])) < 1e-4
 
 
 def test_a_server_that_cannot_start_says_why() -> None:
