@@ -163,7 +163,6 @@ def _video() -> Iterator[Diagnosis]:
 def _workspace() -> Iterator[Diagnosis]:
     from pan_core.params.load import PARAMS_FILE, load_params
     from pan_core.params.schema import PoseParams
-    from pan_core.pose.named_networks import network_file
     from pan_core.workspace import paths
 
     pose = PoseParams()
@@ -177,11 +176,22 @@ def _workspace() -> Iterator[Diagnosis]:
         yield Diagnosis("recognizer", str(model) if trained else "none", advice, needed=True)
     except PanError as error:
         yield Diagnosis(str(PARAMS_FILE), str(error), "correct it, or go to the project's folder", needed=True)
-    finder = network_file(pose.network, quality=pose.quality)
-    there = finder.is_file()
-    advice = "" if there else "`dvc repro pose_model` makes it"
-    yield Diagnosis("pose network", str(finder) if there else "none", advice, needed=True)
+    yield _pose_network(pose.network, pose.quality)
     yield Diagnosis("cache", str(cache_folder().absolute()))
+
+
+def _pose_network(network: str, quality: str) -> Diagnosis:
+    """Whether all files of the network are there, and are the ones that its declaration names by hash."""
+    from pan_core.pose.declared import model_files
+    from pan_core.pose.named_networks import network_file
+
+    file = network_file(network, quality=quality)
+    try:
+        model_files(file)
+    except PanError as error:
+        found, _, advice = " ".join(str(error).split()).rpartition("; ")
+        return Diagnosis("pose network", found, advice, needed=True)
+    return Diagnosis("pose network", f"{network}, {file}", needed=True)
 
 
 def _stores() -> Iterator[Diagnosis]:

@@ -11,6 +11,8 @@ Side = Annotated[int, Field(ge=16, le=4096)]
 Level = Annotated[float, Field(ge=-1000, le=1000)]
 Spread = Annotated[float, Field(gt=0, le=1000)]
 Name = Annotated[str, Field(min_length=1)]
+TORSO = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+"""Without these nobody has a place, a size or a way up: every video would be one without people."""
 
 
 class DeclarationFile(BaseModel):
@@ -55,11 +57,13 @@ class DeclarationFile(BaseModel):
                 raise ValueError(f"expected one of {', '.join(LAYOUTS)} or a layout spelt out")
             return value
         try:
-            SkeletonLayout.from_dict(value)
+            layout = SkeletonLayout.from_dict(value)
         except (DataError, TypeError, ValueError) as error:
             raise ValueError(
                 f"expected the name of a layout, or one with name, joints, bones, pairs, root, torso ({error})"
             ) from error
+        if lacking := [name for name in TORSO if name not in layout.joints]:
+            raise ValueError(f"expected joints named {', '.join(TORSO)}; {', '.join(lacking)} is missing")
         return value
 
     @model_validator(mode="after")

@@ -293,12 +293,7 @@ def in_openpose18(people: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
     lacking = tuple(name for name in OPENPOSE18.joints if name not in layout.joints and name != "neck")
     wider = SkeletonLayout(layout.name, (*layout.joints, *lacking), (), (), (), ((), ()))
     nothing = np.broadcast_to([np.nan, np.nan, 0.0], (len(people), len(lacking), 3))
-    try:
-        return convert(np.concatenate([people, nothing], axis=1), wider, OPENPOSE18)
-    except DataError:
-        raise DataError(
-            f"skeleton layout {layout.name!r}: expected a neck, or a left and a right shoulder", code="skeleton.no-neck"
-        ) from None
+    return convert(np.concatenate([people, nothing], axis=1), wider, OPENPOSE18)
 
 
 def open_estimator(model: Path, *, threads: int = 1, opener: Opener = open_model, **settings: Any) -> Estimator:

@@ -225,6 +225,9 @@ class NetworkClient:
         except (EOFError, OSError) as error:
             self._connection.close()  # an answer that is late is none to the next question
             raise _lost(error) from error
+        except BaseException:
+            self._connection.close()  # nor is one that nobody took
+            raise
         if not answered:
             raise answer
         return answer

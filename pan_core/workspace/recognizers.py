@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from pan_core.datasets.registry import check_name
 from pan_core.errors import PanError
 from pan_core.params.load import Params, load_params
-from pan_core.pose.named_networks import network_file
 from pan_core.registry.models import registry_of
 from pan_core.workspace import paths
 
@@ -36,7 +35,6 @@ def get_recognizer(
         folder,
         name=name,
         pose=params.pose.extraction(),
-        pose_model=network_file(params.pose.network, quality=params.pose.quality),
         quality=quality,
         people=people,
     )

@@ -153,6 +153,18 @@ def test_joints_that_a_layout_lacks_are_missing() -> None:
     assert found[0, OPENPOSE18.index("neck"), 2] == 1
 
 
+def test_a_layout_without_a_torso_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "faces.yaml"
+    layout = (
+        "joints: [nose, left_eye, right_eye, left_hip], bones: [[0, 1]], pairs: [[1, 2]], root: [0], torso: [[1], [2]]"
+    )
+    path.write_text(f"model: m.onnx\nlayout: {{name: faces, {layout}}}\n")
+    with refused("pose-declaration.invalid", ConfigError) as caught:
+        read_declaration(path)
+    assert caught.value.names == ("layout",)
+    assert "; left_shoulder, right_shoulder, right_hip is missing" in str(caught.value)
+
+
 def test_a_bad_declaration_is_reported_whole(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("kind: sideways\nsize: 256\nlayout: coco16\ncolour: red\n")

@@ -26,6 +26,7 @@ from pan_core.registry.models import Registry
 from pan_core.skeletons import OPENPOSE18
 from pan_core.tracking.tracker import Tracker
 from pan_core.viewer.annotate import write_video
+from pan_core.workspace.recognizers import get_recognizer
 
 GUIDE = Path(__file__).parents[2] / "docs" / "live.md"
 
@@ -125,6 +126,14 @@ def test_a_built_in_network_is_found_by_what_the_recognizer_remembers(workspace:
     assert identity["fast"] == extractor_identity(DECLARATIONS["movenet"], settings=replace(plain, look_every=4))
 
 
+def test_commands_take_the_network_that_was_learnt_with_after_another_quality_is_set(workspace: Path) -> None:
+    save_certain(workspace / "lightning", network=network_hash(DECLARATIONS["movenet"]))
+    (workspace / "params.yaml").write_text("dataset: actors\npose: {quality: best}\n")
+    taken = get_recognizer(workspace / "lightning").extractor
+    (workspace / "params.yaml").unlink()
+    assert taken.identity == extractor_identity(DECLARATIONS["movenet"], settings=taken.settings)
+
+
 def test_the_doctor_finds_what_is_there_and_what_is_missing(workspace: Path) -> None:
     found = {finding.name: finding for finding in examine()}
     assert found["torch"].found == torch.__version__
@@ -140,6 +149,19 @@ def test_the_doctor_finds_what_is_there_and_what_is_missing(workspace: Path) -> 
     assert "dvc repro pose_model" in found["pose network"].advice
     assert found["recognizer"].advice
     assert found["recognizer"].needed
+
+
+def test_the_doctor_sees_a_network_that_is_cut_short(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = workspace / "cut"
+    folder.mkdir()
+    (folder / "movenet.yaml").write_bytes(DECLARATIONS["movenet"].read_bytes())
+    for name in ("movenet_lightning.onnx", "nanodet.onnx"):
+        (folder / name).write_bytes((DECLARATIONS["movenet"].parent / name).read_bytes()[:-1000])
+    monkeypatch.setattr("pan_core.pose.named_networks.network_file", lambda network, quality: folder / "movenet.yaml")
+    found = {finding.name: finding for finding in examine()}
+    assert found["pose network"].advice and found["pose network"].needed
+    assert "movenet_lightning.onnx is another file" in found["pose network"].found
+    assert "cache" in found
 
 
 def test_the_doctor_tells_a_server_that_is_away(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
