@@ -8,7 +8,10 @@ from pan_core.pose.tracks import person_scores
 
 MIN_SHARED_JOINTS = 3
 # In body sizes: two poses closer than this are one person seen twice.
-SAME_PERSON_GATE = 0.2
+SAME_PERSON_GATE = 0.1
+# So are two of which such a share of the joints, of the pose with fewer, lie so close to each other.
+SAME_JOINT_GATE = 0.1
+SAME_JOINTS_SHARE = 0.4
 # Finite, so that the assignment stays solvable; far above any distance that can be accepted.
 _IMPOSSIBLE = 1e6
 
@@ -45,6 +48,26 @@ def pose_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return np.where(shared >= MIN_SHARED_JOINTS, total / shared / sizes, np.inf)
 
 
+def are_same(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Whether two poses are one person seen twice, (N, V, 3) and (M, V, 3) -> (N, M).
+
+    A pose that mixes two people is on average far from both, but most of its joints are on one of them.
+    """
+    both = (first[:, None, :, 2] > 0) & (second[None, :, :, 2] > 0)
+    apart = np.linalg.norm(first[:, None, :, :2] - second[None, :, :, :2], axis=-1)
+    sizes = np.maximum(person_sizes(first)[:, None], person_sizes(second)[None])
+    near = (both & (apart < SAME_JOINT_GATE * sizes[..., None])).sum(axis=-1)
+    fewer = np.minimum((first[..., 2] > 0).sum(axis=1)[:, None], (second[..., 2] > 0).sum(axis=1)[None])
+    return (near >= np.maximum(SAME_JOINTS_SHARE * fewer, 1)) | (pose_distances(first, second) < SAME_PERSON_GATE)
+
+
+def without_joints_outside(people: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Poses (..., V, 3) without the joints beyond the borders of a frame (H, W, 3), which a network guesses but nobody sees."""
+    x, y = people[..., 0], people[..., 1]
+    outside = (x < -0.5) | (y < -0.5) | (x > frame.shape[1] - 0.5) | (y > frame.shape[0] - 0.5)
+    return np.where(outside[..., None], (np.nan, np.nan, 0.0), people)
+
+
 def match(distances: np.ndarray, gates: np.ndarray) -> list[tuple[int, int]]:
     """One-to-one pairs with the least total distance.
 
@@ -61,10 +84,10 @@ def match(distances: np.ndarray, gates: np.ndarray) -> list[tuple[int, int]]:
     return [pair for pair in assign(np.where(allowed, distances, _IMPOSSIBLE)) if allowed[pair]]
 
 
-def distinct(people: np.ndarray, *, gate: float) -> np.ndarray:
-    """People without repetitions: of two poses closer than `gate` the one with the higher score stays, (N, V, 3)."""
+def distinct(people: np.ndarray) -> np.ndarray:
+    """People without repetitions: of two poses that are one person the one with the higher score stays, (N, V, 3)."""
     people = people[np.argsort(-person_scores(people), kind="stable")]
-    close = pose_distances(people, people) < gate
+    close = are_same(people, people)
     kept: list[int] = []
     for person in range(len(people)):
         if not close[person, kept].any():

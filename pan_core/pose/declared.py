@@ -13,7 +13,7 @@ import numpy as np
 
 from pan_core.errors import ConfigError, DataError
 from pan_core.files import read_json, sha256_of
-from pan_core.pose.association import SAME_PERSON_GATE, distinct
+from pan_core.pose.association import distinct
 from pan_core.pose.crops import NetworkInput, Square, cut_region
 from pan_core.pose.decoding import DECODERS
 from pan_core.pose.estimation import Estimator, PoseEstimator
@@ -240,10 +240,10 @@ class DeclaredEstimator:
         """People anywhere in a frame, (N, 18, 3) in its pixels, the most completely seen first."""
         if self._detector is not None:
             with part("search"):
-                boxes = self._detector(frame, closely=closely)
-            found = [self._find_in_box(frame, box) for box in boxes]
+                boxes = self._detector(frame, turn=turn, closely=closely)
+            found = [self._find_in_box(frame, box, turn) for box in boxes]
             people = np.concatenate(found) if found else np.empty((0, OPENPOSE18.size, 3))
-            return distinct(people, gate=SAME_PERSON_GATE)
+            return distinct(people)
         if self._finder is not None:
             return self._finder.search(frame, turn=turn, closely=closely)
         height, width = frame.shape[:2]
@@ -256,12 +256,12 @@ class DeclaredEstimator:
         """People in each square, (N, 18, 3) in the frame's pixels."""
         return [self._find_people(frame, square) for square in squares]
 
-    def _find_in_box(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
+    def _find_in_box(self, frame: np.ndarray, box: np.ndarray, turn: int) -> np.ndarray:
         """The person in a box, (0 or 1, 18, 3); in one that is wide people may lie, so each way up is tried."""
         sides = box[2:4] - box[:2]
-        turns = (0,) if sides[1] > STANDING_SHARE * sides[0] else (0, 1, 3)
+        turns = {turn} if sides[1] > STANDING_SHARE * sides[0] else {turn, 0, 1, 3}
         centre, side = (box[:2] + box[2:4]) / 2, float(sides.max()) * BOX_MARGIN
-        found = np.concatenate([self._find_people(frame, Square(centre, side, turn)) for turn in turns])
+        found = np.concatenate([self._find_people(frame, Square(centre, side, turn))[:1] for turn in turns])
         return found[np.argsort(-person_scores(found), kind="stable")][:1]
 
     def _find_people(self, frame: np.ndarray, square: Square) -> np.ndarray:

@@ -3,8 +3,9 @@
 Shape letters: N people, V joints, w x h pixels of the input.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,6 +14,10 @@ from pan_core.skeletons import SkeletonLayout
 
 # In cells: how far from the middle, or from a rough place, a peak counts half. It is in MoveNet's own graph.
 SPREAD = 1.8
+# Another centre in the same crop is another person if it is so sure and a peak of its own so many cells around.
+MIN_CENTRE = 0.3
+APART = 3
+MOST_PEOPLE = 3
 
 
 class Declared(Protocol):
@@ -106,10 +111,11 @@ def decode_keypoints(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarr
 
 
 def decode_movenet(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarray:
-    """MoveNet's four maps (Google, 2021): the person nearest the middle, and each joint near where they say it is.
+    """MoveNet's four maps (Google, 2021): the person nearest the middle, then others, and each joint near where they say it is.
 
-    The surest centre gives by regression a rough place of each joint; the joint is the peak of its own map, weighed down
-    with the distance from there, and moved by an offset smaller than a cell.
+    A centre gives by regression a rough place of each joint; the joint is the peak of its own map, weighed down
+    with the distance from there, and moved by an offset smaller than a cell. The published graph stops at one person, but
+    its map of centres has others, too, and of two people who cross both are wanted.
 
     Args:
         outputs: Maps of the joints (1, V, h, w), of centres (1, 1, h, w), places from a centre (1, 2 V, h, w) and offsets
@@ -128,17 +134,60 @@ def decode_movenet(outputs: Sequence[np.ndarray], model: Declared) -> np.ndarray
     maps, centre, regression, offsets = (one[0] for one in four)
     height, width = maps.shape[1:]
     y, x = np.mgrid[:height, :width]
-    middle = np.argmax(centre[0] / (np.hypot(y - height / 2, x - width / 2) + SPREAD))
-    row, column = np.divmod(middle, width)
-    rough = regression[:, row, column].reshape(size, 2) + np.array([row, column])
-    away = np.hypot(y - rough[:, 0, None, None], x - rough[:, 1, None, None])
-    peaks = (maps / (away + SPREAD)).reshape(size, -1).argmax(axis=1)
-    down, across = np.divmod(peaks, width)
+    rows, columns = _central_peaks(centre[0] / (np.hypot(y - height / 2, x - width / 2) + SPREAD), centre[0])
+    rough = (
+        regression[:, rows, columns].reshape(size, 2, -1).transpose(2, 0, 1)
+        + np.stack([rows, columns], axis=1)[:, None]
+    )
+    people = [_joints_near(maps, each) for each in rough]
+    for one, other in itertools.combinations(range(len(people)), 2):
+        _settle(maps, rough, people, one, other)
+    down, across = np.stack(people, axis=1)
     joint = np.arange(size)
     moved = offsets.reshape(size, 2, height, width)[joint, :, down, across]
-    cells = np.stack([across + moved[:, 1], down + moved[:, 0]], axis=-1)
+    cells = np.stack([across + moved[..., 1], down + moved[..., 0]], axis=-1)
     step = np.array(model.size) / (width, height)
-    return _join_scores(cells * step, maps[joint, down, across])[None]
+    return _join_scores(cells * step, maps[joint, down, across])
+
+
+def _joints_near(maps: np.ndarray, rough: np.ndarray) -> np.ndarray:
+    """Row and column, (2, V), of the highest place of each map, weighed down with the distance from a rough one."""
+    y, x = np.arange(maps.shape[1], dtype=np.float32), np.arange(maps.shape[2], dtype=np.float32)
+    down, across = rough.astype(np.float32).T[..., None]
+    away = np.sqrt(((y - down) ** 2)[:, :, None] + ((x - across) ** 2)[:, None])
+    peaks = (maps / (away + SPREAD)).reshape(len(maps), -1).argmax(axis=1)
+    return np.stack(np.divmod(peaks, maps.shape[2]))
+
+
+def _settle(maps: np.ndarray, rough: np.ndarray, people: list[np.ndarray], one: int, other: int) -> None:
+    """Give a joint that two people claim to the nearer one; the other takes the best place elsewhere."""
+    for joint in np.flatnonzero(np.abs(people[one] - people[other]).max(axis=0) <= 1):
+        place = people[one][:, joint]
+        away = [np.hypot(*(place - rough[person, joint])) for person in (one, other)]
+        loser = other if away[0] <= away[1] else one
+        rest = maps[joint].copy()
+        rest[_around(place.tolist())] = 0
+        people[loser][:, joint] = _joints_near(rest[None], rough[loser, joint][None])[:, 0]
+
+
+def _central_peaks(weighted: np.ndarray, sureness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the surest centre by weight, and of other people's, the most central first."""
+    first = np.unravel_index(np.argmax(weighted), weighted.shape)
+    found, left = [first], np.where(sureness >= MIN_CENTRE, sureness, 0)
+    left[_around(first)] = 0
+    while left.any():
+        place = np.unravel_index(np.argmax(left), left.shape)
+        if sureness[place] >= sureness[_around(place)].max():
+            found.append(place)
+        left[_around(place)] = 0
+    found[1:] = sorted(found[1:], key=lambda place: -weighted[place])
+    rows, columns = np.array(found[:MOST_PEOPLE]).T
+    return rows, columns
+
+
+def _around(place: Sequence[Any]) -> tuple[slice, ...]:
+    """The cells so near to a place that a peak there is the same."""
+    return tuple(slice(max(at - APART, 0), at + APART + 1) for at in place)
 
 
 DECODERS: dict[str, Callable[[Sequence[np.ndarray], Declared], np.ndarray]] = {

@@ -5,28 +5,20 @@ predicted from recent frames, which is cheaper and finds more joints. Between lo
 as long as it can be trusted. Nothing looks ahead, so a file and a camera go through the same code.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
-from pan_core.pose.association import SAME_PERSON_GATE, distinct, match, pose_distances
-from pan_core.pose.crops import Square, square_around
+from pan_core.pose.association import are_same, distinct, without_joints_outside
+from pan_core.pose.crops import square_around
 from pan_core.pose.estimation import Estimator
 from pan_core.pose.flow import GreyFrame, follow_joints, with_neighbours
+from pan_core.pose.followed_person import GATE_LIMIT, Track, hand_over, note_surroundings
 from pan_core.pose.tracks import person_scores
 from pan_core.timing import part
 
 # If optical flow keeps a smaller share of a person's joints, the network looks at the person. One joint may go.
 SURE_FLOW = 0.94
-# If a look misses a joint that flow still has, the joint stays with its score times this, as long as the score allows.
-FADE = 0.7
-MIN_FADED_SCORE = 0.05
-# In body sizes: a pose this far from the position that its track predicts may still be the same person.
-MATCH_GATE = 0.35
-# The gate of a person who is not seen grows by this much a frame.
-GATE_GROWTH = 0.08
-# A person found by a search whom no track follows is taken for a lost person up to this distance.
-GATE_LIMIT = 1.0
 # Share of the lowest score of a new person that keeps a person who is followed already.
 KEEP_SHARE = 0.5
 # Frames for which a lost person is also looked for in turned crops: most are lost when they fall or bend down.
@@ -39,90 +31,16 @@ LOST_SEARCH_FACTOR = 3
 REPLACE_RATIO = 1.5
 # Frames for which a track without a person is kept.
 KEEP_LOST = 30
-# Crops grow at once and shrink by at most this share a frame, because joints drop out more often than people shrink.
-SHRINK_PER_FRAME = 0.05
-# While no person is seen, every second frame is searched, and every second search is for people who lie or tumble.
+# Below this score things such as towels, and parts of people, are found, too. A scene that shows nobody surer is searched as if it were
+# empty, and somebody whom only a look into another's crop found needs it to start a track.
+SURE_SCORE = 0.3
+# While nobody is seen for sure, every second frame is searched. That is a glance, which is cheap; after every third one follows a
+# close search, for people who are small, in turn also for those who lie or tumble. Most cameras see nobody most of the time.
 EMPTY_SEARCH_EVERY = 2
-EMPTY_SEARCH_TURNS = (0, 1, 0, 3, 0, 2)
-# Every Nth search is a close one, for people who are small; so is each search after one that found no person.
+EMPTY_CLOSE_EVERY = 3
+EMPTY_SEARCH_TURNS = (0, 1, 3, 2)
+# While somebody is seen, every Nth search is a close one.
 CLOSE_SEARCH_EVERY = 4
-
-
-@dataclass
-class Track:
-    """A person who is being followed.
-
-    Attributes:
-        track_id: Number of the track, unique in its tracker.
-        joints: (V, 3) pose when last seen.
-        square: Crop in which the person is expected.
-        velocity: (2,) pixels a frame.
-        shift: (2,) pixels that the person is expected to have moved since last seen.
-        unseen: Frames since the person was last seen, 0 when seen in the current one.
-        carried: Frames since the person was last looked at by the network.
-        moved: The last pose as optical flow carries it into the current frame, if a look follows.
-    """
-
-    track_id: int
-    joints: np.ndarray
-    square: Square
-    velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    shift: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    unseen: int = 0
-    carried: int = 0
-    moved: np.ndarray | None = None
-
-    @property
-    def expected(self) -> np.ndarray:
-        """Pose (V, 3) expected in the current frame."""
-        moved = self.joints.copy()
-        moved[:, :2] += self.shift
-        return moved
-
-    @property
-    def gate(self) -> float:
-        """Distance in body sizes up to which a pose may be this person."""
-        return min(MATCH_GATE + GATE_GROWTH * (self.unseen - 1), GATE_LIMIT)
-
-    def advance(self) -> None:
-        """Advance to the next frame; a person who was not seen is expected to slow down."""
-        if self.unseen:
-            self.velocity = self.velocity / 2
-        self.unseen += 1
-        self.moved = None
-        self.shift = self.shift + self.velocity
-        self.square = replace(self.square, centre=self.square.centre + self.velocity)
-
-    def see(self, joints: np.ndarray) -> None:
-        """Update the track with the pose (V, 3) that was found in the current frame."""
-        if self.moved is not None:
-            missed = (joints[:, 2] == 0) & (self.moved[:, 2] * FADE >= MIN_FADED_SCORE)
-            joints = np.where(missed[:, None], self.moved * (1, 1, FADE), joints)
-        shared = (joints[:, 2] > 0) & (self.joints[:, 2] > 0)
-        if shared.any():
-            moved = np.median(joints[shared, :2] - self.joints[shared, :2], axis=0) / self.unseen
-            self.velocity = (self.velocity + moved) / 2
-        around = square_around(joints, turn=self.square.turn)
-        smallest = self.square.side * (1 - SHRINK_PER_FRAME)
-        self.square = replace(around, side=max(around.side, smallest))
-        self.joints, self.shift, self.unseen, self.carried = joints, np.zeros(2), 0, 0
-
-    def carry(self, joints: np.ndarray) -> None:
-        """Update the track with the pose (V, 3) of the current frame by optical flow."""
-        carried = self.carried + 1
-        self.see(joints)
-        self.carried = carried
-
-
-def hand_over(tracks: list[Track], people: np.ndarray, *, gates: list[float]) -> np.ndarray:
-    """Update each track with the person within its gate; returns the people left over, (N, V, 3)."""
-    if not tracks or not len(people):
-        return people
-    expected = np.stack([track.expected for track in tracks])
-    pairs = match(pose_distances(expected, people), np.array(gates))
-    for row, column in pairs:
-        tracks[row].see(people[column])
-    return np.delete(people, [column for _, column in pairs], axis=0)
 
 
 class PersonTracker:
@@ -163,6 +81,7 @@ class PersonTracker:
         self._since_search = search_every
         self._empty_searches = 0
         self._searches = 0
+        self._beside: list[np.ndarray] = []
 
     def update(self, frame: np.ndarray) -> list[tuple[int, np.ndarray]]:
         """People in the next frame.
@@ -176,22 +95,26 @@ class PersonTracker:
         """
         self._follow(frame)
         self._since_search += 1
-        unseen = [track.unseen for track in self._tracks]
-        if 1 in unseen or self._since_search >= self._search_interval(unseen):
-            self._search(
-                frame, turn=0 if 0 in unseen else EMPTY_SEARCH_TURNS[self._empty_searches % len(EMPTY_SEARCH_TURNS)]
-            )
+        just_lost = any(track.unseen == 1 for track in self._tracks)
+        if just_lost or self._since_search >= self._search_interval():
+            self._search(frame)
             self._since_search = 0
-            somebody = any(not track.unseen for track in self._tracks)
-            self._empty_searches = 0 if somebody else self._empty_searches + 1
+            self._empty_searches = 0 if self._sees_somebody() else self._empty_searches + 1
         self._tracks = [track for track in self._tracks if track.unseen <= self._keep_lost]
+        self._start_beside(frame)
+        note_surroundings(self._tracks, frame)
         return [(track.track_id, track.joints) for track in self._tracks if not track.unseen]
 
-    def _search_interval(self, unseen: list[int]) -> int:
-        """Frames to the next search, by how long each track was not seen."""
-        if 0 not in unseen:
+    def _sees_somebody(self) -> bool:
+        """Whether the current frame shows somebody who surely is a person."""
+        return any(not track.unseen and person_scores(track.joints) >= SURE_SCORE for track in self._tracks)
+
+    def _search_interval(self) -> int:
+        """Frames from one search to the next."""
+        if not self._sees_somebody():
             return min(EMPTY_SEARCH_EVERY, self._search_every)
-        return max(1, self._search_every // LOST_SEARCH_FACTOR) if any(unseen) else self._search_every
+        lost = any(track.unseen for track in self._tracks)
+        return max(1, self._search_every // LOST_SEARCH_FACTOR) if lost else self._search_every
 
     def _follow(self, frame: np.ndarray) -> None:
         """Look for the person of every track in its crop."""
@@ -200,8 +123,17 @@ class PersonTracker:
             track.advance()
         if self._carries:
             self._carry(frame, seen)
+        self._beside = []
         self._look(frame, [track for track in self._tracks if 0 < track.unseen <= CROP_FRAMES], turns=(0,))
-        self._look(frame, [track for track in self._tracks if 0 < track.unseen <= RETRY_FRAMES], turns=(1, 2, 3))
+        self._look(
+            frame,
+            [
+                track
+                for track in self._tracks
+                if 0 < track.unseen <= RETRY_FRAMES and not track.is_crowded(self._tracks)
+            ],
+            turns=(1, 2, 3),
+        )
 
     def _carry(self, frame: np.ndarray, tracks: list[Track]) -> None:
         """Carry the joints of some tracks on by optical flow; a track that is due, or that loses joints, is left for a look."""
@@ -214,9 +146,11 @@ class PersonTracker:
             )
         if moved is not None:
             poses, kept = moved
-            for track, pose, share in zip(tracks, poses, kept, strict=True):
-                if share >= SURE_FLOW and track.carried < self._look_every - 1:
-                    track.carry(with_neighbours(track.joints, pose))
+            for track, pose, share in zip(tracks, without_joints_outside(poses, frame), kept, strict=True):
+                carried = without_joints_outside(with_neighbours(track.joints, pose), frame)
+                sure = share >= SURE_FLOW and person_scores(carried) >= self._min_score * KEEP_SHARE
+                if sure and track.carried < self._look_every - 1:
+                    track.carry(carried)
                 elif self._keep_missed:
                     track.moved = pose
         self._before = now
@@ -226,54 +160,71 @@ class PersonTracker:
         squares = [replace(track.square, turn=(track.square.turn + turn) % 4) for track in tracks for turn in turns]
         seen = self._estimator.look(frame, squares)
         if seen:
-            people = np.concatenate(seen)
+            people = without_joints_outside(np.concatenate(seen), frame)
             people = self._drop_followed(people[person_scores(people) >= self._min_score * KEEP_SHARE])
-            hand_over(tracks, distinct(people, gate=SAME_PERSON_GATE), gates=[track.gate for track in tracks])
+            left = hand_over(tracks, distinct(people), frame=frame, gates=[track.gate for track in tracks])
+            if turns == (0,):
+                self._beside += list(left)
 
-    def _search(self, frame: np.ndarray, *, turn: int) -> None:
+    def _search(self, frame: np.ndarray) -> None:
         """Find people who are not followed in the whole frame, and look at each of them closely."""
-        found, turn = self._find(frame, turn=turn)
+        found, turn = self._find(frame)
         found = self._drop_followed(found)[: self._max_people]
         if not len(found):
             return
         close = self._estimator.look(frame, [square_around(person, turn=turn) for person in found])
-        people = np.concatenate([found, *close])
-        people = distinct(people[person_scores(people) >= self._min_score], gate=SAME_PERSON_GATE)
+        people = without_joints_outside(np.concatenate([found, *close]), frame)
+        people = distinct(people[person_scores(people) >= self._min_score])
         people = self._drop_followed(people)
         lost = [track for track in self._tracks if track.unseen]
-        for person in hand_over(lost, people, gates=[GATE_LIMIT] * len(lost)):
-            self._start(person, turn=turn)
+        for person in hand_over(lost, people, frame=frame, gates=[GATE_LIMIT] * len(lost)):
+            self._start(person, turn=turn, frame=frame)
 
-    def _find(self, frame: np.ndarray, *, turn: int) -> tuple[np.ndarray, int]:
+    def _find(self, frame: np.ndarray) -> tuple[np.ndarray, int]:
         """People in the whole frame who score high enough to start a track, and the turn in which they were found."""
-        closely = self._empty_searches > 0 or self._searches % CLOSE_SEARCH_EVERY == CLOSE_SEARCH_EVERY - 1
         self._searches += 1
-        if all(track.unseen for track in self._tracks):
-            # Who comes into an empty scene, or begins a clip, should not wait for the next search. A glance is cheap, and
-            # finds large people whom a close search misses.
-            found = self._filter_sure(self._estimator.search(frame, turn=0, closely=False))
-            if len(found) or (self._tracks and not closely):
-                return found, 0
-            closely = True
-        return self._filter_sure(self._estimator.search(frame, turn=turn, closely=closely)), turn
+        if self._sees_somebody():
+            closely = self._searches % CLOSE_SEARCH_EVERY == 0
+            return self._filter_sure(self._estimator.search(frame, closely=closely)), 0
+        # Who comes into an empty scene, or begins a clip, should not wait. A glance finds large people whom a close search misses.
+        found = self._filter_sure(self._estimator.search(frame, closely=False))
+        rounds, wait = divmod(self._empty_searches, EMPTY_CLOSE_EVERY)
+        just_lost = bool(self._tracks) and self._empty_searches == 0
+        # Somebody faint may be a thing, beside a person whom only a close search finds.
+        if (person_scores(found) >= SURE_SCORE).any() or wait or just_lost:
+            return found, 0
+        turn = EMPTY_SEARCH_TURNS[rounds % len(EMPTY_SEARCH_TURNS)]
+        return self._filter_sure(self._estimator.search(frame, turn=turn, closely=True)), turn
 
     def _filter_sure(self, people: np.ndarray) -> np.ndarray:
         """People who score high enough to start a track."""
         return people[person_scores(people) >= self._min_score]
+
+    def _start_beside(self, frame: np.ndarray) -> None:
+        """Follow the people whom looks for others found, as far as there is room."""
+        if self._beside:
+            people = self._drop_followed(np.stack(self._beside))
+            people = people[person_scores(people) >= max(SURE_SCORE, self._min_score)]
+            lost = [track for track in self._tracks if track.unseen]
+            left = hand_over(lost, people, frame=frame, gates=[GATE_LIMIT] * len(lost))
+            for person in left[: self._max_people - len(self._tracks)]:
+                self._start(person, turn=0, frame=frame)
 
     def _drop_followed(self, people: np.ndarray) -> np.ndarray:
         """People whom no track has found in this frame."""
         seen = [track.joints for track in self._tracks if not track.unseen]
         if not seen:
             return people
-        return people[~(pose_distances(people, np.stack(seen)) < SAME_PERSON_GATE).any(axis=1)]
+        return people[~are_same(people, np.stack(seen)).any(axis=1)]
 
-    def _start(self, person: np.ndarray, *, turn: int) -> None:
+    def _start(self, person: np.ndarray, *, turn: int, frame: np.ndarray) -> None:
         if len(self._tracks) >= self._max_people:
             weakest = min(self._tracks, key=lambda track: (-track.unseen, float(person_scores(track.joints))))
             better = person_scores(person) >= REPLACE_RATIO * person_scores(weakest.joints)
             if not better and weakest.unseen <= RETRY_FRAMES:
                 return
             self._tracks.remove(weakest)
-        self._tracks.append(Track(self._started, person, square_around(person, turn=turn)))
+        track = Track(self._started, person, square_around(person, turn=turn))
+        track.learn_clothing(frame)
+        self._tracks.append(track)
         self._started += 1

@@ -4,7 +4,14 @@ from itertools import permutations
 
 import numpy as np
 
-from pan_core.pose.association import distinct, match, person_sizes, pose_distances
+from pan_core.pose.association import (
+    are_same,
+    distinct,
+    match,
+    person_sizes,
+    pose_distances,
+    without_joints_outside,
+)
 from pan_core.pose.tracks import person_scores
 
 
@@ -51,6 +58,25 @@ def test_match_respects_each_gate() -> None:
 
 def test_a_person_seen_in_two_crops_counts_once() -> None:
     people = np.stack([person(0, 0, score=0.5), person(1, 0, score=0.9), person(40, 0, score=0.3)])
-    kept = distinct(people, gate=0.15)
+    kept = distinct(people)
     np.testing.assert_allclose(kept[:, 0, 2], [0.9, 0.3])
-    assert distinct(people[:0], gate=0.15).shape == (0, 18, 3)
+    assert distinct(people[:0]).shape == (0, 18, 3)
+
+
+def test_a_pose_with_half_of_somebody_elses_joints_is_the_same_person_although_it_is_far_on_average() -> None:
+    whole, mixed, beside = person(0, 0, score=0.9), person(0, 0, score=0.5), person(25, 0, score=0.4)
+    mixed[9:, 0] += 80
+    people = np.stack([whole, mixed, beside])
+    assert pose_distances(whole[None], mixed[None])[0, 0] > 0.3
+    assert are_same(people, people).tolist() == [[True, True, False], [True, True, False], [False, False, True]]
+    np.testing.assert_allclose(distinct(people)[:, 0, 2], [0.9, 0.4])
+    nobody = np.zeros((1, 18, 3))
+    assert not are_same(nobody, nobody).any()
+
+
+def test_joints_beyond_the_borders_are_not_seen() -> None:
+    pose = person(0, 0, score=0.9)
+    pose[:4, :2] = [(-1, 5), (5, 40), (39, 29), (-0.4, 29.4)]
+    kept = without_joints_outside(pose, np.zeros((30, 40, 3), np.uint8))
+    assert kept[:4, 2].tolist() == [0, 0, 0.9, 0.9]
+    assert np.isnan(kept[:2, :2]).all() and (pose[:4, 2] == 0.9).all()

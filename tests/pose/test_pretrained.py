@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from refusals import refused
 from pan_core.datasets.actors import Performer, render_scene
 from pan_core.errors import ConfigError, DataError
 from pan_core.pose.accuracy import pck, visible
+from pan_core.pose.crops import Square
 from pan_core.pose.declared import open_estimator, read_declaration
 from pan_core.pose.decoding import decode_movenet
 from pan_core.pose.extraction import PoseExtractor, extractor_identity
@@ -82,6 +84,22 @@ def test_drawn_people_are_followed(name):
 def test_a_picture_without_people_has_none_whatever_its_shape(shape):
     grey = np.full((*shape, 3), 90, np.uint8)
     assert open_estimator(DECLARATIONS["movenet"]).search(grey, closely=True).shape == (0, OPENPOSE18.size, 3)
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_a_turned_search_finds_who_lies_where_they_lie(waving, turn):
+    """The picture of somebody upright, turned; the box goes with it, corner by corner."""
+    frame = waving[0][4]
+    height, width = frame.shape[:2]
+    detector = PersonDetector(NETWORKS["nanodet"])
+    upright = detector(frame)[0]
+    found = detector(np.rot90(frame, 4 - turn), turn=turn)[0]
+    corners = upright[:4].reshape(2, 2)
+    for _ in range(4 - turn):  # a point goes to the left border's height, and down by how far it was from the right one
+        corners = np.stack([corners[:, 1], width - corners[:, 0]], axis=1)
+        height, width = width, height
+    np.testing.assert_allclose(found[:4], np.concatenate([corners.min(axis=0), corners.max(axis=0)]), atol=1e-3)
+    assert found[4] == pytest.approx(upright[4])
 
 
 def test_the_settings_may_ask_for_surer_joints(waving):
@@ -160,3 +178,41 @@ def test_the_files_are_what_the_archive_gives(tmp_path):
     convert(archive, {name: tmp_path / path.name for name, path in NETWORKS.items()})
     for path in NETWORKS.values():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+class Cells:
+    """A model of one joint whose cells are pixels."""
+
+    skeleton = SimpleNamespace(size=1)
+    size = (48, 48)
+
+
+def test_of_two_people_in_a_crop_each_has_the_joint_that_is_nearer():
+    """Both centres point to the same joint; the further person has a fainter one of their own, the middle one comes first."""
+    maps, centre = np.zeros((1, 1, 48, 48), np.float32), np.zeros((1, 1, 48, 48), np.float32)
+    nothing = np.zeros((1, 2, 48, 48), np.float32)
+    centre[0, 0, 24, 23], centre[0, 0, 24, 34], centre[0, 0, 5, 5] = 0.8, 0.9, 0.2
+    maps[0, 0, 24, 25], maps[0, 0, 24, 40] = 1.0, 0.1
+    found = decode_movenet([maps, centre, nothing, nothing], Cells())
+    np.testing.assert_allclose(found[:, 0], [(25, 24, 1.0), (40, 24, 0.1)], atol=1e-6)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (47, 47), (0, 47)])
+def test_centres_at_the_border_and_flat_maps_give_no_more_than_three_people(place):
+    centre, nothing = np.zeros((1, 1, 48, 48), np.float32), np.zeros((1, 2, 48, 48), np.float32)
+    assert len(decode_movenet([nothing[:, :1], centre, nothing, nothing], Cells())) == 1
+    centre[0, 0, *place] = 1.0
+    assert len(decode_movenet([nothing[:, :1], centre, nothing, nothing], Cells())) == 1
+    assert len(decode_movenet([nothing[:, :1], np.ones_like(centre), nothing, nothing], Cells())) <= 3
+
+
+def test_a_look_shows_both_of_two_people():
+    frames, truth = render_scene(
+        [Performer("Walking", 1, (-0.4, 0), 0.0), Performer("Waving", 2, (0.6, 0), -90.0)], frames=1
+    )
+    places = visible(truth)[:, 0]
+    middle = np.array([places[places[..., 2] > 0, :2].mean(axis=0)]).reshape(2)
+    (found,) = open_estimator(DECLARATIONS["movenet"]).look(frames[0], [Square(middle, 230.0)])
+    assert len(found) == 2
+    nearest = [max(pck(pose, true).overall for pose in found) for true in places]
+    assert min(nearest) > 0.8

@@ -80,8 +80,9 @@ def measure_table(
     store = _PartStore(sources)
     for point in points:
         point.extractor()  # one that cannot be used ends the run before the work
-    _share_out_points(store, points, [name for name in asked if not lacks[name]], bar)
-    _measure_one_by_one(store, points, [name for name in asked if not lacks[name]], bar)
+    measurable = [name for name in asked if name != COST and not lacks[name]]
+    _share_out_points(store, points, measurable, bar)
+    _measure_one_by_one(store, points, measurable, bar)
     costs = store.find_cost(points, repeats) if not lacks[COST] else None
     if costs is None and COST in asked and not lacks[COST]:
         costs = store.measure_cost(points, repeats, bar)
@@ -117,7 +118,7 @@ def measure_in_worker(job: tuple[str, PosePoint, PoseSources], heartbeat: Heartb
 
 def _measure_one_by_one(store: "_PartStore", points: Sequence[PosePoint], names: Sequence[str], bar: Bar) -> None:
     """Parts that share out their videos."""
-    for name in (name for name in names if name != COST and PARTS[name].shares_out):
+    for name in (name for name in names if PARTS[name].shares_out):
         for point in points:
             if store.find(name, point) is None:
                 store.sources.poses.mkdir(parents=True, exist_ok=True)

@@ -109,7 +109,7 @@ def test_unknown_parts_and_models_that_cannot_be_used_are_refused(movenet, sourc
     with refused("pose-model.missing"):
         measure_table([replace(movenet, model=tmp_path / "none.onnx")], sources, bar=quiet_bar, parts=["small"])
     (tmp_path / "cut.onnx").write_bytes(b"not a model")
-    with refused("pose-model.unusable"):
+    with refused("network.damaged"):
         declared = tmp_path / "cut.yaml"
         declared.write_text("model: cut.onnx\nkind: bottom_up\n")
         measure_table([replace(movenet, model=declared)], sources, bar=quiet_bar, parts=["small"])
@@ -124,3 +124,23 @@ def test_a_part_in_a_worker_process_gives_what_it_gives_here(movenet, sources, q
 def test_the_code_that_counts_is_there(tmp_path):
     assert pose_parts.extraction_code() != pose_parts.measure_code()
     assert Path(pose_parts.FALLER_BOXES).is_file()
+
+
+def test_clips_and_their_cost_are_measured_once_and_the_cost_of_other_points_anew(movenet, sources, quiet_bar, clips):
+    sources = replace(sources, actors=clips)
+    first, again = (
+        measure_table([movenet], sources, bar=quiet_bar, parts=["actors", COST], repeats=1) for _ in range(2)
+    )
+    assert first == again
+    (row,) = first.rows
+    assert row["actor_frames"] == 8
+    assert row["times_faster"] == 1
+    assert row["ms_per_frame"] > 0
+    assert first.machine["videos"] == 1
+    assert "actors" not in first.missing
+    assert COST not in first.missing
+    both = [movenet, replace(movenet, settings=replace(movenet.settings, look_every=1))]
+    table = measure_table(both, sources, bar=quiet_bar, parts=["actors"], repeats=1)
+    assert table.rows[0]["ms_per_frame"] is None
+    assert table.missing[COST] == "not asked for"
+    assert table.rows[1]["actor_frames"] == 8
