@@ -227,7 +227,6 @@ def train(
     batch: Annotated[int, typer.Option(min=1)] = 8,
     size: Annotated[int, typer.Option(min=64, help="Side of a crop, a multiple of 8.")] = 160,
     rate: Annotated[float, typer.Option(min=1e-6, help="Learning rate at its height.")] = 2e-5,
-    half: Annotated[bool, typer.Option(help="Calculate in bfloat16, if the processor can.")] = False,
     threads: Annotated[int, typer.Option(min=1)] = 1,
     out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path("networks/trained"),
 ) -> None:
@@ -245,7 +244,7 @@ def train(
     require_output_folder(out)
     settings = TrainingSettings(
         strict=strict, stages=stages, epochs=epochs, batch=batch, size=size, learning_rate=rate, frozen=frozen,
-        by_stage=by_stage, half=half,
+        by_stage=by_stage,
     )  # fmt: skip
     torch.set_num_threads(threads)
     teacher = _load_teacher()

@@ -38,7 +38,6 @@ class TrainingSettings:
         learning_rate: Of AdamW at its height, after a tenth of the steps; it falls to nothing with a cosine.
         frozen: Whether the backbone stays as it is.
         by_stage: Whether a stage learns from the teacher's stage of the same number, or each one from its last.
-        half: Whether convolutions calculate in bfloat16: twice as fast on processors that do so themselves.
         seed: Of what is drawn.
     """
 
@@ -50,7 +49,6 @@ class TrainingSettings:
     learning_rate: float = 2e-5
     frozen: bool = True
     by_stage: bool = True
-    half: bool = False
     seed: int = 0
 
 
@@ -196,20 +194,18 @@ def _compute_maps(
         [torch.zeros(MAP_CHANNELS, *learnt[0].shape) if m is None else torch.from_numpy(m) for m in maps]
     )
     targets = [marked.clone() for _ in range(settings.stages)]
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.half):
-        with torch.no_grad():
-            # A frozen backbone is the teacher's own, so that its features serve both.
-            features = teacher.backbone(planes) if settings.frozen or unmarked else None
-            if features is not None and unmarked:
-                told = [torch.cat(pair, dim=1).float() for pair in teacher.refine(features[unmarked])]
-                for number, target in enumerate(targets):
-                    target[unmarked] = told[min(number, len(told) - 1) if settings.by_stage else -1]
-        if settings.frozen and features is not None:
-            answers = student.refine(features[:, -LAST_CHANNELS:] if settings.strict else features)
-        else:
-            answers = student(planes)
-    whole = [(confidence.float(), affinity.float()) for confidence, affinity in answers]
-    return whole, targets, torch.from_numpy(np.stack(learnt))
+    with torch.no_grad():
+        # A frozen backbone is the teacher's own, so that its features serve both.
+        features = teacher.backbone(planes) if settings.frozen or unmarked else None
+        if features is not None and unmarked:
+            told = [torch.cat(pair, dim=1) for pair in teacher.refine(features[unmarked])]
+            for number, target in enumerate(targets):
+                target[unmarked] = told[min(number, len(told) - 1) if settings.by_stage else -1]
+    if settings.frozen and features is not None:
+        answers = student.refine(features[:, -LAST_CHANNELS:] if settings.strict else features)
+    else:
+        answers = student(planes)
+    return answers, targets, torch.from_numpy(np.stack(learnt))
 
 
 def _measure_held_out(

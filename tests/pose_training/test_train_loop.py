@@ -106,29 +106,13 @@ def test_a_stage_learns_from_the_teachers_same_stage_or_from_its_last(
     assert (losses["held_out_confidence_1"] < 1e-9) == by_stage
 
 
-def test_calculating_in_16_bits_learns_much_the_same(
-    teacher: PoseNetwork, pictures: list[TrainingPicture], tmp_path: Path
-) -> None:
-    """bfloat16 holds 8 bits: maps of at most 1 differ by a few thousandths, their squared errors by less than 1e-4."""
-    losses = []
-    for half in (False, True):
-        settings = TrainingSettings(stages=2, epochs=2, batch=4, size=96, half=half)
-        student = student_of(teacher, settings)
-        history = fit(student, pictures, pictures, teacher, settings=settings, checkpoint=tmp_path / f"{half}.pt")
-        losses.append(history[-1]["held_out_confidence_2"])
-        assert {value.dtype for value in student.state_dict().values()} == {torch.float32}
-    assert losses[0] != losses[1]
-    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
-
-
 def test_the_start_is_kept_by_the_first_steps(
     teacher: PoseNetwork, pictures: list[TrainingPicture], tmp_path: Path
 ) -> None:
     """After two epochs the head is nearer to its teacher than a head that only dropped weights is after as many."""
     settings = TrainingSettings(stages=2, epochs=2, batch=4, size=96)
-    history = fit(
-        student_of(teacher, settings), pictures, pictures, teacher, settings=settings, checkpoint=tmp_path / "c.pt"
-    )
+    student = student_of(teacher, settings)
+    history = fit(student, pictures, pictures, teacher, settings=settings, checkpoint=tmp_path / "c.pt")
     dropped = student_of(teacher, settings)
     images = torch.from_numpy(np.stack([cut_square(p.read(), p.square, size=96).image for p in pictures]))
     with torch.no_grad():
