@@ -33,7 +33,7 @@ from pan_core.workers.supervised import Heartbeat, TaskFailure, run_supervised
 
 FOUND, NEAREST, IN_BOX = "found", "nearest", "in_box"
 """Everybody whom the extractor found; of them the person nearest the annotated box; the joints that a look into the box shows."""
-BOX_METHOD = 1
+BOX_METHOD = 2
 """Part of the identity of looks into boxes: raise it whenever a change gives other joints."""
 
 
@@ -231,8 +231,9 @@ def look_into_boxes(
         heartbeat.rest()
     width, height = reader.size[1], reader.size[0]
     poses = VideoPoses(
-        seen.tracks(), reader.fps / step, width, height, reader.n_frames, 0.0, f"{recipe.identity}, in annotated boxes"
-    )
+        seen.tracks(), reader.fps / step, width, height, reader.n_frames, recipe.settings.min_person_score,
+        f"{recipe.identity}, in annotated boxes",
+    )  # fmt: skip
     entries.write(key, poses)
     return key
 

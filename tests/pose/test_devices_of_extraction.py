@@ -110,7 +110,7 @@ def test_a_network_that_cannot_be_used_is_refused_as_without_a_server(
     (tmp_path / "own.yaml").write_text("model: own.onnx\nkind: bottom_up\n")
     (tmp_path / "own.onnx").write_bytes(b"no network")
     for device in ("cpu", server.address):
-        with refused("pose-model.unusable"):
+        with refused("network.damaged"):
             list(extract_clips(videos, model_path=tmp_path / "own.yaml", settings=SETTINGS, cache=tmp_path / "cache",
                                workers=1, device=device))  # fmt: skip
 
