@@ -176,22 +176,26 @@ def _workspace() -> Iterator[Diagnosis]:
         yield Diagnosis("recognizer", str(model) if trained else "none", advice, needed=True)
     except PanError as error:
         yield Diagnosis(str(PARAMS_FILE), str(error), "correct it, or go to the project's folder", needed=True)
-    yield _pose_network(pose.network, pose.quality)
+    yield from _pose_network(pose.network, pose.quality)
     yield Diagnosis("cache", str(cache_folder().absolute()))
 
 
-def _pose_network(network: str, quality: str) -> Diagnosis:
+def _pose_network(network: str, quality: str) -> Iterator[Diagnosis]:
     """Whether all files of the network are there, and are the ones that its declaration names by hash."""
-    from pan_core.pose.declared import model_files
     from pan_core.pose.named_networks import network_file
 
     file = network_file(network, quality=quality)
     try:
+        from pan_core.pose.declared import model_files
+
         model_files(file)
+    except ImportError:  # a library that OpenCV lacks, of which the part on video tells
+        return
     except PanError as error:
         found, _, advice = " ".join(str(error).split()).rpartition("; ")
-        return Diagnosis("pose network", found, advice, needed=True)
-    return Diagnosis("pose network", f"{network}, {file}", needed=True)
+        yield Diagnosis("pose network", found, advice, needed=True)
+        return
+    yield Diagnosis("pose network", f"{network}, {file}", needed=True)
 
 
 def _stores() -> Iterator[Diagnosis]:
