@@ -359,7 +359,8 @@ def _leads_to_last_frame(capture: cv2.VideoCapture, stated: float, fps: float, f
 
 def _no_frames_error(path: Path) -> VideoError:
     return VideoError(
-        f"{path}: no frame can be decoded; expected a playable video, replace or remove it", code="video.no-frames"
+        f"{path}: the first frame cannot be decoded; expected a playable video, replace or remove it",
+        code="video.no-frames",
     )
 
 

@@ -114,10 +114,10 @@ def cut_mp4_index_first(path: Path, frames: np.ndarray) -> None:
 
 
 def hole(path: Path, frames: np.ndarray) -> None:
-    """A tenth of the file, in its middle, is overwritten by zeros."""
-    encode(path, frames, options={"movflags": "faststart"}, gop=4)
+    """A tenth of the file, behind its middle, is overwritten by zeros; every frame before it stands by itself."""
+    encode(path, frames, options={"movflags": "faststart"}, gop=1)
     content = bytearray(path.read_bytes())
-    middle, length = len(content) // 2, len(content) // 10
+    middle, length = 3 * len(content) // 5, len(content) // 10
     content[middle : middle + length] = bytes(length)
     path.write_bytes(content)
 

@@ -17,10 +17,9 @@ from pan_core.pose.tracks import VideoPoses
 
 SETTINGS = ExtractionSettings(stages=2, search_stages=2)
 QUICK = ExtractionSettings(stages=1, search_stages=1, search_size=(128, 96))
-# Nobody is on these; the others show somebody who waves, but without colours, with a hole or in a ribbon of grey, he may not
-# be found.
+# Nobody is on these; the others show somebody who waves, but without colours or in a ribbon of grey, he may not be found.
 EMPTY = {"huge", "odd", "one_pixel"}
-UNSURE = {"gif", "grey", "hole", "flat", "narrow"}
+UNSURE = {"gif", "grey", "flat", "narrow"}
 
 Results = dict[str, VideoPoses | Failure]
 
