@@ -48,6 +48,7 @@ class Track:
         moved: The last pose as optical flow carries it into the current frame, if a look follows.
         clothing: Colours of `clothing_of`, learnt while nobody else is near.
         hidden: Whether somebody else was in front when the person was lost.
+        faint_looks: Looks in succession that showed only somebody faint.
     """
 
     track_id: int
@@ -60,6 +61,7 @@ class Track:
     moved: np.ndarray | None = None
     clothing: np.ndarray = field(default_factory=lambda: np.full((2, 3), np.nan))
     hidden: bool = False
+    faint_looks: int = 0
 
     @property
     def expected(self) -> np.ndarray:

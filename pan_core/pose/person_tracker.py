@@ -5,12 +5,13 @@ predicted from recent frames, which is cheaper and finds more joints. Between lo
 as long as it can be trusted. Nothing looks ahead, so a file and a camera go through the same code.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from pan_core.pose.association import are_same, distinct, without_joints_outside
-from pan_core.pose.crops import square_around
+from pan_core.pose.crops import Square, square_around
 from pan_core.pose.estimation import Estimator
 from pan_core.pose.flow import GreyFrame, follow_joints, with_neighbours
 from pan_core.pose.followed_person import GATE_LIMIT, Track, hand_over, note_surroundings
@@ -23,6 +24,9 @@ SURE_FLOW = 0.94
 KEEP_SHARE = 0.5
 # Frames for which a lost person is also looked for in turned crops: most are lost when they fall or bend down.
 RETRY_FRAMES = 4
+# Somebody who scores less may lie: at every second such look in succession, the first included, the crop is also turned both ways.
+FAINT_SCORE = 0.4
+FAINT_TURN_EVERY = 2
 # A person lost for more frames is no longer looked for in a crop, but recognised if a search finds them again.
 CROP_FRAMES = 10
 # While a person is lost, searches come this many times more often.
@@ -159,12 +163,24 @@ class PersonTracker:
         """Look for the people of some tracks in their crops, turned further by each of `turns`."""
         squares = [replace(track.square, turn=(track.square.turn + turn) % 4) for track in tracks for turn in turns]
         seen = self._estimator.look(frame, squares)
+        if turns == (0,):
+            seen = [*seen, *self._estimator.look(frame, self._turn_faint(tracks, seen))]
         if seen:
             people = without_joints_outside(np.concatenate(seen), frame)
             people = self._drop_followed(people[person_scores(people) >= self._min_score * KEEP_SHARE])
             left = hand_over(tracks, distinct(people), frame=frame, gates=[track.gate for track in tracks])
             if turns == (0,):
                 self._beside += list(left)
+
+    def _turn_faint(self, tracks: list[Track], seen: Sequence[np.ndarray]) -> list[Square]:
+        """Turned crops of those tracks whose looks showed only somebody faint; `seen` has each track's people."""
+        squares = []
+        for track, people in zip(tracks, seen, strict=True):
+            faint = 0 < person_scores(people).max(initial=0.0) < FAINT_SCORE
+            track.faint_looks = track.faint_looks + 1 if faint else 0
+            if track.faint_looks % FAINT_TURN_EVERY == 1:
+                squares += [replace(track.square, turn=(track.square.turn + turn) % 4) for turn in (1, 3)]
+        return squares
 
     def _search(self, frame: np.ndarray) -> None:
         """Find people who are not followed in the whole frame, and look at each of them closely."""

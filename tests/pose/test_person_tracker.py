@@ -176,6 +176,26 @@ def test_a_person_who_falls_keeps_the_number() -> None:
     assert all(0 in people for people in seen[-15:])
 
 
+def test_somebody_faint_is_looked_for_in_turned_crops_too_at_every_second_look() -> None:
+    class Leaning(TrueJoints):
+        """From the third frame on, the person scores a quarter unless the crop is turned."""
+
+        def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
+            self.looks += [len(squares)] if squares else []
+            shares = [0.25 if self.frame >= 3 and not square.turn else 1 for square in squares]
+            return [self.script[self.frame][0][None] * (1, 1, share) for share in shares]
+
+    tracker = PersonTracker(
+        estimator := Leaning([[person(150, 80)]] * 7), max_people=1, search_every=1000, min_person_score=0.12
+    )
+    scores = []
+    for estimator.frame in range(7):
+        ((_, joints),) = tracker.update(FRAME)
+        scores.append(round(joints[1, 2], 2))
+    assert scores == [0.8, 0.8, 0.8, 0.8, 0.2, 0.8, 0.2]
+    assert estimator.looks == [1, 1, 1, 1, 2, 1, 1, 2, 1]  # both ways, beside the look itself
+
+
 def test_somebody_who_lies_from_the_start_is_found() -> None:
     seen, _ = follow([[person(100, 120, lying=True)]] * 15)  # a second
     assert seen[-1] and not seen[0]
