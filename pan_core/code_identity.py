@@ -7,6 +7,7 @@ that is moved, or explained better, is the same code.
 import ast
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -49,8 +50,13 @@ def raw_code_hash(*names: str) -> str:
 
 
 def _content(path: Path) -> str:
-    text = path.read_text(encoding="utf-8")
-    if path.suffix != ".py":
+    return _strip(path.read_text(encoding="utf-8"), is_code=path.suffix == ".py")
+
+
+@lru_cache(maxsize=1024)
+def _strip(text: str, *, is_code: bool) -> str:
+    """What counts of a file, by its text: a benchmark asks at each run, and parsing takes a third of a second."""
+    if not is_code:
         return json.dumps(YAML(typ="safe").load(text), sort_keys=True, default=str)
     stripped = _Stripped()
     tree = stripped.visit(ast.parse(text))

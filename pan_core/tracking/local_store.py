@@ -7,10 +7,11 @@ import logging
 import os
 import sqlite3
 from contextlib import closing, suppress
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from pan_core.files import project_folder
+from pan_core.files import atomic_path, project_folder
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +29,10 @@ ADDRESSES = (
 """Columns of MLflow's database that hold addresses of artifacts."""
 
 BUSY_S = 60.0
+
+EMPTY_STORE = Path(__file__).with_name("empty_store.sql")
+"""Tables of an empty store, as MLflow `EMPTY_STORE_VERSION` makes them; tests/empty_store.py writes it."""
+EMPTY_STORE_VERSION = "3.17.2"
 
 
 def store_folder() -> Path:
@@ -65,6 +70,18 @@ def remove_strays(database: Path) -> None:
     """Remove the empty folders that MLflow makes in the working directory, because it takes a quoted URI for a path."""
     with suppress(OSError):
         os.removedirs(f"file:{quote(str(database.parent))}")
+
+
+def create_database(database: Path) -> None:
+    """Make the tables of an empty store if there is no database yet.
+
+    MLflow itself would go through every version that its tables ever had, for over a second. For another version of MLflow
+    than the one whose tables are known, that is left to it.
+    """
+    if database.exists() or version("mlflow") != EMPTY_STORE_VERSION:
+        return
+    with atomic_path(database) as partial, closing(sqlite3.connect(partial)) as connection:
+        connection.executescript(EMPTY_STORE.read_text(encoding="utf-8"))
 
 
 def follow_project(store: Path) -> None:

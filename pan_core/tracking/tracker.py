@@ -27,6 +27,7 @@ from pan_core.secrets import masked, without_login
 from pan_core.tracking.local_store import (
     ARTIFACTS,
     DATABASE,
+    create_database,
     follow_project,
     is_quoted,
     remove_strays,
@@ -268,6 +269,7 @@ def open_client() -> Any:
         logging.getLogger(name).setLevel(level)
     with _lock_store(), _default_artifacts():
         if own := not os.environ.get("MLFLOW_TRACKING_URI"):
+            create_database((store_folder() / DATABASE).resolve())
             follow_project(store_folder().resolve())
         client = MlflowClient(tracking_uri=store_uri(), registry_uri=store_uri())
         if own and is_quoted(store_uri()):

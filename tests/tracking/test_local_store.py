@@ -7,13 +7,18 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from cameras import free_port
+from empty_store import tables_by_mlflow
 from mlflow import MlflowClient
 
 from pan_core.registry.models import Registry
+from pan_core.tracking import local_store
+from pan_core.tracking.local_store import EMPTY_STORE_VERSION, create_database
 from pan_core.tracking.tracker import Tracker, store_uri
 
 STORE = "mlruns"
@@ -175,3 +180,23 @@ def _answer(address, server):
             assert server.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.5)
+
+
+def test_a_new_store_has_the_tables_that_mlflow_makes(tmp_path):
+    create_database(tmp_path / "mlflow.db")
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+        made = "\n".join(connection.iterdump()) + "\n"
+    # MLflow makes indexes and constraints in any order.
+    lines = [sorted(line.strip(" \t,;") for line in text.splitlines()) for text in (made, tables_by_mlflow())]
+    assert lines[0] == lines[1], "run `python tests/empty_store.py` and set EMPTY_STORE_VERSION"
+    assert version("mlflow") == EMPTY_STORE_VERSION
+
+
+def test_another_mlflow_makes_its_own_tables_and_a_store_that_is_there_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(local_store, "EMPTY_STORE_VERSION", "0.1")
+    create_database(tmp_path / "new.db")
+    assert not (tmp_path / "new.db").exists()
+    monkeypatch.undo()
+    (tmp_path / "old.db").write_bytes(b"somebody's")
+    create_database(tmp_path / "old.db")
+    assert (tmp_path / "old.db").read_bytes() == b"somebody's"
