@@ -65,10 +65,11 @@ def data_files(file: Path) -> list[Path]:
     return sorted(path for name, path in there.items() if name in names and not (path / "__init__.py").is_file())
 
 
-def _strings(file: Path) -> set[str]:
-    return {
+@cache
+def _strings(file: Path) -> frozenset[str]:
+    return frozenset(
         node.value for node in ast.walk(_tree(file)) if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+    )
 
 
 def _names_in(tree: ast.Module) -> Iterator[str]:
