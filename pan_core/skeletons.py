@@ -194,25 +194,29 @@ def layout_by_name(name: str) -> SkeletonLayout:
 _DERIVED = {
     "head": (("nose",), ("face",)),
     "face": (("nose",), ("head",)),
+    "nose": (("face",), ("head",)),
     "neck": (("left_shoulder", "right_shoulder"),),
     "belly": (("left_shoulder", "right_shoulder", "left_hip", "right_hip"),),
 }
 
 
-def convert(joints: np.ndarray, source: SkeletonLayout, target: SkeletonLayout) -> np.ndarray:
+def convert(
+    joints: np.ndarray, source: SkeletonLayout, target: SkeletonLayout, *, may_lack: bool = False
+) -> np.ndarray:
     """Joints in the order of another layout; a joint that the source lacks is derived from its neighbours.
 
     Args:
         joints: Shape (..., V, 3): x, y, score; missing joints have score 0 and NaN places.
         source: Layout of `joints`.
         target: Layout wanted.
+        may_lack: Whether a joint that cannot be had is missing everywhere instead of being refused.
 
     Returns:
         Shape (..., W, 3). A derived joint is missing unless all that it is made of is seen; its score is the lowest
         of theirs.
 
     Raises:
-        DataError: Where a joint of the target cannot be had from the source.
+        DataError: If a joint of the target cannot be had from the source, unless it may be lacking.
     """
     if joints.shape[-2:] != (source.size, 3):
         raise DataError(
@@ -222,6 +226,9 @@ def convert(joints: np.ndarray, source: SkeletonLayout, target: SkeletonLayout) 
     for name in target.joints:
         groups = ((name,), *_DERIVED.get(name, ()))
         names = next((group for group in groups if set(group) <= set(source.joints)), None)
+        if names is None and may_lack:
+            columns.append(np.zeros_like(joints[..., 0, :]))
+            continue
         if names is None:
             raise DataError(
                 f"skeleton layout {source.name!r} has no {name!r} and nothing to derive it from",

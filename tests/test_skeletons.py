@@ -85,4 +85,13 @@ def test_a_derived_joint_is_missing_when_a_source_is():
 def test_what_cannot_be_derived_is_said():
     with pytest.raises(DataError) as caught:
         convert(pose(PENN13), PENN13, COCO17)
-    assert "'nose'" in str(caught.value)
+    assert "'left_eye'" in str(caught.value)
+
+
+def test_what_cannot_be_derived_is_missing_if_it_may_be():
+    source = pose(PENN13)
+    got = convert(source, PENN13, COCO17, may_lack=True)
+    lacking = [COCO17.index(name) for name in ("left_eye", "right_eye", "left_ear", "right_ear")]
+    assert np.isnan(got[lacking, :2]).all() and (got[lacking, 2] == 0).all()
+    np.testing.assert_array_equal(got[COCO17.index("nose")], source[PENN13.index("head")])
+    assert (np.delete(got, lacking, axis=0)[:, 2] == 1).all()

@@ -201,10 +201,10 @@ def pretrain(
     source: BenchmarkData, recipe: Recipe, *, layout: SkeletonLayout, mode: str, seed: int, checkpoint: Path,
     build: Build = build_network,
 ) -> FitResult:  # fmt: skip
-    """Train on the training part of another dataset's first split, its joints brought into the layout."""
+    """Train on the training part of another dataset's first split, its joints brought into the layout; those that it lacks are missing."""
     train = source.samples(
         source.parts(source.splits[0]), "train", mode=mode, frames=recipe.frames, rate=recipe.rate
-    ).in_layout(layout)
+    ).in_layout(layout, may_lack=True)
     return fit(
         train,
         None,

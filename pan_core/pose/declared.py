@@ -290,10 +290,7 @@ class DeclaredEstimator:
 
 def in_openpose18(people: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
     """People (N, W, 3) of any layout in openpose18, (N, 18, 3); joints that it lacks are missing or derived."""
-    lacking = tuple(name for name in OPENPOSE18.joints if name not in layout.joints and name != "neck")
-    wider = SkeletonLayout(layout.name, (*layout.joints, *lacking), (), (), (), ((), ()))
-    nothing = np.broadcast_to([np.nan, np.nan, 0.0], (len(people), len(lacking), 3))
-    return convert(np.concatenate([people, nothing], axis=1), wider, OPENPOSE18)
+    return convert(people, layout, OPENPOSE18, may_lack=True)
 
 
 def open_estimator(model: Path, *, threads: int = 1, opener: Opener = open_model, **settings: Any) -> Estimator:

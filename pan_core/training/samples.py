@@ -86,13 +86,14 @@ class Samples:
         """Frames of each clip, (N,)."""
         return np.diff(self.offsets)
 
-    def in_layout(self, layout: SkeletonLayout) -> "Samples":
+    def in_layout(self, layout: SkeletonLayout, *, may_lack: bool = False) -> "Samples":
         """The same clips with the joints of another layout.
 
         Raises:
-            DataError: Where a joint cannot be had.
+            DataError: If a joint cannot be had, unless it may be lacking.
         """
-        return replace(self, joints=convert(self.joints, self.layout, layout).astype(np.float32), layout=layout)
+        joints = convert(self.joints, self.layout, layout, may_lack=may_lack)
+        return replace(self, joints=joints.astype(np.float32), layout=layout)
 
     def select(self, indices: np.ndarray) -> "Samples":
         """The samples of some clips, in the order given."""

@@ -11,9 +11,9 @@ from pan_core.workspace.training_data import network_settings, train_settings
 LENGTH = {"epochs": 45, "least_steps": 2400}
 """Length of a training: Penn Action's 1,258 clips take 3,510 steps, the 433 of a split of JHMDB-14 get 89 epochs."""
 
-PRETRAINED_ON: dict[str, str] = {}
-"""Dataset that the networks of a small dataset learn first, by name. Penn Action helps JHMDB-14 on clips that no split
-tests, but five seeds of the official splits showed no gain (docs/decisions.md)."""
+PRETRAINED_ON = {"jhmdb_video": "penn_action"}
+"""Dataset that the networks of a small dataset learn first, by name. Penn Action helps JHMDB-14, too, on clips that no split
+tests, but five seeds of the official splits showed no gain there (docs/decisions.md)."""
 
 
 def project_recipe(dataset: str, epochs: int | None = None) -> Recipe:
