@@ -73,7 +73,7 @@ def _cut_off(model: Path, output: str) -> Path | bytes:
     if model.suffix != ".onnx" or not model.is_file():
         return model
     try:
-        from pan_core.pose.onnx_cut import cut_after  # late: optional
+        from pan_core.pose.onnx_cut import cut_after, output_names  # late: optional
     except ImportError:  # devices have nothing to cut with, and get files that are cut already
         return model
-    return cut_after(model, [output])
+    return model if output_names(model) == [output] else cut_after(model, [output])

@@ -19,13 +19,7 @@ def cut_after(path: Path, outputs: Sequence[str]) -> bytes:
     Raises:
         DataError: If it is no ONNX model, or lacks an output.
     """
-    try:
-        model = onnx.load(path)
-    except DecodeError as error:
-        raise DataError(
-            f"{path}: not an ONNX model ({error}); get it again, or run `dvc repro` if a run made it",
-            code="network.damaged",
-        ) from error
+    model = _load(path)
     graph = model.graph
     given = [value.name for value in graph.output]
     if missing := [name for name in outputs if name not in given]:
@@ -41,3 +35,22 @@ def cut_after(path: Path, outputs: Sequence[str]) -> bytes:
     return onnx.helper.make_model(
         cut, opset_imports=model.opset_import, ir_version=model.ir_version
     ).SerializeToString()
+
+
+def output_names(path: Path) -> list[str]:
+    """Names of a model's outputs.
+
+    Raises:
+        DataError: If it is no ONNX model.
+    """
+    return [value.name for value in _load(path).graph.output]
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(path)
+    except DecodeError as error:
+        raise DataError(
+            f"{path}: not an ONNX model ({error}); get it again, or run `dvc repro` if a run made it",
+            code="network.damaged",
+        ) from error

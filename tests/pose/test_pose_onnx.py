@@ -12,9 +12,11 @@ from refusals import refused
 
 from pan_core.errors import DataError
 from pan_core.pose.inference import PoseSession
+from pan_core.pose.onnx_cut import cut_after
 from pan_core.pose.onnx_export import export_network
 from pan_core.pose.weights import load_network
 from pan_core.runtimes.cuda import open_batching
+from pan_core.runtimes.session import Session, open_model
 
 
 @pytest.mark.parametrize("shape", [(1, 96, 64, 3), (3, 40, 72, 3)])
@@ -73,6 +75,19 @@ def test_a_network_is_opened_once_and_without_what_lies_behind_the_stage(
     PoseSession(pose_model, stages=2)
     PoseSession(pose_model, stages=6, opener=open_batching)
     assert opened == [["stage2"], ["stage6"]]
+
+
+def test_a_file_that_ends_at_the_stage_is_opened_as_it_is(pose_model: Path, tmp_path: Path) -> None:
+    """Whoever opens it may go by its name."""
+    (tmp_path / "cut.onnx").write_bytes(cut_after(pose_model, ["stage2"]))
+    opened: list[Path | bytes] = []
+
+    def note(model: Path | bytes, /, *, threads: int = 1) -> Session:
+        opened.append(model)
+        return open_model(model, threads=threads)
+
+    PoseSession(tmp_path / "cut.onnx", stages=2, opener=note)
+    assert opened == [tmp_path / "cut.onnx"]
 
 
 def test_a_truncated_network_is_named_with_what_to_do(pose_model: Path, tmp_path: Path) -> None:
