@@ -160,7 +160,7 @@ class Nothing:
         session = OnnxSession(model)
         self.inputs, self.outputs, self.shapes = session.inputs, session.outputs, session.shapes
         self._zeros = {
-            name: np.zeros([int(side or 1) for side in shape], np.float32) for name, shape in self.shapes.items()
+            name: np.zeros([int(side or 1) for side in self.shapes[name]], np.float32) for name in self.outputs
         }
 
     def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:

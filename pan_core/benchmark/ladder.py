@@ -15,7 +15,7 @@ from pan_core.benchmark.completion import FinishedRuns, complete
 from pan_core.benchmark.coordinator import choose_splits, make_setting, prepare_chosen, write_command
 from pan_core.benchmark.people import FOUND, IN_BOX, NEAREST, PoseRecipe
 from pan_core.benchmark.prepared_data import BenchmarkData, Selection, dataset_of_benchmark, prepare
-from pan_core.benchmark.protocol import MODEL, Recipe, plan
+from pan_core.benchmark.protocol import MODEL, Job, Recipe, plan
 from pan_core.benchmark.request import Request, choose_classes
 from pan_core.benchmark.results import summarise
 from pan_core.datasets.base import Context
@@ -31,7 +31,7 @@ class Rung:
     """A kind of skeletons.
 
     Attributes:
-        title: What a reader is told.
+        title: Title for readers.
         people: As for `extract_people`; empty for annotated joints.
     """
 
@@ -89,25 +89,21 @@ def climb(
     beside = request.of_others()
     _, joints = prepare_chosen(annotated, request, folder.parent / annotated, context, None)
     boxes = dataset_of_benchmark(name).boxes
-    rungs, found = [], {}
-    for rung in RUNGS:
-        if rung.people:
-            selection = Selection(choose_classes(name, classes, dataset_of_benchmark(name).classes), rung.people)
-            data = prepare(name, folder, context, poses=poses, selection=selection)
-        else:
-            data = joints
-        found[rung] = data
+    chosen = choose_classes(name, classes, dataset_of_benchmark(name).classes)
+    found = {
+        rung: prepare(name, folder, context, poses=poses, selection=Selection(chosen, rung.people))
+        if rung.people
+        else joints
+        for rung in RUNGS
+    }
     require_same_clips(joints, found[RUNGS[-1]], boxes(folder / "raw") or {})
+    rungs = []
     for rung, data in found.items():
         of = name if rung.people else annotated
         splits = choose_splits(of, data, request)
         setting = make_setting(of, data, recipe, folder.parent / of, context)
         jobs = plan((MODEL,), modes=beside.modes, splits=splits, seeds=beside.seeds)
-        finished, tracker = complete(FinishedRuns(setting, out / f"{of}.json"), jobs, request.workers, title=rung.title)
-        figures = summarise([finished[job] for job in jobs])
-        rungs.append(_describe_rung(rung, of, data) | figures)
-        if tracker:
-            tracker.close({"dataset": of, **figures})
+        rungs.append(_run_rung(rung, data, FinishedRuns(setting, out / f"{of}.json"), jobs, request.workers))
     path = out / f"{'-'.join(filter(None, (name, Selection(tuple(request.classes and classes)).name)))}-ladder.json"
     write_json(
         path,
@@ -127,7 +123,12 @@ def climb(
     return read_json(path)
 
 
-def _describe_rung(rung: Rung, dataset: str, data: BenchmarkData) -> dict:
+def _run_rung(rung: Rung, data: BenchmarkData, done: FinishedRuns, jobs: Sequence[Job], workers: int) -> dict:
+    """Run what is not finished of a rung; returns its figures and what they rest on."""
+    finished, tracker = complete(done, jobs, workers, title=rung.title)
+    figures, dataset = summarise([finished[job] for job in jobs]), done.setting.dataset
+    if tracker:
+        tracker.close({"dataset": dataset, **figures})
     return {
         "title": rung.title,
         "dataset": dataset,
@@ -135,6 +136,7 @@ def _describe_rung(rung: Rung, dataset: str, data: BenchmarkData) -> dict:
         "data_hash": data.data_hash,
         "without_people": len(data.lacking.without_people),
         "clips_without_people": data.lacking.without_people,
+        **figures,
     }
 
 

@@ -1,6 +1,6 @@
 """Skeletons of a dataset's videos, and whose skeleton a clip has: anybody's, or that of the person in an annotated box.
 
-Annotated boxes tell how much is lost by a wrong person and by wrong joints; nothing that is published as accuracy uses them.
+Annotated boxes show how much is lost by a wrong person and by wrong joints; nothing that is published as accuracy uses them.
 """
 
 import hashlib
@@ -216,17 +216,20 @@ def look_into_boxes(
     if _extractor is None or _extractor[0] != recipe:
         _extractor = recipe, PoseExtractor(recipe.network, settings=recipe.settings)
     extractor, seen = _extractor[1], TrackCollector(joints=OPENPOSE18.size)
+    beat, frames = heartbeat.beat if heartbeat else _ignore_beat, []
+    beat()
     try:
         with FrameReader(video.path) as reader:
             step = frame_step(reader.fps, recipe.settings.max_fps)
-            frames = list(reader.frames(step=step))
+            for frame in reader.frames(step=step):
+                frames.append(frame)
+                beat()
     except VideoError as error:
         return Failure("", str(error), error.code)
     for frame, box in zip(frames, spread(video.boxes, len(frames)), strict=True):
         person = look_into_box(extractor.estimator, frame, box)
         seen.add([] if person is None else [(0, person)])
-        if heartbeat:
-            heartbeat.beat()
+        beat()
     if heartbeat:
         heartbeat.rest()
     width, height = reader.size[1], reader.size[0]
@@ -236,6 +239,10 @@ def look_into_boxes(
     )  # fmt: skip
     entries.write(key, poses)
     return key
+
+
+def _ignore_beat() -> None:
+    pass
 
 
 def look_into_box(estimator: Estimator, frame: np.ndarray, box: np.ndarray) -> np.ndarray | None:

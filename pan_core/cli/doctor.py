@@ -189,7 +189,7 @@ def _pose_network(network: str, quality: str) -> Iterator[Diagnosis]:
         from pan_core.pose.declared import model_files
 
         model_files(file)
-    except ImportError:  # a library that OpenCV lacks, of which the part on video tells
+    except ImportError:  # a library that OpenCV lacks, which the part on video reports
         return
     except PanError as error:
         found, _, advice = " ".join(str(error).split()).rpartition("; ")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pan_core.cli.options import Blur, ChampionOf, RecognizerOption, SkeletonOnly, scene_of
+from pan_core.cli.options import Blur, ChampionOf, Quality, RecognizerOption, SkeletonOnly, scene_of
 from pan_core.errors import PanError
 
 if TYPE_CHECKING:
@@ -39,10 +39,6 @@ Hook = Annotated[
     str | None, typer.Option(help="Address to which each event is posted; ${NAME} is taken from the environment.")
 ]
 Spool = Annotated[Path, typer.Option(help="Folder in which events wait for the webhook.")]
-Quality = Annotated[
-    str | None,
-    typer.Option(help="best, balanced or fast, for finding people; as the recognizer learnt them where left out."),
-]
 People = Annotated[int | None, typer.Option(min=1, help="Most people followed at a time.")]
 
 

@@ -15,6 +15,12 @@ ChampionOf = Annotated[
     str | None,
     typer.Option(help="Whose champion, such as surveillance; that of the dataset in params.yaml where left out."),
 ]
+Quality = Annotated[
+    str | None,
+    typer.Option(
+        help="best, balanced or fast, as pose.quality of params.yaml, for finding people; as the recognizer learnt them where left out."
+    ),
+]
 Blur = Annotated[bool, typer.Option("--blur", help="Show the scene too blurred to tell who it is.")]
 SkeletonOnly = Annotated[bool, typer.Option("--skeleton-only", help="Show skeletons alone, no pixel of the scene.")]
 

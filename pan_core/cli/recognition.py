@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pan_core.cli.options import Blur, ChampionOf, RecognizerOption, SkeletonOnly, scene_of
+from pan_core.cli.options import Blur, ChampionOf, Quality, RecognizerOption, SkeletonOnly, scene_of
 
 
 def explain(
@@ -29,6 +29,7 @@ def predict(
     dataset: ChampionOf = None,
     blur: Blur = False,
     skeleton_only: SkeletonOnly = False,
+    quality: Quality = None,
 ) -> None:
     """Recognise the actions in a video: writes an annotated video and a JSON timeline."""
     from pan_core.files import require_output_folder
@@ -42,7 +43,7 @@ def predict(
     from pan_core.recognition.result_files import timeline_file
     from pan_core.workspace.recognizers import get_recognizer
 
-    by, scene = get_recognizer(model, dataset), scene_of(blur, skeleton_only)
+    by, scene = get_recognizer(model, dataset, quality=quality), scene_of(blur, skeleton_only)
     with progress_bar("predict", "frame") as update:
         found = predict_video(
             video, extractor=by.extractor, recognizer=by.network, out=out, model_name=by.name, progress=update,

@@ -112,8 +112,9 @@ def _send_file(path: Path, name: str, out: BinaryIO, *, paced: bool) -> None:
 
     _send(out, PART, os.fsencode(name))  # first: what crashes the opening is known by its name
     with FrameReader(path) as reader:
-        start = time.monotonic()
+        start = 0.0
         for number, frame in enumerate(reader.frames()):
+            start = start if number else time.monotonic()
             position = number / reader.fps
             if paced:
                 time.sleep(max(0.0, start + position - time.monotonic()))
@@ -138,13 +139,14 @@ def _send_live(order: dict, out: BinaryIO) -> str:
     paced = finite and order["target"].lower().startswith("http")
     _send(out, PART, b"")
     pixels = PixelShape(capture)
-    shown, start = 0, time.monotonic()
+    shown, start = 0, 0.0
     for frame, now in _read_pictures(capture):
         if math.prod(pixels.size_of(frame.shape[1], frame.shape[0])) > MAX_PIXELS:
             return f"sends pictures of {frame.shape[1]} x {frame.shape[0]} pixels, which is too large"
         frame = pixels.make_square(three_channels(frame))
+        start = start if shown else now
         position = shown / fps if paced else now - start
-        if paced:
+        if paced and shown:
             time.sleep(max(0.0, start + position - time.monotonic()))
             now = time.monotonic()
         _send(out, FRAME, np.ascontiguousarray(frame), frame.shape, (now, position, fps))

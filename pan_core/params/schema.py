@@ -113,7 +113,7 @@ class PoseParams(ParamsSection):
     @field_validator("network")
     @classmethod
     def _network_is_known(cls, value: str) -> str:
-        if value == PAPER_FILE:  # how projects named it before networks had names
+        if PurePosixPath(value) == PurePosixPath(PAPER_FILE):  # how projects named it before networks had names
             return "paper"
         folder, *rest = PurePosixPath(value).parts or ("",)
         if value in NETWORK_NAMES or (folder == OWN_NETWORKS and rest and ".." not in rest):

@@ -39,13 +39,7 @@ def pose_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Returns:
         (N, M); infinite where fewer than three joints are shared.
     """
-    both = (first[:, None, :, 2] > 0) & (second[None, :, :, 2] > 0)
-    apart = np.linalg.norm(first[:, None, :, :2] - second[None, :, :, :2], axis=-1)
-    shared = both.sum(axis=-1)
-    total = np.where(both, apart, 0.0).sum(axis=-1)
-    sizes = np.maximum(person_sizes(first)[:, None], person_sizes(second)[None])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(shared >= MIN_SHARED_JOINTS, total / shared / sizes, np.inf)
+    return _mean_distances(*_joint_distances(first, second))
 
 
 def are_same(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -53,12 +47,24 @@ def are_same(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
     A pose that mixes two people is on average far from both, but most of its joints are on one of them.
     """
-    both = (first[:, None, :, 2] > 0) & (second[None, :, :, 2] > 0)
-    apart = np.linalg.norm(first[:, None, :, :2] - second[None, :, :, :2], axis=-1)
-    sizes = np.maximum(person_sizes(first)[:, None], person_sizes(second)[None])
+    both, apart, sizes = _joint_distances(first, second)
     near = (both & (apart < SAME_JOINT_GATE * sizes[..., None])).sum(axis=-1)
     fewer = np.minimum((first[..., 2] > 0).sum(axis=1)[:, None], (second[..., 2] > 0).sum(axis=1)[None])
-    return (near >= np.maximum(SAME_JOINTS_SHARE * fewer, 1)) | (pose_distances(first, second) < SAME_PERSON_GATE)
+    return (near >= np.maximum(SAME_JOINTS_SHARE * fewer, 1)) | (_mean_distances(both, apart, sizes) < SAME_PERSON_GATE)
+
+
+def _joint_distances(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Whether both poses have a joint and its distance in pixels, each (N, M, V); the larger person's size, (N, M)."""
+    both = (first[:, None, :, 2] > 0) & (second[None, :, :, 2] > 0)
+    apart = np.linalg.norm(first[:, None, :, :2] - second[None, :, :, :2], axis=-1)
+    return both, apart, np.maximum(person_sizes(first)[:, None], person_sizes(second)[None])
+
+
+def _mean_distances(both: np.ndarray, apart: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    shared = both.sum(axis=-1)
+    total = np.where(both, apart, 0.0).sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(shared >= MIN_SHARED_JOINTS, total / shared / sizes, np.inf)
 
 
 def without_joints_outside(people: np.ndarray, frame: np.ndarray) -> np.ndarray:

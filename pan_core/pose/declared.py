@@ -18,8 +18,9 @@ from pan_core.pose.crops import NetworkInput, Square, cut_region
 from pan_core.pose.decoding import DECODERS
 from pan_core.pose.estimation import Estimator, PoseEstimator
 from pan_core.pose.person_detector import PersonDetector
+from pan_core.pose.pretrained import require_whole
 from pan_core.pose.tracks import person_scores
-from pan_core.runtimes.session import Opener, open_model
+from pan_core.runtimes.session import Opener, may_have_shape, open_model
 from pan_core.skeletons import LAYOUTS, OPENPOSE18, SkeletonLayout, convert
 from pan_core.timing import part
 
@@ -115,6 +116,7 @@ def read_declaration(path: Path) -> ModelDeclaration:
     # A bundle on a device has this module, but neither YAML nor pydantic nor, where ncnn runs its networks, ONNX Runtime.
     if path.suffix == DEVICE_ENDING:
         return _read_checked(path)
+    require_whole(path)
     from pydantic import ValidationError  # late: optional
     from ruamel.yaml import YAML, YAMLError  # late: optional
 
@@ -162,9 +164,12 @@ def _read_checked(path: Path) -> ModelDeclaration:
 
 
 def _require_hash(declaration: Path, name: str, model: Path | None, expected: str | None) -> None:
-    if expected is None or model is None or not model.is_file():
+    if expected is None or model is None:
         return
-    if (found := sha256_of(model)) != expected:
+    found = sha256_of(model) if model.is_file() else None
+    if found != expected:
+        require_whole(model)
+    if found not in (None, expected):
         raise ConfigError(
             str(declaration),
             [f"{name}: {model} is another file, its hash is {found}; correct either"],
@@ -192,7 +197,7 @@ class DeclaredEstimator:
         opener: Opens the network where it is to run.
 
     Raises:
-        DataError: If the file is missing, cannot be run, or has not the declared outputs.
+        DataError: If the file is missing, cannot be run, or has not the declared input and outputs.
     """
 
     def __init__(
@@ -217,7 +222,25 @@ class DeclaredEstimator:
                 f"{declaration.path}: has no output {', '.join(missing)}; it has {', '.join(given)}",
                 code="pose-model.no-output",
             )
+        self._require_input()
         self._require_lengths()
+
+    def _require_input(self) -> None:
+        """Refuse a model that takes more than a picture, or one of another size than the declared."""
+        declared, inputs = self._declaration, self._session.inputs
+        if len(inputs) != 1:
+            raise DataError(
+                f"{declared.path}: has the inputs {', '.join(inputs)}, expected the picture only; export it again without the others",
+                code="pose-model.inputs",
+            )
+        width, height = declared.size
+        expected = (1, 3, height, width) if declared.order == "nchw" else (1, height, width, 3)
+        if not may_have_shape(self._session, inputs[0], expected):
+            raise DataError(
+                f"{declared.path}: its input {inputs[0]} has the shape {self._session.shapes[inputs[0]]}, but size "
+                f"{list(declared.size)} and order {declared.order} make {expected}; correct the declaration",
+                code="pose-model.other-size",
+            )
 
     def _require_lengths(self) -> None:
         """Refuse a SimCC model whose places are not those of the declared size; names stand for lengths that vary."""
@@ -307,6 +330,7 @@ def open_estimator(model: Path, *, threads: int = 1, opener: Opener = open_model
         DataError: If a model cannot be used.
     """
     if model.suffix not in ENDINGS:
+        require_whole(model)
         return PoseEstimator(model, threads=threads, opener=opener, **settings)
     declaration = read_declaration(model)
     least = max(declaration.min_score, settings.get("min_joint_score", 0.0))
@@ -328,6 +352,7 @@ def model_files(model: Path) -> list[Path]:
         ConfigError: If the declaration is none.
         DataError: If a file is missing.
     """
+    require_whole(model)
     names = [model]
     if model.suffix in ENDINGS:
         declaration = read_declaration(model)

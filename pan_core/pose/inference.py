@@ -60,14 +60,20 @@ def search_model(model: Path) -> Path:
 
 def _open_until(model: Path, output: str, threads: int, opener: Opener) -> Session:
     """A session that runs up to one output and no further."""
-    session = open_model(model, threads=threads)
+    session = opener(_cut_off(model, output), threads=threads)
     if output not in session.outputs:
         raise DataError(
             f"{model}: Expected an output {output!r}, but got {list(session.outputs)}", code="pose-model.no-output"
         )
-    if len(session.outputs) == 1 or model.suffix != ".onnx":
-        return session if opener is open_model else opener(model, threads=threads)
-    # ONNX Runtime would run all others too. Devices have no onnx to cut with, and get files that are cut already.
-    from pan_core.pose.onnx_cut import cut_after  # late: optional
+    return session
 
-    return opener(cut_after(model, [output]), threads=threads)
+
+def _cut_off(model: Path, output: str) -> Path | bytes:
+    """The model without what lies behind an output, as ONNX Runtime would run that too; other runtimes do not."""
+    if model.suffix != ".onnx" or not model.is_file():
+        return model
+    try:
+        from pan_core.pose.onnx_cut import cut_after, output_names  # late: optional
+    except ImportError:  # devices have nothing to cut with, and get files that are cut already
+        return model
+    return model if output_names(model) == [output] else cut_after(model, [output])

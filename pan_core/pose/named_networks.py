@@ -28,9 +28,12 @@ def network_file(network: str, *, quality: str) -> Path:
 
 def network_name(file: Path) -> str:
     """Name of a built-in network, or the path itself."""
-    return next((name for name, files in _FILES.items() if file in files.values()), str(file))
+    place = file.resolve()
+    return next((name for name, files in _FILES.items() if place in map(Path.resolve, files.values())), str(file))
 
 
 def built_in_files() -> list[Path]:
-    """Files of all built-in networks that are there without a run."""
-    return sorted({file for files in _FILES.values() for file in files.values()} - {Path(PAPER_FILE)})
+    """Files of all built-in networks: those that come with the package, then the paper's if a run has made it."""
+    paper = Path(PAPER_FILE)
+    coming = sorted({file for files in _FILES.values() for file in files.values()} - {paper})
+    return [*coming, paper] if paper.is_file() else coming

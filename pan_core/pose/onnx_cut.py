@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import DecodeError
+
+from pan_core.errors import DataError
 
 
 def cut_after(path: Path, outputs: Sequence[str]) -> bytes:
@@ -12,9 +15,15 @@ def cut_after(path: Path, outputs: Sequence[str]) -> bytes:
     Args:
         path: An ONNX model that has them.
         outputs: Names of outputs.
+
+    Raises:
+        DataError: If it is no ONNX model, or lacks an output.
     """
-    model = onnx.load(path)
+    model = _load(path)
     graph = model.graph
+    given = [value.name for value in graph.output]
+    if missing := [name for name in outputs if name not in given]:
+        raise DataError(f"{path}: Expected an output {missing[0]!r}, but got {given}", code="pose-model.no-output")
     needed, kept = set(outputs), []
     for node in reversed(graph.node):
         if needed & set(node.output):
@@ -26,3 +35,22 @@ def cut_after(path: Path, outputs: Sequence[str]) -> bytes:
     return onnx.helper.make_model(
         cut, opset_imports=model.opset_import, ir_version=model.ir_version
     ).SerializeToString()
+
+
+def output_names(path: Path) -> list[str]:
+    """Names of a model's outputs.
+
+    Raises:
+        DataError: If it is no ONNX model.
+    """
+    return [value.name for value in _load(path).graph.output]
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(path)
+    except DecodeError as error:
+        raise DataError(
+            f"{path}: not an ONNX model ({error}); get it again, or run `dvc repro` if a run made it",
+            code="network.damaged",
+        ) from error

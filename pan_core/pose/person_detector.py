@@ -9,11 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pan_core.runtimes.session import Opener, open_model
+from pan_core.errors import DataError
+from pan_core.runtimes.session import Opener, may_have_shape, open_model
 
 SIDE = 416
 STRIDES = (8, 16, 32)
 DISTANCES = 11
+CELLS = sum((SIDE // stride) ** 2 for stride in STRIDES)
+INPUTS = {"images": (1, 3, SIDE, SIDE)}
+OUTPUTS = {"scores": (1, CELLS), "distances": (1, CELLS, 4 * DISTANCES)}
 MEAN, STD = np.array([103.53, 116.28, 123.675], np.float32), np.array([57.375, 57.12, 58.395], np.float32)
 # A box less sure than this is no person. Low, because a look at the joints follows and refuses what has none.
 MIN_SCORE = 0.25
@@ -33,11 +37,20 @@ class PersonDetector:
         opener: Opens the network where it is to run.
 
     Raises:
-        DataError: If the file is missing or no such network.
+        DataError: If the file is missing or another network.
     """
 
     def __init__(self, model: Path, *, threads: int = 1, opener: Opener = open_model) -> None:
-        self._session = opener(model, threads=threads)
+        self._session = session = opener(model, threads=threads)
+        named = set(session.inputs) == set(INPUTS) and set(OUTPUTS) <= set(session.outputs)
+        if not named or not all(may_have_shape(session, name, shape) for name, shape in (INPUTS | OUTPUTS).items()):
+            found = ", ".join(f"{name} {session.shapes.get(name, '')}" for name in (*session.inputs, *session.outputs))
+            expected = ", ".join(f"{name} {shape}" for name, shape in (INPUTS | OUTPUTS).items())
+            raise DataError(
+                f"{model}: not the detector that is supported, NanoDet with {expected}; it has {found}. Name a copy of the "
+                "built-in nanodet.onnx as detector, or declare a finder instead (docs/pose.md)",
+                code="pose-model.other-detector",
+            )
         self._cells = _cell_centres()
 
     def __call__(self, frame: np.ndarray, *, turn: int = 0, closely: bool = False) -> np.ndarray:

@@ -286,7 +286,7 @@ def _summarize_video(
         label=label,
         confidence=confidence,
         people=people,
-        reason=None if people else f"no person found in {info.n_frames} frames",
+        reason=None if people else f"no person found in {info.n_frames} frame{'s' if info.n_frames != 1 else ''}",
     )
 
 

@@ -16,6 +16,7 @@ from pan_core.errors import DataError, PanError
 from pan_core.pose.extraction import PoseExtractor
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.named_networks import built_in_files, network_file, network_name
+from pan_core.pose.pretrained import require_whole
 from pan_core.pose.provenance import network_hash
 from pan_core.pose.qualities import QUALITY_NAMES, quality_settings
 from pan_core.recognition.step_network import StepNetwork
@@ -57,7 +58,7 @@ class Recognizer:
             where: Folder of a trained online recognizer, or its address in the MLflow Model Registry, such as
                 `models:/pan-actors@champion` or `models:/pan-actors/3`.
             pose_model: Exported pose network, or the declaration of another. If None, the one that the recognizer learnt
-                with, if that is `pose.network` of params.yaml or built in.
+                with, if that is `pose.network` of params.yaml, built in, or the one that the stage pose_model made.
             quality: "best", "balanced" or "fast" in place of how the recognizer learnt people: "fast" on a slow machine.
             people: Most people followed at a time, in place of what the recognizer learnt with.
             threads: Processor cores for finding people.
@@ -161,6 +162,7 @@ def _require_network(finder: Path, known: object, name: str) -> None:
     Raises:
         DataError: If it is so.
     """
+    require_whole(finder)
     if not finder.is_file():
         raise DataError(
             f"{finder}: no network that finds people; run `dvc repro pose_model` to make it",

@@ -23,7 +23,8 @@ class BatchingSession:
     alone loses nothing, and the busier the network the larger its batches. They have 1, 2, 4, ... requests, because a runtime
     plans each new shape anew. A batch that fails is run again one by one, so that a fault reaches only the caller whose it is.
 
-    The first request is also run as part of a pair. A network whose answers to the pair are not those to each alone is run one by one.
+    The first request of each shape is also run as part of a pair. If the answers to the pair are not those to each alone, requests of
+    this shape are run one by one.
 
     Args:
         session: The network; its inputs and outputs have the batch first.
@@ -36,7 +37,7 @@ class BatchingSession:
         self._turn = threading.Condition()
         self._waiting: list[_Request] = []
         self._busy = False
-        self._pairs: bool | None = None
+        self._pairs: dict[Hashable, bool] = {}
         self.inputs, self.outputs, self.shapes = session.inputs, session.outputs, session.shapes
 
     @property
@@ -72,7 +73,7 @@ class BatchingSession:
     def _take(self, first: "_Request") -> "list[_Request]":
         """Requests like the first, which is one of them, out of those that wait."""
         alike = [each for each in self._waiting if each.kind == first.kind and each is not first]
-        count = min(1 + len(alike), self._most) if self._pairs else 1
+        count = min(1 + len(alike), self._most) if self._pairs.get(first.kind) else 1
         batch = [first, *alike][: 1 << (count.bit_length() - 1)]
         self._waiting = [each for each in self._waiting if each not in batch]
         return batch
@@ -94,8 +95,9 @@ class BatchingSession:
                 each.answers = self._session.run(each.feeds, each.wanted)
             except Exception as error:
                 each.error = error
-        if self._pairs is None and not batch[0].error:
-            self._pairs = self._answers_pairs(batch[0])
+        first = batch[0]
+        if first.kind not in self._pairs and not first.error:
+            self._pairs[first.kind] = self._answers_pairs(first)
 
     def _answers_pairs(self, request: "_Request") -> bool:
         """Whether the answers to a pair, a request and noise in its range, are those to each."""
@@ -114,7 +116,10 @@ class BatchingSession:
             expected = [np.concatenate(both) for both in zip(request.answers, alone, strict=True)]
             same, reason = all(map(_agree, pair, expected)), "its answers to two pictures are not those to each"
         if not same:
-            _log.info("%s takes one picture at a time, so its requests are not run together: %s", self._name, reason)
+            shapes = ", ".join(f"{name} {feed.shape[1:]}" for name, feed in request.feeds.items())
+            _log.info(
+                "%s takes one picture of %s at a time, so they are not run together: %s", self._name, shapes, reason
+            )
         return same
 
 

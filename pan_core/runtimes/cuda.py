@@ -79,10 +79,10 @@ def cuda_fault() -> str:
 
     from pan_core.runtimes.onnx_session import CUDA_PROVIDER, OnnxSession  # late: start-up
 
-    said = io.StringIO()
-    with redirect_stdout(said):
+    printed = io.StringIO()
+    with redirect_stdout(printed):
         onnxruntime.preload_dlls()  # from the packages nvidia-*, where they are installed
-    onnxruntime.set_default_logger_severity(4)  # what it would write is told in the line below
+    onnxruntime.set_default_logger_severity(4)  # what it would write is in the fault returned here
     try:
         value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
         result = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])
@@ -97,7 +97,7 @@ def cuda_fault() -> str:
         onnxruntime.set_default_logger_severity(2)
     if not has_gpu():
         return "there is no NVIDIA GPU here, or its driver is missing"
-    reason = said.getvalue().partition("\n")[0] or "is the driver new enough for it?"
+    reason = printed.getvalue().partition("\n")[0] or "is the driver new enough for it?"
     return f"ONNX Runtime's CUDA provider does not start ({reason})"
 
 

@@ -4,13 +4,13 @@ Each worker process decodes and follows people in its own video, so a video that
 for a network and its answers pass between the processes, in memory that both see.
 """
 
+import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Client, Connection, Listener
-from os import getpid
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -55,7 +55,7 @@ class NetworkServer:
         self.address = str(Path(self._folder.name) / "socket")
         context = get_context("spawn")
         report, theirs = context.Pipe(duplex=False)
-        arguments = (self.address, getpid(), theirs, self._open, self._find_fault)
+        arguments = (self.address, os.getpid(), theirs, self._open, self._find_fault)
         self._process = context.Process(target=serve_networks, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
@@ -89,11 +89,21 @@ def serve_networks(
     if fault := find_fault():
         report.send(fault)
         return
-    with Listener(address, "AF_UNIX", backlog=128) as listener:
+    with _shortened(address) as short, Listener(short, "AF_UNIX", backlog=128) as listener:
         report.send("")
         networks = _Networks(open_network)
         while True:
             threading.Thread(target=_Caller(listener.accept(), networks).serve, daemon=True).start()
+
+
+@contextmanager
+def _shortened(address: str) -> Iterator[str]:
+    """The same address in few bytes: the kernel takes 107 for a socket, and the folder of temporary files may have more."""
+    folder = os.open(Path(address).parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{Path(address).name}"
+    finally:
+        os.close(folder)
 
 
 class _Networks:
@@ -168,7 +178,8 @@ class NetworkClient:
         self._lock = threading.Lock()
         self._memory, self._room = SharedArrays(0), 0
         try:
-            self._connection = Client(address, "AF_UNIX")
+            with _shortened(address) as short:
+                self._connection = Client(short, "AF_UNIX")
         except OSError as error:
             raise _lost(error) from error
 

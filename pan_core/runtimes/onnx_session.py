@@ -57,12 +57,13 @@ class OnnxSession:
         except Exception as error:  # ONNX Runtime has many classes of errors, all in a private module
             name = "the model" if isinstance(model, bytes) else model
             raise DataError(
-                f"{name}: not an ONNX model that this runtime reads ({error}); run `dvc repro` to make it",
+                f"{name}: not an ONNX model that this runtime reads ({error}); get it again, or run `dvc repro` if a run made it",
                 code="network.damaged",
             ) from error
-        self.inputs = tuple(each.name for each in self._session.get_inputs())
-        self.shapes = {output.name: tuple(output.shape) for output in self._session.get_outputs()}
-        self.outputs = tuple(self.shapes)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        self.inputs = tuple(each.name for each in inputs)
+        self.outputs = tuple(each.name for each in outputs)
+        self.shapes = {each.name: tuple(each.shape) for each in (*inputs, *outputs)}
 
     @property
     def provider(self) -> str:

@@ -25,7 +25,7 @@ class Session(Protocol):
 
     @property
     def shapes(self) -> dict[str, tuple[int | str | None, ...]]:
-        """Shapes of the outputs that the file states; a name, or None, stands for a length that varies."""
+        """Shapes of the inputs and outputs that the file states; a name, or None, stands for a length that varies."""
 
     def run(self, feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
         """Run the network.
@@ -46,6 +46,17 @@ class Opener(Protocol):
         """See `open_model`."""
 
 
+def may_have_shape(session: Session, name: str, expected: Sequence[int]) -> bool:
+    """Whether an input or output can have a shape: lengths that vary, and shapes that the file does not state, fit any."""
+    shape = session.shapes.get(name)
+    if shape is None:
+        return True
+    fixed = [side if isinstance(side, int) and side > 0 else None for side in shape]
+    return len(fixed) == len(expected) and all(
+        side in (None, wanted) for side, wanted in zip(fixed, expected, strict=True)
+    )
+
+
 def open_model(path: Path | bytes, /, *, threads: int = 1) -> Session:
     """Open an exported network with the runtime of its suffix.
 
@@ -62,7 +73,7 @@ def open_model(path: Path | bytes, /, *, threads: int = 1) -> Session:
         return OnnxSession(path, threads=threads)
     if not path.is_file():
         raise DataError(
-            f"{path}: no such file, expected an exported network; run `dvc repro` to make it", code="network.missing"
+            f"{path}: no such file, expected a network; `dvc repro` makes those of a run", code="network.missing"
         )
     try:
         if path.suffix == SUFFIXES["onnxruntime"]:

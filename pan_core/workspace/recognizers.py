@@ -1,5 +1,6 @@
 """Choice of the recognizer that commands use: the one in a folder, the champion, or what the last run trained."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,10 +8,13 @@ from pan_core.datasets.registry import check_name
 from pan_core.errors import PanError
 from pan_core.params.load import Params, load_params
 from pan_core.registry.models import registry_of
+from pan_core.runtimes.cuda import CUDA
 from pan_core.workspace import paths
 
 if TYPE_CHECKING:
     from pan_core.recognition.recognizer import Recognizer
+
+_log = logging.getLogger(__name__)
 
 
 def get_recognizer(
@@ -30,6 +34,8 @@ def get_recognizer(
     from pan_core.recognition.recognizer import Recognizer  # late: start-up
 
     params = load_params()
+    if params.pose.device == CUDA:
+        _log.warning("pose.device: cuda is for the stages of a run; this command finds people on the processor")
     folder, name = (model, str(model)) if model else find_recognizer(params, dataset or params.dataset)
     return Recognizer.from_folder(
         folder,

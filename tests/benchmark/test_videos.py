@@ -22,6 +22,7 @@ from pan_core.benchmark.people import (
     PoseRecipe,
     extract_people,
     look_into_box,
+    look_into_boxes,
     nearest_person,
     spread,
 )
@@ -41,6 +42,7 @@ from pan_core.pose.main_person import main_person
 from pan_core.pose.pose_set import ClipPoses
 from pan_core.pose.pretrained import DECLARATIONS
 from pan_core.skeletons import JHMDB15
+from pan_core.video import FrameReader
 
 POSES = PoseRecipe(DECLARATIONS["movenet"], ExtractionSettings(), device="cpu")
 ONE_CLIP = pd.DataFrame({"clip_id": ["a"], "path": ["a.avi"], "fps": [15.0], "start_frame": [0], "n_frames": [8]})
@@ -288,3 +290,22 @@ def test_without_boxes_there_is_no_help_of_theirs(arguments):
     with refused("boxes.missing", DataError):
         prepare("jhmdb_video", arguments["folder"], arguments["context"], poses=POSES, selection=Selection((), NEAREST))
     assert json.loads((arguments["folder"] / Selection(("walk", "wave")).name / "data.json").read_text())["made_by"]
+
+
+def test_frames_are_signs_of_life_while_they_are_read(tmp_path, monkeypatch):
+    """A long video takes longer to decode than a worker may be still; a beat starts the clock before the file is opened."""
+    frames, truth = render_scene([Performer("Waving")], frames=4)
+    write_video(tmp_path / "a.avi", frames)
+    log = []
+
+    class Noted(FrameReader):
+        def frames(self, **named):
+            for frame in super().frames(**named):
+                log.append("frame")
+                yield frame
+
+    monkeypatch.setattr("pan_core.benchmark.people.FrameReader", Noted)
+    video = SimpleNamespace(path=tmp_path / "a.avi", boxes=boxes_of(truth[0]), key=lambda: "0" * 64)
+    heartbeat = SimpleNamespace(beat=lambda: log.append("beat"), rest=lambda: log.append("rest"))
+    look_into_boxes(video, heartbeat, recipe=POSES, cache=tmp_path / "cache")
+    assert log == ["beat", *["frame", "beat"] * 4, *["beat"] * 4, "rest"]

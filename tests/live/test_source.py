@@ -187,13 +187,20 @@ def test_a_folder_with_nothing_but_what_is_no_video_says_why(tmp_path: Path) -> 
 
 
 def test_a_file_that_a_server_has_is_played_at_its_own_rate(numbered: Path) -> None:
-    """12 frames at 25 a second: the last is 11 / 25 s after the first."""
-    with stored(numbered) as address, Source(address) as source:
-        frames = list(source.frames())
-        assert (source.state, source.frames_seen, source.losses) == (State.ENDED, 12, 0)
+    """12 frames at 25 a second: frame n is n / 25 s after the first, or later, and so is the last."""
+    frames: list[Frame] = []
+    end = time.monotonic() + LONG_S
+    # A busy machine may drop the first frame, to which the times are held: then it is played again.
+    while not frames or frames[0].number:
+        assert time.monotonic() < end, f"the first frame was never read: {[frame.number for frame in frames]}"
+        with stored(numbered) as address, Source(address) as source:
+            frames = list(source.frames())
+            assert (source.state, source.frames_seen, source.losses) == (State.ENDED, 12, 0)
+        for frame in frames:
+            assert frame.position == pytest.approx(frame.number / 25)
+    assert frames[-1].number == 11
     for frame in frames:
-        assert frame.position == pytest.approx(frame.number / 25)
-    assert frames[-1].time - frames[0].time >= 0.99 * (frames[-1].number - frames[0].number) / 25
+        assert frame.time - frames[0].time >= 0.99 * frame.position
 
 
 @pytest.mark.parametrize("served", [False, True])

@@ -230,3 +230,45 @@ def test_a_finder_is_looked_for_from_the_declaration_upwards(tmp_path: Path) -> 
     (tmp_path / "models/pose").mkdir(parents=True)
     (tmp_path / "models/pose/pose.onnx").touch()
     assert read_declaration(path).finder_path == tmp_path / "models/pose/pose.onnx"
+
+
+HEATMAPS = [np.zeros((1, 17, 64, 48), np.float32)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "order"),
+    [
+        ([1, 3, 192, 256], "nchw"),
+        ([1, 3, 192, 192], "nchw"),
+        ([1, 256, 192, 3], "nchw"),
+        ([1, 3, 256, 192], "nhwc"),
+        ([8, 3, 256, 192], "nchw"),
+        ([1, 1, 256, 192], "nchw"),
+        ([1, 256 * 192], "nchw"),
+        (["n", 3, "h", 192 * 2], "nchw"),
+    ],
+)
+def test_a_picture_that_the_size_does_not_make_is_refused_at_once(tmp_path: Path, shape: list, order: str) -> None:
+    write_model(tmp_path / "m.onnx", HEATMAPS, shape=shape)
+    (tmp_path / "m.yaml").write_text(f"model: m.onnx\nkind: bottom_up\ndecoding: heatmaps\norder: {order}\n")
+    with refused("pose-model.other-size", DataError) as caught:
+        open_estimator(tmp_path / "m.yaml")
+    assert all(words in str(caught.value) for words in ("m.onnx", "[192, 256]", order, str(shape[-1])))
+
+
+@pytest.mark.parametrize("shape", [[1, 3, 256, 192], ["n", 3, "h", "w"], [None, 3, None, 192], ["n", "c", 256, "w"]])
+def test_lengths_that_vary_take_any_size(tmp_path: Path, shape: list) -> None:
+    write_model(tmp_path / "m.onnx", HEATMAPS, shape=shape)
+    (tmp_path / "m.yaml").write_text("model: m.onnx\nkind: bottom_up\ndecoding: heatmaps\n")
+    assert len(open_estimator(tmp_path / "m.yaml").search(np.zeros((90, 120, 3), np.uint8))) == 0
+
+
+def test_a_model_that_takes_more_than_a_picture_is_refused(tmp_path: Path) -> None:
+    write_model(tmp_path / "m.onnx", HEATMAPS, shape=[1, 3, 256, 192])
+    model = onnx.load(tmp_path / "m.onnx")
+    model.graph.input.append(helper.make_tensor_value_info("boxes", TensorProto.FLOAT, [1, 4]))
+    onnx.save(model, tmp_path / "m.onnx")
+    (tmp_path / "m.yaml").write_text("model: m.onnx\nkind: bottom_up\ndecoding: heatmaps\n")
+    with refused("pose-model.inputs", DataError) as caught:
+        open_estimator(tmp_path / "m.yaml")
+    assert "picture, boxes" in str(caught.value)

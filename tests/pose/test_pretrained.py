@@ -8,11 +8,15 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 from refusals import refused
 
 from pan_core.datasets.actors import Performer, render_scene
 from pan_core.errors import ConfigError, DataError
+from pan_core.files import sha256_of
+from pan_core.pose import pretrained
 from pan_core.pose.accuracy import pck, visible
 from pan_core.pose.crops import Square
 from pan_core.pose.declared import open_estimator, read_declaration
@@ -20,7 +24,7 @@ from pan_core.pose.decoding import decode_movenet
 from pan_core.pose.extraction import PoseExtractor, extractor_identity
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.person_detector import PersonDetector
-from pan_core.pose.pretrained import DECLARATIONS, NETWORKS, README
+from pan_core.pose.pretrained import DECLARATIONS, HASHES, NETWORKS, README
 from pan_core.pose.pretrained.convert import convert
 from pan_core.pose.provenance import network_hash, require_pinned
 from pan_core.runtimes.session import open_model
@@ -146,6 +150,106 @@ def test_a_missing_detector_is_named(tmp_path):
         shutil.copy(file, tmp_path)
     with refused("network.missing", DataError):
         open_estimator(tmp_path / "movenet.yaml")
+
+
+def declare_detector(folder: Path, detector: Path) -> Path:
+    """MoveNet with another detector, as a user may declare it."""
+    text = DECLARATIONS["movenet"].read_text().replace("model: ", f"model: {pretrained.FOLDER}/")
+    text = text.replace("detector: nanodet.onnx", f"detector: {detector}").replace(
+        HASHES["nanodet.onnx"], sha256_of(detector)
+    )
+    (folder / "own.yaml").write_text(text)
+    return folder / "own.yaml"
+
+
+def write_detector(path: Path, *, side: int, cells: int) -> Path:
+    """A network with the names of NanoDet."""
+    tensors = {"images": [1, 3, side, side], "scores": [1, cells], "distances": [1, cells, 44]}
+    picture, *answers = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in tensors.items()
+    )
+    constants = [helper.make_node("ConstantOfShape", [f"{value.name}_shape"], [value.name]) for value in answers]
+    shapes = [
+        helper.make_tensor(f"{name}_shape", TensorProto.INT64, [len(shape)], shape)
+        for name, shape in tensors.items()
+        if name != "images"
+    ]
+    graph = helper.make_graph(constants, "detector", [picture], answers, shapes)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+def test_a_detector_that_is_another_network_is_refused_when_it_is_opened(tmp_path):
+    for other in (NETWORKS["movenet_lightning"], write_detector(tmp_path / "small.onnx", side=320, cells=2100)):
+        with refused("pose-model.other-detector", DataError) as caught:
+            open_estimator(declare_detector(tmp_path, other))
+        assert str(other) in str(caught.value)
+        assert "scores (1, 3549)" in str(caught.value)
+    for same in (NETWORKS["nanodet"], write_detector(tmp_path / "same.onnx", side=416, cells=3549)):
+        open_estimator(declare_detector(tmp_path, same))
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of the package's networks in their place in a package."""
+    folder = tmp_path / "site/pan_core/pose/pretrained"
+    shutil.copytree(pretrained.FOLDER, folder)
+    monkeypatch.setattr(pretrained, "FOLDER", folder)
+    return folder
+
+
+def damage(file: Path, how: str) -> None:
+    content = file.read_bytes()
+    file.unlink()
+    if how != "missing":
+        file.write_bytes(
+            content[: len(content) // 2] if how == "truncated" else content[:-1] + bytes([content[-1] ^ 1])
+        )
+
+
+@pytest.mark.parametrize("how", ["missing", "truncated", "changed"])
+@pytest.mark.parametrize(
+    ("name", "opened"),
+    [
+        ("movenet.yaml", "movenet.yaml"),
+        ("movenet_lightning.onnx", "movenet.yaml"),
+        ("nanodet.onnx", "movenet.yaml"),
+        ("paper_strict.onnx", "paper_strict.onnx"),
+    ],
+)
+def test_a_damaged_file_of_the_package_asks_for_the_package_anew(package, name, opened, how):
+    damage(package / name, how)
+    code = "pretrained.missing" if how == "missing" else "pretrained.damaged"
+    settings = ExtractionSettings()
+    for use in (lambda: open_estimator(package / opened), lambda: network_hash(package / opened),
+                lambda: PoseExtractor(package / opened, settings=settings)):  # fmt: skip
+        with refused(code, DataError) as caught:
+            use()
+        assert str(caught.value).startswith(str(package / name))
+        assert str(caught.value).endswith("; reinstall the package")
+        assert "dvc" not in str(caught.value)
+    (package.parents[2] / ".git").touch()  # as in a worktree, where it is a file
+    with refused(code, DataError) as caught:
+        open_estimator(package / opened)
+    assert str(caught.value).endswith(f"; run `git -C {package} checkout -- {name}`")
+
+
+def test_a_copy_of_the_networks_elsewhere_is_the_users_own(package, tmp_path):
+    """Their declaration may be another; the hashes that it names still hold."""
+    for file in [DECLARATIONS["movenet"], *NETWORKS.values()]:
+        shutil.copy(file, tmp_path)
+    (tmp_path / "movenet.yaml").write_text(
+        DECLARATIONS["movenet"].read_text().replace("min_score: 0.05", "min_score: 0.2")
+    )
+    open_estimator(tmp_path / "movenet.yaml")
+    damage(tmp_path / "nanodet.onnx", "truncated")
+    with refused("pose-declaration.other-model", ConfigError):
+        open_estimator(tmp_path / "movenet.yaml")
+
+
+def test_every_file_of_the_package_is_pinned():
+    files = [path for path in pretrained.FOLDER.iterdir() if path.suffix in (".onnx", ".yaml")]
+    assert {path.name: sha256_of(path) for path in files} == HASHES
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 import torch
 from refusals import refused
+from typer.testing import CliRunner
 
 from pan_core.cli.doctor import Diagnosis, examine
+from pan_core.cli.main import app
 from pan_core.errors import DataError, PanError
 from pan_core.model.features import feature_count
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import save_model
-from pan_core.pose.extraction import extractor_identity
+from pan_core.pose.extraction import PoseExtractor, extractor_identity
 from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.pose.person_tracker import PersonTracker
 from pan_core.pose.pretrained import DECLARATIONS
 from pan_core.pose.provenance import network_hash
 from pan_core.recognition.recognizer import Recognizer
@@ -124,6 +127,66 @@ def test_a_built_in_network_is_found_by_what_the_recognizer_remembers(workspace:
         DECLARATIONS["movenet_thunder"], settings=replace(plain, look_every=1)
     )
     assert identity["fast"] == extractor_identity(DECLARATIONS["movenet"], settings=replace(plain, look_every=4))
+
+
+def test_the_papers_network_of_a_run_is_found_while_the_parameters_name_another(
+    workspace: Path, pose_model: Path
+) -> None:
+    save_certain(workspace / "paper", network=network_hash(pose_model))
+    with refused("recognizer.other-pose-network", DataError):
+        Recognizer.from_pretrained(workspace / "paper")
+    made = Path("models/pose/pose.onnx")
+    made.parent.mkdir(parents=True)
+    shutil.copy(pose_model, made)
+    found = Recognizer.from_pretrained(workspace / "paper").extractor
+    faster = Recognizer.from_pretrained(workspace / "paper", quality="fast").extractor
+    shutil.rmtree("models/pose")
+    assert found.identity == extractor_identity(pose_model, settings=found.settings)
+    assert faster.settings.crop_size == 176  # of the paper's qualities
+
+
+@pytest.mark.parametrize("quality", [None, "best", "fast"])
+def test_a_prediction_takes_the_quality_of_the_command_line(
+    workspace: Path, quality: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_certain(workspace / "any")
+    (workspace / "params.yaml").write_text("dataset: actors\n")
+    write_video(workspace / "v.mp4", [np.full((120, 160, 3), 90, np.uint8)] * 3, fps=15)
+    used: list[ExtractionSettings] = []
+    tracker = PoseExtractor.tracker
+
+    def note(extractor: PoseExtractor) -> PersonTracker:
+        used.append(extractor.settings)
+        return tracker(extractor)
+
+    monkeypatch.setattr(PoseExtractor, "tracker", note)
+    words = ["predict", "v.mp4", "--model", "any", "--out", "predicted", *(["--quality", quality] if quality else [])]
+    done = CliRunner().invoke(app, words)
+    (workspace / "params.yaml").unlink()
+    assert done.exit_code == 0, done.output
+    assert [one.look_every for one in used] == [{None: 2, "best": 1, "fast": 4}[quality]]
+
+
+def test_who_asks_for_a_gpu_learns_that_a_prediction_takes_the_processor(
+    workspace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_certain(workspace / "any")
+    for device, told in (("auto", 0), ("cpu", 0), ("cuda", 1)):
+        caplog.clear()
+        (workspace / "params.yaml").write_text(f"dataset: actors\npose: {{device: {device}}}\n")
+        get_recognizer(workspace / "any")
+        assert sum("finds people on the processor" in line for line in caplog.messages) == told
+    (workspace / "params.yaml").unlink()
+
+
+def test_a_quality_that_is_unknown_is_refused_with_those_that_are(workspace: Path) -> None:
+    (workspace / "params.yaml").write_text("dataset: actors\n")
+    write_video(workspace / "v.mp4", [np.full((120, 160, 3), 90, np.uint8)] * 3, fps=15)
+    save_certain(workspace / "any")
+    done = CliRunner().invoke(app, ["predict", "v.mp4", "--model", "any", "--quality", "Best"])
+    (workspace / "params.yaml").unlink()
+    assert done.exit_code == 1
+    assert "expected one of best, balanced, fast, but got 'Best'" in done.output
 
 
 def test_commands_take_the_network_that_was_learnt_with_after_another_quality_is_set(workspace: Path) -> None:

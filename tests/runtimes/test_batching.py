@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from pan_core.runtimes.batching import BatchingSession
 from pan_core.runtimes.onnx_batch import free_batch
@@ -45,15 +45,15 @@ def ask(session, value, width=3):
     return session.run({"x": np.full((1, width), value, np.float32)}, ["y"])[0]
 
 
-def gather(session, watched, values):
+def gather(session, watched, values, width=3):
     """Answers to requests of which all but the first come while the network is busy with that one."""
     watched.go.clear()
     watched.sizes.clear()
     with ThreadPoolExecutor(len(values)) as pool:
-        asked = [pool.submit(ask, session, values[0])]
+        asked = [pool.submit(ask, session, values[0], width)]
         while not session.busy:
             pass
-        asked += [pool.submit(ask, session, value) for value in values[1:]]
+        asked += [pool.submit(ask, session, value, width) for value in values[1:]]
         while session.waiting < len(values) - 1:
             pass
         watched.go.set()
@@ -126,6 +126,41 @@ def test_a_network_that_mixes_its_pictures_is_run_one_by_one(nodes):
     alone = OnnxSession(model(*nodes))
     for value, each in zip([1, 2, 3, 4, 5], asked, strict=True):
         np.testing.assert_array_equal(each.result(), ask(alone, value))
+
+
+def mixes_rows_of(width):
+    """Doubles what it is given, but adds the mean over the batch to rows of one width."""
+    numbers = {"axis": np.array(1), "width": np.array(width)}
+    constants = [
+        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value.astype(np.int64)))
+        for name, value in numbers.items()
+    ]
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "axis"], ["columns"]),
+        helper.make_node("Equal", ["columns", "width"], ["mixes"]),
+        helper.make_node("Cast", ["mixes"], ["share"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["x"], ["m"], axes=[0]),
+        helper.make_node("Mul", ["m", "share"], ["more"]),
+        helper.make_node("Add", ["x", "x"], ["doubled"]),
+        helper.make_node("Add", ["doubled", "more"], ["y"]),
+    ]
+    return model(*constants, *nodes, width=None)
+
+
+@pytest.mark.parametrize("first", [3, 4])
+def test_a_network_that_mixes_pictures_of_one_shape_runs_the_others_together(first):
+    """Whichever of the two shapes is asked for first."""
+    watched = Watched(mixes_rows_of(4))
+    session = BatchingSession(watched)
+    for width in (first, 7 - first):
+        ask(session, 1, width)
+    asked = gather(session, watched, [1, 2, 3, 4, 5])
+    assert watched.sizes == [1, 4]
+    assert [each.result()[0, 0] for each in asked] == [2, 4, 6, 8, 10]
+    asked = gather(session, watched, [1, 2, 3, 4, 5], width=4)
+    assert watched.sizes == [1] * 5
+    assert [each.result()[0, 0] for each in asked] == [3, 6, 9, 12, 15]
 
 
 def test_a_network_for_one_picture_is_run_one_by_one():

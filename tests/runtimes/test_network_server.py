@@ -1,10 +1,12 @@
 """One process that runs networks for others: the processor in place of the GPU, all else as it is there."""
 
+import gc
 import os
 import platform
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -159,3 +161,24 @@ def test_the_server_ends_with_its_parent() -> None:
     while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_long_name_of_the_temporary_folder_is_none_of_a_workers_business(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel takes 107 bytes for the address of a socket; names of other alphabets have several a letter."""
+    folder = tmp_path / ("é" * 100) / ("x" * 200)
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with NetworkServer(open_batching, str) as server:
+        assert server.fault == ""
+        assert Path(server.address).is_relative_to(folder)
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        session = NetworkClient(server.address)(MODEL)
+        assert session.run({"images": pictures(1)[0]}, ["maps"])[0].shape == (1, 17, 48, 48)
+        del session
+        gc.collect()
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    assert not list(folder.iterdir())
+    with refused("device.lost"):
+        NetworkClient(server.address)

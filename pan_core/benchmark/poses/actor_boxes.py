@@ -47,7 +47,7 @@ def box_at(boxes: dict[int, np.ndarray], frame: int) -> np.ndarray:
 
 
 def is_on_actor(pose: np.ndarray, box: np.ndarray) -> bool:
-    """Tell whether a skeleton is on the person in a box.
+    """Whether a skeleton is on the person in a box.
 
     At least five joints are seen, 80 % of them lie in the box widened by a tenth of its sides, and they span at least
     0.4 of its longer side.

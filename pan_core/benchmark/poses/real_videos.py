@@ -41,7 +41,7 @@ def measure_jhmdb(found: Found, videos: Mapping[str, Path], boxes: Boxes, *, max
         max_fps: Frames a second looked at, at most.
 
     Raises:
-        DataError: If a clip has no boxes.
+        DataError: If a clip has no boxes, or no annotated frame is looked at.
     """
     if bare := sorted(videos.keys() - boxes.keys()):
         raise DataError(
@@ -59,6 +59,11 @@ def measure_jhmdb(found: Found, videos: Mapping[str, Path], boxes: Boxes, *, max
         hits += sum(
             is_on_actor(person[frame // step], boxes[name][frame]) for frame in looked if frame // step < len(person)
         )
+    if not frames:
+        raise DataError(
+            f"{JHMDB_CLIPS}: {len(videos)} clips, but no annotated frame of them to measure on; fetch JHMDB's videos and boxes again",
+            code="benchmark.no-frames",
+        )
     return {
         "jhmdb_without_people": without, "jhmdb_on_actor": hits / frames, "jhmdb_clips": len(videos), "jhmdb_frames": frames,
     }  # fmt: skip
@@ -72,6 +77,9 @@ def measure_falls(found: Found, videos: Mapping[str, Path], boxes: Boxes, *, max
         videos: Name -> video.
         boxes: Box of the person who falls, by video and frame; between annotated frames in proportion to the time.
         max_fps: Frames a second looked at, at most.
+
+    Raises:
+        DataError: If there are no videos.
     """
     covered = anybody = frames = 0
     for name, poses in found:
@@ -84,6 +92,8 @@ def measure_falls(found: Found, videos: Mapping[str, Path], boxes: Boxes, *, max
             box = box_at(boxes[name], frame * step)
             covered += any(is_on_actor(person[frame], box) for person in people)
             anybody += bool((people[:, frame, :, 2] > 0).any())
+    if not frames:
+        raise DataError(f"{FALLS}: no videos of falls to measure on; fetch them again", code="benchmark.no-frames")
     return {"falls_covered": covered / frames, "falls_anybody": anybody / frames, "falls_frames": frames}
 
 

@@ -5,6 +5,9 @@ They are stored with weights of 16 bits, as they were published, and run with 32
 
 from pathlib import Path
 
+from pan_core.errors import DataError
+from pan_core.files import sha256_of
+
 FOLDER = Path(__file__).parent
 DECLARATIONS = {"movenet": FOLDER / "movenet.yaml", "movenet_thunder": FOLDER / "movenet_thunder.yaml"}
 """Networks that find people and their joints, by name."""
@@ -17,3 +20,31 @@ NETWORKS = {
 PAPER_STRICT = FOLDER / "paper_strict.onnx"
 """The paper's own network; `pan_core.pose.pretrained.store_strict` writes it."""
 README = FOLDER / "README.md"
+HASHES = {
+    "movenet.yaml": "324d5609ed8276b0cfb9b10b7a93247d35cc6862dafc93b181c07fefc3b66f97",
+    "movenet_lightning.onnx": "281aff265833dd2db845ad8b9a0ae3ecf23b4d2a0c52b1b0730c8498630b7fd0",
+    "movenet_thunder.onnx": "313fba43bb050a01726d82aa7e0e38e60755b6cfae7f6449ef862dcf9a5eb657",
+    "movenet_thunder.yaml": "128377685a96edee5b4967867b4c8299bb0e4395b61216769488e47bada934f3",
+    "nanodet.onnx": "89a41bfd044b28b41eb568c4cafc12b4e46cce3b297799f703b652f1ffce090d",
+    "paper_strict.onnx": "674ea1aa3533b8340c3b3e1231c0b218a5a31d7d915c1f96f249a353690d249a",
+}
+"""SHA-256 of each file that comes with the package."""
+
+
+def require_whole(file: Path) -> None:
+    """Refuse a file of the package that is missing, cut short or another; files elsewhere are not looked at.
+
+    Raises:
+        DataError: With what brings it back.
+    """
+    if file.name not in HASHES or file.absolute() != (FOLDER / file.name).absolute():
+        return
+    if not file.is_file():
+        fault, code = "missing, but it comes with the package", "pretrained.missing"
+    elif (found := sha256_of(file)) != HASHES[file.name]:
+        fault, code = f"damaged, its hash is {found[:12]}, expected {HASHES[file.name][:12]}", "pretrained.damaged"
+    else:
+        return
+    cloned = (FOLDER.parents[2] / ".git").exists()
+    advice = f"run `git -C {FOLDER} checkout -- {file.name}`" if cloned else "reinstall the package"
+    raise DataError(f"{file}: {fault}; {advice}", code=code)

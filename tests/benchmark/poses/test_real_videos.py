@@ -110,3 +110,13 @@ def test_a_video_that_cannot_be_read_ends_the_part_and_is_named(movenet, tmp_pat
     with refused("benchmark.bad-video") as caught:
         list(movenet.extract({"cut": tmp_path / "cut.avi"}, cache=tmp_path / "poses", workers=0))
     assert "cut.avi" in str(caught.value)
+
+
+def test_nothing_to_measure_is_named(tmp_path):
+    """No clip; a clip whose boxes lie in frames that are left out, as it has 30 a second; a box of no frame; no fall."""
+    video = write_grey_video(tmp_path / "clip.avi", 10, fps=30, step=20)
+    for boxes in ({}, {"clip": {1: BOX, 3: BOX}}, {"clip": {}}):
+        with refused("benchmark.no-frames"):
+            measure_jhmdb([(name, None) for name in boxes], dict.fromkeys(boxes, video), boxes, max_fps=15)
+    with refused("benchmark.no-frames"):
+        measure_falls([], {}, {}, max_fps=15)
