@@ -15,6 +15,8 @@ from pan_core.training.settings import TrainSettings
 
 PARTS_OF_THE_PAPER = ("pooling", "joints_attention", "pose_attention", "joints_loss", "recurrence")
 COMPARATORS = ("gru", "stgcn", "ddnet")
+PICTURES = ("c3d", "two_stream", "transformation")
+"""Comparators that see the pictures of a video instead of skeletons."""
 LEAKAGE = "leakage"
 
 
@@ -53,8 +55,8 @@ class Variant:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """Input modes that it can serve: ST-GCN and DD-Net look at frames to come."""
-        return ("clip",) if self.name in ("stgcn", "ddnet") else MODES
+        """Input modes that it can serve: ST-GCN, DD-Net and networks of pictures look at frames to come."""
+        return ("clip",) if self.name in ("stgcn", "ddnet", *PICTURES) else MODES
 
 
 MODEL = Variant()
