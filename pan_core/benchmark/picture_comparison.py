@@ -67,19 +67,18 @@ def make_picture_setting(base: BenchmarkSetting, data: BenchmarkData, request: R
     if request.epochs is not None:
         recipes = {name: replace(recipe, epochs=request.epochs) for name, recipe in recipes.items()}
     return PictureSetting(
-        base.dataset, base.folder, hash_clips(data), base.recipe, base.commit,
+        base.dataset, base.folder, hash_clips(data, videos), base.recipe, base.commit,
         {name: code_of(Variant("comparator", name)) for name in PICTURES}, videos=videos, recipes=recipes,
         weights=dict(request.picture_weights), device=request.device, decoders=request.workers,
     )  # fmt: skip
 
 
-def hash_clips(data: BenchmarkData) -> str:
-    """Hash of clips, splits and, as far as they are known, the bytes of the videos; of no skeleton."""
-    digest = hashlib.sha256(data.clips.drop(columns="path").to_csv(index=False).encode())
-    digest.update(
-        repr(sorted(zip(data.poses.index["clip_id"], data.poses.index["video_sha256"], strict=True))).encode()
-    )
-    return digest.hexdigest()[:16]
+def hash_clips(data: BenchmarkData, videos: Path) -> str:
+    """Hash of clips, splits and sizes of the videos' files; of no skeleton, so that another pose network changes nothing."""
+    files = [videos / name for name in data.clips["path"]]
+    sizes = [path.stat().st_size if path.is_file() else 0 for path in files]
+    table = data.clips.drop(columns="path").assign(size=sizes)
+    return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()[:16]
 
 
 def compare_pictures(setting: PictureSetting, request: Request, splits: Sequence[int], path: Path) -> list[Record]:

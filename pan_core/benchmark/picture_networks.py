@@ -50,14 +50,14 @@ def import_models() -> ModuleType:
     """`torchvision.models`.
 
     Raises:
-        PanError: If torchvision is not installed.
+        PanError: If torchvision is not installed, or is that of another torch.
     """
     try:
         _declare_operators()
         import torchvision.models as models  # late: optional
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:
         raise PanError(
-            f"networks that see pictures need torchvision ({error}); install it: .venv/bin/uv pip install -e '.[pictures]'",
+            f"networks that see pictures need the torchvision that belongs to torch {torch.__version__} ({error}); install it: .venv/bin/uv pip install -e '.[pictures]'",
             code="pictures.no-torchvision",
         ) from error
     return models

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -45,7 +46,6 @@ POSES = PoseRecipe(DECLARATIONS["movenet"], ExtractionSettings(), device="cpu")
 REQUEST = Request(seeds=1, modes=("clip",), splits=(1,), pictures=("c3d",), device="cpu")
 SMALL = View(frames=4, size=32, short_side=36, spread=False, windows=2)
 FILM = replace(SMALL, frames=16)  # C3D halves the frames four times
-JOB = Job(Variant("comparator", "c3d"), "clip", 1, 0)
 
 
 @pytest.fixture(scope="module")
@@ -234,13 +234,16 @@ def moving_bars(folder, count):
 @pytest.fixture
 def small_c3d(monkeypatch):
     """C3D at a size that a test can train."""
-    recipe = PictureRecipe(FILM, epochs=6, batch=4, learning_rate=0.02, weight_decay=0.0)
+    recipe = PictureRecipe(FILM, epochs=30, batch=4, learning_rate=0.01, weight_decay=0.0)
 
     def build(classes):
-        network = c3d.C3D(classes=classes, size=32, channels=(8, 8, 16, 16, 16), units=32)
+        network = c3d.C3D(classes=classes, size=32, channels=(8, 8, 16, 16, 16), units=64)
         for layer in network.modules():
             if isinstance(layer, torch.nn.Conv3d | torch.nn.Linear):
                 torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        with torch.no_grad():
+            network.conv1.weight /= 64  # pixels are as far as 128 from their mean
+            network.fc8.weight /= 10
         return network
 
     monkeypatch.setattr(c3d, "build", build)
@@ -248,17 +251,16 @@ def small_c3d(monkeypatch):
     return recipe
 
 
-def loop_of(folder, clips, recipe, *, decoders=1):
+def loop_of(folder, clips, recipe, *, name="c3d"):
     setting = PictureSetting(
-        "bars", folder, "data", None, "commit", {"c3d": "code"}, videos=folder, recipes={"c3d": recipe}, device="cpu",
-        decoders=decoders,
+        "bars", folder, "data", None, "commit", {name: "code"}, videos=folder, recipes={name: recipe}, device="cpu"
     )  # fmt: skip
     train = PictureClips(clips, folder, ("down", "right"), recipe.view, seed=0)
-    return PictureLoop(setting, JOB, train, classes=2)
+    return PictureLoop(setting, Job(Variant("comparator", name), "clip", 1, 0), train, classes=2)
 
 
 def test_a_training_learns_and_an_interrupted_one_ends_with_the_same_weights(small_c3d, tmp_path, monkeypatch):
-    recipe = replace(small_c3d, epochs=10)
+    recipe = replace(small_c3d, epochs=24)
     clips = moving_bars(tmp_path, 24)
     whole = loop_of(tmp_path, clips[:16], recipe)
     whole.run(tmp_path / "whole.pt")
@@ -285,6 +287,30 @@ def test_a_training_learns_and_an_interrupted_one_ends_with_the_same_weights(sma
     assert [row["train_loss"] for row in again.history] == losses
     for name, value in whole.network.state_dict().items():
         torch.testing.assert_close(again.network.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_the_other_networks_learn_and_score_too(torchvision, tmp_path, monkeypatch):
+    """A step on pictures and flow of a few frames; GoogLeNet is whole, of VGG-16 the dense layers are left out."""
+    vgg = two_stream.import_models().vgg
+    vision = torch.nn.Sequential(vgg.make_layers(vgg.cfgs["D"]), torch.nn.Flatten())
+    built = {
+        "two_stream": lambda classes: two_stream.TwoStreamLSTM(classes=classes, cells=8, layers=2),
+        "transformation": lambda classes: transformation.Transformations(
+            classes=classes, vision=vision, features=512, embedding=8
+        ),
+    }
+    clips = moving_bars(tmp_path, 4)
+    for module, name in ((two_stream, "two_stream"), (transformation, "transformation")):
+        monkeypatch.setattr(module, "build", built[name])
+        view = replace(SMALL, spread=True, flow=module.RECIPE.view.flow)
+        recipe = replace(module.RECIPE, view=view, epochs=2, batch=2)
+        loop = loop_of(tmp_path, clips, recipe, name=name)
+        before = {key: value.clone() for key, value in loop.network.named_parameters()}
+        loop.run(tmp_path / f"{name}.pt")
+        assert np.isfinite([row["train_loss"] for row in loop.history]).all()
+        assert not [key for key, value in loop.network.named_parameters() if torch.equal(value, before[key])]
+        test = PictureClips(clips, tmp_path, ("down", "right"), view)
+        assert set(picture_runs.score(loop.network, test, torch.device("cpu"), 1)[0]) <= {0, 1}
 
 
 def test_decoding_processes_change_nothing(tmp_path):
@@ -395,6 +421,13 @@ def test_ucf101_from_video_with_two_classes(arguments, recipe, tmp_path):
     assert "did you mean Lunges" in str(caught.value)
     with refused("classes.one", DataError):
         benchmark("ucf101", replace(request, classes=("Lunges",)), recipe, **arguments)
+
+
+def test_without_torchvision_its_name_is_said(monkeypatch):
+    for name in ("torchvision", "torchvision.models"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with refused("pictures.no-torchvision"):
+        require_pictures("ucf101", REQUEST)
 
 
 def test_what_cannot_be_run_is_refused_before_anything_is_fetched(tmp_path, monkeypatch):
