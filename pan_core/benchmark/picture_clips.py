@@ -18,6 +18,7 @@ from pan_core.video import FrameReader
 FLOW_LIMIT = 40.0
 """Optical flow in pixels a frame that becomes 0 and 255, as in Ng et al. (CVPR 2015)."""
 FLIPPED_SHARE = 0.5
+_NO_PICTURE = np.empty(0, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,10 @@ def read_windows(path: Path, numbers: np.ndarray, view: View) -> np.ndarray:
 
 def _read_small(path: Path, wanted: dict[int, None], view: View) -> Iterator[tuple[int, np.ndarray]]:
     """Wanted frames in order, each with its number."""
-    finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST) if view.flow else None
-    end, waiting, grey = max(wanted) + (2 if view.flow else 1), None, None
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST) if view.flow else None
+    end = max(wanted) + (2 if view.flow else 1)
+    waiting: np.ndarray | None = None
+    grey = _NO_PICTURE
     with FrameReader(path) as reader:
         for number, frame in enumerate(reader.frames()):
             if number >= end:
