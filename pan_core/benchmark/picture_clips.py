@@ -18,7 +18,7 @@ from pan_core.video import FrameReader
 FLOW_LIMIT = 40.0
 """Optical flow in pixels a frame that becomes 0 and 255, as in Ng et al. (CVPR 2015)."""
 FLIPPED_SHARE = 0.5
-_NO_PICTURE = np.empty(0, np.uint8)
+_NO_PICTURE: np.ndarray = np.empty(0, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _read_small(path: Path, wanted: dict[int, None], view: View) -> Iterator[tup
     finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST) if view.flow else None
     end = max(wanted) + (2 if view.flow else 1)
     waiting: np.ndarray | None = None
-    grey = _NO_PICTURE
+    grey: np.ndarray = _NO_PICTURE
     with FrameReader(path) as reader:
         for number, frame in enumerate(reader.frames()):
             if number >= end:
@@ -108,7 +108,8 @@ def _read_small(path: Path, wanted: dict[int, None], view: View) -> Iterator[tup
                 continue
             last_grey, grey = grey, cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
             if waiting is not None:
-                yield number - 1, add_flow(waiting, finder.calc(last_grey, grey, None))
+                flow = finder.calc(last_grey, grey, None)  # type: ignore[call-overload]
+                yield number - 1, add_flow(waiting, flow)
             waiting = small if number in wanted else None
     if waiting is not None:
         yield max(wanted), add_flow(waiting, np.zeros((*waiting.shape[:2], 2), np.float32))

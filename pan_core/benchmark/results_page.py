@@ -53,7 +53,7 @@ def _write_section(result: Mapping) -> str:
     comparable = not result.get("selected") and not result.get("differences")
     published_rows = _published_rows(result["dataset"]) if comparable else ()
     rows = [*_model_rows(result), *_other_rows(result), *published_rows]
-    columns = COLUMNS
+    columns: Sequence[str] = COLUMNS
     if with_costs := bool(result.get("cost")):
         columns = (*COLUMNS, *COSTS)
         rows = [[*row, *["-"] * (len(columns) - len(row))] for row in rows]
