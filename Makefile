@@ -63,7 +63,7 @@ edge-emulate: $(READY) ## let the Pis' bundles check themselves on ARM code by Q
 	pan edge emulate $(if $(TARGET),--target $(TARGET))
 
 lock: ## pin the newest versions that pyproject.toml allows
-	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --upgrade --no-header --no-annotate \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra pictures --python-version 3.11 --upgrade --no-header --no-annotate \
 	  --no-emit-find-links --no-emit-index-url $(if $(PIP_FIND_LINKS),--find-links "$(PIP_FIND_LINKS)") \
 	  --output-file requirements.lock
 	# A local build's label is not part of the version that others can install.

@@ -1,7 +1,7 @@
 """Runs of a benchmark brought to their end: finished ones are found, the others are run and logged."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from pan_core.benchmark.picture_runs import PictureSetting
 from pan_core.benchmark.protocol import MODEL, Job
 from pan_core.benchmark.results import stored_runs
 from pan_core.benchmark.runs import BenchmarkSetting, Record, execute
 from pan_core.errors import DataError
 from pan_core.tracking.tracker import Tracker
+
+RunJobs = Callable[..., Iterator[tuple[Job, Record]]]
 
 
 class FinishedRuns:
@@ -38,13 +41,21 @@ class FinishedRuns:
 
 
 def complete(
-    done: "FinishedRuns", jobs: Sequence[Job], workers: int, *, title: str = ""
+    done: "FinishedRuns", jobs: Sequence[Job], workers: int, *, title: str = "", run_jobs: RunJobs | None = None
 ) -> tuple[dict[Job, Record], "MlflowRows | None"]:
-    """Run the jobs that are not finished; the records of all, and the MLflow rows if there was any."""
+    """Run the jobs that are not finished; the records of all, and the MLflow rows if there was any.
+
+    Args:
+        done: Finished runs.
+        jobs: What to run.
+        workers: Processes.
+        title: Of the progress bar; the dataset's name if left out.
+        run_jobs: What runs the jobs, as `runs.execute` does.
+    """
     finished = {job: record for job in jobs if (record := done.find(job)) is not None}
     pending = [job for job in jobs if job not in finished]
     tracker = MlflowRows(done.setting, jobs) if pending else None
-    _run_pending(done.setting, pending, finished, tracker, workers, title or done.setting.dataset)
+    _run_pending(done.setting, pending, finished, tracker, workers, title or done.setting.dataset, run_jobs or execute)
     return finished, tracker
 
 
@@ -55,6 +66,7 @@ def _run_pending(
     tracker: "MlflowRows | None",
     workers: int,
     title: str,
+    run_jobs: RunJobs,
 ) -> None:
     """Run the pending jobs; the bar shows the recognizer's mean so far in each mode."""
     total = len(pending) + len(finished)
@@ -62,7 +74,7 @@ def _run_pending(
         bar.set_postfix_str(_running_mean(finished))
         # In a log file a bar cannot be redrawn.
         waiting = bar.refresh if sys.stderr.isatty() else None
-        for job, record in execute(setting, pending, workers=min(workers, max(1, len(pending))), waiting=waiting):
+        for job, record in run_jobs(setting, pending, workers=min(workers, max(1, len(pending))), waiting=waiting):
             finished[job] = record
             if tracker:
                 tracker.add(job, record)
@@ -84,10 +96,7 @@ class MlflowRows:
     def __init__(self, setting: BenchmarkSetting, jobs: Sequence[Job]) -> None:
         self._tracker = Tracker(f"{setting.dataset}-benchmark")
         self._fingerprint = setting.identity(jobs[0])
-        recipe = asdict(setting.recipe)
-        parts = {"network": recipe["network"], "training": recipe["training"]}
-        self._params = {f"{part}.{key}": value for part, values in parts.items() for key, value in values.items()}
-        self._params |= {"frames": recipe["frames"], "rate": recipe["rate"], "data_hash": setting.data_hash}
+        self._params = _list_parameters(setting, jobs[0]) | {"data_hash": setting.data_hash}
 
     def add(self, job: Job, record: Record) -> None:
         """Log one finished run with its training curves."""
@@ -102,3 +111,11 @@ class MlflowRows:
         names = ("mean_accuracy", "std_accuracy", "online_mean_accuracy", "online_std_accuracy", "params")
         figures = {name: result[name] for name in names if result[name] is not None}
         self._tracker.close_pipeline(self._fingerprint, figures, {"pan.dataset": result["dataset"]})
+
+
+def _list_parameters(setting: BenchmarkSetting, job: Job) -> dict[str, object]:
+    """Parameters of a run's recipe by name, those of a part with its name before theirs."""
+    own = setting.recipes[job.variant.name] if isinstance(setting, PictureSetting) else setting.recipe
+    recipe = {key: value for key, value in asdict(own).items() if key != "pretrained_on"}
+    parts = {key: value if isinstance(value, dict) else {"": value} for key, value in recipe.items()}
+    return {f"{part}.{key}".rstrip("."): value for part, values in parts.items() for key, value in values.items()}

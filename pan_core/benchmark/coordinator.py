@@ -9,6 +9,12 @@ from pathlib import Path
 from pan_core.benchmark.completion import FinishedRuns, complete
 from pan_core.benchmark.methods import PROJECT, code_of
 from pan_core.benchmark.people import PoseRecipe
+from pan_core.benchmark.picture_comparison import (
+    add_costs,
+    compare_pictures,
+    make_picture_setting,
+    require_pictures,
+)
 from pan_core.benchmark.prepared_data import BenchmarkData, Selection, dataset_of_benchmark, prepare
 from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, MODEL, PARTS_OF_THE_PAPER, Job, Recipe, Variant, plan
 from pan_core.benchmark.request import Request, choose_classes
@@ -58,6 +64,7 @@ def benchmark(
             own.
         DataError: If the dataset cannot be fetched, or a part of a split shows one class only.
     """
+    require_pictures(name, request)
     poses = poses if dataset_of_benchmark(name).has_video else None
     classes, data = prepare_chosen(name, request, folder, context, poses)
     path = out / f"{'-'.join(filter(None, (name, Selection(classes).name)))}.json"
@@ -69,7 +76,11 @@ def benchmark(
     done = FinishedRuns(setting, path)
     finished, tracker = complete(done, jobs, request.workers)
     records = [*(finished[job] for job in own), *_collect_others(done, max(request.seeds, beside.seeds), splits)]
+    pictures = make_picture_setting(setting, data, request, folder / "raw") if poses else None
+    records += compare_pictures(pictures, request, splits, path) if pictures else []
     result = build_results(_describe_benchmark(data, setting, splits, request, classes, poses), records)
+    if pictures and poses:
+        add_costs(result, data, pictures, poses, path)
     write_json(path, result)
     if tracker:
         tracker.close(result)
@@ -177,6 +188,8 @@ def write_command(name: str, request: Request) -> str:
     words += [f"--classes {','.join(request.classes)}"] if request.classes else []
     words += [f"--pose-network {request.pose_network}"] if request.pose_network else []
     words += [f"--quality {request.quality}"] if request.quality else []
+    words += [f"--pictures {','.join(request.pictures)}"] if request.pictures else []
+    words += [f"--picture-weights {name}={source}" for name, source in request.picture_weights]
     return " ".join(words)
 
 

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import pan_core
-from pan_core.benchmark.protocol import COMPARATORS, Recipe, Variant
+from pan_core.benchmark.protocol import COMPARATORS, PICTURES, Recipe, Variant
 from pan_core.code_identity import code_hash
 from pan_core.errors import PanError
 from pan_core.training.fit import Build, build_network
@@ -52,13 +52,18 @@ def comparator(name: str) -> ModuleType:
     Raises:
         PanError: If there is none of that name.
     """
-    if name not in COMPARATORS:
-        raise PanError(f"{name}: no such comparator; known: {', '.join(COMPARATORS)}", code="benchmark.comparator")
+    if name not in (known := (*COMPARATORS, *PICTURES)):
+        raise PanError(f"{name}: no such comparator; known: {', '.join(known)}", code="benchmark.comparator")
     return import_module(f"pan_core.benchmark.comparators.{name}")
 
 
 def code_of(variant: Variant) -> str:
     """Hash of the code that a variant's figures rest on: network, training and scoring."""
+    if variant.name in PICTURES:
+        return code_hash(
+            "benchmark/picture_clips.py", "benchmark/picture_networks.py", "benchmark/picture_runs.py", "training/schedule.py", "video.py",
+            f"benchmark/comparators/{variant.name}.py",
+        )  # fmt: skip
     return code_hash(
         "model", "training", "pose/main_person.py", "skeletons.py", "benchmark/runs.py", "evaluation/metrics.py", "evaluation/behaviour.py",
         *([f"benchmark/comparators/{variant.name}.py"] if variant.kind == "comparator" else []),

@@ -8,6 +8,7 @@ are left where published protocols have them: in training.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from pan_core.model.features import MODES
 from pan_core.model.pan import PanSettings
@@ -15,6 +16,8 @@ from pan_core.training.settings import TrainSettings
 
 PARTS_OF_THE_PAPER = ("pooling", "joints_attention", "pose_attention", "joints_loss", "recurrence")
 COMPARATORS = ("gru", "stgcn", "ddnet")
+PICTURES = ("c3d", "two_stream", "transformation")
+"""Comparators that see the pictures of a video instead of skeletons."""
 LEAKAGE = "leakage"
 
 
@@ -53,8 +56,8 @@ class Variant:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """Input modes that it can serve: ST-GCN and DD-Net look at frames to come."""
-        return ("clip",) if self.name in ("stgcn", "ddnet") else MODES
+        """Input modes that it can serve: ST-GCN, DD-Net and networks of pictures look at frames to come."""
+        return ("clip",) if self.name in ("stgcn", "ddnet", *PICTURES) else MODES
 
 
 MODEL = Variant()
@@ -88,6 +91,12 @@ def plan(variants: Sequence[Variant], *, modes: Sequence[str], splits: Sequence[
     ]
 
 
-def identity(recipe: Recipe, data_hash: str, code_hash: str) -> str:
-    """Hash of what the figures of a run rest on besides the run itself; runs of one identity can be averaged."""
+def identity(recipe: Any, data_hash: str, code_hash: str) -> str:
+    """Hash of what the figures of a run rest on besides the run itself; runs of one identity can be averaged.
+
+    Args:
+        recipe: Recipe of the network, a dataclass.
+        data_hash: Hash of its data.
+        code_hash: Hash of its code.
+    """
     return hashlib.sha256(repr((asdict(recipe), data_hash, code_hash)).encode()).hexdigest()[:16]

@@ -4,12 +4,15 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, PARTS_OF_THE_PAPER, Variant
+from pan_core.benchmark.protocol import COMPARATORS, LEAKAGE, PARTS_OF_THE_PAPER, PICTURES, Variant
 from pan_core.errors import ConfigError
 from pan_core.model.features import MODES
 
 SEEDS = 5
 """Of the whole protocol; with fewer the spread of the seeds is hardly known."""
+BACKBONES = {"c3d": "c3d", "googlenet": "two_stream", "vgg16": "transformation"}
+"""What learnt the weights of `--picture-weights` -> network that begins with them."""
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class Request:
         classes: Classes of the dataset; empty for all.
         pose_network: Name of the pose network for videos; empty for the project's default.
         quality: Quality of its extraction; likewise.
+        pictures: Networks that see pictures, to run beside the recognizer.
+        picture_weights: Where they begin: a file or "imagenet", by the name of the architecture that learnt the weights.
+        device: Where they run.
     """
 
     seeds: int
@@ -41,6 +47,9 @@ class Request:
     classes: tuple[str, ...] = ()
     pose_network: str = ""
     quality: str = ""
+    pictures: tuple[str, ...] = ()
+    picture_weights: tuple[tuple[str, str], ...] = ()
+    device: str = "auto"
 
     @property
     def whole(self) -> bool:
@@ -68,6 +77,9 @@ def parse_request(
     classes: str = "",
     pose_network: str = "",
     quality: str = "",
+    pictures: Sequence[str] = (),
+    picture_weights: Sequence[str] = (),
+    device: str = "auto",
 ) -> Request:
     """A request out of the words of the command line.
 
@@ -83,6 +95,9 @@ def parse_request(
         *[f"--splits: expected numbers or 'all', but got {number!r}" for number in numbers if not number.isdecimal()],
         *_list_unknown("--without", left_out, PARTS_OF_THE_PAPER),
         *_list_unknown("--control", control, (LEAKAGE,)),
+        *_list_unknown("--pictures", pictures, (*PICTURES, "all")),
+        *_list_wrong_weights(picture_weights, pictures),
+        *_list_unknown("--device", [device], DEVICES),
     ]
     if faults:
         raise ConfigError("pan benchmark", faults)
@@ -103,6 +118,9 @@ def parse_request(
         classes=tuple(dict.fromkeys(_split_words(classes))) if classes else (),
         pose_network=pose_network,
         quality=quality,
+        pictures=PICTURES if "all" in pictures else tuple(name for name in PICTURES if name in pictures),
+        picture_weights=tuple((name, source) for name, _, source in (word.partition("=") for word in picture_weights)),
+        device=device,
     )
 
 
@@ -128,6 +146,18 @@ def choose_classes(name: str, wanted: Sequence[str], known: Sequence[str]) -> tu
         raise ConfigError("pan benchmark", faults, code="benchmark.unknown-class")
     chosen = sorted({by_name[word.casefold()] for word in wanted})
     return () if len(chosen) == len(known) else tuple(chosen)
+
+
+def _list_wrong_weights(words: Sequence[str], pictures: Sequence[str]) -> list[str]:
+    faults = []
+    for name, _, source in (word.partition("=") for word in words):
+        if name not in BACKBONES or not source:
+            faults.append(
+                f"--picture-weights: expected NAME=FILE or NAME=imagenet, but got {name!r}={source!r}; names: {', '.join(BACKBONES)}"
+            )
+        elif not {"all", BACKBONES[name]} & set(pictures):
+            faults.append(f"--picture-weights: {name} is for {BACKBONES[name]}, which --pictures does not name")
+    return faults
 
 
 def _split_words(text: str) -> list[str]:

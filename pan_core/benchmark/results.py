@@ -15,7 +15,7 @@ from pan_core.model.features import MODES
 SECTIONS = {"ablation": "ablations", "comparator": "comparators", "control": "controls"}
 KEPT = (
     "seed", "split", "mode", "accuracy", "mean_class_accuracy", "pretrain_seconds", "train_seconds", "test_clips", "nobody_found",
-    "params", "git_commit", "data_hash", "identity", "accuracy_by_observed_share",
+    "params", "git_commit", "data_hash", "identity", "accuracy_by_observed_share", "cost", "weights", "unread_clips",
 )  # fmt: skip
 """Figures of a run that a result file holds, beside its hits."""
 
@@ -39,6 +39,8 @@ def summarise(records: Sequence[Record]) -> dict:
         figures["online_accuracy_by_observed_share"] = {
             f"{share:.0%}": float(value) for share, value in zip(OBSERVED_SHARES, np.mean(curves, axis=0), strict=True)
         }
+    if costs := [record["cost"] for record in records if record.get("cost")]:
+        figures["cost"] = costs[0]
     ordered = sorted(records, key=lambda r: (r["mode"], r["seed"], r["split"]))
     return figures | {"runs": [_select_figures(record) for record in ordered]}
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pan_core.benchmark.methods import JOINTS_LOSS, SWITCHES
+from pan_core.benchmark.protocol import PICTURES
 from pan_core.evaluation.table1 import DATASET_TITLES, MEASURED, MODE_TITLES, published
 from pan_core.files import atomic_path, read_json
 
@@ -14,9 +15,13 @@ METHODS = {
     "gru": "Plain GRU on joint places",
     "stgcn": "ST-GCN (Yan et al., 2018)",
     "ddnet": "DD-Net (Yang et al., 2019)",
+    "c3d": "C3D (Tran et al., 2015)",
+    "two_stream": "Two streams and LSTM (Ng et al., 2015)",
+    "transformation": "Transformation, VGG-16 (Wang et al., 2016)",
     "leakage": "PAN, leakage control",
 }
 NOTES = {"controls": "random split of the same sizes: not a result", "comparators": "reads the places of joints only"}
+COSTS = ("MACs of a clip", "ms of a clip", "ms to read it")
 SHOWN = 5
 COLUMNS = ("method", "accuracy", "sd of seeds", "95 % interval", "parameters", "kind", "note")
 
@@ -48,6 +53,10 @@ def _write_section(result: Mapping) -> str:
     comparable = not result.get("selected") and not result.get("differences")
     published_rows = _published_rows(result["dataset"]) if comparable else ()
     rows = [*_model_rows(result), *_other_rows(result), *published_rows]
+    columns: Sequence[str] = COLUMNS
+    if with_costs := bool(result.get("cost")):
+        columns = (*COLUMNS, *COSTS)
+        rows = [[*row, *["-"] * (len(columns) - len(row))] for row in rows]
     curve = result.get("online_accuracy_by_observed_share")
     return "\n".join(
         [
@@ -58,8 +67,9 @@ def _write_section(result: Mapping) -> str:
             f"{_describe_pretraining(result['recipe'])}`{result['command']}`.",
             *_describe_clips(result),
             "",
-            *_format_table(COLUMNS, rows),
+            *_format_table(columns, rows),
             "",
+            *([_explain_costs(result), ""] if with_costs else []),
             *([*_write_curve(curve), ""] if curve else []),
             *_write_behaviour(result["behaviour"]),
         ]
@@ -140,7 +150,7 @@ def _other_rows(result: Mapping) -> Iterator[Sequence[str]]:
             title = _name_ablation(name, result["recipe"]) if section == "ablations" else METHODS.get(name, name)
             for mode, prefix in (("clip", ""), ("online", "online_")):
                 if variant[f"{prefix}mean_accuracy"] is not None:
-                    note = NOTES.get(section, "")
+                    note = _describe_start(variant) if name in PICTURES else NOTES.get(section, "")
                     yield _format_row(f"{title}, {MODE_TITLES[mode]}", variant, prefix, note)
 
 
@@ -160,7 +170,36 @@ def _format_row(title: str, figures: Mapping, prefix: str, note: str) -> Sequenc
         f"{figures['params'] / 1e6:.2f} M",
         MEASURED,
         note,
+        *(_format_cost(figures["cost"]) if figures.get("cost") else ()),
     )
+
+
+def _format_cost(cost: Mapping) -> Sequence[str]:
+    macs = cost["macs"]
+    unit, name = next(((unit, name) for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if macs >= unit), (1, ""))
+    return (
+        f"{macs / unit:.3g} {name}".strip(),
+        f"{cost['network_ms']:.3g}",
+        f"{cost['read_ms']:.3g}" if cost["read_ms"] else "-",
+    )
+
+
+def _explain_costs(result: Mapping) -> str:
+    return (
+        f"*MACs* and *ms of a clip*: of the network on all that it looks at of one test clip, on {result['cost']['device']}. *ms to read it*: "
+        "skeletons from the video for networks that read joints, with the pose network, whose MACs are not counted; pictures, and optical "
+        "flow if it is used, for the others. Measured in the same run, other work on the machine included."
+    )
+
+
+def _describe_start(variant: Mapping) -> str:
+    """Where a network of pictures began, and clips that it could not read."""
+    starts = {run.get("weights") or "" for run in variant["runs"]}
+    text = "sees pictures; " + (
+        "; ".join(f"began with {start}" for start in sorted(filter(None, starts))) or "from scratch"
+    )
+    unread = {clip for run in variant["runs"] for clip in run.get("unread_clips") or ()}
+    return text + (f"; {len(unread)} clips could not be read, such as {min(unread)}" if unread else "")
 
 
 def _published_rows(dataset: str) -> Iterator[Sequence[str]]:

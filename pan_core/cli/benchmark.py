@@ -44,6 +44,19 @@ ClassesOption = Annotated[
     str, typer.Option(help="Only these classes, with commas; the figures are then not those of the dataset.")
 ]
 
+PicturesOption = Annotated[
+    str,
+    typer.Option(
+        help="Networks that see pictures beside it, with commas: c3d, two_stream, transformation, or 'all'; of videos only."
+    ),
+]
+WeightsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="NAME=FILE, or NAME=imagenet to download: where they begin; NAME is c3d, googlenet (two_stream) or vgg16 (transformation)."
+    ),
+]
+
 
 @app.command("run")
 def run(
@@ -68,10 +81,14 @@ def run(
     ] = False,
     pose_network: Annotated[str, typer.Option(help="Pose network for videos instead of the default.")] = "",
     quality: Annotated[str, typer.Option(help="Quality of its extraction instead of the default.")] = "",
+    pictures: PicturesOption = "",
+    picture_weights: WeightsOption = None,
+    device: Annotated[str, typer.Option(help="Where networks that see pictures run: auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Train and score the recognizer over seeds, splits and modes; goes on where it was ended."""
     from pan_core.benchmark.coordinator import benchmark, prepare_chosen
     from pan_core.benchmark.ladder import climb, require_ladder
+    from pan_core.benchmark.picture_comparison import require_pictures
     from pan_core.benchmark.prepared_data import dataset_of_benchmark
     from pan_core.benchmark.request import parse_request
     from pan_core.benchmark.results_page import write_results_page
@@ -83,9 +100,11 @@ def run(
         seeds=seeds, modes=modes, splits=splits, comparators=comparators, without=without or [],
         control=control or [], other_seeds=other_seeds, other_modes=other_modes, epochs=epochs,
         workers=workers or free_cores(), classes=classes, pose_network=pose_network, quality=quality,
+        pictures=split_names(pictures), picture_weights=picture_weights or [], device=device,
     )  # fmt: skip
     for name in names:
         dataset_of_benchmark(name)
+        require_pictures(name, request)
         if ladder:
             require_ladder(name, request)
     poses = project_poses(pose_network, quality)
@@ -121,6 +140,11 @@ def compare(
         f"A - B: {100 * found.difference:+.2f} points, 95 % interval {100 * found.low:+.2f} to {100 * found.high:+.2f}, "
         f"{found.clips} clips; {found.test} test p = {found.p_value:.3g}"
     )
+
+
+def split_names(text: str) -> list[str]:
+    """Words between commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def free_cores() -> int:

@@ -4,6 +4,7 @@ import pytest
 from refusals import refused
 from typer.testing import CliRunner
 
+from pan_core.benchmark.protocol import PICTURES
 from pan_core.benchmark.request import choose_classes, parse_request
 from pan_core.benchmark.results import stored_runs
 from pan_core.cli.main import app
@@ -44,6 +45,24 @@ def test_every_unknown_word_is_named():
             **PLAIN | {"modes": "film", "splits": "one", "without": ["gru"], "control": ["luck"], "other_modes": "b"}
         )
     assert len(caught.value.faults) == 5
+
+
+def test_networks_that_see_pictures_and_their_weights():
+    pictures = parse_request(
+        **PLAIN, pictures=("transformation", "c3d"), picture_weights=("vgg16=imagenet", "c3d=a=b.pt")
+    )
+    assert pictures.pictures == ("c3d", "transformation")
+    assert pictures.picture_weights == (("vgg16", "imagenet"), ("c3d", "a=b.pt"))
+    assert parse_request(**PLAIN, pictures=("all",)).pictures == PICTURES
+    with pytest.raises(ConfigError) as caught:
+        parse_request(
+            **PLAIN, pictures=("c3d", "slowfast"), device="tpu",
+            picture_weights=("c3d", "c3d=", "resnet=a.pt", "vgg16=imagenet"),
+        )  # fmt: skip
+    # An unknown network and device, two weights without a place, of an unknown network, and of one that is not asked for.
+    assert len(caught.value.faults) == 6
+    assert "slowfast" in said("ucf101", "--pictures", "slowfast")
+    assert "penn_action gives skeletons" in said("penn_action", "--pictures", "all")
 
 
 def test_recipe_is_the_projects():
