@@ -136,3 +136,19 @@ def _split_words(text: str) -> list[str]:
 
 def _list_unknown(option: str, words: Sequence[str], known: Sequence[str]) -> list[str]:
     return [f"{option}: unknown {word!r}; known: {', '.join(known)}" for word in words if word not in known]
+
+
+def parse_transfer(modes: str, part: str) -> tuple[str, ...]:
+    """Input modes out of the words of the command line, for a part of a split.
+
+    Raises:
+        ConfigError: With every word that is not known.
+    """
+    chosen = tuple(_split_words(modes))
+    faults = [f"--modes: unknown mode {mode!r}; known: {', '.join(MODES)}" for mode in chosen if mode not in MODES]
+    faults += ["--modes: expected one or more"] if not chosen else []
+    if part not in ("train", "test"):
+        faults.append(f"--part: expected train or test, but got {part!r}")
+    if faults:
+        raise ConfigError("pan benchmark actors_to_real", faults, code="benchmark.words")
+    return chosen

@@ -34,10 +34,11 @@ def write_results_page(folder: Path) -> Path:
     """Write README.md with all result files of a folder, and return its path."""
     results = {path: read_json(path) for path in sorted(folder.glob("*.json"))}
     ladders = [results.pop(path) for path, result in list(results.items()) if result.keys() >= {"command", "rungs"}]
+    transfers = [results.pop(path) for path, result in list(results.items()) if "tested_on" in result]
     for path in [path for path, result in results.items() if not result.keys() >= {"command", "runs", "recipe"}]:
         _log.warning("%s: not a result file of `pan benchmark`, left out of the table", path)
         del results[path]
-    sections = [*map(_write_section, results.values()), *map(_write_ladder, ladders)]
+    sections = [*map(_write_section, results.values()), *map(_write_ladder, ladders), *map(_write_transfer, transfers)]
     path = folder / "README.md"
     with atomic_path(path) as partial:
         partial.write_text("\n".join([INTRODUCTION, *sections]))
@@ -92,6 +93,33 @@ def _write_ladder(ladder: Mapping) -> str:
             "they are measures of what is lost, not results.",
             "",
             *_format_table(columns, rows),
+            "",
+        ]
+    )
+
+
+def _write_transfer(result: Mapping) -> str:
+    """Accuracy on real clips of what learnt from drawn people alone."""
+    names = list(result["class_names"])
+    rows = [
+        (
+            MODE_TITLES[mode],
+            f"{100 * own['accuracy']:.1f}",
+            "one seed" if own["std"] is None else f"{100 * own['std']:.1f}",
+            " to ".join(f"{100 * value:.1f}" for value in own["interval95"]),
+            *(f"{100 * own['by_class'][name]:.0f}" for name in names),
+        )
+        for mode, own in result["modes"].items()
+    ]
+    return "\n".join(
+        [
+            f"## From drawn to real: {len(names)} classes of {DATASET_TITLES.get(result['tested_on'], result['tested_on'])}, from video",
+            "",
+            f"Trained on {result['drawn_clips']} drawn skeletons of actors, nothing real; tested on all {result['clips']} clips of the "
+            f"{result['part']} part of split {result['split']}; guessing has {100 / len(names):.0f}; `{result['command']}`. "
+            f"Nobody was found in {result['without_people']} of the clips, which are mistakes.",
+            "",
+            *_format_table(("mode", "accuracy", "sd of seeds", "95 % interval", *names), rows),
             "",
         ]
     )
