@@ -4,11 +4,11 @@ Nothing real is trained on. A clip in which nobody is found counts as a mistake.
 the action of JHMDB that it shows: a run with a long jump is a jump.
 """
 
-import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,8 @@ from pan_core.training.samples import Samples, build_samples
 NAME = "actors_to_real"
 REAL = "jhmdb_video"
 SPLIT = 1
+PARTS = ("test", "train")
+"""Parts of the real clips: the first is the result, the second was chosen by."""
 MEANS: dict[str, tuple[str, ...]] = {
     "clap": ("Clapping",),
     "jump": ("Jumping", "LongJump"),
@@ -56,18 +58,18 @@ class TransferRequest:
         seeds: Seeds 0 to seeds - 1, of the drawn clips and of the training.
         modes: Input modes.
         clips: Drawn clips of each class of actors.
-        part: "test", which is published; "train" to choose by.
+        epochs: Passes over them.
     """
 
     seeds: int
     modes: tuple[str, ...]
     clips: int
-    part: str = "test"
+    epochs: int
 
     def command(self) -> str:
         """The command line that gives the figures again."""
-        part = f" --part {self.part}" if self.part != "test" else ""
-        return f"pan benchmark {NAME} --seeds {self.seeds} --modes {','.join(self.modes)} --clips {self.clips}{part}"
+        modes = ",".join(self.modes)
+        return f"pan benchmark {NAME} --seeds {self.seeds} --modes {modes} --clips {self.clips} --epochs {self.epochs}"
 
 
 class DrawnPoses:
@@ -97,36 +99,45 @@ def transfer(
         out: Folder of the result file.
 
     Raises:
-        DataError: If the real dataset cannot be had, or lacks a class or the part.
+        DataError: If the real dataset cannot be had, or lacks a class or a part.
     """
     data = prepare(REAL, folder, context, poses=poses, selection=Selection(tuple(MEANS)))
-    listed = data.clips[data.parts(SPLIT) == request.part]
-    if listed.empty:
-        raise DataError(f"{REAL}: split {SPLIT} has no clip of the part {request.part!r}", code="transfer.no-clips")
+    lists = {part: data.clips[data.parts(SPLIT) == part] for part in PARTS}
+    if empty := [part for part, listed in lists.items() if listed.empty]:
+        raise DataError(f"{REAL}: split {SPLIT} has no clip of the part {empty[0]!r}", code="transfer.no-clips")
     runs = [
-        _run(request, recipe, data, listed, mode=mode, seed=seed)
+        run
         for seed in range(request.seeds)
         for mode in request.modes
+        for run in _run(request, recipe, data, lists, mode=mode, seed=seed)
     ]
     result = {
         "dataset": NAME,
         "tested_on": REAL,
         "split": SPLIT,
-        "part": request.part,
         "command": request.command(),
-        "clips": len(listed),
         "class_names": list(MEANS),
         "means": {name: list(classes) for name, classes in MEANS.items()},
-        "without_people": len(set(listed["clip_id"]) & data.lacking.without_people.keys()),
         "drawn_clips": request.clips * len(CLASSES),
         "poses": poses.describe(),
         "recipe": asdict(recipe),
         "code": code_hash("model", "training", "datasets/actors", "benchmark/actors_to_real.py"),
-        "modes": {mode: _summarise([run for run in runs if run["mode"] == mode]) for mode in request.modes},
+        "parts": {part: _describe_part(part, listed, data, request, runs) for part, listed in lists.items()},
         "runs": runs,
     }
     write_json(out / f"{NAME}.json", result)
     return read_json(out / f"{NAME}.json")
+
+
+def _describe_part(
+    part: str, listed: pd.DataFrame, data: BenchmarkData, request: TransferRequest, runs: Sequence[dict]
+) -> dict:
+    own = [run for run in runs if run["part"] == part]
+    return {
+        "clips": len(listed),
+        "without_people": len(set(listed["clip_id"]) & data.lacking.without_people.keys()),
+        "modes": {mode: _summarise([run for run in own if run["mode"] == mode]) for mode in request.modes},
+    }
 
 
 def drawn_samples(clips: Sequence[SkeletonClip], *, mode: str, frames: int, rate: float) -> Samples:
@@ -141,38 +152,42 @@ def drawn_samples(clips: Sequence[SkeletonClip], *, mode: str, frames: int, rate
 
 
 def _run(
-    request: TransferRequest, recipe: Recipe, data: BenchmarkData, listed: pd.DataFrame, *, mode: str, seed: int
-) -> dict:
+    request: TransferRequest,
+    recipe: Recipe,
+    data: BenchmarkData,
+    lists: Mapping[str, pd.DataFrame],
+    *,
+    mode: str,
+    seed: int,
+) -> Iterator[dict]:
+    """Figures of one network on each part of the real clips."""
     settings = ActorsSettings(seed=seed, min_frames=SHORTEST, max_frames=LONGEST)
-    drawn = drawn_samples(
-        list(draw_skeletons(settings, request.clips)), mode=mode, frames=recipe.frames, rate=recipe.rate
-    )
-    real = data.samples(data.parts(SPLIT), request.part, mode=mode, frames=recipe.frames, rate=recipe.rate)
+    shape: Any = {"mode": mode, "frames": recipe.frames, "rate": recipe.rate}
+    drawn = drawn_samples(list(draw_skeletons(settings, request.clips)), **shape)
     with tempfile.TemporaryDirectory() as place:
+        checkpoint = Path(place) / "c.pt"
         network = fit(
-            drawn,
-            None,
-            settings=recipe.training,
-            model_settings=recipe.network,
-            checkpoint=Path(place) / "c.pt",
-            seed=seed,
+            drawn, None, settings=recipe.training, model_settings=recipe.network, checkpoint=checkpoint, seed=seed
         ).model
-    stated = predict(network, real).probabilities
-    said = dict(zip(real.clip_ids, choose(stated, drawn.classes), strict=True))
-    plain = dict(zip(real.clip_ids, (drawn.classes[k] for k in stated.argmax(axis=1)), strict=True))
-    ids, labels = listed["clip_id"].tolist(), listed["label"].tolist()
-    hits = [said.get(clip_id) == label for clip_id, label in zip(ids, labels, strict=True)]
+    for part, listed in lists.items():
+        real = data.samples(data.parts(SPLIT), part, **shape)
+        stated = predict(network, real).probabilities
+        said = dict(zip(real.clip_ids, choose(stated, drawn.classes), strict=True))
+        plain = dict(zip(real.clip_ids, (drawn.classes[k] for k in stated.argmax(axis=1)), strict=True))
+        yield {"part": part, "mode": mode, "seed": seed, **_count(listed, said, plain)}
+
+
+def _count(listed: pd.DataFrame, said: Mapping[str, str], plain: Mapping[str, str]) -> dict:
+    """Shares of the listed clips that are right; a clip without an answer is not."""
+    rows = list(zip(listed["clip_id"], listed["label"], strict=True))
+    hits = [said.get(clip_id) == label for clip_id, label in rows]
     return {
-        "mode": mode,
-        "seed": seed,
         "accuracy": float(np.mean(hits)),
-        "accuracy_among_all": float(
-            np.mean([plain.get(i, "") in MEANS[label] for i, label in zip(ids, labels, strict=True)])
-        ),
+        "accuracy_among_all": float(np.mean([plain.get(clip_id, "") in MEANS[label] for clip_id, label in rows])),
         "by_class": {
-            name: float(np.mean([h for h, label in zip(hits, labels, strict=True) if label == name])) for name in MEANS
+            name: float(np.mean([hit for hit, (_, label) in zip(hits, rows, strict=True) if label == name]))
+            for name in MEANS
         },
-        "data_hash": hashlib.sha256(drawn.joints.tobytes()).hexdigest()[:16],
         "hits": "".join(str(int(hit)) for hit in hits),
     }
 

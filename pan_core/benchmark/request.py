@@ -138,17 +138,16 @@ def _list_unknown(option: str, words: Sequence[str], known: Sequence[str]) -> li
     return [f"{option}: unknown {word!r}; known: {', '.join(known)}" for word in words if word not in known]
 
 
-def parse_transfer(modes: str, part: str) -> tuple[str, ...]:
-    """Input modes out of the words of the command line, for a part of a split.
+def parse_modes(words: str) -> tuple[str, ...]:
+    """Input modes out of a word of the command line.
 
     Raises:
-        ConfigError: With every word that is not known.
+        ConfigError: If there is none, or one is unknown.
     """
-    chosen = tuple(_split_words(modes))
+    chosen = tuple(dict.fromkeys(_split_words(words)))
     faults = [f"--modes: unknown mode {mode!r}; known: {', '.join(MODES)}" for mode in chosen if mode not in MODES]
-    faults += ["--modes: expected one or more"] if not chosen else []
-    if part not in ("train", "test"):
-        faults.append(f"--part: expected train or test, but got {part!r}")
+    if not chosen:
+        faults.append(f"--modes: expected one or more of {', '.join(MODES)}")
     if faults:
-        raise ConfigError("pan benchmark actors_to_real", faults, code="benchmark.words")
+        raise ConfigError("pan benchmark", faults, code="benchmark.words")
     return chosen

@@ -41,10 +41,8 @@ SHORTEST_SHARE, SHORTEST_S = 0.2, 0.7
 EXCERPT = 0.55  # share of clips that begin, and of those that end, in the midst of the action, as real ones mostly do
 REPEATED = ("Waving", "Clapping", "Squatting", "Punching")  # any part of them shows the action
 LONGEST_OVERHANG_S = 1.2
-APPROACHED, APPROACH = (
-    ("Kicking", "Jumping"),
-    0.5,
-)  # what some steps may lead to, and in which share of the clips they do
+APPROACHED = ("Kicking", "Jumping")  # what some steps may lead to
+APPROACH = 0.6  # share of their clips in which they do
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ def _one_action(
         return MOVES[label](body, style, _draw_timing(t, length, rng, lead_in=True, lead_out=True), rng)
     if label in APPROACHED and rng.random() < APPROACH:
         steps = str(rng.choice(["Running", "Walking"], p=(0.7, 0.3)))
-        return _after((steps, label), body, style, t, round(rng.uniform(0.12, 0.45) * len(t)), rng)
+        return _after((steps, label), body, style, t, round(rng.uniform(0.12, 0.55) * len(t)), rng)
     overhang = LONGEST_OVERHANG_S if label in REPEATED else min(0.25 * length, 0.35)
     return MOVES[label](body, style, _draw_excerpt(t, length, rng, overhang), rng)
 

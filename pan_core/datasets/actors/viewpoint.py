@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Cameras see people from the front or the side more often than from behind; a share of them stands anywhere.
+# Cameras see gestures from the front or the side more often than from behind; people who move they see from anywhere.
 FRONTAL = 0.9  # standard deviation, in radians from straight ahead
-ANY_SIDE = 0.5
+ANY_SIDE, ANY_SIDE_MOVING = 0.4, 0.85  # share of the cameras that stand anywhere
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ def draw_viewpoint(
     extent = float(np.linalg.norm(path.max(0) - path.min(0)))
     moves = np.linalg.norm(np.ptp(feet, axis=0), axis=-1).max() > 0.5 or pelvis[:, 2].min() < 0.18 * stature
     framing = FRAMINGS[rng.choice(len(FRAMINGS), p=WIDE if moves else NEAR)]
-    azimuth = rng.normal(0, FRONTAL) if rng.random() > ANY_SIDE else rng.uniform(-np.pi, np.pi)
+    any_side = rng.random() < (ANY_SIDE_MOVING if moves else ANY_SIDE)
+    azimuth = rng.uniform(-np.pi, np.pi) if any_side else rng.normal(0, FRONTAL)
     toward = np.array([np.cos(azimuth), np.sin(azimuth)])
     follow = rng.uniform(0.3, 1.05) if rng.random() < 0.5 else 0.0
     across = (1 - follow) * float(np.ptp(path @ np.array([-toward[1], toward[0]])))
