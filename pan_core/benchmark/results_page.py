@@ -117,7 +117,7 @@ def _write_transfer(result: Mapping) -> str:
     title = DATASET_TITLES.get(result["tested_on"], result["tested_on"])
     return "\n".join(
         [
-            f"## From drawn to real: {len(names)} classes of {title}, from video",
+            f"## From drawn to real: {len(names)} classes of {title}",
             "",
             f"Trained on {result['drawn_clips']} drawn skeletons of actors and nothing real; every clip of split {result['split']} is "
             f"counted; guessing has {100 / len(names):.0f}; `{result['command']}`. How actors move and are filmed was chosen by "
