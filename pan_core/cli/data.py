@@ -165,7 +165,7 @@ def label(
         typer.echo(_label(folder, out, model, dataset))
 
 
-def _label(folder: Path, out: Path, model: Path | None, dataset: str | None) -> str:
+def _label(folder: Path, out: Path, model: str | None, dataset: str | None) -> str:
     """Write the tasks; returns what was found, in lines."""
     from pan_core.datasets.manifests import unlabelled_videos
     from pan_core.datasets.manifests.label_studio_tasks import (
@@ -187,7 +187,7 @@ def _label(folder: Path, out: Path, model: Path | None, dataset: str | None) -> 
     if not videos:
         return f"{folder}: every video has labels; nothing is written"
     by, root = (
-        recognizers.get_recognizer(model, dataset),
+        recognizers.get_recognizer(model, dataset, fallback=False),
         Path(os.environ.get(ROOT_VARIABLE) or folder.resolve().parent),
     )
     with progress_bar("label", "frame") as update:
@@ -196,7 +196,7 @@ def _label(folder: Path, out: Path, model: Path | None, dataset: str | None) -> 
             address=lambda video: local_address(folder, video, root), progress=update,
         )  # fmt: skip
     config = write_tasks(found.tasks, list(dict.fromkeys([*by.network.actions, *by.network.labels])), out)
-    lines = [f"recognizer: {by.name}", *(f"left out: {video}: {reason}" for video, reason in found.left_out.items())]
+    lines = [f"recognizer: {by}", *(f"left out: {video}: {reason}" for video, reason in found.left_out.items())]
     if found.empty:
         lines.append(f"nobody found in {len(found.empty)} videos: {', '.join(found.empty)}")
     lines += [

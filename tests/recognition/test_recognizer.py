@@ -148,7 +148,8 @@ def test_the_doctor_finds_what_is_there_and_what_is_missing(workspace: Path) -> 
     assert not found["params.yaml"].advice
     assert "dvc repro pose_model" in found["pose network"].advice
     assert found["recognizer"].advice
-    assert found["recognizer"].needed
+    assert not found["recognizer"].needed
+    assert not found["stock recognizer"].advice
 
 
 def test_the_doctor_sees_a_network_that_is_cut_short(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
