@@ -73,7 +73,9 @@ def require_pinned_files(folder: Path) -> dict[str, str]:
 
 
 def pin_files(folder: Path) -> dict[str, str]:
-    """Write the hashes of a recognizer's files; returns them."""
+    """Write the hashes of a recognizer's files, which anybody may read; returns them."""
+    for name in PINNED:
+        (folder / name).chmod(0o644)
     pins = {name: sha256_of(folder / name) for name in PINNED}
     write_json(folder / PINS, pins)
     return pins
