@@ -196,7 +196,7 @@ def _label(folder: Path, out: Path, model: str | None, dataset: str | None) -> s
             address=lambda video: local_address(folder, video, root), progress=update,
         )  # fmt: skip
     config = write_tasks(found.tasks, list(dict.fromkeys([*by.network.actions, *by.network.labels])), out)
-    lines = [f"recognizer: {by}", *(f"left out: {video}: {reason}" for video, reason in found.left_out.items())]
+    lines = [f"recognizer: {by.name}", *(f"left out: {video}: {reason}" for video, reason in found.left_out.items())]
     if found.empty:
         lines.append(f"nobody found in {len(found.empty)} videos: {', '.join(found.empty)}")
     lines += [

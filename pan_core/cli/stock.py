@@ -18,7 +18,7 @@ def train_everyday(
             max=5,
             help="Networks that do not see a fifth of the films, each another one; they calibrate confidences.",
         ),
-    ] = 1,
+    ] = 5,
     actors: Annotated[int, typer.Option(min=3, help="Drawn people, each in every class.")] = 18,
     out: Annotated[
         Path | None,
