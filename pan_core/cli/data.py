@@ -165,7 +165,7 @@ def label(
         typer.echo(_label(folder, out, model, dataset))
 
 
-def _label(folder: Path, out: Path, model: Path | None, dataset: str | None) -> str:
+def _label(folder: Path, out: Path, model: str | None, dataset: str | None) -> str:
     """Write the tasks; returns what was found, in lines."""
     from pan_core.datasets.manifests import unlabelled_videos
     from pan_core.datasets.manifests.label_studio_tasks import (
@@ -187,7 +187,7 @@ def _label(folder: Path, out: Path, model: Path | None, dataset: str | None) -> 
     if not videos:
         return f"{folder}: every video has labels; nothing is written"
     by, root = (
-        recognizers.get_recognizer(model, dataset),
+        recognizers.get_recognizer(model, dataset, fallback=False),
         Path(os.environ.get(ROOT_VARIABLE) or folder.resolve().parent),
     )
     with progress_bar("label", "frame") as update:

@@ -172,12 +172,27 @@ def _workspace() -> Iterator[Diagnosis]:
         yield Diagnosis(str(PARAMS_FILE), f"dataset {params.dataset}")
         model = paths.model_folder("online", params.split.splits[0])
         trained = (model / "model.json").is_file()
-        advice = "" if trained else "`make run` trains one"
-        yield Diagnosis("recognizer", str(model) if trained else "none", advice, needed=True)
+        advice = "" if trained else "`make run` trains one; until then `everyday` is used, which comes with PAN"
+        yield Diagnosis("recognizer", str(model) if trained else "none of your own", advice)
     except PanError as error:
         yield Diagnosis(str(PARAMS_FILE), str(error), "correct it, or go to the project's folder", needed=True)
+    yield _stock()
     yield from _pose_network(pose.network, pose.quality)
     yield Diagnosis("cache", str(cache_folder().absolute()))
+
+
+def _stock() -> Diagnosis:
+    """Whether the recognizer that comes with the package is whole."""
+    from pan_core.recognition.pretrained import STOCK
+    from pan_core.recognition.pretrained.stock_files import require_pinned_files
+
+    (name, folder), *_ = STOCK.items()
+    try:
+        require_pinned_files(folder)
+    except PanError as error:
+        found, _, advice = str(error).rpartition("; ")
+        return Diagnosis("stock recognizer", found, advice, needed=True)
+    return Diagnosis("stock recognizer", f"{name}, {folder}")
 
 
 def _pose_network(network: str, quality: str) -> Iterator[Diagnosis]:

@@ -73,7 +73,7 @@ def watch(
         put = _writer(stack, events, webhook, spool)
         get_recognizer = _recognizer_getter(stack, model, dataset, quality, people)
         rules = read_rules(event or (), get_recognizer().network.actions, minimum_s=minimum_s)
-        typer.echo(f"recognizer: {get_recognizer().name}")
+        typer.echo(f"recognizer: {get_recognizer()}")
         typer.echo(
             watch_here(
                 source, get_recognizer, say=typer.echo, put_event=put, rules=rules, scene=scene, window=window, out=out
@@ -119,7 +119,7 @@ def serve(
         get_recognizer = _recognizer_getter(stack, model, dataset, quality, people)
         rules = read_rules(event or (), get_recognizer().network.actions, minimum_s=minimum_s)
         page = _page(stack, opened, get_recognizer, rules, put, scene=scene, token=token)
-        typer.echo(f"recognizer: {get_recognizer().name}")
+        typer.echo(f"recognizer: {get_recognizer()}")
         shown = f"[{host}]" if ":" in host else host
         typer.echo(f"page: http://{shown}:{door.getsockname()[1]}/{f'?token={made_up}' if made_up else ''}")
         run(page, door)
@@ -194,18 +194,17 @@ def _writer(
 
 
 def _recognizer_getter(
-    stack: ExitStack, model: Path | None, dataset: str | None, quality: str | None, people: int | None
+    stack: ExitStack, model: str | None, dataset: str | None, quality: str | None, people: int | None
 ) -> "Callable[[], Recognizer]":
-    """The recognizer of a folder, or the champion, which may change."""
+    """The recognizer that was named, or the champion, which may change."""
     from pan_core.live.model_reloader import ModelReloader
-    from pan_core.params.load import load_params
-    from pan_core.workspace.recognizers import champion_version, get_recognizer
+    from pan_core.workspace.recognizers import champion_version, dataset_in_use, get_recognizer
 
     # Fixed now: params.yaml may be about another dataset tomorrow.
-    dataset = dataset or load_params().dataset
+    fallback, dataset = dataset is None, dataset or dataset_in_use()
 
     def load() -> "Recognizer":
-        return get_recognizer(model, dataset, quality=quality, people=people)
+        return get_recognizer(model, dataset, quality=quality, people=people, fallback=fallback)
 
     if model:
         fixed = load()

@@ -20,6 +20,7 @@ from pan_core.cli.pipeline import run, stage, summary, tune, ui
 from pan_core.cli.pose import app as pose_commands
 from pan_core.cli.recognition import explain, predict
 from pan_core.cli.registry import app as registry_commands
+from pan_core.cli.stock import app as recognizer_commands
 from pan_core.errors import PanError, explain_fault
 from pan_core.secrets import guard_output
 
@@ -53,6 +54,7 @@ for name, group in (
     ("data", data_commands),
     ("edge", edge_commands),
     ("pose", pose_commands),
+    ("recognizer", recognizer_commands),
     ("registry", registry_commands),
 ):
     app.add_typer(group, name=name)

@@ -1,6 +1,5 @@
 """Options that commands of several groups share. Imports are late: start-up."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +8,10 @@ if TYPE_CHECKING:
     from pan_core.live.picture import SceneStyle
 
 RecognizerOption = Annotated[
-    Path | None, typer.Option(help="Folder of a trained online recognizer; the champion where left out.")
+    str | None,
+    typer.Option(
+        help="Folder of a trained online recognizer, or everyday, which comes with PAN; the champion if left out, or everyday if there is none."
+    ),
 ]
 ChampionOf = Annotated[
     str | None,

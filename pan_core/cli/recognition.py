@@ -49,7 +49,7 @@ def predict(
             video, extractor=by.extractor, recognizer=by.network, out=out, model_name=by.name, progress=update,
             background=lambda frame: background(frame, scene),
         )  # fmt: skip
-    typer.echo(f"recognizer: {by.name}")
+    typer.echo(f"recognizer: {by}")
     for person in found.people:
         span = f"{person.start_s:.1f} s to {person.end_s:.1f} s"
         typer.echo(f"person {person.id}: {person.label} ({person.confidence:.0%}), {span}")

@@ -28,7 +28,7 @@ ENTRIES = ("pan_core.edge.app", "pan_core.runtimes.tensorrt_worker")
 """Modules that run as programs; the second one under another interpreter."""
 HOST_ONLY = (
     "pan_core.model.store", "pan_core.params", "pan_core.pose.declaration_file", "pan_core.pose.onnx_cut", "pan_core.recognition.torch_network",
-    "pan_core.registry",
+    "pan_core.recognition.pretrained", "pan_core.registry",
 )  # fmt: skip
 """Modules that are imported late, and on a workstation only; devices do not get them."""
 

@@ -2,7 +2,7 @@
 
 from pan_core.recognition.recognizer import Recognizer
 
-recognizer = Recognizer.from_pretrained("models:/pan-actors@champion")
+recognizer = Recognizer.from_pretrained("everyday")  # or "models:/pan-actors@champion", or a folder
 timeline = recognizer.predict("clip.mp4")
 """
 
@@ -36,11 +36,17 @@ class Recognizer:
         network: The Pose-Attention Network in online mode.
         extractor: Finds people for it, as it learnt them.
         name: Says which recognizer it is.
+        note: What else a user should know of it, for the line that names it; empty for one's own.
     """
 
     network: StepNetwork
     extractor: PoseExtractor
     name: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        """Name and note, in one line."""
+        return f"{self.name}, {self.note}" if self.note else self.name
 
     @classmethod
     def from_pretrained(
@@ -55,8 +61,9 @@ class Recognizer:
         """Load a recognizer.
 
         Args:
-            where: Folder of a trained online recognizer, or its address in the MLflow Model Registry, such as
-                `models:/pan-actors@champion` or `models:/pan-actors/3`.
+            where: "everyday", which comes with the package; the folder of a trained online recognizer (`./everyday` if it is
+                called so); or its address in the MLflow Model Registry, such as `models:/pan-actors@champion` or
+                `models:/pan-actors/3`.
             pose_model: Exported pose network, or the declaration of another. If None, the one that the recognizer learnt
                 with, if that is `pose.network` of params.yaml, built in, or the one that the stage pose_model made.
             quality: "best", "balanced" or "fast" in place of how the recognizer learnt people: "fast" on a slow machine.
@@ -66,10 +73,24 @@ class Recognizer:
         Raises:
             PanError: If there is none, or it does not fit.
         """
+        from pan_core.recognition.pretrained import STOCK  # late: start-up
+
+        options: dict[str, Any] = {"pose_model": pose_model, "quality": quality, "people": people, "threads": threads}
+        if str(where) in STOCK:
+            return cls._from_package(str(where), **options)
         folder, name = _fetch_registered(str(where)) if str(where).startswith(SCHEME) else (Path(where), str(where))
-        return cls.from_folder(
-            folder, name=name, pose_model=pose_model, quality=quality, people=people, threads=threads
-        )
+        return cls.from_folder(folder, name=name, **options)
+
+    @classmethod
+    def _from_package(cls, name: str, **options: Any) -> Self:
+        """Load a recognizer that comes with the package; its exported step needs no torch."""
+        from pan_core.recognition.exported_network import ExportedNetwork  # late: start-up
+        from pan_core.recognition.pretrained.stock_files import read_stock  # late: start-up
+
+        stock = read_stock(name)
+        extractor = _open_extractor(stock.preprocessing, stock.name, {}, **options)
+        note = f"comes with PAN and knows {len(stock.labels)} actions: {', '.join(stock.labels)}"
+        return cls(ExportedNetwork(stock.step), extractor, stock.name, note)
 
     @classmethod
     def from_folder(
@@ -100,24 +121,16 @@ class Recognizer:
         from pan_core.model.store import load_model  # late: start-up
         from pan_core.recognition.torch_network import TorchNetwork  # late: start-up
 
-        if quality is not None and quality not in QUALITY_NAMES:
-            raise PanError(
-                f"quality: expected one of {', '.join(QUALITY_NAMES)}, but got {quality!r}", code="recognizer.quality"
-            )
         recognizer = load_model(folder)
-        # Skeletons as the recognizer learnt them, whatever params.yaml says now.
-        learnt: Any = recognizer.preprocessing.get("pose", pose or {})
-        settings = dict(learnt)
-        known = recognizer.preprocessing.get("network")
-        finder = pose_model or _find_network(_configured_network(), None if known is None else str(known))
-        _require_network(finder, known, name)
-        if quality is not None:
-            network = network_name(finder)
-            finder = network_file(network, quality=quality)
-            settings |= quality_settings(network, quality)
-        if people:
-            settings["max_people"] = people
-        extractor = PoseExtractor(finder, settings=ExtractionSettings(**settings), threads=threads)
+        extractor = _open_extractor(
+            recognizer.preprocessing,
+            name,
+            pose or {},
+            pose_model=pose_model,
+            quality=quality,
+            people=people,
+            threads=threads,
+        )
         return cls(TorchNetwork(recognizer), extractor, name)
 
     def predict(self, video: str | Path, *, out: str | Path | None = None) -> "Timeline":
@@ -141,6 +154,35 @@ class Recognizer:
         )
 
 
+def _open_extractor(
+    preprocessing: Mapping[str, Any],
+    name: str,
+    pose: Mapping[str, Any],
+    *,
+    pose_model: Path | None,
+    quality: str | None,
+    people: int | None,
+    threads: int,
+) -> PoseExtractor:
+    """What finds people for a recognizer; see `Recognizer.from_folder`."""
+    if quality is not None and quality not in QUALITY_NAMES:
+        raise PanError(
+            f"quality: expected one of {', '.join(QUALITY_NAMES)}, but got {quality!r}", code="recognizer.quality"
+        )
+    # Skeletons as the recognizer learnt them, whatever params.yaml says now.
+    settings = dict(preprocessing.get("pose", pose))
+    known = preprocessing.get("network")
+    finder = pose_model or _find_network(None if known is None else str(known))
+    _require_network(finder, known, name)
+    if quality is not None:
+        network = network_name(finder)
+        finder = network_file(network, quality=quality)
+        settings |= quality_settings(network, quality)
+    if people:
+        settings["max_people"] = people
+    return PoseExtractor(finder, settings=ExtractionSettings(**settings), threads=threads)
+
+
 def _configured_network() -> Path:
     """File of the pose network that params.yaml names; of the default if there is no such file."""
     from pan_core.params.load import load_pose_params  # late: start-up
@@ -149,11 +191,11 @@ def _configured_network() -> Path:
     return network_file(pose.network, quality=pose.quality)
 
 
-def _find_network(configured: Path, known: str | None) -> Path:
-    """The network that a recognizer learnt with, if it is the configured one or built in; the configured one otherwise."""
-    if known is None or (configured.is_file() and network_hash(configured) == known):
-        return configured
-    return next((file for file in built_in_files() if network_hash(file) == known), configured)
+def _find_network(known: str | None) -> Path:
+    """The built-in network that a recognizer learnt with, or else the configured one."""
+    # First those that are at hand: reading params.yaml takes longer than both of them.
+    found = next((file for file in built_in_files() if network_hash(file) == known), None) if known else None
+    return found or _configured_network()
 
 
 def _require_network(finder: Path, known: object, name: str) -> None:

@@ -14,6 +14,7 @@ GROUPS = {
     "data": {"check", "label", "list", "manifest", "remove-videos"},
     "edge": {"bundle", "import", "predict", "run", "targets"},
     "pose": {"benchmark", "train", "weights"},
+    "recognizer": {"train-everyday"},
     "registry": {"list", "promote", "rollback"},
 }
 COMMANDS = {"doctor", "explain", "predict", "run", "serve", "stage", "summary", "tune", "ui", "watch"}

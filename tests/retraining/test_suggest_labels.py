@@ -109,7 +109,7 @@ def footage(recognizer, tmp_path, monkeypatch):
     monkeypatch.delenv("LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT", raising=False)
     extractor = Rewinding(lambda k: [(0, person(160))])
     in_use = SimpleNamespace(network=recognizer, name="pan-x version 3 (champion)", extractor=extractor)
-    monkeypatch.setattr(recognizers, "get_recognizer", lambda *_: in_use)
+    monkeypatch.setattr(recognizers, "get_recognizer", lambda *_, **__: in_use)
     (tmp_path / "foot").mkdir()
     for name in ("known.avi", "new.avi"):
         make_video(tmp_path / "foot" / name, frames=15, fps=15)
