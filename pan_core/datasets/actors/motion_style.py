@@ -33,8 +33,8 @@ class MotionStyle:
 def draw_motion_style(rng: np.random.Generator) -> MotionStyle:
     """The lasting motion style of one person."""
     return MotionStyle(
-        tempo=float(rng.uniform(0.78, 1.3)),
-        amplitude=float(rng.uniform(0.7, 1.25)),
+        tempo=float(rng.uniform(0.84, 1.18)),
+        amplitude=float(rng.uniform(0.78, 1.2)),
         side=LEFT if rng.random() < 0.25 else RIGHT,
         slouch=float(rng.uniform(-0.05, 0.16)),
         spread=float(rng.uniform(0.1, 0.26)),
@@ -127,15 +127,6 @@ def standing(body: Body, style: MotionStyle, t: np.ndarray) -> Motion:
         feet=feet,
         toes=np.zeros((size, 2)),
     )
-
-
-def occupy(motion: Motion, side: int, rng: np.random.Generator) -> None:
-    """What the arm that does nothing may do: hang, rest on the hip, hold something, be in a pocket."""
-    places = (None, (0.05, 0.35, -0.45), (0.4, -0.1, -0.35), (0.15, 0.1, -0.75), (0.45, 0.1, -0.1))
-    place = places[rng.choice(len(places), p=(0.5, 0.12, 0.14, 0.14, 0.1))]
-    if place is not None:
-        motion.hands[:, side] = np.array(place) + rng.normal(0, 0.06, 3)
-        motion.elbows[:, side] = (-0.6, 0.8, -0.4)
 
 
 def carried(motion: Motion, style: MotionStyle, t: np.ndarray, braking: float) -> None:
