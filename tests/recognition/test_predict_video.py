@@ -137,7 +137,7 @@ def test_poses_that_lack_joints_of_the_recognizer_are_refused(recognizer, tmp_pa
     other.layout = PENN13
     with pytest.raises(DataError) as caught:
         predict_video(video, extractor=other, recognizer=recognizer, out=tmp_path, model_name="m")
-    assert "nose" in str(caught.value)
+    assert "right_eye" in str(caught.value)
 
 
 def test_a_video_has_the_class_of_its_peopleclassify_video():
