@@ -16,7 +16,7 @@ of your own is trained, and `Recognizer.from_pretrained("everyday")`. {params:,}
 ## How good it is
 
 On JHMDB's test part of split 1, from video, with the poses of the default extractor; every clip of its classes counts, and one in which nobody was
-found is wrong. These clips were read once, after everything was chosen.
+found is wrong. Nothing was chosen by these clips.
 
 | clips | recognised | without people | mean confidence | calibration error |
 | --- | --- | --- | --- | --- |
