@@ -59,7 +59,7 @@ def test_dvc_goes_on_wherever_its_lock_file_was_cut_off_and_computes_nothing_aga
     """Half a hash of digits is a number to YAML; half a hash of an output would make its stage run again."""
     whole = (project / LOCKFILE).read_text()
     with Repo(str(project)) as repo, chdir(project):
-        for length in range(0, len(whole), 5):
+        for length in range(0, len(whole), 13):
             (project / LOCKFILE).write_text(whole[:length])
             repair_dvc_state(project)
             repo.reproduce()
@@ -68,7 +68,7 @@ def test_dvc_goes_on_wherever_its_lock_file_was_cut_off_and_computes_nothing_aga
         repro(project)
     assert ran(project) == ["first", "second"]
     assert (project / LOCKFILE).read_text() == whole
-    assert len(put_aside(project)) > 100
+    assert len(put_aside(project)) > 40
 
 
 def test_only_what_was_cut_off_is_put_aside(project):
