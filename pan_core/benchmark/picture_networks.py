@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -53,8 +54,13 @@ def import_models() -> ModuleType:
         PanError: If torchvision is not installed, or is that of another torch.
     """
     try:
-        _declare_operators()
-        import torchvision.models as models  # late: optional
+        try:
+            import torchvision.models as models  # late: optional
+        except RuntimeError as error:
+            if "torchvision::" not in str(error):
+                raise
+            _declare_operators()
+            import torchvision.models as models  # late: optional
     except (ImportError, RuntimeError) as error:
         raise PanError(
             f"networks that see pictures need the torchvision that belongs to torch {torch.__version__} ({error}); install it: .venv/bin/uv pip install -e '.[pictures]'",
@@ -64,16 +70,16 @@ def import_models() -> ModuleType:
 
 
 def _declare_operators() -> None:
-    """Name the two operators without which torchvision cannot be imported.
+    """Name the two operators without which torchvision cannot be imported, and forget that it was tried.
 
     Its wheels on PyPI are compiled for CUDA. With torch for CPUs their operators do not load, which torchvision allows, but the import
     then ends at a description of these two. Nothing here uses them.
     """
-    if torch.version.cuda is not None:
-        return
     for name in ("nms", "qnms"):
         if not hasattr(torch.ops.torchvision, name):
             torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    for module in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        del sys.modules[module]
 
 
 def choose_device(name: str) -> torch.device:
@@ -130,6 +136,11 @@ def load_weights(backbones: list[nn.Module], name: str, source: str, heads: tupl
         wrong = sorted(own.keys() ^ kept.keys()) + [
             key for key in own.keys() & kept.keys() if own[key].shape != kept[key].shape
         ]
+        if endless := [key for key, value in kept.items() if not bool(torch.isfinite(value.float()).all())]:
+            raise DataError(
+                f"{source}: {endless[0]} has values that are no finite numbers; name other weights",
+                code="picture-weights.not-finite",
+            )
         if wrong:
             raise DataError(
                 f"{source}: weights of another network than {name}: {len(wrong)} differ, such as {wrong[0]}; name others",
@@ -169,7 +180,8 @@ def name_device(device: torch.device) -> str:
     """What a reader is told of where a network ran."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'' if threads == 1 else 's'}"
 
 
 def count_macs(run: Callable[[], object]) -> int:

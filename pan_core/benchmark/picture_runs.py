@@ -180,6 +180,12 @@ class PictureLoop:
         if not sums[2]:
             reasons = "".join(f"\n  - {reason}" for reason in list(self.unread.values())[:SHOWN])
             raise DataError(f"no training clip can be read:{reasons}", code="pictures.nothing-read")
+        if not np.isfinite(sums[0]):
+            raise DataError(
+                f"{type(self.network).__name__}: the loss of epoch {epoch + 1} is no finite number; begin with other weights, or with a lower "
+                "learning rate in its RECIPE",
+                code="pictures.not-finite",
+            )
         self.history.append(
             {
                 "train_loss": float(sums[0] / sums[2]),

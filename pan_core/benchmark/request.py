@@ -155,6 +155,8 @@ def _list_wrong_weights(words: Sequence[str], pictures: Sequence[str]) -> list[s
             faults.append(
                 f"--picture-weights: expected NAME=FILE or NAME=imagenet, but got {name!r}={source!r}; names: {', '.join(BACKBONES)}"
             )
+        elif (name, source) == ("c3d", "imagenet"):
+            faults.append("--picture-weights: c3d has not learnt ImageNet; give a file")
         elif not {"all", BACKBONES[name]} & set(pictures):
             faults.append(f"--picture-weights: {name} is for {BACKBONES[name]}, which --pictures does not name")
     return faults

@@ -170,25 +170,32 @@ def _format_row(title: str, figures: Mapping, prefix: str, note: str) -> Sequenc
         f"{figures['params'] / 1e6:.2f} M",
         MEASURED,
         note,
-        *(_format_cost(figures["cost"]) if figures.get("cost") else ()),
+        *(_format_cost(figures["cost"], mode=prefix) if figures.get("cost") else ()),
     )
 
 
-def _format_cost(cost: Mapping) -> Sequence[str]:
+def _format_cost(cost: Mapping, *, mode: str) -> Sequence[str]:
+    """MACs and times of a clip, which are measured in clip mode only."""
+    if mode:
+        return "-", "-", "-"
     macs = cost["macs"]
     unit, name = next(((unit, name) for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if macs >= unit), (1, ""))
     return (
         f"{macs / unit:.3g} {name}".strip(),
-        f"{cost['network_ms']:.3g}",
-        f"{cost['read_ms']:.3g}" if cost["read_ms"] else "-",
+        _format_ms(cost["network_ms"]),
+        _format_ms(cost["read_ms"]) if cost["read_ms"] else "-",
     )
+
+
+def _format_ms(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _explain_costs(result: Mapping) -> str:
     return (
         f"*MACs* and *ms of a clip*: of the network on all that it looks at of one test clip, on {result['cost']['device']}. *ms to read it*: "
         "skeletons from the video for networks that read joints, with the pose network, whose MACs are not counted; pictures, and optical "
-        "flow if it is used, for the others. Measured in the same run, other work on the machine included."
+        "flow if it is used, for the others; on one core of the processor. Measured once, other work on the machine included."
     )
 
 

@@ -143,8 +143,8 @@ def compare(
 
 
 def split_names(text: str) -> list[str]:
-    """Words between commas."""
-    return [word.strip() for word in text.split(",") if word.strip()]
+    """Words between commas; none of an empty text."""
+    return [word.strip() for word in text.split(",")] if text else []
 
 
 def free_cores() -> int:

@@ -98,6 +98,9 @@ def test_c3d_learns_from_weights_of_another_number_of_classes(tmp_path):
     (tmp_path / "bad.pt").write_bytes(b"no weights")
     with refused("picture-weights.unreadable", DataError):
         load_weights([second], "c3d", str(tmp_path / "bad.pt"), c3d.HEADS)
+    torch.save({key: value * torch.nan for key, value in first.state_dict().items()}, tmp_path / "nan.pt")
+    with refused("picture-weights.not-finite", DataError):
+        load_weights(c3d.backbones(second), "c3d", str(tmp_path / "nan.pt"), c3d.HEADS)
     with refused("picture-weights.no-imagenet", DataError):
         load_weights([second], "c3d", "imagenet", c3d.HEADS)
 

@@ -57,10 +57,11 @@ def test_networks_that_see_pictures_and_their_weights():
     with pytest.raises(ConfigError) as caught:
         parse_request(
             **PLAIN, pictures=("c3d", "slowfast"), device="tpu",
-            picture_weights=("c3d", "c3d=", "resnet=a.pt", "vgg16=imagenet"),
+            picture_weights=("c3d", "c3d=", "resnet=a.pt", "vgg16=imagenet", "c3d=imagenet"),
         )  # fmt: skip
-    # An unknown network and device, two weights without a place, of an unknown network, and of one that is not asked for.
-    assert len(caught.value.faults) == 6
+    # An unknown network and device; two weights without a place, of an unknown network, of one that is not asked for, and that nobody has.
+    assert len(caught.value.faults) == 7
+    assert "unknown ''" in said("ucf101", "--pictures", ",")
     assert "slowfast" in said("ucf101", "--pictures", "slowfast")
     assert "penn_action gives skeletons" in said("penn_action", "--pictures", "all")
 

@@ -47,7 +47,7 @@ class C3D(nn.Module):
         self.conv4b = nn.Conv3d(fourth, fourth, 3, padding=1)
         self.conv5a = nn.Conv3d(fourth, fifth, 3, padding=1)
         self.conv5b = nn.Conv3d(fifth, fifth, 3, padding=1)
-        side = (size // 16 + 2) // 2
+        side = (size // 16 + 1) // 2
         self.fc6 = nn.Linear(fifth * side * side, units)
         self.fc7 = nn.Linear(units, units)
         self.fc8 = nn.Linear(units, classes)
@@ -60,8 +60,8 @@ class C3D(nn.Module):
         values = functional.max_pool3d(self.conv2(values).relu(), 2)
         values = functional.max_pool3d(self.conv3b(self.conv3a(values).relu()).relu(), 2)
         values = functional.max_pool3d(self.conv4b(self.conv4a(values).relu()).relu(), 2)
-        # The last one also pools over the border, so that 7 x 7 places become 4 x 4.
-        values = functional.max_pool3d(self.conv5b(self.conv5a(values).relu()).relu(), 2, padding=(0, 1, 1))
+        # Caffe rounds up: 7 x 7 places become 4 x 4.
+        values = functional.max_pool3d(self.conv5b(self.conv5a(values).relu()).relu(), 2, ceil_mode=True)
         values = functional.dropout(self.fc6(values.flatten(1)).relu(), 0.5, self.training)
         values = functional.dropout(self.fc7(values).relu(), 0.5, self.training)
         return self.fc8(values)
