@@ -200,8 +200,8 @@ def _recognizer_getter(
     from pan_core.live.model_reloader import ModelReloader
     from pan_core.workspace.recognizers import champion_version, dataset_in_use, get_recognizer
 
-    # Fixed now: params.yaml may be about another dataset tomorrow.
-    fallback, dataset = dataset is None, dataset or dataset_in_use()
+    # The dataset is fixed now: params.yaml may be about another one tomorrow. For a recognizer that was named it is not read.
+    fallback, dataset = dataset is None, dataset or (None if model else dataset_in_use())
 
     def load() -> "Recognizer":
         return get_recognizer(model, dataset, quality=quality, people=people, fallback=fallback)

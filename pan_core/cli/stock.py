@@ -28,9 +28,11 @@ def train_everyday(
     """Train the recognizer of everyday actions on JHMDB's videos and drawn actors; goes on where it was ended."""
     from pan_core.files import require_output_folder
     from pan_core.recognition.pretrained import STOCK
+    from pan_core.recognition.pretrained.stock_files import require_replaceable
     from pan_core.workspace.stock_training import make_everyday
 
     folder = out or STOCK["everyday"]
+    require_replaceable(folder)
     require_output_folder(folder.parent)
     command = f"pan recognizer train-everyday --steps {steps} --seeds {seeds} --actors {actors}"
     network = make_everyday(folder, steps=steps, seeds=seeds, actors=actors, command=command)

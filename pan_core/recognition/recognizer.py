@@ -76,8 +76,8 @@ class Recognizer:
         from pan_core.recognition.pretrained import STOCK  # late: start-up
 
         options: dict[str, Any] = {"pose_model": pose_model, "quality": quality, "people": people, "threads": threads}
-        if str(where) in STOCK:
-            return cls._from_package(str(where), **options)
+        if isinstance(where, str) and where in STOCK:  # a Path is a folder, whatever its name
+            return cls._from_package(where, **options)
         folder, name = _fetch_registered(str(where)) if str(where).startswith(SCHEME) else (Path(where), str(where))
         return cls.from_folder(folder, name=name, **options)
 

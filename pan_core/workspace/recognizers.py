@@ -44,8 +44,8 @@ def get_recognizer(
     from pan_core.recognition.recognizer import Recognizer  # late: start-up
 
     options: dict[str, Any] = {"quality": quality, "people": people}
-    if model is not None and str(model) in STOCK:
-        return Recognizer.from_pretrained(str(model), **options)
+    if isinstance(model, str) and model in STOCK:  # a Path is a folder, whatever its name
+        return Recognizer.from_pretrained(model, **options)
     found = (Path(model), str(model)) if model is not None else find_recognizer(dataset)
     if found is None and (dataset is None if fallback is None else fallback):
         stock = Recognizer.from_pretrained(FALLBACK, **options)

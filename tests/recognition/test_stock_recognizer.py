@@ -1,6 +1,7 @@
 """The recognizer that comes with the package: whole, what commands use while nothing is trained, and quick to begin."""
 
 import fnmatch
+import shutil
 import subprocess
 import sys
 import time
@@ -23,7 +24,14 @@ from pan_core.pose.provenance import network_hash
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.pretrained import FOLDER, STOCK
 from pan_core.recognition.pretrained.everyday_classes import CLASSES
-from pan_core.recognition.pretrained.stock_files import CARD, PINNED, WEIGHTS, read_stock, require_pinned_files
+from pan_core.recognition.pretrained.stock_files import (
+    CARD,
+    PINNED,
+    WEIGHTS,
+    read_stock,
+    require_pinned_files,
+    require_replaceable,
+)
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.registry.models import Registry
@@ -114,6 +122,34 @@ def test_watching_a_video_says_who_answers(empty: Path, waving: tuple[np.ndarray
         assert ("no champion" in result.output) == (not words)
 
 
+def test_a_named_recognizer_needs_no_parameters(empty: Path, waving: tuple[np.ndarray, np.ndarray]) -> None:
+    film(empty / "clip.avi", waving[0])
+    (empty / "params.yaml").write_text("pose: [broken")
+    result = CliRunner().invoke(app, ["watch", "clip.avi", "--model", "everyday"])
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "{}"])
+def test_hashes_that_are_none_are_named(tmp_path: Path, text: str) -> None:
+    shutil.copytree(EVERYDAY, tmp_path / "copy")
+    (tmp_path / "copy" / "sha256.json").write_text(text)
+    with refused("stock.other-file") as caught:
+        require_pinned_files(tmp_path / "copy")
+    assert "sha256.json" in str(caught.value) and "git" in str(caught.value)
+
+
+def test_training_replaces_no_folder_that_holds_something_else(empty: Path) -> None:
+    shutil.copytree(EVERYDAY, empty / "made")
+    require_replaceable(empty / "made")
+    require_replaceable(empty / "new")
+    (empty / "made" / "thesis.tex").touch()
+    (empty / "file").touch()
+    for out in ("made", "file", "."):
+        result = CliRunner().invoke(app, ["recognizer", "train-everyday", "--out", out])
+        assert result.exit_code == 1 and "takes the whole place" in result.output
+    assert (empty / "made" / "thesis.tex").exists()
+
+
 def test_it_stands_in_only_while_nothing_of_ones_own_is_trained(empty: Path) -> None:
     assert find_recognizer() is None and champion_version("actors") is None and dataset_in_use() is None
     assert get_recognizer(None).name.startswith("everyday ")
@@ -172,7 +208,9 @@ def test_names_and_folders_are_told_apart(empty: Path) -> None:
         assert taken.network.labels == CLASSES and taken.extractor.settings.max_people == 1
         assert taken.extractor.settings.look_every == (4 if quality else 2)
     save_certain(empty / "everyday")
-    assert Recognizer.from_pretrained("./everyday").network.labels == ("Walking", "Waving")
+    for folder in ("./everyday", Path("everyday")):
+        assert Recognizer.from_pretrained(folder).network.labels == ("Walking", "Waving")
+        assert get_recognizer(folder).network.labels == ("Walking", "Waving")
     with refused("recognizer.incomplete"):
         Recognizer.from_pretrained("evryday")
     with refused("recognizer.quality"):

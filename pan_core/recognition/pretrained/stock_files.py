@@ -6,7 +6,7 @@ The step is the same network as ONNX, so that a first `pan predict` need not wai
 from dataclasses import dataclass
 from pathlib import Path
 
-from pan_core.errors import DataError
+from pan_core.errors import DataError, PanError
 from pan_core.files import read_json, sha256_of, write_json
 from pan_core.recognition.pretrained import STOCK
 
@@ -59,14 +59,21 @@ def require_pinned_files(folder: Path) -> dict[str, str]:
     advice = "install the package again, or restore the folder from git"
     if not (folder / PINS).is_file():
         raise DataError(f"{folder / PINS}: missing; {advice}", code="stock.incomplete")
-    pins = read_json(folder / PINS)
+    try:
+        pins = read_json(folder / PINS)
+    except PanError as error:
+        raise DataError(f"{folder / PINS}: not JSON; {advice}", code="stock.other-file") from error
+    if not isinstance(pins, dict) or not set(PINNED) <= set(pins):
+        raise DataError(
+            f"{folder / PINS}: expected the SHA-256 of {', '.join(PINNED)}; {advice}", code="stock.other-file"
+        )
     for name in PINNED:
         path = folder / name
         if not path.is_file():
             raise DataError(f"{path}: missing; {advice}", code="stock.incomplete")
-        if (found := sha256_of(path)) != pins.get(name):
+        if (found := sha256_of(path)) != pins[name]:
             raise DataError(
-                f"{path}: Expected the file with the SHA-256 {pins.get(name)}, but got {found}; {advice}",
+                f"{path}: Expected the file with the SHA-256 {pins[name]}, but got {found}; {advice}",
                 code="stock.other-file",
             )
     return pins
@@ -79,3 +86,18 @@ def pin_files(folder: Path) -> dict[str, str]:
     pins = {name: sha256_of(folder / name) for name in PINNED}
     write_json(folder / PINS, pins)
     return pins
+
+
+def require_replaceable(folder: Path) -> None:
+    """Refuse a place for a recognizer that holds anything else, which would be lost.
+
+    Raises:
+        DataError: If it is a file, or a folder with other files than those of a recognizer.
+    """
+    known = {*PINNED, PINS, CARD}
+    others = sorted(path.name for path in folder.iterdir() if path.name not in known) if folder.is_dir() else []
+    if others or folder.is_file() or not folder.name:
+        held = f"it holds {others[0]}" if others else "expected the name of a folder"
+        raise DataError(
+            f"{folder}: {held}, and a recognizer takes the whole place; name a new folder", code="stock.other-folder"
+        )
