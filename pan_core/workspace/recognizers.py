@@ -39,8 +39,13 @@ def get_recognizer(
         fallback: Whether the stock recognizer may stand in; only if no dataset is named, if None.
 
     Raises:
-        PanError: If nothing has been trained for a dataset that was named.
+        PanError: If nothing has been trained for a dataset that was named, or there is no such recognizer.
     """
+    if isinstance(model, str) and model not in STOCK and not Path(model).exists():
+        raise PanError(
+            f"{model}: no such folder, and no recognizer that comes with PAN; these are: {', '.join(STOCK)}",
+            code="recognizer.unknown",
+        )
     from pan_core.recognition.recognizer import Recognizer  # late: start-up
 
     options: dict[str, Any] = {"quality": quality, "people": people}
@@ -52,7 +57,7 @@ def get_recognizer(
         return replace(stock, note=f"{stock.note}; there is no champion here, `pan run` trains one of your own")
     if found is None:
         raise PanError(
-            f"{dataset or 'dataset'}: there is no champion, and no run has trained a recognizer; see `pan registry list`, or name a recognizer "
+            f"{dataset or dataset_in_use() or 'no dataset'}: there is no champion, and no run has trained a recognizer; see `pan registry list`, or name a recognizer "
             "with --model",
             code="registry.no-champion",
         )

@@ -235,3 +235,9 @@ def test_a_real_clip_gets_an_answer(real_data: Path, empty: Path, clip: str) -> 
     timeline = Recognizer.from_pretrained("everyday").predict(real_data / "jhmdb" / "ReCompress_Videos" / clip)
     assert timeline.people and timeline.label in CLASSES
     assert 0 < timeline.confidence <= 1
+
+
+def test_a_misspelt_name_is_told_with_those_that_there_are(empty: Path) -> None:
+    with refused("recognizer.unknown") as caught:
+        get_recognizer("everday")
+    assert "everyday" in str(caught.value)
