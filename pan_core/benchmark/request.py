@@ -133,7 +133,7 @@ def choose_classes(name: str, wanted: Sequence[str], known: Sequence[str]) -> tu
         known: Classes of the dataset.
 
     Raises:
-        ConfigError: With every name that is not a class.
+        ConfigError: With every name that is not a class; or if one class is left.
     """
     by_name = {label.casefold(): label for label in known}
     faults = []
@@ -145,6 +145,11 @@ def choose_classes(name: str, wanted: Sequence[str], known: Sequence[str]) -> tu
     if faults:
         raise ConfigError("pan benchmark", faults, code="benchmark.unknown-class")
     chosen = sorted({by_name[word.casefold()] for word in wanted})
+    if len(chosen) == 1:
+        raise ConfigError(
+            "pan benchmark", [f"--classes: {chosen[0]} alone is no choice for a recognizer; name two classes or more"],
+            code="benchmark.one-class",
+        )  # fmt: skip
     return () if len(chosen) == len(known) else tuple(chosen)
 
 

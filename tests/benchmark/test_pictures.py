@@ -422,7 +422,7 @@ def test_ucf101_from_video_with_two_classes(arguments, recipe, tmp_path):
     with refused("benchmark.unknown-class", ConfigError) as caught:
         benchmark("ucf101", replace(request, classes=("Lunge", "JumpingJack")), recipe, **arguments)
     assert "did you mean Lunges" in str(caught.value)
-    with refused("classes.one", DataError):
+    with refused("benchmark.one-class", ConfigError):
         benchmark("ucf101", replace(request, classes=("Lunges",)), recipe, **arguments)
 
 

@@ -143,7 +143,7 @@ def test_a_class_without_clips_is_refused_by_name(arguments, recipe):
     with refused("benchmark.unknown-class", ConfigError) as caught:
         benchmark("jhmdb_video", replace(REQUEST, classes=("wave", "jogging")), recipe, **arguments)
     assert "'jogging'" in str(caught.value)
-    with refused("classes.one", DataError):
+    with refused("benchmark.one-class", ConfigError):
         benchmark("jhmdb_video", replace(REQUEST, classes=("wave",)), recipe, **arguments)
 
 
