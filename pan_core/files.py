@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import stat
 import tempfile
@@ -196,6 +197,13 @@ def digest_of(path: Path, algorithm: str) -> str:
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, as hex."""
     return digest_of(path, "sha256")
+
+
+def restore_advice(path: Path, *, root: Path) -> str:
+    """What brings back a file or folder that comes with the package; `root` is where the package's folder lies."""
+    if not (root / ".git").exists():
+        return "reinstall the package"
+    return f"run `git -C {shlex.quote(str(path.parent))} checkout -- {shlex.quote(path.name)}`"
 
 
 def read_user_text(path: Path) -> str:

@@ -177,7 +177,7 @@ def copy_to_meta(network: nn.Module) -> Any:
 
 
 def name_device(device: torch.device) -> str:
-    """What a reader is told of where a network ran."""
+    """The device in words: the name of a GPU, or the processor and its threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()

@@ -263,11 +263,10 @@ def score(network: Any, test: PictureClips, device: torch.device, decoders: int)
 
 def _measure_cost(network: Any, test: PictureClips, device: torch.device) -> Record:
     """MACs and milliseconds of a test clip: of the network over all its windows, and of reading it with one process."""
-    clips = []
-    begun = time.perf_counter()
-    for number in range(min(TIMED_CLIPS, len(test))):
-        clips += [windows for _, windows in [test[0, number]] if isinstance(windows, torch.Tensor)]
-    read_ms = 1000 * (time.perf_counter() - begun) / max(1, min(TIMED_CLIPS, len(test)))
+    begun, count = time.perf_counter(), min(TIMED_CLIPS, len(test))
+    read = [test[0, number][1] for number in range(count)]
+    read_ms = 1000 * (time.perf_counter() - begun) / max(1, count)
+    clips = [windows for windows in read if isinstance(windows, torch.Tensor)]
     if not clips:
         return {}
     pictures = clips[0].to(device).float()

@@ -25,7 +25,7 @@ def train_everyday(
         typer.Option(help="Folder to write; that of the package, whose recognizer is replaced, if left out."),
     ] = None,
 ) -> None:
-    """Train the recognizer of everyday actions on JHMDB's videos and drawn actors; goes on where it was ended."""
+    """Train the recognizer of everyday actions on JHMDB's videos and drawn actors; a training that was stopped continues."""
     from pan_core.files import require_output_folder
     from pan_core.recognition.pretrained import STOCK
     from pan_core.recognition.pretrained.stock_files import require_replaceable

@@ -48,7 +48,7 @@ class Track:
         moved: The last pose as optical flow carries it into the current frame, if a look follows.
         clothing: Colours of `clothing_of`, learnt while nobody else is near.
         hidden: Whether somebody else was in front when the person was lost.
-        faint_looks: Looks in succession that showed only somebody faint.
+        faint_looks: Looks in succession in which the person scored low.
     """
 
     track_id: int

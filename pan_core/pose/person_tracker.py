@@ -24,7 +24,7 @@ SURE_FLOW = 0.94
 KEEP_SHARE = 0.5
 # Frames for which a lost person is also looked for in turned crops: most are lost when they fall or bend down.
 RETRY_FRAMES = 4
-# Somebody who scores less may lie: at every second such look in succession, the first included, the crop is also turned both ways.
+# A person who scores less may be lying. After the first such look, and after every second one that follows it, crops turned both ways are tried.
 FAINT_SCORE = 0.4
 FAINT_TURN_EVERY = 2
 # A person lost for more frames is no longer looked for in a crop, but recognised if a search finds them again.
@@ -173,7 +173,7 @@ class PersonTracker:
                 self._beside += list(left)
 
     def _turn_faint(self, tracks: list[Track], seen: Sequence[np.ndarray]) -> list[Square]:
-        """Turned crops of those tracks whose looks showed only somebody faint; `seen` has each track's people."""
+        """Turned crops for the tracks whose people scored low; `seen` has the people in each track's crop."""
         squares = []
         for track, people in zip(tracks, seen, strict=True):
             faint = 0 < person_scores(people).max(initial=0.0) < FAINT_SCORE

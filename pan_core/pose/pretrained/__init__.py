@@ -6,7 +6,7 @@ They are stored with weights of 16 bits, as they were published, and run with 32
 from pathlib import Path
 
 from pan_core.errors import DataError
-from pan_core.files import sha256_of
+from pan_core.files import restore_advice, sha256_of
 
 FOLDER = Path(__file__).parent
 DECLARATIONS = {"movenet": FOLDER / "movenet.yaml", "movenet_thunder": FOLDER / "movenet_thunder.yaml"}
@@ -45,6 +45,4 @@ def require_whole(file: Path) -> None:
         fault, code = f"damaged, its hash is {found[:12]}, expected {HASHES[file.name][:12]}", "pretrained.damaged"
     else:
         return
-    cloned = (FOLDER.parents[2] / ".git").exists()
-    advice = f"run `git -C {FOLDER} checkout -- {file.name}`" if cloned else "reinstall the package"
-    raise DataError(f"{file}: {fault}; {advice}", code=code)
+    raise DataError(f"{file}: {fault}; {restore_advice(file.absolute(), root=FOLDER.parents[2])}", code=code)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pan_core.errors import DataError, PanError
-from pan_core.files import read_json, sha256_of, write_json
-from pan_core.recognition.pretrained import STOCK
+from pan_core.files import read_json, restore_advice, sha256_of, write_json
+from pan_core.recognition.pretrained import FOLDER, STOCK
 
 WEIGHTS, STEP, CARD = "model.safetensors", "step.onnx", "README.md"
 PINNED = ("model.json", WEIGHTS, "step.json", STEP)
@@ -56,7 +56,7 @@ def require_pinned_files(folder: Path) -> dict[str, str]:
     Raises:
         DataError: With the first file that is missing or another one.
     """
-    advice = "install the package again, or restore the folder from git"
+    advice = restore_advice(folder, root=FOLDER.parents[2])
     if not (folder / PINS).is_file():
         raise DataError(f"{folder / PINS}: missing; {advice}", code="stock.incomplete")
     try:
