@@ -66,10 +66,9 @@ def test_nanodet_answers_as_tensorflow_js():
     np.testing.assert_allclose(distances[0, expected["cells"]], expected["distances"], atol=1e-3)
 
 
-@pytest.mark.parametrize("closely", [False, True])
-def test_boxes_are_around_both_people_and_no_others(closely):
+def test_boxes_are_around_both_people_and_no_others():
     """It may also see parts of them, each a box within theirs."""
-    boxes = PersonDetector(NETWORKS["nanodet"])(picture(416), closely=closely)
+    boxes = PersonDetector(NETWORKS["nanodet"])(picture(416))
     boxes = boxes[boxes[:, 3] - boxes[:, 1] > 120]
     assert len(boxes) == 2
     left, right = boxes[np.argsort(boxes[:, 0])]
