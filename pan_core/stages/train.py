@@ -29,6 +29,7 @@ from pan_core.tracking.tracker import Run
 from pan_core.training.fit import FitResult, Weights, body, fit
 from pan_core.viewer.plots import training_curves
 from pan_core.workspace import paths
+from pan_core.workspace.dvc_figures import write_curves
 from pan_core.workspace.training_data import TrainingData, network_settings, read_training_data, train_settings, tuned
 
 SCRATCH, CHAMPION = "scratch", "champion"
@@ -109,6 +110,7 @@ def run(params: Params, tracked: Run) -> dict:
         checkpoints += [network.checkpoint for network in networks]
         figures |= _collect_figures(job, networks, best)
     write_json(folder / "histories.json", histories)
+    write_curves(histories)
     tracked.text(training_curves(histories).svg, "training_curves.svg")
     tracked.artifact(folder, "models")
     for checkpoint in checkpoints:
