@@ -5,7 +5,8 @@ import pytest
 from refusals import refused
 
 from pan_core.errors import ConfigError, DataError
-from pan_core.live.events import Event, EventDetector, Rule, read_rules
+from pan_core.live.events import Event, EventDetector
+from pan_core.recognition.event_rules import Rule, read_rules
 from pan_core.recognition.stream import Recognition
 from pan_core.viewer.captions import Caption
 
@@ -98,8 +99,9 @@ def test_what_is_remembered_does_not_grow() -> None:
     ],
 )
 def test_names_of_actions_may_have_an_equals_sign(text: str, action: str, threshold: float) -> None:
-    rules = read_rules([text], ("Waving", "A=B", "x", "x=0.5", "=", "Gr\u00fcßen"), minimum_s=0.2)
-    assert rules == {action: Rule(threshold=threshold, release=min(0.25, threshold), minimum_s=0.2)}
+    actions = ("Waving", "A=B", "x", "x=0.5", "=", "Gr\u00fcßen")
+    rules = read_rules([text], actions, minimum_s=0.2)
+    assert rules.apply(actions, {}) == {action: Rule(threshold=threshold, release=min(0.25, threshold), minimum_s=0.2)}
 
 
 @pytest.mark.parametrize(
