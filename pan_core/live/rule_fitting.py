@@ -1,18 +1,21 @@
 """Rules of events fitted to recordings: for each action the one that costs least, a miss against a false alarm."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pan_core.evaluation.event_measures import NOTHING, EventCounts, FoundEvent, count_events, spells
-from pan_core.live.clip_streams import Recording
+from pan_core.live.clip_streams import PersonClip, Recording, record, string_clips
 from pan_core.live.events import EventDetector
-from pan_core.recognition.event_rules import Rule, Rules
+from pan_core.recognition.event_rules import Rule
+from pan_core.recognition.step_network import StepNetwork
 
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 MINIMA_S = (0.0, 0.2, 0.4, 0.7, 1.0)
+MOST_ROUNDS, BACKGROUND = 4, 0.5
+"""Of the stream that rules are fitted to: a clip comes at most so often, and in so much of the time no action holds."""
 RELEASE_SHARE = 0.6
 """Release of a fitted rule, of its threshold."""
 GRID = tuple(
@@ -35,6 +38,27 @@ class FittedRules:
     rules: dict[str, Rule]
     without_example: tuple[str, ...]
     counts: dict[str, EventCounts]
+
+
+def fit_to_clips(
+    network: StepNetwork, clips: Sequence[PersonClip], *, miss_cost: float, minutes: float, seed: int
+) -> FittedRules:
+    """Fit the rules of a recognizer's actions to a stream of clips that it did not learn from.
+
+    Args:
+        network: The recognizer.
+        clips: What somebody does; without any in which no action holds, the person stands still between two.
+        miss_cost: As for `fit_rules`.
+        minutes: Length of the stream, at most.
+        seed: Of the order of the clips.
+    """
+    if not any(clip.holds.any() for clip in clips):
+        return FittedRules({}, tuple(network.actions), {})
+    stream = string_clips(
+        clips, np.random.default_rng(seed), rate=network.rate, seconds=60 * minutes, rounds=MOST_ROUNDS,
+        background=BACKGROUND, scaled=True,
+    )  # fmt: skip
+    return fit_rules([record(network, stream)], network.actions, miss_cost=miss_cost)
 
 
 def fit_rules(recordings: Sequence[Recording], actions: Sequence[str], *, miss_cost: float) -> FittedRules:
@@ -60,9 +84,11 @@ def fit_rules(recordings: Sequence[Recording], actions: Sequence[str], *, miss_c
     return FittedRules(rules, without, {a: counts[n][k] for k, (a, n) in enumerate(zip(actions, chosen, strict=True))})
 
 
-def find_events(recordings: Sequence[Recording], actions: Sequence[str], rules: "Rules") -> list[list[FoundEvent]]:
+def find_events(
+    recordings: Sequence[Recording], actions: Sequence[str], rules: Mapping[str, Rule] | Rule
+) -> list[list[FoundEvent]]:
     """Events of each recording by the detector that live video has."""
-    return [_detect(recording, EventDetector(actions, rules=rules)) for recording in recordings]  # type: ignore[arg-type]
+    return [_detect(recording, EventDetector(actions, rules=rules)) for recording in recordings]
 
 
 def count_action(

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -20,8 +19,8 @@ from pan_core.errors import DataError, PanError
 from pan_core.evaluation.class_parts import require_classes
 from pan_core.evaluation.event_measures import NOTHING
 from pan_core.files import cache_folder, replace_folder, write_json
-from pan_core.live.clip_streams import clips_of, record, string_clips
-from pan_core.live.rule_fitting import fit_rules
+from pan_core.live.clip_streams import clips_of
+from pan_core.live.rule_fitting import fit_to_clips
 from pan_core.model.store import LoadedModel, load_model, save_model
 from pan_core.params.load import Params
 from pan_core.params.schema import ModelParams, TrainParams
@@ -40,9 +39,6 @@ from pan_core.workspace.training_data import TrainingData, network_settings, rea
 
 SCRATCH, CHAMPION = "scratch", "champion"
 """What a training begins with."""
-
-MOST_ROUNDS, BACKGROUND = 4, 0.5
-"""Of the stream that rules of events are fitted to: each validation clip comes at most so often, and in so much of the time no action holds."""
 
 
 @dataclass(frozen=True)
@@ -181,11 +177,13 @@ def _fit_events(setup: TrainingSetup, job: TrainingJob) -> dict[str, object]:
     """Fit the rules of a job's recognizer to a stream of validation clips, and write them beside it; returns what they give there."""
     loaded, asked = load_model(job.folder), setup.train.events
     samples = job.data.samples(setup.model, mode="online", split=job.split, part="val")
-    stream = string_clips(
-        clips_of(samples), np.random.default_rng(setup.params.seed), rate=loaded.rate, seconds=60 * asked.minutes,
-        rounds=MOST_ROUNDS, background=BACKGROUND, scaled=True,
-    )  # fmt: skip
-    fitted = fit_rules([record(TorchNetwork(loaded), stream)], loaded.actions, miss_cost=asked.miss_cost)
+    fitted = fit_to_clips(
+        TorchNetwork(loaded),
+        clips_of(samples),
+        miss_cost=asked.miss_cost,
+        minutes=asked.minutes,
+        seed=setup.params.seed,
+    )
     write_rules(job.folder, fitted.rules, miss_cost=asked.miss_cost, without_example=list(fitted.without_example))
     if fitted.without_example:
         print(
