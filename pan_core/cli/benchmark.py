@@ -21,7 +21,9 @@ class _RunByDefault(typer.core.TyperGroup):
 SHOWN = 5
 
 app = typer.Typer(
-    cls=_RunByDefault, no_args_is_help=True, help="Run official protocols over seeds (NAME...), or compare two results."
+    cls=_RunByDefault,
+    no_args_is_help=True,
+    help="Run official protocols over seeds (NAME...), compare two results, or measure events on long streams.",
 )
 
 
@@ -140,6 +142,21 @@ def compare(
         f"A - B: {100 * found.difference:+.2f} points, 95 % interval {100 * found.low:+.2f} to {100 * found.high:+.2f}, "
         f"{found.clips} clips; {found.test} test p = {found.p_value:.3g}"
     )
+
+
+@app.command("events")
+def events(
+    streams: Annotated[
+        str,
+        typer.Option(help="Streams, with commas: actors, actors_background, jhmdb, gmdcsa24_falls; all if left out."),
+    ] = "",
+    out: Annotated[Path, typer.Option(help="Folder of online.json and its page.")] = Path("docs/results"),
+) -> None:
+    """Measure events on long streams: hits, false alarms, F1, delay; goes on where it was ended."""
+    from pan_core.workspace.event_benchmark import benchmark_events
+
+    require_output_folder(out)
+    typer.echo(f"written: {benchmark_events(split_names(streams), out, say=typer.echo)}")
 
 
 def split_names(text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -15,9 +15,10 @@ from pan_core.errors import PanError
 
 if TYPE_CHECKING:
     from pan_core.live.access import Access
-    from pan_core.live.events import Event, Rule
+    from pan_core.live.events import Event
     from pan_core.live.picture import SceneStyle
     from pan_core.live.source import Source
+    from pan_core.recognition.event_rules import Rules
     from pan_core.recognition.recognizer import Recognizer
 
 SPOOL = Path("events-waiting")
@@ -27,10 +28,13 @@ Action = Annotated[
     typer.Option(
         "--event",
         metavar="ACTION[=THRESHOLD]",
-        help="An action that is an event, and the probability from which it is; may be repeated. All where left out. An action's own name may have =.",
+        help="An action that is an event, and the probability from which it is in place of the fitted one; may be repeated. All where left out. An action's own name may have =.",
     ),
 ]
-Minimum = Annotated[float, typer.Option(help="Seconds for which an action must hold to be an event.")]
+Minimum = Annotated[
+    float | None,
+    typer.Option(help="Seconds for which every action must hold to be an event, in place of the fitted ones."),
+]
 Events = Annotated[
     list[Path] | None,
     typer.Option("--events", help="File to which events are appended: .jsonl or .csv; may be repeated."),
@@ -52,7 +56,7 @@ def watch(
     out: Annotated[Path | None, typer.Option(help="Annotated video to write.")] = None,
     window: Annotated[bool, typer.Option("--window", help="Show it in a window.")] = False,
     event: Action = None,
-    minimum_s: Minimum = 0.5,
+    minimum_s: Minimum = None,
     events: Events = None,
     webhook: Hook = None,
     spool: Spool = SPOOL,
@@ -64,8 +68,8 @@ def watch(
     dataset: ChampionOf = None,
 ) -> None:
     """Watch a source: captions and events as lines; Ctrl+C ends it."""
-    from pan_core.live.events import read_rules
     from pan_core.live.terminal import choose_video_file, watch_here
+    from pan_core.recognition.event_rules import describe_rules, read_rules
 
     scene = scene_of(blur, skeleton_only)
     out = choose_video_file(out, source) if out else None
@@ -74,6 +78,7 @@ def watch(
         get_recognizer = _recognizer_getter(stack, model, dataset, quality, people)
         rules = read_rules(event or (), get_recognizer().network.actions, minimum_s=minimum_s)
         typer.echo(f"recognizer: {get_recognizer()}")
+        typer.echo(describe_rules(get_recognizer().rules))
         typer.echo(
             watch_here(
                 source, get_recognizer, say=typer.echo, put_event=put, rules=rules, scene=scene, window=window, out=out
@@ -94,7 +99,7 @@ def serve(
         typer.Option(envvar="PAN_TOKEN", help="Who has it is let in; made up where the page is served to others."),
     ] = None,
     event: Action = None,
-    minimum_s: Minimum = 0.5,
+    minimum_s: Minimum = None,
     events: Events = None,
     webhook: Hook = None,
     spool: Spool = SPOOL,
@@ -106,9 +111,9 @@ def serve(
     dataset: ChampionOf = None,
 ) -> None:
     """Watch sources on a page: skeletons, captions, attention, events, and uploads of videos."""
-    from pan_core.live.events import read_rules
     from pan_core.live.server import listen, run
     from pan_core.live.source import Source
+    from pan_core.recognition.event_rules import describe_rules, read_rules
 
     scene = scene_of(blur, skeleton_only)
     opened = [Source(source) for source in sources or []]
@@ -120,6 +125,7 @@ def serve(
         rules = read_rules(event or (), get_recognizer().network.actions, minimum_s=minimum_s)
         page = _page(stack, opened, get_recognizer, rules, put, scene=scene, token=token)
         typer.echo(f"recognizer: {get_recognizer()}")
+        typer.echo(describe_rules(get_recognizer().rules))
         shown = f"[{host}]" if ":" in host else host
         typer.echo(f"page: http://{shown}:{door.getsockname()[1]}/{f'?token={made_up}' if made_up else ''}")
         run(page, door)
@@ -142,7 +148,7 @@ def _page(
     stack: ExitStack,
     sources: "Sequence[Source]",
     get_recognizer: "Callable[[], Recognizer]",
-    rules: "Mapping[str, Rule] | Rule",
+    rules: "Rules",
     put: "Callable[[Event], None]",
     *,
     scene: "SceneStyle",

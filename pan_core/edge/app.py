@@ -44,6 +44,10 @@ def _build_parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("predictions"), help="folder for timeline and annotated copy of a video"
     )
     run.add_argument("--events", type=Path, help="of a camera: file to which events are appended, as lines of JSON")
+    run.add_argument(
+        "--event", action="append", default=[], metavar="ACTION[=THRESHOLD]",
+        help="of a camera: an action that is an event, and from which probability; as the recognizer has it if left out",
+    )  # fmt: skip
     run.set_defaults(command=_run)
 
     bench = commands.add_parser("bench", help="measure latency, and write the result that `pan edge import` takes")
@@ -94,12 +98,15 @@ def _run_video(asked: argparse.Namespace, recognizer: "Recognizer") -> int:
 def _run_live(asked: argparse.Namespace, recognizer: "Recognizer") -> int:
     from pan_core.live.sinks import EventWriter, JsonLines  # late: needs a verified bundle
     from pan_core.live.terminal import watch_here  # late: needs a verified bundle
+    from pan_core.recognition.event_rules import describe_rules, read_rules  # late: needs a verified bundle
 
+    rules = read_rules(asked.event, recognizer.network.actions)
     sinks = [JsonLines(asked.events)] if asked.events else []
     with EventWriter(sinks) as writer:
         say = functools.partial(print, flush=True)
         say(f"recognizer: {recognizer.name}")
-        say(watch_here(asked.source, lambda: recognizer, say=say, put_event=writer.put))
+        say(describe_rules(recognizer.rules))
+        say(watch_here(asked.source, lambda: recognizer, say=say, put_event=writer.put, rules=rules))
     return 0
 
 

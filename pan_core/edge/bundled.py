@@ -7,6 +7,7 @@ from pan_core.edge.bundle_manifest import BundleManifest
 from pan_core.export.check import ParityReport, check, read_calls
 from pan_core.pose.extraction import PoseExtractor
 from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.recognition.event_rules import load_rules
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.runtimes.session import open_model
@@ -31,7 +32,8 @@ class Bundled:
     @property
     def recognizer(self) -> Recognizer:
         """All networks, for videos and live sources."""
-        return Recognizer(self.network, self.extractor, self.manifest.content["recogniser"])
+        rules = load_rules(self.manifest.model("step").parent, self.network.actions)
+        return Recognizer(self.network, self.extractor, self.manifest.content["recogniser"], rules=rules)
 
     def compare(self) -> ParityReport:
         """Compare the networks, as they run here, with what the reference expects of them."""

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 
 from pan_core.errors import VideoError
 from pan_core.live.event_watcher import EventWatcher
-from pan_core.live.events import ALL, Event, Rules
+from pan_core.live.events import Event
 from pan_core.live.recent import Recent
 from pan_core.live.source import Frame, Source, State
 from pan_core.live.watcher import FrameResult
+from pan_core.recognition.event_rules import OWN, Rules
 from pan_core.recognition.recognizer import Recognizer
 
 logger = logging.getLogger(__name__)
@@ -43,14 +44,15 @@ class StreamUpdate:
 
 
 def watch(
-    source: Source, get_recognizer: Callable[[], Recognizer], *, rules: Rules = ALL, go_on: bool = False
+    source: Source, get_recognizer: Callable[[], Recognizer], *, rules: Rules = OWN, go_on: bool = False
 ) -> Iterator[StreamUpdate]:
     """Watch an open source until it ends or is closed.
 
     Args:
         source: Gives frames.
         get_recognizer: As for `Watcher`.
-        rules: As for `EventDetector`; a recognizer that takes over later and does not know an action has no events of it.
+        rules: The recognizer's own, those of some actions, or one for all; a recognizer that takes over later brings its own, and
+            if it does not know an action there are no events of it.
         go_on: A frame that cannot be looked at gives an update with the fault; otherwise its exception is raised.
 
     Yields:
@@ -85,21 +87,21 @@ def watch(
             resume = time.monotonic() + pause
             fault = f"{type(error).__name__}: {error}"
             logger.warning("%s: a frame could not be looked at, trying again in %g s: %s", source.name, pause, fault)
-            yield StreamUpdate(None, date_events(events.begin_anew(), frame), events.unknown, fault)
+            yield StreamUpdate(None, date_events(events.begin_anew()), events.unknown, fault)
             continue
         pause = 0.0
-        yield StreamUpdate(result, date_events(found, frame), events.unknown)
+        yield StreamUpdate(result, date_events(found, result.frame), events.unknown)
 
 
 def stream(
-    recognizer: Recognizer, source: str, *, rules: Rules = ALL, every_frame: bool = False
+    recognizer: Recognizer, source: str, *, rules: Rules = OWN, every_frame: bool = False
 ) -> Iterator[StreamUpdate]:
     """Watch a source by one recognizer: a file, a folder, a camera's number, an rtsp or http address.
 
     Args:
         recognizer: See `pan_core.recognition.recognizer`.
         source: See `pan_core.live.address.read_address`.
-        rules: Which actions are events, and when.
+        rules: Which actions are events, and when; those of the recognizer itself if left out.
         every_frame: Of files: as fast as it goes, no frame dropped; otherwise a file plays like a camera.
 
     Yields:
@@ -167,7 +169,7 @@ class Camera:
         source: Source,
         get_recognizer: Callable[[], Recognizer],
         *,
-        rules: Rules = ALL,
+        rules: Rules = OWN,
         put_event: Callable[[Event], None] = lambda event: None,
     ) -> None:
         self.source, self._get_recognizer, self._rules, self._put_event = source, get_recognizer, rules, put_event

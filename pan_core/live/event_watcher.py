@@ -1,11 +1,12 @@
 """From the frames of a source to the events in it, by whatever recognizer is in use."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from pan_core.live.events import Event, EventDetector, Rule, Rules
+from pan_core.live.events import Event, EventDetector
 from pan_core.live.source import Frame
 from pan_core.live.watcher import FrameResult, Watcher
+from pan_core.recognition.event_rules import Rule, RuleChoice, Rules, require_known
 from pan_core.recognition.recognizer import Recognizer
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,11 @@ class EventWatcher:
         self._watcher = Watcher(get_recognizer)
         self._recognizer = get_recognizer()
         self._rules, self._name = rules, name
-        self._detector = EventDetector(self._recognizer.network.actions, rules=rules, camera=name)
+        if not isinstance(rules, Rule):
+            asked = rules.thresholds if isinstance(rules, RuleChoice) else rules
+            require_known(asked, self._recognizer.network.actions, "events")
+        known, _ = _known_rules(rules, self._recognizer)
+        self._detector = EventDetector(self._recognizer.network.actions, rules=known, camera=name)
         self._found: list[Event] = []
         self.unknown: tuple[str, ...] = ()
 
@@ -37,7 +42,7 @@ class EventWatcher:
         if result.by is not self._recognizer:
             self._take_over(result.by)
         if result.looked:
-            self._found += self._detector.update(frame.position, result.people, source_part=frame.source_part)
+            self._found += self._detector.update(result.frame.position, result.people, source_part=frame.source_part)
         return result, self._take_found()
 
     def finish(self) -> list[Event]:
@@ -63,11 +68,15 @@ class EventWatcher:
         return found
 
 
-def _known_rules(rules: Rules, recognizer: Recognizer) -> tuple[Rules, tuple[str, ...]]:
+def _known_rules(rules: Rules, recognizer: Recognizer) -> tuple[Mapping[str, Rule] | Rule, tuple[str, ...]]:
     """The rules for actions that a recognizer knows, and the other actions."""
     if isinstance(rules, Rule):
         return rules, ()
-    unknown = tuple(name for name in rules if name not in recognizer.network.actions)
+    actions = recognizer.network.actions
+    asked = rules.thresholds if isinstance(rules, RuleChoice) else rules
+    unknown = tuple(name for name in asked if name not in actions)
     if unknown:
         logger.warning("%s knows no action %s: there are no such events", recognizer.name, ", ".join(unknown))
+    if isinstance(rules, RuleChoice):
+        return rules.apply(actions, recognizer.rules), unknown
     return {name: rule for name, rule in rules.items() if name not in unknown}, unknown

@@ -19,10 +19,11 @@ from pan_core.errors import PanError
 from pan_core.files import list_files, require_output_file
 from pan_core.live.address import Kind, read_address
 from pan_core.live.camera import StreamUpdate, watch
-from pan_core.live.events import ALL, Event, Rules
+from pan_core.live.events import Event
 from pan_core.live.picture import SceneStyle, draw
 from pan_core.live.source import Source, State
 from pan_core.live.watcher import FrameResult
+from pan_core.recognition.event_rules import OWN, Rules
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.viewer.annotate import ENCODERS, write_video
 
@@ -55,7 +56,7 @@ def watch_here(
     *,
     say: Callable[[str], None],
     put_event: Callable[[Event], None],
-    rules: Rules = ALL,
+    rules: Rules = OWN,
     scene: SceneStyle = SceneStyle.FULL,
     window: bool = False,
     out: Path | None = None,

@@ -4,11 +4,12 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pan_core.live.source import Frame
+from pan_core.live.steady_clock import SteadyClock
 from pan_core.model.missing import between
 from pan_core.pose.extraction import frame_step
 from pan_core.pose.person_tracker import PersonTracker
@@ -65,6 +66,7 @@ class Watcher:
         self._shares: dict[int, deque[float]] = {}
         self._scene: tuple[str, float] | None = None
         self._slot, self._pose_fps = 0, 1.0
+        self._clock = SteadyClock()
         self._before: dict[int, np.ndarray] = {}
         self._people: tuple[Recognition, ...] = ()
 
@@ -73,7 +75,9 @@ class Watcher:
         self._scene = None
 
     def update(self, frame: Frame) -> FrameResult:
-        """Take in the next frame."""
+        """Take in the next frame; the result has it with its steady time, should its source's clock jump."""
+        steady = self._clock.read(frame.position, frame.source_part, step_s=1 / frame.fps)
+        frame = frame if steady == frame.position else replace(frame, position=steady)
         self._begin_where_new(frame)
         slot = math.floor(frame.position * self._pose_fps + 1e-6)
         looked = slot > self._slot

@@ -182,6 +182,17 @@ class AugmentationParams(ParamsSection):
     mixup: NotNegative = 0.2
 
 
+class EventsParams(ParamsSection):
+    """Rules of events, fitted at the end of training; see `pan_core.live.rule_fitting`.
+
+    `miss_cost` is the cost of a missed action, that of a false alarm being 1; `minutes` the length of the stream of validation
+    clips, 0 for no fitting.
+    """
+
+    miss_cost: PositiveFloat = 1.0
+    minutes: Annotated[float, Field(ge=0, le=600)] = 10.0
+
+
 class TrainParams(ParamsSection):
     """Optimisation; see `pan_core.training.settings.TrainSettings`."""
 
@@ -198,6 +209,7 @@ class TrainParams(ParamsSection):
     precision: Literal["auto", "full", "mixed"] = "auto"
     threads: Positive = 1
     augmentation: AugmentationParams = AugmentationParams()
+    events: EventsParams = EventsParams()
 
     @field_validator("modes")
     @classmethod

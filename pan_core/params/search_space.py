@@ -25,7 +25,18 @@ _SEARCHED: dict[str, type[ParamsSection]] = {
     "augmentation": AugmentationParams,
 }
 # They change what is compared, or where, and not how good it is.
-_FIXED = {"frames", "rate", "modes", "epochs", "least_steps", "device", "precision", "threads", "augmentation"}
+_FIXED = {
+    "frames",
+    "rate",
+    "modes",
+    "epochs",
+    "least_steps",
+    "device",
+    "precision",
+    "threads",
+    "augmentation",
+    "events",
+}
 
 
 def build_space(written: Mapping[Searched, Mapping[str, Range | Choice]]) -> Space:

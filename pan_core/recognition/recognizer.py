@@ -8,7 +8,7 @@ timeline = recognizer.predict("clip.mp4")
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +19,7 @@ from pan_core.pose.named_networks import built_in_files, network_file, network_n
 from pan_core.pose.pretrained import require_whole
 from pan_core.pose.provenance import network_hash
 from pan_core.pose.qualities import QUALITY_NAMES, quality_settings
+from pan_core.recognition.event_rules import Rule, load_rules
 from pan_core.recognition.step_network import StepNetwork
 
 if TYPE_CHECKING:
@@ -37,12 +38,14 @@ class Recognizer:
         extractor: Finds people for it, as it learnt them.
         name: Says which recognizer it is.
         note: What else a user should know of it, for the line that names it; empty for one's own.
+        rules: Action -> when it is an event, as fitted at the end of training; empty if it comes without.
     """
 
     network: StepNetwork
     extractor: PoseExtractor
     name: str
     note: str = ""
+    rules: Mapping[str, Rule] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Name and note, in one line."""
@@ -90,7 +93,8 @@ class Recognizer:
         stock = read_stock(name)
         extractor = _open_extractor(stock.preprocessing, stock.name, {}, **options)
         note = f"comes with PAN and knows {len(stock.labels)} actions: {', '.join(stock.labels)}"
-        return cls(ExportedNetwork(stock.step), extractor, stock.name, note)
+        network = ExportedNetwork(stock.step)
+        return cls(network, extractor, stock.name, note, load_rules(stock.step.parent, network.actions))
 
     @classmethod
     def from_folder(
@@ -107,7 +111,7 @@ class Recognizer:
         """Load a recognizer's files; see `from_pretrained`.
 
         Args:
-            folder: Where `model.json` and `model.safetensors` lie.
+            folder: Where `model.json` and `model.safetensors` lie, and the rules of its events if it has any.
             name: What to call it.
             pose: Extraction settings, where the recognizer does not say how it learnt people.
             pose_model: As there.
@@ -131,7 +135,7 @@ class Recognizer:
             people=people,
             threads=threads,
         )
-        return cls(TorchNetwork(recognizer), extractor, name)
+        return cls(TorchNetwork(recognizer), extractor, name, rules=load_rules(folder, recognizer.actions))
 
     def predict(self, video: str | Path, *, out: str | Path | None = None) -> "Timeline":
         """What everybody does in a video file.

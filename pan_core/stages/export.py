@@ -22,6 +22,7 @@ from pan_core.params.load import Params
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.named_networks import network_file
 from pan_core.progress import progress_bar
+from pan_core.recognition.event_rules import RULES_FILE
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.runtimes.session import open_model
@@ -82,6 +83,8 @@ class TargetExporter:
             networks=paths.EXPORTED_POSE, crop_size=self._settings.crop_size,
         )  # fmt: skip
         figures = self._compare(target, made)
+        if (self._source / RULES_FILE).is_file():
+            shutil.copy2(self._source / RULES_FILE, folder)
         write_gates(folder, target, figures)
         self._exported[kind] = folder, figures
         return figures

@@ -2,6 +2,7 @@
 
 If relabelling changes anything, a second network learns each clip's class as its one action, to compare with. In a
 retraining the online network is trained from nothing and from the champion's weights; validation clips choose between the two.
+Last, the rules of the online recognizer's events are fitted to a stream of validation clips.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +17,17 @@ from pan_core.datasets.registry import dataset_by_name
 from pan_core.datasets.surveillance import Surveillance
 from pan_core.errors import DataError, PanError
 from pan_core.evaluation.class_parts import require_classes
+from pan_core.evaluation.event_measures import NOTHING
 from pan_core.files import cache_folder, replace_folder, write_json
+from pan_core.live.clip_streams import clips_of
+from pan_core.live.rule_fitting import fit_to_clips
 from pan_core.model.store import LoadedModel, load_model, save_model
 from pan_core.params.load import Params
 from pan_core.params.schema import ModelParams, TrainParams
 from pan_core.pose.named_networks import network_file
 from pan_core.pose.provenance import network_hash
+from pan_core.recognition.event_rules import write_rules
+from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import Registry, Version, registry_of
 from pan_core.segments.table import whole_clips
@@ -109,6 +115,8 @@ def run(params: Params, tracked: Run) -> dict:
         histories |= {network.name: network.result.history for network in networks}
         checkpoints += [network.checkpoint for network in networks]
         figures |= _collect_figures(job, networks, best)
+        if job.mode == "online" and job.relabelled and setup.train.events.minutes:
+            figures |= _fit_events(setup, job)
     write_json(folder / "histories.json", histories)
     write_curves(histories)
     tracked.text(training_curves(histories).svg, "training_curves.svg")
@@ -165,6 +173,31 @@ def _collect_figures(job: TrainingJob, networks: Sequence[TrainedNetwork], best:
     if job.relabelled:
         figures["params"] = sum(weights.numel() for weights in best.result.model.parameters())
     return figures
+
+
+def _fit_events(setup: TrainingSetup, job: TrainingJob) -> dict[str, object]:
+    """Fit the rules of a job's recognizer to a stream of validation clips, and write them beside it; returns what they give there."""
+    loaded, asked = load_model(job.folder), setup.train.events
+    samples = job.data.samples(setup.model, mode="online", split=job.split, part="val")
+    fitted = fit_to_clips(
+        TorchNetwork(loaded),
+        clips_of(samples),
+        miss_cost=asked.miss_cost,
+        minutes=asked.minutes,
+        seed=setup.params.seed,
+    )
+    write_rules(job.folder, fitted.rules, miss_cost=asked.miss_cost, without_example=list(fitted.without_example))
+    if fitted.without_example:
+        print(
+            f"events: no validation clip of split {job.split} shows {', '.join(fitted.without_example)}; their thresholds are "
+            "those that do best for the other actions"
+        )
+    counts, name = sum(fitted.counts.values(), NOTHING), job.folder.name
+    return {
+        f"{name}_event_hits": counts.hits,
+        f"{name}_event_misses": counts.misses,
+        f"{name}_event_false_alarms": counts.false_alarms,
+    }
 
 
 def _save(setup: TrainingSetup, job: TrainingJob, network: TrainedNetwork, folder: Path) -> None:

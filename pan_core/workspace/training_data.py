@@ -80,5 +80,5 @@ def network_settings(model: ModelParams) -> PanSettings:
 
 def train_settings(train: TrainParams) -> TrainSettings:
     """Training as the library takes it."""
-    values = train.model_dump(exclude={"modes", "threads", "augmentation"})
+    values = train.model_dump(exclude={"modes", "threads", "augmentation", "events"})
     return TrainSettings(**values, augmentation=AugmentationSettings(**train.augmentation.model_dump()))

@@ -13,17 +13,23 @@ import pytest
 from refusals import refused
 from without_torch import ABSENT, run_without_torch
 
-from pan_core.edge.bundle import MOST_BYTES
+from pan_core.edge.bundle import MOST_BYTES, write_bundle
 from pan_core.edge.bundle_manifest import BundleManifest, is_device
 from pan_core.edge.bundled import open_bundle
-from pan_core.edge.gates import read_gates
+from pan_core.edge.gates import read_gates, write_gates
 from pan_core.edge.result import content_hash
 from pan_core.errors import DataError, GateError
+from pan_core.export.artifacts import structure
 from pan_core.export.check import pose_differences, read_calls
 from pan_core.files import read_json, sha256_of, write_json
+from pan_core.pose.extraction_settings import ExtractionSettings
+from pan_core.recognition.event_rules import RULES_FILE, Rule, write_rules
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.runtimes.session import open_model
+
+BUNDLED = ExtractionSettings(stages=2, search_stages=2, crop_size=160)
+"""Settings of the bundles of this root."""
 
 IMPORT_ALL = """
 from importlib import import_module
@@ -298,4 +304,28 @@ def test_a_live_source_is_watched_on_the_device(host_bundle, person_video, tmp_p
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "recognizer: small" in done.stdout
+    assert "without fitted thresholds" in done.stdout
     assert "videos: ended" in done.stdout
+
+
+def test_rules_of_events_go_to_the_device_and_belong_to_its_recognizer(made, tmp_path, monkeypatch):
+    """They lie beside the exported network, so the gates and the manifest have their hash."""
+    exported = tmp_path / "exported"
+    shutil.copytree(made.exported("host"), exported)
+    rules = {"Waving": Rule(threshold=0.8, release=0.5, minimum_s=0.2)}
+    write_rules(exported, rules)
+    with refused("gates.changed-files", DataError):
+        write_host_bundle(made, exported, tmp_path / "refused")
+    write_gates(exported, made.target("host"), {"structure": structure(exported)})
+    write_host_bundle(made, exported, tmp_path / "bundle")
+    assert open_bundle(tmp_path / "bundle").recognizer.rules == rules
+    (tmp_path / "bundle" / "models" / RULES_FILE).write_text("{}")
+    with refused("bundle.changed-files", DataError):
+        open_bundle(tmp_path / "bundle")
+
+
+def write_host_bundle(made, exported, folder):
+    write_bundle(
+        folder, made.target("host"), exported=exported, reference=made.reference_for(BUNDLED.search_stages),
+        settings=asdict(BUNDLED), step_tolerance=1e-4, recognizer="small", mlflow_run_id="none",
+    )  # fmt: skip

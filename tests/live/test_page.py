@@ -23,11 +23,11 @@ from scripted_people import ScriptedExtractor, make_video, person, waving_networ
 from pan_core.cli.live import serve
 from pan_core.live.access import is_loopback, require_token
 from pan_core.live.camera import Camera
-from pan_core.live.events import Rule
 from pan_core.live.picture import SceneStyle
 from pan_core.live.server import application, configuration, listen
 from pan_core.live.source import Source
 from pan_core.live.uploads import Uploads
+from pan_core.recognition.event_rules import Rule
 from pan_core.recognition.recognizer import Recognizer
 
 if TYPE_CHECKING:

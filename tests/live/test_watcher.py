@@ -2,6 +2,7 @@
 
 import time
 import weakref
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pan_core.errors import VideoError
 from pan_core.live import camera as live_camera
 from pan_core.live import watcher as watcher_module
 from pan_core.live.camera import Camera, stream, watch
-from pan_core.live.events import Event, Rule
+from pan_core.live.events import Event
 from pan_core.live.model_reloader import ModelReloader
 from pan_core.live.picture import SceneStyle, as_jpeg, draw
 from pan_core.live.recent import Recent
@@ -22,6 +23,7 @@ from pan_core.live.source import Frame, Source, State
 from pan_core.live.terminal import TimedPicture, at_even_rate
 from pan_core.live.watcher import Watcher, strip_of
 from pan_core.model.store import LoadedModel
+from pan_core.recognition.event_rules import Rule
 from pan_core.recognition.recognizer import Recognizer
 from pan_core.recognition.stream import StreamRecognizer
 from pan_core.recognition.torch_network import TorchNetwork
@@ -83,6 +85,51 @@ def test_a_long_gap_and_another_connection_begin_anew(wandering: TorchNetwork) -
         after = here.update(later)
         np.testing.assert_allclose(after.people[0].probabilities, fresh.probabilities, atol=1e-6)
         assert not np.allclose(before.people[0].probabilities, fresh.probabilities, atol=1e-3)
+
+
+@pytest.mark.parametrize("shift", [-3600.0, -0.2, float("nan")])
+def test_a_clock_that_jumps_back_loses_neither_frames_nor_people(wandering: TorchNetwork, shift: float) -> None:
+    """After a second the source's clock is set back; the network sees every frame as if nothing had happened."""
+    poses = [person(100 + 3 * k) for k in range(60)]
+    here, plain = (watcher(wandering, lambda k: [(0, poses[k])]) for _ in range(2))
+    looks = 0
+    for number in range(60):
+        undisturbed = plain.update(frame(number, 15))
+        given = frame(number, 15)
+        result = here.update(replace(given, position=given.position + shift) if number >= 15 else given)
+        looks += result.looked
+    # Time stands still for a moment if the frames are only out of order.
+    assert looks == (57 if shift == -0.2 else 60)
+    assert [one.person for one in result.people] == [one.person for one in undisturbed.people]
+    if shift != -0.2:
+        np.testing.assert_allclose(result.people[0].probabilities, undisturbed.people[0].probabilities, atol=1e-6)
+
+
+def test_the_event_of_a_stream_whose_clock_jumps_comes_once() -> None:
+    """Somebody waves all the time; the clock of the connection is set back by an hour, then ahead by half a second."""
+    recognizer = Recognizer(waving_network(), ScriptedExtractor(lambda k: [(0, person(100))]), "test")  # type: ignore[arg-type]
+    frames = [frame(number, 15) for number in range(90)]
+    shifts = [0.0] * 30 + [-3600.0] * 30 + [-3599.5] * 30
+    source = Given(*(replace(f, position=f.position + s) for f, s in zip(frames, shifts, strict=True)))
+    updates = list(watch(source, lambda: recognizer, rules={"Wave": Rule()}))  # type: ignore[arg-type]
+    events = [event for update in updates for event in update.events]
+    assert [event.end_s is None for event in events] == [True, False]
+    assert events[1].end_s == pytest.approx(89 / 15 + 0.5, abs=0.05)
+
+
+def test_a_recognizer_brings_its_own_rules_and_the_next_one_others() -> None:
+    """The first one's rule asks for three seconds of waving, the second one has none of its own."""
+    extractor = ScriptedExtractor(lambda k: [(0, person(100))])
+    strict = Recognizer(waving_network(), extractor, "1", rules={"Wave": Rule(minimum_s=3.0)})  # type: ignore[arg-type]
+    plain = Recognizer(waving_network(), extractor, "2")  # type: ignore[arg-type]
+    given = Given(*(frame(number, 15) for number in range(60)))
+    began = [update.result.frame.number for update in watch(given, lambda: strict) if update.result and update.events]  # type: ignore[arg-type]
+    assert began[0] == 45
+    given = Given(*(frame(number, 15) for number in range(40)))
+    recognizers = iter([strict] * 22 + [plain] * 99)
+    updates = watch(given, recognizers.__next__)  # type: ignore[arg-type]
+    labels = [event.label for update in updates for event in update.events]
+    assert set(labels) == {"Wave"}
 
 
 def test_numbers_of_people_are_never_given_twice(wandering: TorchNetwork) -> None:

@@ -14,7 +14,9 @@ from refusals import refused
 from safetensors.numpy import load_file
 
 from pan_core.datasets.splits import groups_of
+from pan_core.model.store import load_model
 from pan_core.params.load import load_params
+from pan_core.recognition.event_rules import load_rules
 from pan_core.registry.models import DATA, DECISION, RECIPE, registry_of
 from pan_core.stages import STAGES, train
 from pan_core.workspace.training_data import read_training_data
@@ -46,6 +48,11 @@ def test_every_stage_leaves_its_result_with_its_run(finished):
     assert {name: runs[result["mlflow_run_id"]] for name, result in results.items()} == dict.fromkeys(
         STAGES, "FINISHED"
     )
+    recognizer = workspace.folder / "models/pan/online-split1"
+    rules = load_rules(recognizer, load_model(recognizer).actions)
+    assert set(rules) == set(load_model(recognizer).actions)
+    assert load_rules(workspace.folder / "models/exported/targets/host", tuple(rules)) == rules
+    assert results["train"]["online-split1_event_hits"] + results["train"]["online-split1_event_misses"] > 0
     assert results["split"]["parts"]["split1"]["test"] == 12
     assert results["split"]["parts"]["split1"]["train"] + results["split"]["parts"]["split1"]["val"] == 30
 

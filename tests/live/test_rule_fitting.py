@@ -1,0 +1,131 @@
+"""Rules fitted to recordings whose best rule is known by thought, and streams of clips."""
+
+import numpy as np
+import pytest
+from refusals import refused
+
+from pan_core.errors import DataError
+from pan_core.live.clip_streams import PersonClip, Recording, record, string_clips
+from pan_core.live.rule_fitting import fit_rules, fit_to_clips
+from pan_core.recognition.step_network import Memory, StepResult
+from pan_core.recognition.stream import Recognition
+from pan_core.skeletons import OPENPOSE18
+from pan_core.viewer.captions import Caption
+
+RATE = 10.0
+ACTIONS = ("Falling", "Waving")
+
+
+def recording(*courses: list[tuple[float, bool]]) -> Recording:
+    """One person; for each action its probability and truth at each look."""
+    nothing = Caption("", 0.0)
+    values = np.array([[p for p, _ in course] for course in courses]).T
+    people = [[Recognition(0, np.zeros((2, 3)), nothing, nothing, np.ones(1), row, np.ones(2), 1.0)] for row in values]
+    holds = np.array([[h for _, h in course] for course in courses], bool).T
+    return Recording(np.arange(len(values)) / RATE, people, holds, RATE)
+
+
+def spell(probability: float, seconds: float, holds: bool) -> list[tuple[float, bool]]:
+    return [(probability, holds)] * round(seconds * RATE)
+
+
+QUIET = spell(0.05, 3, False)
+# True actions reach 0.75 for two seconds; what only looks like one reaches 0.55, or 0.98 for an instant.
+WAVING = (QUIET + spell(0.75, 2, True) + QUIET + spell(0.55, 2, False) + QUIET + spell(0.98, 0.1, False)) * 4
+NOTHING = [(0.0, False)] * len(WAVING)
+
+
+def test_the_rule_that_costs_least_is_found() -> None:
+    fitted = fit_rules([recording(NOTHING, WAVING)], ACTIONS, miss_cost=1.0)
+    assert 0.55 < fitted.rules["Waving"].threshold <= 0.75
+    assert fitted.rules["Waving"].minimum_s > 0
+    counts = fitted.counts["Waving"]
+    assert (counts.hits, counts.misses, counts.false_alarms) == (4, 0, 0)
+
+
+def test_what_a_miss_costs_decides() -> None:
+    """One of five actions cannot be told from four false ones."""
+    course = spell(0.3, 2, True) + (QUIET + spell(0.3, 2, False)) * 4 + (QUIET + spell(0.9, 2, True)) * 4 + QUIET
+    both = [recording(course, course)]
+    dear, cheap = (fit_rules(both, ACTIONS, miss_cost=cost).counts["Waving"] for cost in (10.0, 0.1))
+    assert (dear.misses, dear.false_alarms) == (0, 4)
+    assert (cheap.misses, cheap.false_alarms) == (1, 0)
+
+
+def test_an_action_without_example_has_the_rule_of_the_others_and_is_named() -> None:
+    fitted = fit_rules([recording(NOTHING, WAVING)], ACTIONS, miss_cost=1.0)
+    assert fitted.without_example == ("Falling",)
+    assert fitted.rules["Falling"] == fitted.rules["Waving"]
+    # Its own false alarms count: what holds at 0.85 for long is not it.
+    noisy = (QUIET + spell(0.85, 2, False)) * 12
+    noisy = (noisy * 3)[: len(WAVING)]
+    fitted = fit_rules([recording(noisy, WAVING)], ACTIONS, miss_cost=1.0)
+    assert fitted.rules["Falling"].threshold > 0.85 and fitted.rules["Waving"].threshold <= 0.75
+
+
+def test_without_any_example_there_are_no_rules() -> None:
+    fitted = fit_rules([recording(NOTHING, NOTHING)], ACTIONS, miss_cost=1.0)
+    assert (fitted.rules, fitted.without_example) == ({}, ACTIONS)
+    still = PersonClip(np.ones((5, 18, 3), np.float32), np.zeros((5, 2), bool))
+    assert fit_to_clips(Sure(), [still], miss_cost=1.0, minutes=1, seed=0).rules == {}
+
+
+class Sure:
+    """Step network that is sure of waving whenever the person's hand, joint 4, is above the head in the features of position."""
+
+    labels, actions, layout, rate = ("Waving",), ACTIONS, OPENPOSE18, RATE
+
+    def start(self) -> Memory:
+        return {"maximum": np.zeros((1, 1), np.float32), "denominator": np.ones((1, 1), np.float32)}
+
+    def step(self, features: np.ndarray, memory: Memory) -> StepResult:
+        up = features[0, 4, 1] < features[0, 0, 1]
+        return StepResult(np.zeros(1), np.array([0.0, 9.0 if up else -9.0]), np.ones(18) / 18, memory)
+
+
+def pose(hand: float) -> np.ndarray:
+    joints = np.column_stack([np.arange(18.0), np.linspace(0, 90, 18), np.ones(18)])
+    joints[4, 1] = hand
+    return joints
+
+
+def clip(hand: float, seconds: float, *, waving: bool) -> PersonClip:
+    frames = round(seconds * RATE)
+    holds = np.zeros((frames, 2), bool)
+    holds[:, 1] = waving
+    return PersonClip(np.repeat(pose(hand)[None], frames, axis=0).astype(np.float32), holds)
+
+
+def test_a_stream_has_its_share_of_background_and_every_clip_in_each_round() -> None:
+    clips = [clip(-40, 2, waving=True), clip(-40, 3, waving=True), clip(50, 1, waving=False)]
+    stream = string_clips(clips, np.random.default_rng(0), rate=RATE, seconds=100, background=0.8)
+    acting = stream.holds[:, 1].sum()
+    pauses = round(0.4 * RATE) * (np.diff(stream.holds[:, 1].astype(int)) == 1).sum()
+    assert acting % 50 == 0 and len(stream.joints) >= 1000
+    assert acting / (len(stream.joints) - pauses) == pytest.approx(0.2, abs=0.1)
+    assert len(string_clips(clips, np.random.default_rng(0), rate=RATE, seconds=1e9, rounds=2).joints) < 200
+
+
+def test_clips_follow_each_other_in_place_and_size() -> None:
+    far = clip(-40, 2, waving=True)
+    far.joints[..., :2] = 3 * far.joints[..., :2] + 500
+    stream = string_clips(
+        [clip(-40, 2, waving=True), far], np.random.default_rng(0), rate=RATE, seconds=60, scaled=True
+    )
+    steps = np.abs(np.diff(stream.joints[..., :2], axis=0)).max(axis=(1, 2))
+    assert steps.max() < 1
+
+
+def test_the_truth_of_a_recording_is_at_the_looks_of_its_frames() -> None:
+    clips = [clip(-40, 2, waving=True), clip(50, 2, waving=False)]
+    stream = string_clips(clips, np.random.default_rng(0), rate=RATE, seconds=60, background=0.5)
+    found = record(Sure(), stream)
+    said = np.array([people[0].actions[1] > 0.5 for people in found.people])
+    assert (said == found.holds[:, 1]).mean() > 0.9
+    fitted = fit_to_clips(Sure(), clips, miss_cost=1.0, minutes=1, seed=0)
+    assert (fitted.counts["Waving"].misses, fitted.counts["Waving"].false_alarms) == (0, 0)
+
+
+def test_a_stream_of_no_action_is_refused() -> None:
+    with refused("streams.no-action", DataError):
+        string_clips([clip(50, 2, waving=False)], np.random.default_rng(0), rate=RATE, seconds=60)
