@@ -85,6 +85,7 @@ def _predict_split(
         clip_ids=predicted.clip_ids,
         classes=loaded.labels,
         actions=loaded.actions,
+        temperature=loaded.temperatures.get("class", 1.0),
         labels=samples.labels,
         probabilities=predicted.probabilities,
         frame_probabilities=predicted.frame_probabilities,
