@@ -12,6 +12,7 @@ network learns from that. Two things keep it honest and centred:
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -212,7 +213,8 @@ class Refiner:
             for fold, held in enumerate(job.folds)
             for direction in (1, -1)
         }
-        fit_ahead(list(trainings.values()), workers=self.workers, threads=self.threads, log=lambda training: self._log)
+        plans = {training.checkpoint: partial(replace, training) for training in trainings.values()}
+        fit_ahead(plans, workers=self.workers, threads=self.threads, log=lambda checkpoint: self._log)
         for (fold, direction), training in trainings.items():
             # A clip that no network learns from is scored by the networks of every fold.
             own = np.flatnonzero([fold_of.get(clip_id, fold) == fold for clip_id in targets.clip_ids])

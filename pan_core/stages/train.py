@@ -7,6 +7,7 @@ Last, the rules of the online recognizer's events are fitted to a stream of vali
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,19 @@ from pan_core.params.load import Params
 from pan_core.params.schema import ModelParams, TrainParams
 from pan_core.pose.named_networks import network_file
 from pan_core.pose.provenance import network_hash
+from pan_core.progress import progress_bar
 from pan_core.recognition.event_rules import write_rules
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import Registry, Version, registry_of
 from pan_core.segments.table import whole_clips
 from pan_core.tracking.tracker import Run
-from pan_core.training.fit import FitResult, Weights, body, fit
+from pan_core.training.ahead import Training, fit_ahead
+from pan_core.training.fit import Log, Weights, body
+from pan_core.training.loop import FitResult
 from pan_core.viewer.plots import training_curves
 from pan_core.workspace import paths
+from pan_core.workspace.context import workers
 from pan_core.workspace.dvc_figures import write_curves
 from pan_core.workspace.training_data import (
     TrainingData,
@@ -89,6 +94,10 @@ class TrainingJob:
         """Where the recognizer goes."""
         return paths.model_folder(self.mode, self.split, relabelled=self.relabelled)
 
+    def name(self, start: str) -> str:
+        """Name of one of its trainings."""
+        return self.folder.name if start == SCRATCH else f"{self.folder.name}-from-{start}"
+
 
 @dataclass(frozen=True)
 class TrainedNetwork:
@@ -120,7 +129,9 @@ def run(params: Params, tracked: Run) -> dict:
     histories: dict[str, list[dict[str, float]]] = {}
     checkpoints: list[Path] = []
     figures: dict[str, object] = {}
-    for job in _plan_jobs(setup, data):
+    jobs = list(_plan_jobs(setup, data))
+    _train_ahead(setup, jobs, tracked)
+    for job in jobs:
         networks = [_train(setup, job, start, tracked) for start in job.starts]
         best = _save_ranked(setup, job, networks)
         histories |= {network.name: network.result.history for network in networks}
@@ -151,25 +162,65 @@ def _plan_jobs(setup: TrainingSetup, data: TrainingData) -> Iterator[TrainingJob
         yield TrainingJob(data=variant, mode=mode, split=split, relabelled=relabelled, starts=starts)
 
 
-def _train(setup: TrainingSetup, job: TrainingJob, start: str, tracked: Run) -> TrainedNetwork:
-    """Train a network and calibrate it on the validation clips."""
-    name = job.folder.name if start == SCRATCH else f"{job.folder.name}-from-{start}"
-    checkpoint = cache_folder() / "checkpoints" / setup.params.dataset / f"{name}.pt"
+def _train_ahead(setup: TrainingSetup, jobs: Sequence[TrainingJob], tracked: Run) -> None:
+    """Train what can be trained side by side up to the checkpoints that `_train` then reads."""
+    written = setup.params.model_dump_json(by_alias=True)
+    plans = {
+        _checkpoint(setup.params, name): partial(_plan_here, written, name)
+        for job in jobs
+        for name in map(job.name, job.starts)
+    }
+
+    def log(checkpoint: Path) -> Log:
+        return lambda epoch, row: _log_row(tracked, checkpoint.stem, epoch, row)
+
+    with progress_bar("train networks", "epoch") as update:
+        count = workers(setup.params)
+        fit_ahead(plans, workers=count, threads=setup.train.threads, log=log, progress=update)
+
+
+def _plan_here(written: str, name: str) -> Training:
+    """A training by its name, in another process of the same workspace; `written` is params.yaml as it was."""
+    params = Params.model_validate_json(written)
+    setup = TrainingSetup(params, *tuned(params))
+    jobs = _plan_jobs(setup, read_training_data())
+    return next(_plan_training(setup, job, start) for job in jobs for start in job.starts if job.name(start) == name)
+
+
+def _plan_training(setup: TrainingSetup, job: TrainingJob, start: str) -> Training:
     train, val = (job.data.samples(setup.model, mode=job.mode, split=job.split, part=part) for part in ("train", "val"))
     background = background_samples(train, seed=setup.params.seed) if setup.train.background else None
-    result = fit(
+    return Training(
         train,
         val,
         settings=train_settings(setup.train),
         model_settings=network_settings(setup.model, mode=job.mode, none=background is not None),
         background=background,
-        checkpoint=checkpoint,
+        checkpoint=_checkpoint(setup.params, job.name(start)),
         seed=setup.params.seed,
-        log=lambda epoch, row: tracked.metrics({f"{name}/{key}": value for key, value in row.items()}, step=epoch),
-        progress=lambda epochs: tqdm(epochs, desc=f"train {name}", unit="epoch", dynamic_ncols=True),
         start=job.starts[start],
     )
-    return TrainedNetwork(name, start, checkpoint, result, calibrate(result.model, val))
+
+
+def _checkpoint(params: Params, name: str) -> Path:
+    return cache_folder() / "checkpoints" / params.dataset / f"{name}.pt"
+
+
+def _log_row(tracked: Run, name: str, epoch: int, row: Mapping[str, float]) -> None:
+    tracked.metrics({f"{name}/{key}": value for key, value in row.items()}, step=epoch)
+
+
+def _train(setup: TrainingSetup, job: TrainingJob, start: str, tracked: Run) -> TrainedNetwork:
+    """Train a network and calibrate it on the validation clips."""
+    name, training = job.name(start), _plan_training(setup, job, start)
+    result = training.fit(
+        log=lambda epoch, row: _log_row(tracked, name, epoch, row),
+        progress=lambda epochs: tqdm(
+            epochs, desc=f"train {name}", unit="epoch", dynamic_ncols=True, disable=not list(epochs)
+        ),
+    )
+    assert training.val is not None
+    return TrainedNetwork(name, start, training.checkpoint, result, calibrate(result.model, training.val))
 
 
 def _save_ranked(setup: TrainingSetup, job: TrainingJob, networks: Sequence[TrainedNetwork]) -> TrainedNetwork:

@@ -5,7 +5,7 @@ weights are those of one training after another, and a run that is killed goes o
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +28,11 @@ class Training:
         train: Training clips.
         val: Validation clips, or None.
         settings: How to train.
-        model_settings: Widths of the network.
+        model_settings: Network.
         checkpoint: File that is written after every epoch.
         seed: Of weights, order, augmentation and dropout.
         start: Weights to begin with, or None.
+        background: Clips of no class, or None.
     """
 
     train: Samples
@@ -41,11 +42,7 @@ class Training:
     checkpoint: Path
     seed: int = 0
     start: Weights | None = None
-
-    @property
-    def rows(self) -> Path:
-        """File in which a process leaves the history's rows for the one that watches."""
-        return self.checkpoint.with_suffix(".rows")
+    background: Samples | None = None
 
     @property
     def epochs(self) -> int:
@@ -54,66 +51,89 @@ class Training:
         return epochs_needed(len(self.train), settings.batch, epochs=settings.epochs, least_steps=settings.least_steps)
 
     def fit(self, *, log: Log | None = None, progress: Progress | None = None) -> FitResult:
-        """Train the network, see `pan_core.training.fit.fit`; finished already, it is only read."""
+        """Train the network, see `pan_core.training.fit.fit`; one that is finished is only read."""
         return fit(
             self.train, self.val, settings=self.settings, model_settings=self.model_settings, checkpoint=self.checkpoint,
-            seed=self.seed, start=self.start, log=log, progress=progress,
+            seed=self.seed, start=self.start, background=self.background, log=log, progress=progress,
         )  # fmt: skip
 
 
-def fit_ahead(trainings: Sequence[Training], *, workers: int, threads: int = 1, log: Callable[[Training], Log]) -> None:
+def fit_ahead(
+    plans: Mapping[Path, Callable[[], Training]],
+    *,
+    workers: int,
+    threads: int = 1,
+    log: Callable[[Path], Log],
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
     """Train networks to their checkpoints, several at a time.
 
     Args:
-        trainings: What to train, each with a checkpoint of its own. A single one is left to `fit`: it gains nothing.
+        plans: Checkpoint -> what says the training that writes it; called in the process that trains, so that only as many samples
+            are in memory as networks are trained. A single one is left to `fit`: it gains nothing.
         workers: How many run at a time; if 1, all are left to `fit`.
         threads: Cores of each.
-        log: Gives what is called with the rows of a training's history, in order, about once a second; after a kill, rows may come
-            again with the same numbers.
+        log: Gives what is called with the rows of the history of a checkpoint's network, in order, about once a second.
+        progress: Called with the epochs done and all epochs, as far as they are known.
 
     Raises:
         PanError: As `fit`, and if processes are killed again and again.
     """
-    if workers < 2 or len(trainings) < 2:
+    if workers < 2 or len(plans) < 2:
         return
-    for training in trainings:
-        training.rows.unlink(missing_ok=True)
-    readers = [_RowReader(training.rows, log(training)) for training in trainings]
+    for checkpoint in plans:
+        _rows(checkpoint).unlink(missing_ok=True)
+    readers = [_RowReader(_rows(checkpoint), log(checkpoint)) for checkpoint in plans]
 
     def read() -> None:
         for reader in readers:
             reader.read()
+        totals = [reader.total for reader in readers if reader.total]
+        if progress and totals:
+            progress(sum(reader.done for reader in readers), sum(totals) * len(readers) // len(totals))
 
-    jobs = [_Job(training, threads) for training in trainings]
+    jobs = [_Job(checkpoint, plan, threads) for checkpoint, plan in plans.items()]
     try:
         run_jobs([lambda: jobs], workers=min(workers, len(jobs)), tick=read)
         read()
     finally:
-        for training in trainings:
-            training.rows.unlink(missing_ok=True)
+        for checkpoint in plans:
+            _rows(checkpoint).unlink(missing_ok=True)
+
+
+def _rows(checkpoint: Path) -> Path:
+    """File in which a process leaves the history's rows for the one that watches."""
+    return checkpoint.with_suffix(".rows")
 
 
 @dataclass(frozen=True)
 class _Job:
-    training: Training
+    checkpoint: Path
+    plan: Callable[[], Training]
     threads: int
 
     def __call__(self) -> None:
         torch.set_num_threads(self.threads)
-        path = self.training.rows
+        path = _rows(self.checkpoint)
         path.parent.mkdir(parents=True, exist_ok=True)
         whole = path.read_bytes().rpartition(b"\n") if path.is_file() else (b"", b"", b"")
         path.write_bytes(b"".join(whole[:2]))  # without a row that a kill cut
+        training = self.plan()
         with path.open("a", buffering=1) as rows:
-            self.training.fit(log=lambda epoch, row: print(json.dumps([epoch, row]), file=rows))
+            training.fit(log=lambda epoch, row: print(json.dumps([epoch, training.epochs, row]), file=rows))
 
 
 class _RowReader:
-    """Passes on the rows that another process appends to a file, each epoch once."""
+    """Passes on the rows that another process appends to a file, each epoch once.
+
+    Attributes:
+        done: Epochs whose rows were read, and those before them.
+        total: All epochs; 0 as long as nobody knows.
+    """
 
     def __init__(self, path: Path, log: Log) -> None:
-        self._path, self._log = path, log
-        self._offset, self._next = 0, 0
+        self._path, self._log, self._offset = path, log, 0
+        self.done = self.total = 0
 
     def read(self) -> None:
         if not self._path.is_file():
@@ -125,7 +145,7 @@ class _RowReader:
             if not line.endswith(b"\n"):  # still being written
                 return
             self._offset += len(line)
-            epoch, row = json.loads(line)
-            if epoch >= self._next:
-                self._next = epoch + 1
+            epoch, self.total, row = json.loads(line)
+            if epoch >= self.done:  # a process that took a killed one's place may say an epoch again
+                self.done = epoch + 1
                 self._log(epoch, row)

@@ -1,8 +1,10 @@
 """Trainings in processes of their own give what one after another gives."""
 
+import dataclasses
 import multiprocessing
 import os
 import signal
+from functools import partial
 
 import pytest
 import torch
@@ -36,14 +38,22 @@ def plan(sticks):
     return make
 
 
+def plans(trainings):
+    return {training.checkpoint: partial(dataclasses.replace, training) for training in trainings}
+
+
 def weights_of(training):
     return {name: value.clone() for name, value in training.fit().model.state_dict().items()}
 
 
 def test_the_networks_are_those_of_one_training_after_another(plan, tmp_path):
     rows = {1: [], 2: [], 3: []}
-    ahead = [plan(tmp_path / "ahead", seed) for seed in rows]
-    fit_ahead(ahead, workers=2, log=lambda one: lambda epoch, row: rows[one.seed].append((epoch, row)))
+    ahead, steps = [plan(tmp_path / "ahead", seed) for seed in rows], []
+    fit_ahead(
+        plans(ahead), workers=2, progress=lambda *step: steps.append(step),
+        log=lambda checkpoint: lambda epoch, row: rows[int(checkpoint.stem)].append((epoch, row)),
+    )  # fmt: skip
+    assert steps[-1] == (12, 12)
     for training in ahead:
         assert [epoch for epoch, _ in rows[training.seed]] == [0, 1, 2, 3] == list(range(training.epochs))
         found = training.fit(log=lambda *row: pytest.fail("it was finished"))
@@ -56,7 +66,7 @@ def test_the_networks_are_those_of_one_training_after_another(plan, tmp_path):
 def test_a_killed_process_costs_nothing_but_its_epoch(plan, tmp_path):
     rows, killed = [], []
 
-    def log(one):
+    def log(checkpoint):
         def note(epoch, row):
             rows.append(epoch)
             if len(rows) == 3:
@@ -64,10 +74,10 @@ def test_a_killed_process_costs_nothing_but_its_epoch(plan, tmp_path):
                     os.kill(process.pid, signal.SIGKILL)
                     killed.append(process.pid)
 
-        return note if one.seed == 1 else lambda epoch, row: None
+        return note if checkpoint.stem == "1" else lambda epoch, row: None
 
     ahead = [plan(tmp_path / "ahead", seed, epochs=400 if seed == 1 else 2) for seed in (1, 2)]
-    fit_ahead(ahead, workers=2, log=log)
+    fit_ahead(plans(ahead), workers=2, log=log)
     assert killed
     assert rows == list(range(400))
     alone = weights_of(plan(tmp_path / "alone", 1, epochs=400))
@@ -76,14 +86,15 @@ def test_a_killed_process_costs_nothing_but_its_epoch(plan, tmp_path):
 
 @pytest.mark.parametrize(("count", "workers"), [(1, 2), (2, 1)])
 def test_one_at_a_time_is_left_to_fit(plan, tmp_path, count, workers):
-    fit_ahead([plan(tmp_path, seed) for seed in range(count)], workers=workers, log=lambda one: pytest.fail)
+    fit_ahead(plans([plan(tmp_path, seed) for seed in range(count)]), workers=workers, log=lambda one: pytest.fail)
     assert not list(tmp_path.iterdir())
 
 
 def test_rows_of_an_earlier_run_are_not_taken_for_this_one_s(plan, tmp_path):
     trainings, rows = [plan(tmp_path, seed) for seed in (1, 2)], []
-    trainings[0].rows.write_text('[0, {"train_loss": 99.0}]\n[1, {"train_loss": 99.0}]\n[2, {"tr')
-    fit_ahead(trainings, workers=2, log=lambda one: lambda epoch, row: rows.append(row))
+    stale = "".join(f'[{epoch}, 4, {{"train_loss": 99.0}}]\n' for epoch in range(3))
+    trainings[0].checkpoint.with_suffix(".rows").write_text(f'{stale}[3, 4, {{"tr')
+    fit_ahead(plans(trainings), workers=2, log=lambda one: lambda epoch, row: rows.append(row))
     assert len(rows) == 8
     assert all(row["train_loss"] < 50 for row in rows)
 
@@ -91,7 +102,7 @@ def test_rows_of_an_earlier_run_are_not_taken_for_this_one_s(plan, tmp_path):
 def test_what_a_training_refuses_is_heard(plan, tmp_path):
     with refused("start.unknown", DataError):
         fit_ahead(
-            [plan(tmp_path, seed, start={"nobody": torch.zeros(1)}) for seed in (1, 2)],
+            plans([plan(tmp_path, seed, start={"nobody": torch.zeros(1)}) for seed in (1, 2)]),
             workers=2, log=lambda one: lambda epoch, row: None,
         )  # fmt: skip
     assert not list(tmp_path.rglob("*.rows"))
