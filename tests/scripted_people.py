@@ -53,9 +53,10 @@ class ScriptedExtractor:
         return self.followed
 
 
-def small_network(layout: SkeletonLayout, *, width: int = 2) -> PAN:
+def small_network(layout: SkeletonLayout, *, width: int = 2, forgetting: float = 0.0, none: bool = False) -> PAN:
     """An untrained network of three classes and two actions that runs in no time."""
     settings = PanSettings(
+        forgetting=forgetting, none=none,
         graph_channels=(2 * width,), pooled_channels=width, frame_channels=4 * width, hidden=4 * width,
         joint_units=2 * width, pose_units=2 * width,
     )  # fmt: skip

@@ -6,7 +6,7 @@ runtime and every device gives calibrated probabilities without knowing of it.
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 from scipy.special import logsumexp
 
 from pan_core.errors import DataError
@@ -23,14 +23,12 @@ SMALLEST = 1e-12
 """Probabilities are raised to this before their logarithm is taken."""
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray, *, doubt: float = 0.0) -> float:
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Temperature T for which softmax(logits / T) gives held-out labels the highest likelihood.
 
     Args:
         logits: Shape (N, K), N >= 1; logarithms of probabilities serve as well.
         labels: True classes, (N,).
-        doubt: Share of every label that is spread over all classes, as Platt (1999) does: a few clips that are all
-            right do not make the network certain.
 
     Returns:
         Above 1 if the confidences were too high; the order of the classes stays.
@@ -53,12 +51,11 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, *, doubt: float = 0.
             "logits: Expected finite numbers, but some are infinite or NaN; raise probabilities of 0 to a small one",
             code="temperature.not-finite",
         )
-    true, mean = logits[np.arange(len(labels)), labels], logits.mean(axis=1)
+    true = logits[np.arange(len(labels)), labels]
 
     def loss(log_temperature: float) -> float:
         scale = np.exp(-log_temperature)
-        said = (1 - doubt) * true + doubt * mean
-        return float((logsumexp(logits * scale, axis=1) - said * scale).mean())
+        return float((logsumexp(logits * scale, axis=1) - true * scale).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=np.log([LOWEST, HIGHEST]), method="bounded").x))
 
@@ -81,13 +78,30 @@ def calibrate(model: PAN, held_out: Samples) -> dict[str, float]:
     single = held.sum(axis=1) == 1
     clips = (_logits(said.probabilities, model.settings.none), held_out.labels)
     frames = (_logits(said.action_probabilities[inside][single], model.settings.none), held[single].argmax(axis=1))
-    found = {}
-    for name, (logits, labels) in (("class", clips), ("action", frames)):
-        # Frames of one clip are no independent answers.
-        doubt = 1 / (len(held_out) + 2)
-        found[name] = fit_temperature(logits, labels, doubt=doubt) if len(labels) else 1.0
+    # Frames of one clip are no independent answers.
+    most = (len(held_out) + 1) / (len(held_out) + 2)
+    found = {
+        name: _fit_few(logits, labels, most) if len(labels) else 1.0
+        for name, (logits, labels) in (("class", clips), ("action", frames))
+    }
     divide_heads(model, found["class"], found["action"])
     return found
+
+
+def _fit_few(logits: np.ndarray, labels: np.ndarray, most: float) -> float:
+    """`fit_temperature`, but answers that are all right make no network certain: their mean confidence is at most `most`.
+
+    Laplace's rule of succession gives `most` for N right answers: (N + 1) / (N + 2).
+    """
+
+    def excess(log_temperature: float) -> float:
+        scaled = logits * np.exp(-log_temperature)
+        return float(np.exp(scaled.max(axis=1) - logsumexp(scaled, axis=1)).mean()) - most
+
+    low, high = np.log([LOWEST, HIGHEST])
+    if (logits.argmax(axis=1) == labels).all() and excess(low) > 0 > excess(high):
+        return float(np.exp(brentq(excess, low, high)))
+    return fit_temperature(logits, labels)
 
 
 @torch.no_grad()

@@ -1,5 +1,7 @@
 """Temperature scaling beside scikit-learn's logistic regression, which for two classes is the same question."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pan_core.errors import DataError
 from pan_core.evaluation.metrics import calibration
-from pan_core.evaluation.temperature import at_temperature, calibrate, fit_temperature
+from pan_core.evaluation.temperature import at_temperature, calibrate, divide_heads, fit_temperature
 from pan_core.model.features import feature_count
 from pan_core.model.pan import PAN, PanSettings
 from pan_core.skeletons import PENN13
@@ -68,14 +70,6 @@ def test_answers_that_are_all_right_end_at_a_bound():
     assert 0 < fit_temperature(np.eye(3) * 2, np.arange(3)) < 0.1
 
 
-def test_few_answers_that_are_all_right_do_not_make_certain():
-    """With a share d of each label spread over K classes the best mean confidence is 1 - d + d / K."""
-    logits = np.tile([[2.0, 0.0, 0.0, 0.0]], (10, 1))
-    found = fit_temperature(logits, np.zeros(10, dtype=int), doubt=1 / 12)
-    powers = np.exp(logits[0] / found)
-    assert powers[0] / powers.sum() == pytest.approx(1 - 1 / 12 + 1 / 48, abs=1e-3)
-
-
 @pytest.mark.parametrize("temperature", [0.3, 2.5])
 @pytest.mark.parametrize("none", [False, True])
 def test_probabilities_at_another_temperature(temperature, none):
@@ -90,8 +84,8 @@ def test_probabilities_at_another_temperature(temperature, none):
     np.testing.assert_allclose(at_temperature(softmax(logits), temperature), softmax(logits / temperature), atol=1e-9)
 
 
-@pytest.mark.parametrize("none", [False, True])
-def test_a_calibrated_network_gives_the_same_answers_with_fitted_confidences(none):
+def random_pair(*, none: bool) -> tuple[PAN, Samples]:
+    """A network with random weights, and 40 random clips of 6 frames with random labels."""
     torch.manual_seed(0)
     settings = PanSettings(
         graph_channels=(8,), joint_heads=2, frame_channels=16, hidden=16, pose_heads=2, joint_units=8, pose_units=8,
@@ -103,11 +97,17 @@ def test_a_calibrated_network_gives_the_same_answers_with_fitted_confidences(non
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 40)
     joints = rng.uniform(50, 200, (40 * 6, 13, 3)).astype(np.float32)
-    holds = np.eye(3, dtype=bool)[np.repeat(labels, 6)]
     samples = Samples(
-        joints, holds, np.arange(0, 241, 6), labels, np.arange(40).astype(str), np.full(40, 15.0), ("a", "b", "c"),
-        ("a", "b", "c"), PENN13, "online",
+        joints, np.eye(3, dtype=bool)[np.repeat(labels, 6)], np.arange(0, 241, 6), labels, np.arange(40).astype(str),
+        np.full(40, 15.0), ("a", "b", "c"), ("a", "b", "c"), PENN13, "online",
     )  # fmt: skip
+    return model, samples
+
+
+@pytest.mark.parametrize("none", [False, True])
+def test_a_calibrated_network_gives_the_same_answers_with_fitted_confidences(none):
+    model, samples = random_pair(none=none)
+    labels = samples.labels
     before = predict(model, samples)
     found = calibrate(model, samples)
     after = predict(model, samples)
@@ -121,16 +121,18 @@ def test_a_calibrated_network_gives_the_same_answers_with_fitted_confidences(non
 
 
 def test_clips_without_a_frame_to_fit_on_leave_the_action_head_as_it_is():
-    torch.manual_seed(0)
-    settings = PanSettings(graph_channels=(8,), joint_heads=2, frame_channels=16, hidden=16, pose_heads=2)
-    model = PAN(
-        adjacency=PENN13.adjacency(), features=feature_count(PENN13), classes=2, actions=2, settings=settings
-    ).eval()
-    joints = np.random.default_rng(0).uniform(50, 200, (8, 13, 3)).astype(np.float32)
-    samples = Samples(
-        joints, np.zeros((8, 2), dtype=bool), np.array([0, 4, 8]), np.array([0, 1]), np.array(["a", "b"]),
-        np.full(2, 15.0), ("a", "b"), ("a", "b"), PENN13, "online",
-    )  # fmt: skip
+    model, samples = random_pair(none=False)
+    samples = replace(samples, holds=np.zeros_like(samples.holds))
     weights = model.action_head.weight.detach().clone()
     assert calibrate(model, samples)["action"] == 1
     assert torch.equal(model.action_head.weight, weights)
+
+
+def test_forty_answers_that_are_all_right_make_nobody_certain():
+    """By the rule of succession the next one is right with 41 / 42."""
+    model, samples = random_pair(none=False)
+    divide_heads(model, 1 / 30, 1 / 30)  # random weights are too unsure to become so certain
+    answers = predict(model, samples).probabilities.argmax(axis=1)
+    samples = replace(samples, labels=answers, holds=np.eye(3, dtype=bool)[np.repeat(answers, 6)])
+    calibrate(model, samples)
+    assert predict(model, samples).probabilities.max(axis=1).mean() == pytest.approx(41 / 42, abs=1e-3)

@@ -72,3 +72,26 @@ def test_a_description_changed_by_hand_is_refused(tmp_path, model):
     with pytest.raises(DataError) as caught:
         load_model(tmp_path / "m")
     assert FORMAT in str(caught.value)
+
+
+def test_none_forgetting_and_temperatures_come_back(tmp_path):
+    network = PAN(
+        adjacency=PENN13.adjacency(), features=feature_count(PENN13), classes=2, actions=3,
+        settings=PanSettings(hidden=16, pose_heads=2, none=True, forgetting=0.1),
+    )  # fmt: skip
+    save(tmp_path / "m", network, temperatures={"class": 0.7, "action": 1.2})
+    loaded = load_model(tmp_path / "m")
+    assert loaded.model.settings == network.settings
+    assert loaded.temperatures == {"class": 0.7, "action": 1.2}
+
+
+def test_a_recognizer_of_before_there_was_none_loads_as_it_was(tmp_path, model):
+    save(tmp_path / "m", model)
+    path = tmp_path / "m" / "model.json"
+    description = json.loads(path.read_text())
+    del description["temperatures"], description["settings"]["none"], description["settings"]["forgetting"]
+    path.write_text(json.dumps(description))
+    loaded = load_model(tmp_path / "m")
+    assert (loaded.model.settings.none, loaded.model.settings.forgetting, loaded.temperatures) == (False, 0.0, {})
+    for name, value in model.state_dict().items():
+        assert torch.equal(loaded.model.state_dict()[name], value)

@@ -9,16 +9,16 @@ from pan_core.errors import DataError
 from pan_core.export.onnx_file import write_onnx
 from pan_core.files import write_json
 from pan_core.model.features import PoseFeatures, feature_count
-from pan_core.model.pan import PAN, PanSettings
+from pan_core.model.pan import PAN, PanSettings, frame_weights
 from pan_core.model.streaming import STEP_INPUTS, STEP_OUTPUTS, StepModel
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.skeletons import OPENPOSE18, PENN13
 
 
-@pytest.fixture(scope="module")
-def network():
+@pytest.fixture(scope="module", params=[{}, {"none": True, "forgetting": 0.05}], ids=["paper", "none-and-forgets"])
+def network(request):
     torch.manual_seed(0)
-    settings = PanSettings(hidden=32, frame_channels=24, graph_channels=(16,))
+    settings = PanSettings(hidden=32, frame_channels=24, graph_channels=(16,), **request.param)
     return PAN(
         adjacency=PENN13.adjacency(), features=feature_count(PENN13), classes=5, actions=4, settings=settings
     ).eval()
@@ -48,6 +48,9 @@ def test_stream_equals_batch(network, tmp_path):
         got = exported_step.step(features[:, frame], memory)
         assert got.logits == pytest.approx(output.logits[0, frame].numpy(), abs=1e-4)
         assert got.action_logits == pytest.approx(output.action_logits[0, frame].numpy(), abs=1e-4)
+        everything = torch.ones(1, frame + 1, dtype=torch.bool)
+        weights = frame_weights(output.pose_scores[:, : frame + 1], everything, forgetting=network.forgetting)
+        assert got.share == pytest.approx(float(weights[0, -1]), abs=1e-5)
         assert got.joints_attention == pytest.approx(output.joints_attention[0, frame].numpy(), abs=1e-5)
         memory = got.memory
 

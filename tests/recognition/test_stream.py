@@ -118,6 +118,45 @@ def test_shares_of_frames_make_up_the_pose_attention_of_the_clip(recognizer):
     np.testing.assert_allclose(np.array(shares) * later, torch.softmax(scores, dim=0).numpy(), atol=1e-5)
 
 
+def test_shares_of_frames_make_up_pose_attention_that_forgets():
+    """By its definition: the softmax of the scores, each lowered by what it has lost since."""
+    network = small_network(PENN13, forgetting=0.2)
+    features = torch.from_numpy(PoseFeatures(PENN13, mode="online")(walk(12)[None]))
+    with torch.no_grad():
+        scores = network(features).pose_scores[0].numpy()
+    recognizer = LoadedModel(network, CLASSES, ACTIONS, PENN13, "online", 32, 15.0, {})
+    stream, shares = StreamRecognizer(TorchNetwork(recognizer), pose_fps=15), []
+    for pose in walk(12):
+        (now,) = stream.update([(0, pose)])
+        shares.append(now.share)
+    for last in range(12):
+        weights = np.exp(scores[: last + 1] - 0.2 * np.arange(last, -1, -1)[:, None])
+        assert shares[last] == pytest.approx((weights[-1] / weights.sum(axis=0)).mean(), abs=1e-5)
+
+
+def none_network(bias: float) -> TorchNetwork:
+    """A network that says nothing but the bias of "none", which both heads have beside names of bias 0."""
+    network = small_network(PENN13, none=True)
+    with torch.no_grad():
+        for head in (network.class_head, network.action_head):
+            head.weight.zero_()
+            head.bias.zero_()
+            head.bias[-1] = bias
+    return TorchNetwork(LoadedModel(network, CLASSES, ACTIONS, PENN13, "online", 32, 15.0, {}))
+
+
+def test_nothing_is_said_if_none_of_the_actions_is_the_likeliest():
+    (now,) = StreamRecognizer(none_network(2.0), pose_fps=15).update([(0, walk(1)[0])])
+    none = np.exp(2) / (np.exp(2) + 3)
+    assert now.probabilities.shape == (3,) and now.actions.shape == (2,)
+    assert now.probabilities.sum() == pytest.approx(1 - none)
+    assert now.actions == pytest.approx([1 / (np.exp(2) + 2)] * 2)
+    assert (now.clip.label, now.clip.confidence) == ("", pytest.approx(none))
+    assert now.caption.label == ""
+    (sure,) = StreamRecognizer(none_network(-2.0), pose_fps=15).update([(0, walk(1)[0])])
+    assert sure.clip.label == "Walk" and sure.caption.label == "Walk & Wave"
+
+
 def test_a_recognizer_of_clip_mode_is_refused(recognizer):
     clip = LoadedModel(recognizer.model, CLASSES, ACTIONS, PENN13, "clip", 32, 15.0, {})
     with refused("recognizer.clip-mode", DataError):
