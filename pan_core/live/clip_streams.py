@@ -10,9 +10,11 @@ import numpy as np
 
 from pan_core.errors import DataError
 from pan_core.model.missing import between
-from pan_core.recognition.step_network import StepNetwork
-from pan_core.recognition.stream import Recognition, StreamRecognizer
+from pan_core.model.store import LoadedModel
+from pan_core.recognition.stream import Recognition
+from pan_core.training.predict import predict
 from pan_core.training.samples import Samples
+from pan_core.viewer.captions import Caption
 
 PAUSE_S = 0.4
 """From the last pose of a clip to the first of the next."""
@@ -137,11 +139,26 @@ def draw_background(
     return PersonClip(joints, np.zeros((frames, clips[0].holds.shape[1]), bool))
 
 
-def record(network: StepNetwork, stream: ClipStream) -> Recording:
-    """What a recognizer says of the person of a stream at each of its frames."""
-    recognizer = StreamRecognizer(network, pose_fps=stream.rate)
-    people = [recognizer.update([(0, pose)] if (pose[:, 2] > 0).any() else []) for pose in stream.joints]
-    return Recording(np.arange(len(people)) / stream.rate, people, stream.holds, stream.rate)
+def record(recognizer: LoadedModel, stream: ClipStream) -> Recording:
+    """What a recognizer of online mode says of the person of a stream at each of its frames, as it would frame by frame.
+
+    A person out of sight does not begin anew after some seconds, as in live video.
+    """
+    frames, nothing = len(stream.joints), Caption("", 0.0)
+    samples = Samples(
+        joints=stream.joints, holds=stream.holds, offsets=np.array([0, frames]), labels=np.array([-1]),
+        clip_ids=np.array(["stream"]), fps=np.array([stream.rate]), classes=recognizer.labels, actions=recognizer.actions,
+        layout=recognizer.layout, mode="online",
+    )  # fmt: skip
+    said = predict(recognizer.model, samples)
+    seen = np.any(stream.joints[..., 2] > 0, axis=1)
+    people = [
+        [Recognition(0, pose, nothing, nothing, classes, actions, weights, 0.0)] if there else []
+        for there, pose, classes, actions, weights in zip(
+            seen, stream.joints, said.frame_probabilities[0], said.action_probabilities[0], said.joints_attention[0], strict=True
+        )
+    ]  # fmt: skip
+    return Recording(np.arange(frames) / stream.rate, people, stream.holds, stream.rate)
 
 
 def _place(joints: np.ndarray, last: np.ndarray | None, size: float | None) -> np.ndarray:

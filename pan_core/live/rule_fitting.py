@@ -9,8 +9,8 @@ import numpy as np
 from pan_core.evaluation.event_measures import NOTHING, EventCounts, FoundEvent, count_events, spells
 from pan_core.live.clip_streams import PersonClip, Recording, record, string_clips
 from pan_core.live.events import EventDetector
+from pan_core.model.store import LoadedModel
 from pan_core.recognition.event_rules import Rule
-from pan_core.recognition.step_network import StepNetwork
 
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 MINIMA_S = (0.0, 0.2, 0.4, 0.7, 1.0)
@@ -41,24 +41,24 @@ class FittedRules:
 
 
 def fit_to_clips(
-    network: StepNetwork, clips: Sequence[PersonClip], *, miss_cost: float, minutes: float, seed: int
+    recognizer: LoadedModel, clips: Sequence[PersonClip], *, miss_cost: float, minutes: float, seed: int
 ) -> FittedRules:
     """Fit the rules of a recognizer's actions to a stream of clips that it did not learn from.
 
     Args:
-        network: The recognizer.
+        recognizer: A recognizer of online mode.
         clips: What somebody does; without any in which no action holds, the person stands still between two.
         miss_cost: As for `fit_rules`.
         minutes: Length of the stream, at most.
         seed: Of the order of the clips.
     """
     if not any(clip.holds.any() for clip in clips):
-        return FittedRules({}, tuple(network.actions), {})
+        return FittedRules({}, recognizer.actions, {})
     stream = string_clips(
-        clips, np.random.default_rng(seed), rate=network.rate, seconds=60 * minutes, rounds=MOST_ROUNDS,
+        clips, np.random.default_rng(seed), rate=recognizer.rate, seconds=60 * minutes, rounds=MOST_ROUNDS,
         background=BACKGROUND, scaled=True,
     )  # fmt: skip
-    return fit_rules([record(network, stream)], network.actions, miss_cost=miss_cost)
+    return fit_rules([record(recognizer, stream)], recognizer.actions, miss_cost=miss_cost)
 
 
 def fit_rules(recordings: Sequence[Recording], actions: Sequence[str], *, miss_cost: float) -> FittedRules:

@@ -14,9 +14,9 @@ from pan_core.tracking.run import single_attempt
 from pan_core.tracking.tracker import open_client
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-SHA256, DATA, RECIPE = "model_sha256", "data", "pan.recipe"
+SHA256, RULES, DATA, RECIPE = "model_sha256", "events_sha256", "data", "pan.recipe"
 DECISION, ROLLED_BACK = "pan.decision", "pan.rolled_back"
-"""Tags of a version: hashes of its weights, data and parameters; what was decided of it; whether a person took it back."""
+"""Tags of a version: hashes of its weights, rules of events (empty without any), data and parameters; what was decided of it; whether a person took it back."""
 
 BEGAN_WITH = "pan.champion"
 """Tag of a version: the champion when it was trained, 0 for none."""

@@ -13,6 +13,7 @@ from pan_core.model.store import load_model
 from pan_core.params.load import Params
 from pan_core.pose.pose_set import PoseSet
 from pan_core.quality.profiles import profile
+from pan_core.recognition.event_rules import RULES_FILE
 from pan_core.registry.lineage import LINEAGE, Lineage
 from pan_core.registry.models import (
     BEGAN_WITH,
@@ -22,6 +23,7 @@ from pan_core.registry.models import (
     PROFILE,
     RECIPE,
     ROLLED_BACK,
+    RULES,
     SHA256,
     Registry,
     Version,
@@ -120,23 +122,25 @@ class Candidate:
 
 
 def _register(params: Params, candidate: Candidate, registry: Registry, tracked: Run) -> Version:
-    """The version of exactly these weights; registered now if there is none."""
-    digest = sha256_of(candidate.model / "model.safetensors")
+    """The version of exactly these weights and rules of events; registered now if there is none."""
+    digest, rules = sha256_of(candidate.model / "model.safetensors"), candidate.model / RULES_FILE
+    of_rules = sha256_of(rules) if rules.is_file() else ""
     for version in registry.versions():
-        if version.tags.get(SHA256) == digest:
+        if (version.tags.get(SHA256), version.tags.get(RULES, "")) == (digest, of_rules):
             # Other data or parameters may have led to the same weights.
             for name, value in ((DATA, _data_version(params)), (RECIPE, params.recipe())):
                 registry.tag(version.number, name, value)
             return version
-    # A folder for these weights alone: a run that goes on after a kill may have logged others before.
-    folder = f"model-{digest[:12]}"
+    # A folder for these files alone: a run that goes on after a kill may have logged others before.
+    folder = f"model-{digest[:12]}{of_rules and f'-events-{of_rules[:12]}'}"
     tracked.artifact(candidate.model, folder)
     tracked.text(json.dumps(_lineage(params, candidate).as_dict(), indent=0), f"{folder}/{LINEAGE}")
     with scratch_folder(cache_folder(), PROFILE) as scratch:
         write_table(profile(candidate.learnt, candidate.poses), "profile", scratch / PROFILE)
         tracked.artifact(scratch / PROFILE, folder)
     tracked.require_delivered()  # a version whose files are missing could not be loaded
-    return registry.register(tracked.artifact_uri(folder), tracked.run_id, _version_tags(params, digest))
+    tags = _version_tags(params, digest) | ({RULES: of_rules} if of_rules else {})
+    return registry.register(tracked.artifact_uri(folder), tracked.run_id, tags)
 
 
 def _version_tags(params: Params, digest: str) -> dict[str, str]:

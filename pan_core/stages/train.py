@@ -31,7 +31,6 @@ from pan_core.pose.named_networks import network_file
 from pan_core.pose.provenance import network_hash
 from pan_core.progress import progress_bar
 from pan_core.recognition.event_rules import write_rules
-from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.registry.lineage import Lineage
 from pan_core.registry.models import Registry, Version, registry_of
 from pan_core.segments.table import whole_clips
@@ -247,7 +246,7 @@ def _fit_events(setup: TrainingSetup, job: TrainingJob) -> dict[str, object]:
     loaded, asked = load_model(job.folder), setup.train.events
     samples = job.data.samples(setup.model, mode="online", split=job.split, part="val")
     fitted = fit_to_clips(
-        TorchNetwork(loaded),
+        loaded,
         clips_of(samples),
         miss_cost=asked.miss_cost,
         minutes=asked.minutes,

@@ -51,6 +51,7 @@ def benchmark_events(names: Sequence[str], out: Path, *, say: Callable[[str], No
             f"--streams: no stream {', '.join(unknown)}; there are {', '.join(STREAMS)}",
             code="benchmark.unknown-stream",
         )
+    networks = cache_folder() / "benchmark" / "events" / f"networks-{code_hash('datasets', 'model', 'training')}"
     made_by = code_hash(
         "datasets",
         "evaluation/event_measures.py",
@@ -60,13 +61,12 @@ def benchmark_events(names: Sequence[str], out: Path, *, say: Callable[[str], No
         "training",
         "workspace/event_streams.py",
     )
-    folder = cache_folder() / "benchmark" / "events" / made_by
-    folder.mkdir(parents=True, exist_ok=True)
+    networks.mkdir(parents=True, exist_ok=True)
     rows = {row["name"]: row for row in _measured_before(out)}
     for name in names or STREAMS:
-        done = folder / f"{name}{_workspace_identity(name)}.json"
+        done = networks.parent / f"{name}-{made_by}{_workspace_identity(name)}.json"
         if not done.is_file():
-            write_json(done, measure(build(name, folder)))
+            write_json(done, measure(build(name, networks)))
         rows[name] = read_json(done) | {"code": made_by}
         say(describe(rows[name]))
     result = {

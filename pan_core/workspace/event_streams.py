@@ -21,13 +21,12 @@ from pan_core.errors import DataError
 from pan_core.files import cache_folder
 from pan_core.live.clip_streams import ClipStream, PersonClip, Recording, clips_of, record, string_clips
 from pan_core.live.rule_fitting import FittedRules, fit_rules, fit_to_clips
-from pan_core.model.store import load_model, save_model
+from pan_core.model.store import LoadedModel, load_model, save_model
 from pan_core.params.load import PARAMS_FILE, Params, load_params
 from pan_core.params.schema import EventsParams
 from pan_core.pose.batch_extraction import Failure
 from pan_core.pose.pose_set import PoseSet, write_pose_set
 from pan_core.recognition.event_rules import Rule, load_rules
-from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.skeletons import OPENPOSE18
 from pan_core.tables import read_table
 from pan_core.training.fit import fit
@@ -90,7 +89,7 @@ def actor_streams(folder: Path, *, background: float) -> StreamSet:
             code="benchmark.no-actors",
         )
     loaded = load_model(model)
-    network, clips = TorchNetwork(loaded), read_table("clips", paths.VALID / "clips.parquet")
+    clips = read_table("clips", paths.VALID / "clips.parquet")
     segments, poses = read_table("segments", paths.VALID / "segments.parquet"), PoseSet(paths.POSES)
 
     def act(chosen: pd.Series) -> list[PersonClip]:
@@ -98,16 +97,16 @@ def actor_streams(folder: Path, *, background: float) -> StreamSet:
 
     rules, without = load_rules(model, loaded.actions), tuple[str, ...]()
     if not rules:  # trained before rules were
-        fitted = _fit(network, act(clips["split1"] == "val"))
+        fitted = _fit(loaded, act(clips["split1"] == "val"))
         rules, without = fitted.rules, fitted.without_example
     rng, test = np.random.default_rng(SEED), clips["split1"] == "test"
     groups = sorted(clips.loc[test, "group"].unique())
     recordings = [
-        record(network, string_clips(act(test & (clips["group"] == group)), rng, rate=loaded.rate,
+        record(loaded, string_clips(act(test & (clips["group"] == group)), rng, rate=loaded.rate,
                                      seconds=TEST_S / len(groups), background=background))
         for group in groups
     ]  # fmt: skip
-    return _one_part(recordings, network, rules, without)
+    return _one_part(recordings, loaded, rules, without)
 
 
 def jhmdb_streams(folder: Path) -> StreamSet:
@@ -147,7 +146,7 @@ def fall_streams(folder: Path) -> StreamSet:
     recipe = replace(recipe, training=replace(recipe.training, epochs=1, least_steps=FALL_STEPS))
     spans, videos = _fall_clips(folder / GMDCSA, project_poses())
     labels = sorted(spans.table["label"].unique())
-    subjects, nets, heard = sorted(spans.table["group"].unique()), dict[tuple[str, ...], TorchNetwork](), {}
+    subjects, nets, heard = sorted(spans.table["group"].unique()), dict[tuple[str, ...], LoadedModel](), {}
 
     def recordings(learnt: tuple[str, ...], subject: str) -> list[Recording]:
         if learnt not in nets:
@@ -171,7 +170,7 @@ def fall_streams(folder: Path) -> StreamSet:
 
 
 def _one_part(
-    recordings: list[Recording], network: TorchNetwork, rules: Mapping[str, Rule], without: tuple[str, ...]
+    recordings: list[Recording], network: LoadedModel, rules: Mapping[str, Rule], without: tuple[str, ...]
 ) -> StreamSet:
     return StreamSet("", "", network.actions, network.actions, [TestedPart(recordings, rules, without)])
 
@@ -216,11 +215,11 @@ def _samples(
     return build_samples(table, poses, segments, classes=labels, actions=actions, mode="online", rate=rate)
 
 
-def _fit(network: TorchNetwork, clips: Sequence[PersonClip]) -> FittedRules:
+def _fit(network: LoadedModel, clips: Sequence[PersonClip]) -> FittedRules:
     return fit_to_clips(network, clips, miss_cost=EVENTS.miss_cost, minutes=EVENTS.minutes, seed=SEED)
 
 
-def _train(folder: Path, samples: Samples, recipe: Recipe) -> TorchNetwork:
+def _train(folder: Path, samples: Samples, recipe: Recipe) -> LoadedModel:
     """The network that learnt from samples; trained once, and gone on with after a kill."""
     if not (folder / "model.json").is_file():
         torch.set_num_threads(1)
@@ -233,7 +232,7 @@ def _train(folder: Path, samples: Samples, recipe: Recipe) -> TorchNetwork:
             frames=recipe.frames, rate=recipe.rate, preprocessing={"recipe": asdict(recipe)},
         )  # fmt: skip
         checkpoint.unlink(missing_ok=True)
-    return TorchNetwork(load_model(folder))
+    return load_model(folder)
 
 
 STREAMS: Mapping[str, tuple[str, Callable[[Path], StreamSet]]] = {
