@@ -9,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 from pan_core.benchmark.people import PoseRecipe
-from pan_core.benchmark.prepared_data import Selection, prepare
+from pan_core.benchmark.prepared_data import prepare
 from pan_core.benchmark.protocol import Recipe
 from pan_core.export.artifacts import step_description
 from pan_core.export.onnx_file import write_onnx
@@ -20,11 +20,11 @@ from pan_core.model.pan import PAN
 from pan_core.model.store import save_model
 from pan_core.model.streaming import STEP_INPUTS, STEP_OUTPUTS, StepModel
 from pan_core.params.load import Params
-from pan_core.params.schema import ActorsParams, ExportParams
+from pan_core.params.schema import ActorsParams, ExportParams, ModelParams
 from pan_core.pose.named_networks import network_name
 from pan_core.pose.provenance import network_hash
-from pan_core.recognition.pretrained.everyday_classes import CLASSES, OF_JHMDB
-from pan_core.recognition.pretrained.everyday_clips import EverydayClips, drawn_clips, film_clips
+from pan_core.recognition.pretrained.everyday_classes import CLASSES
+from pan_core.recognition.pretrained.everyday_clips import EverydayClips, drawn_clips, film_clips, sports_clips
 from pan_core.recognition.pretrained.everyday_training import EverydayNetwork, train_everyday
 from pan_core.recognition.pretrained.model_card import write_card
 from pan_core.recognition.pretrained.stock_files import CARD, STEP, WEIGHTS, pin_files
@@ -33,6 +33,7 @@ from pan_core.tracking.tracker import git_commit
 from pan_core.training.samples import Samples
 from pan_core.workspace.context import dataset_context
 from pan_core.workspace.recipe import project_poses, project_recipe
+from pan_core.workspace.training_data import network_settings
 
 NAME, JHMDB = "everyday", "jhmdb_video"
 PARITY_CLIPS = 8
@@ -56,12 +57,12 @@ def make_everyday(out: Path, *, steps: int, seeds: int, actors: int, command: st
     torch.set_num_threads(1)
     poses, recipe, cache = project_poses(), everyday_recipe(steps), cache_folder()
     context = dataset_context(Params(dataset=JHMDB))
-    selection = Selection(tuple(sorted(OF_JHMDB)))
-    films = film_clips(prepare(JHMDB, cache / "benchmark" / JHMDB, context, poses=poses, selection=selection))
+    data = prepare(JHMDB, cache / "benchmark" / JHMDB, context, poses=poses)
+    films, sports = film_clips(data), sports_clips(data)
     options = Params(dataset="actors", actors=ActorsParams(groups=actors))
     drawn = drawn_clips(cache / NAME / f"actors-{actors}", dataset_context(options), poses)
     checkpoints = cache / NAME / f"training-{steps}"
-    network = train_everyday(films, drawn, recipe, seeds=seeds, folder=checkpoints, progress=_progress)
+    network = train_everyday(films, sports, drawn, recipe, seeds=seeds, folder=checkpoints, progress=_progress)
     facts = {"command": command, "seeds": _count_networks(seeds), "actors": actors, "steps": steps}
     write_everyday(out, network, films, recipe, poses, facts)
     for checkpoint in checkpoints.glob("*.pt"):
@@ -70,9 +71,10 @@ def make_everyday(out: Path, *, steps: int, seeds: int, actors: int, command: st
 
 
 def everyday_recipe(steps: int) -> Recipe:
-    """The project's own recipe with other steps."""
+    """The project's own recipe for online mode with other steps."""
     recipe = project_recipe(JHMDB)
-    return replace(recipe, training=replace(recipe.training, epochs=1, least_steps=steps))
+    network = network_settings(ModelParams(), mode="online")
+    return replace(recipe, network=network, training=replace(recipe.training, epochs=1, least_steps=steps))
 
 
 def write_everyday(

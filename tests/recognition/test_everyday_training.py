@@ -32,6 +32,7 @@ from pan_core.recognition.pretrained.stock_files import PINNED, read_stock, requ
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.segments.table import whole_clips
 from pan_core.skeletons import OPENPOSE18
+from pan_core.training.predict import predict
 from pan_core.training.samples import join_samples
 from pan_core.training.settings import TrainSettings
 from pan_core.workspace.stock_training import write_everyday
@@ -72,6 +73,19 @@ def films() -> EverydayClips:
 
 
 @pytest.fixture(scope="module")
+def sports() -> EverydayClips:
+    """Four films that show none of the actions, one of them test."""
+    rows, poses = [], []
+    for film in range(4):
+        clip, _ = drawn("Punching", film + 1, seed=9)
+        poses.append(clip)
+        part = "test" if film == 3 else "train"
+        rows.append(row(clip.clip_id, "golf", f"film{film}", clip.joints.shape[1], split1=part))
+    table = pd.DataFrame(rows)
+    return EverydayClips(table, MemoryPoses(OPENPOSE18, poses), whole_clips(table), frozenset())
+
+
+@pytest.fixture(scope="module")
 def actors() -> EverydayClips:
     """Three people, a third of them test in each split; one class is composed."""
     rows, poses, segments = [], [], []
@@ -87,7 +101,7 @@ def actors() -> EverydayClips:
 
 @pytest.fixture(scope="module")
 def trained(
-    films: EverydayClips, actors: EverydayClips, tmp_path_factory: pytest.TempPathFactory
+    films: EverydayClips, sports: EverydayClips, actors: EverydayClips, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[EverydayNetwork, Path]:
     """Trained in two halves: the first run is ended after the network that measures."""
     folder, ended = tmp_path_factory.mktemp("everyday"), []
@@ -99,7 +113,7 @@ def trained(
         return epochs
 
     with pytest.raises(KeyboardInterrupt):
-        train_everyday(films, actors, RECIPE, seeds=1, folder=folder, progress=end_after_one)
+        train_everyday(films, sports, actors, RECIPE, seeds=1, folder=folder, progress=end_after_one)
     assert ended and [path.name for path in folder.glob("*.pt")] == ["held-out-0.pt"]
     left: dict[str, int] = {}
 
@@ -107,7 +121,7 @@ def trained(
         left[name] = len(list(epochs))
         return epochs
 
-    network = train_everyday(films, actors, RECIPE, seeds=1, folder=folder, progress=count)
+    network = train_everyday(films, sports, actors, RECIPE, seeds=1, folder=folder, progress=count)
     assert left["held-out-0"] == 0 < left["everything"]
     return network, folder
 
@@ -148,6 +162,15 @@ def test_figures_count_every_clip_and_a_clip_without_people_is_wrong(trained, fi
     assert test.nobody == 1 and test.share <= 0.75
     assert sum(trained[0].held_out.clips.values()) == len(FILMED) * 2  # six films in five parts: the first has two
     assert set(trained[0].drawn.clips) == set(DRAWN_ONLY)
+
+
+def test_it_learns_from_foreign_clips_that_none_of_the_actions_may_hold(trained, sports):
+    network = trained[0]
+    asked = sports.samples(sports.part("test", 1), rate=15.0, classes=["golf"])
+    ((*named,),) = predict(network.model, asked).probabilities
+    none = 1 - sum(named)
+    assert 0 < none < 1
+    assert network.sports == (1, int(none > max(named)))
 
 
 def test_a_composed_clip_has_both_actions_and_the_name_of_the_last(actors):

@@ -1,5 +1,6 @@
 """Clips that the stock recognizer of everyday actions learns from: JHMDB's videos, and drawn actors filmed like them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from pan_core.training.samples import Poses, Samples, build_samples
 
 @dataclass(frozen=True)
 class EverydayClips:
-    """Clips under the names of `CLASSES`.
+    """Clips under the names of `CLASSES`, or of sports that are none of them.
 
     Attributes:
         table: Clip table with the columns of the splits.
@@ -42,25 +43,32 @@ class EverydayClips:
         """Which of the chosen clips show somebody, bool (N,)."""
         return chosen & ~self.table["clip_id"].isin(self.nobody).to_numpy()
 
-    def samples(self, chosen: np.ndarray, *, rate: float) -> Samples:
+    def samples(self, chosen: np.ndarray, *, rate: float, classes: Sequence[str] = CLASSES) -> Samples:
         """Samples of online mode, of the chosen clips that show somebody.
 
         Args:
             chosen: Bool (N,).
             rate: Frames a second.
+            classes: Their classes, which are the actions, too.
 
         Raises:
             DataError: If there is none.
         """
         table = self.table[self.found(chosen)]
         return build_samples(
-            table, self.poses, self.segments, classes=CLASSES, actions=CLASSES, mode="online", rate=rate
+            table, self.poses, self.segments, classes=classes, actions=classes, mode="online", rate=rate
         )
 
 
 def film_clips(data: BenchmarkData) -> EverydayClips:
     """JHMDB's clips of everyday classes; an action lasts for the whole clip, which was cut to it."""
     table = _rename(data.clips, OF_JHMDB)
+    return EverydayClips(table, data.poses, whole_clips(table), frozenset(data.lacking.without_people))
+
+
+def sports_clips(data: BenchmarkData) -> EverydayClips:
+    """JHMDB's clips of the sports that are no everyday actions, under their own names: real people who do none of the actions."""
+    table = data.clips[~data.clips["label"].isin(OF_JHMDB)].reset_index(drop=True)
     return EverydayClips(table, data.poses, whole_clips(table), frozenset(data.lacking.without_people))
 
 

@@ -4,18 +4,20 @@ Confidences are calibrated by networks that did not see some films; the test par
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pan_core.benchmark.protocol import Recipe
+from pan_core.datasets.actors.idle import fitting_pastimes, idle_clips
 from pan_core.evaluation.metrics import calibration
 from pan_core.evaluation.temperature import divide_heads, fit_temperature
 from pan_core.model.pan import PAN
 from pan_core.recognition.pretrained.everyday_classes import CLASSES, DRAWN_ONLY
 from pan_core.recognition.pretrained.everyday_clips import EverydayClips
+from pan_core.training.background import as_background, background_from
 from pan_core.training.fit import fit
 from pan_core.training.predict import predict
 from pan_core.training.samples import Samples, join_samples
@@ -25,8 +27,12 @@ SPLIT = 1
 FOLDS = 5
 """Parts that the films are cut into; the network of a seed does not see one of them."""
 DRAWN_SPLITS = 3
+IDLE_CLIPS = 300
 SMALLEST = 1e-12
 """Least probability of a class, so that its logarithm is finite."""
+
+PASTIMES = tuple(fitting_pastimes(CLASSES))
+"""Drawn people who do nothing in particular; picking something up is a class."""
 
 Progress = Callable[[Iterable[int], str], Iterable[int]]
 
@@ -67,6 +73,7 @@ class EverydayNetwork:
         held_out: Accuracy on films that networks of the same recipe did not see; confidences before calibration.
         drawn: Likewise on actors that they did not see, of the classes that only actors show.
         test: Its accuracy on the test part of split 1.
+        sports: Clips of the test part in which people do none of the actions, and how many of them it gives no name.
     """
 
     model: PAN
@@ -76,6 +83,7 @@ class EverydayNetwork:
     held_out: Accuracy
     drawn: Accuracy
     test: Accuracy
+    sports: tuple[int, int]
 
 
 @dataclass
@@ -101,7 +109,8 @@ class _Answers:
     def accuracy(self) -> Accuracy:
         """Accuracy over all of them."""
         probabilities, labels = np.concatenate(self.clips), np.concatenate(self.labels)
-        hit = probabilities.argmax(axis=1) == labels
+        # Where no action is likelier than "none", none is named.
+        hit = (probabilities.argmax(axis=1) == labels) & ~_unnamed(probabilities)
         clips = {name: int((labels == number).sum()) + self.nobody.count(name) for number, name in enumerate(CLASSES)}
         right = {name: int(hit[labels == number].sum()) for number, name in enumerate(CLASSES)}
         seen = {name: count for name, count in clips.items() if count}
@@ -112,13 +121,14 @@ class _Answers:
 
 
 def train_everyday(
-    films: EverydayClips, drawn: EverydayClips, recipe: Recipe, *, seeds: int, folder: Path,
+    films: EverydayClips, sports: EverydayClips, drawn: EverydayClips, recipe: Recipe, *, seeds: int, folder: Path,
     progress: Progress = lambda epochs, _: epochs,
 ) -> EverydayNetwork:  # fmt: skip
     """Train, calibrate and test.
 
     Args:
         films: JHMDB's clips, with the official split 1.
+        sports: Likewise, in which none of the actions is done; those of the training part and drawn pastimes are background.
         drawn: Drawn actors, with the three splits of theirs.
         recipe: How to train.
         seeds: Networks that do not see a part of the films, each another part, up to `FOLDS`.
@@ -129,24 +139,27 @@ def train_everyday(
         DataError: If there are too few clips.
     """
     learn = films.part("train", SPLIT)
+    foreign = _sports_samples(sports, "train", recipe)
+    recipe = replace(recipe, network=replace(recipe.network, none=True))
     unseen, unseen_drawn = _Answers(), _Answers()
     for seed, fold in zip(range(seeds), held_out_films(films, learn), strict=False):
         left_out = drawn.part("test", 1 + seed % DRAWN_SPLITS)
         train = _samples(films, learn & ~fold, drawn, ~left_out, recipe)
-        model = _fit(train, recipe, folder / f"held-out-{seed}.pt", seed, progress)
+        model = _fit(train, foreign, recipe, folder / f"held-out-{seed}.pt", seed, progress)
         _ask(unseen, model, films, fold, recipe)
         only = drawn.table["label"].isin(DRAWN_ONLY).to_numpy()
         _ask(unseen_drawn, model, drawn, left_out & only, recipe)
     train = _samples(films, learn, drawn, np.ones(len(drawn.table), dtype=bool), recipe)
-    model = _fit(train, recipe, folder / "everything.pt", 0, progress)
+    model = _fit(train, foreign, recipe, folder / "everything.pt", 0, progress)
     temperature = _fit_temperature(unseen.clips, unseen.labels)
     action_temperature = _fit_temperature(unseen.frames, unseen.actions)
     divide_heads(model, temperature, action_temperature)
     tested = _Answers()
     _ask(tested, model, films, films.part("test", SPLIT), recipe)
+    unnamed = _unnamed(predict(model, _sports_samples(sports, "test", recipe)).probabilities)
     return EverydayNetwork(
         model, len(train), temperature, action_temperature, unseen.accuracy(), unseen_drawn.accuracy(),
-        tested.accuracy(),
+        tested.accuracy(), (len(unnamed), int(unnamed.sum())),
     )  # fmt: skip
 
 
@@ -169,11 +182,24 @@ def _samples(
     )
 
 
-def _fit(train: Samples, recipe: Recipe, checkpoint: Path, seed: int, progress: Progress) -> PAN:
+def _sports_samples(sports: EverydayClips, part: str, recipe: Recipe) -> Samples:
+    names = sorted(sports.table["label"].unique())
+    return sports.samples(sports.part(part, SPLIT), rate=recipe.rate, classes=names)
+
+
+def _fit(train: Samples, foreign: Samples, recipe: Recipe, checkpoint: Path, seed: int, progress: Progress) -> PAN:
+    """Train a network; drawn pastimes and `foreign`, clips of other classes, show it when nothing happens."""
+    pastimes = background_from(idle_clips(IDLE_CLIPS, seed=seed, pastimes=PASTIMES), train, seed=seed)
     return fit(
         train, None, settings=recipe.training, model_settings=recipe.network, checkpoint=checkpoint, seed=seed,
+        background=join_samples([pastimes, as_background(foreign, train)]),
         progress=lambda epochs: progress(epochs, checkpoint.stem),
     ).model  # fmt: skip
+
+
+def _unnamed(probabilities: np.ndarray) -> np.ndarray:
+    """Of which clips (N, K) it is likelier that none of the actions was done than any of them, bool (N,)."""
+    return 1 - probabilities.sum(axis=1) > probabilities.max(axis=1)
 
 
 def _ask(answers: _Answers, model: PAN, clips: EverydayClips, chosen: np.ndarray, recipe: Recipe) -> None:
