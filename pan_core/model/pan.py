@@ -4,7 +4,6 @@ Shapes: B clips, T frames, F frames of any clips, V joints, D joint features, H 
 A atomic actions.
 """
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +16,9 @@ from pan_core.model.attention import JointsAttention, JointsMean, PoseAttention,
 from pan_core.model.graph import HumanGraphNetwork
 from pan_core.model.norm import AffineNorm, ClipDropout
 from pan_core.model.recurrent import Memoryless, Recurrent
+
+FASTEST = 100.0
+"""Most that a score may lose with a frame: e^-100 is nothing, and far more is no number."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ class PanSettings:
             faults.append(f"hidden: expected a multiple of pose_heads={self.pose_heads}, but got {self.hidden}")
         if not 0 <= self.dropout < 1:
             faults.append(f"dropout: expected 0 <= dropout < 1, but got {self.dropout}")
-        if not 0 <= self.forgetting < math.inf:
-            faults.append(f"forgetting: expected a finite number >= 0, but got {self.forgetting}")
+        if not 0 <= self.forgetting <= FASTEST:
+            faults.append(f"forgetting: expected 0 to {FASTEST:g}, but got {self.forgetting}")
         if faults:
             raise ConfigError("recognizer", faults)
 

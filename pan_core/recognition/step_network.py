@@ -87,15 +87,15 @@ def frame_share(before: Memory, after: Memory) -> np.ndarray:
     return 1 - (before["denominator"] * fade / after["denominator"])[0]
 
 
-def probabilities(logits: np.ndarray, names: Sequence[str]) -> np.ndarray:
+def probabilities(logits: np.ndarray, names: Sequence[str] | None = None) -> np.ndarray:
     """Softmax of one row, float64, so that a sum of two stays below 1.
 
     Args:
         logits: Shape (K,), or (K + 1,) with "none of them" at the end.
-        names: The K classes or actions.
+        names: The K classes or actions; None if the logits are of them alone.
 
     Returns:
         Shape (K,), summing to 1 at most: the rest is the probability that none of them holds.
     """
     powers = np.exp(logits.astype(np.float64) - logits.max())
-    return (powers / powers.sum())[: len(names)]
+    return (powers / powers.sum())[: None if names is None else len(names)]

@@ -153,7 +153,7 @@ def test_with_none_both_heads_have_one_more_logit():
     assert (model.classes, model.actions) == (5, 3)
 
 
-@pytest.mark.parametrize("forgetting", [-0.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("forgetting", [-0.1, float("nan"), float("inf"), 1e30])
 def test_pose_attention_cannot_forget_so(forgetting):
     with pytest.raises(ConfigError, match="forgetting"):
         PanSettings(forgetting=forgetting)
