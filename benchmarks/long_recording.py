@@ -56,6 +56,8 @@ def make_video(path: Path, frames: int) -> None:
 class KnownPeople:
     """Estimator that knows who is there."""
 
+    searches_crops = False
+
     def __init__(self, stays: int) -> None:
         self._stays = stays * FPS
 

@@ -41,6 +41,7 @@ def predict(
     from pan_core.live.picture import background
     from pan_core.recognition.predict_video import predict_video
     from pan_core.recognition.result_files import timeline_file
+    from pan_core.viewer.captions import NOTHING
     from pan_core.workspace.recognizers import get_recognizer
 
     by, scene = get_recognizer(model, dataset, quality=quality), scene_of(blur, skeleton_only)
@@ -52,7 +53,7 @@ def predict(
     typer.echo(f"recognizer: {by}")
     for person in found.people:
         span = f"{person.start_s:.1f} s to {person.end_s:.1f} s"
-        typer.echo(f"person {person.id}: {person.label} ({person.confidence:.0%}), {span}")
+        typer.echo(f"person {person.id}: {person.label or NOTHING} ({person.confidence:.0%}), {span}")
     if not found.people:
         typer.echo(str(found.reason))
     annotated = out / str(found.annotated)

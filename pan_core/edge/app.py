@@ -81,13 +81,14 @@ def _run(asked: argparse.Namespace) -> int:
 def _run_video(asked: argparse.Namespace, recognizer: "Recognizer") -> int:
     from pan_core.files import require_output_folder  # late: needs a verified bundle
     from pan_core.recognition.result_files import timeline_file  # late: needs a verified bundle
+    from pan_core.viewer.captions import NOTHING  # late: needs a verified bundle
 
     video = Path(asked.source)
     require_output_folder(asked.out)
     prediction = recognizer.predict(video, out=asked.out)
     for person in prediction.people:
         print(
-            f"person {person.id}: {person.label} ({person.confidence:.0%}), {person.start_s:.1f} s to {person.end_s:.1f} s"
+            f"person {person.id}: {person.label or NOTHING} ({person.confidence:.0%}), {person.start_s:.1f} s to {person.end_s:.1f} s"
         )
     if prediction.reason:
         print(prediction.reason)

@@ -68,12 +68,12 @@ def explain_clip(recognizer: LoadedModel, clips: pd.DataFrame, poses: Poses, cli
     joints = samples.batch(np.array([0])).joints
     features = torch.from_numpy(PoseFeatures(samples.layout, mode=samples.mode)(joints))
     logits, attention, frames, relevance = relevance_of(recognizer.model, features)
-    probabilities = np.exp(logits - logits.max())
-    probabilities /= probabilities.sum()
+    powers = np.exp(logits - logits.max())
+    probabilities = (powers / powers.sum())[: len(recognizer.labels)]
     return Explanation(
         clip_id=clip_id,
         true=str(clips.loc[clips["clip_id"] == clip_id, "label"].iloc[0]),
-        predicted=recognizer.labels[int(logits.argmax())],
+        predicted=recognizer.labels[int(probabilities.argmax())],
         confidence=float(probabilities.max()),
         joints=joints[0],
         layout=samples.layout,
@@ -91,7 +91,7 @@ def relevance_of(network: PAN, features: torch.Tensor) -> tuple[np.ndarray, np.n
         features: Shape (1, T, V, D).
 
     Returns:
-        Logits at the end (K,), joints attention (T, V), pose attention (T,), relevance (T, V).
+        Logits at the end (K,), with none (K + 1,), joints attention (T, V), pose attention (T,), relevance (T, V).
 
     Raises:
         DataError: If the network has no joints attention, from which relevance is computed.
@@ -111,13 +111,14 @@ def relevance_of(network: PAN, features: torch.Tensor) -> tuple[np.ndarray, np.n
         with torch.enable_grad():
             output = network(features)
             logits = output.logits[0, -1]
-            against = logits.max() - logits.mean()
+            classes = logits[: network.classes]
+            against = classes.max() - classes.mean()
             (gradient,) = torch.autograd.grad(against, seen[0])  # (T, V, N)
     finally:
         hook.remove()
     relevance = (seen[0] * gradient).sum(dim=-1)
     everything = torch.ones(features.shape[:2], dtype=torch.bool)
-    frames = frame_weights(output.pose_scores, everything)[0]
+    frames = frame_weights(output.pose_scores, everything, forgetting=network.forgetting)[0]
     values = (logits, output.joints_attention[0], frames, relevance)
     logits_, attention, shares, found = (value.detach().numpy() for value in values)
     return logits_, attention, shares, found

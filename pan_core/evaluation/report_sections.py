@@ -18,7 +18,9 @@ from pan_core.evaluation.report_data import Card, ReportData
 from pan_core.evaluation.report_layout import Cell, ReportSection, Table, number_cells, percent
 from pan_core.evaluation.split_predictions import WAYS, SplitPredictions
 from pan_core.evaluation.table1 import MODE_TITLES, Table1, build_table1
+from pan_core.evaluation.temperature import at_temperature
 from pan_core.viewer import plots
+from pan_core.viewer.canvas import Picture
 
 EXAMPLES = 4
 
@@ -221,14 +223,21 @@ def _show_confidence(data: ReportData) -> ReportSection:
     result = metrics.calibration(predictions.labels, predictions.probabilities)
     intro = (
         f"{_describe_scored(predictions)} Dots above the diagonal: more often right than stated. "
-        f"Expected calibration error {percent(result.error)}."
+        f"Expected calibration error {percent(result.error)}"
     )
-    return ReportSection(
-        "confidence",
-        "Confidence",
-        intro,
-        [plots.calibration_plot(result.confidence, result.accuracy, result.count, error=result.error)],
+    if predictions.temperature == 1:
+        return ReportSection("confidence", "Confidence", f"{intro}.", [_reliability(result)])
+    raw = at_temperature(predictions.probabilities, 1 / predictions.temperature)
+    before = metrics.calibration(predictions.labels, raw)
+    intro += (
+        f"; {percent(before.error)} before the class logits were divided by {predictions.temperature:.2f}, a temperature "
+        "that was fitted on validation clips. First picture before, second after."
     )
+    return ReportSection("confidence", "Confidence", intro, [_reliability(before), _reliability(result)])
+
+
+def _reliability(result: metrics.Calibration) -> Picture:
+    return plots.calibration_plot(result.confidence, result.accuracy, result.count, error=result.error)
 
 
 def _show_attention(data: ReportData) -> ReportSection:

@@ -51,6 +51,7 @@ class SplitPredictions:
             where there is none.
         unscored: True class of each listed test clip without an answer, such as one in which nobody was found, shape
             (U,).
+        temperature: By which the class logits were divided to calibrate them; 1 if they were not.
 
     Raises:
         DataError: If shapes or values do not fit; names every such field.
@@ -74,6 +75,7 @@ class SplitPredictions:
     explanations: np.ndarray | None = None
     whole_probabilities: np.ndarray | None = None
     unscored: np.ndarray = field(default_factory=lambda: np.empty(0, int))
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         faults = [
@@ -205,6 +207,7 @@ class SplitPredictions:
                 arrays = {name: stored[name] for name in stored.files}
             values = dict(arrays)
             values["mode"], values["split"] = str(arrays["mode"]), int(arrays["split"])
+            values["temperature"] = float(values.get("temperature", 1.0))
             values["classes"] = tuple(arrays["classes"].tolist())
             values["actions"] = tuple(arrays["actions"].tolist())
             values["layout"] = SkeletonLayout.from_dict(json.loads(str(arrays["layout"])))

@@ -1,21 +1,36 @@
-"""Temperature scaling: one number that makes confidences mean what they say (Guo et al., 2017)."""
+"""Temperature scaling: one number that makes confidences mean what they say (Guo et al., 2017).
+
+A recognizer has two: one for the classes of clips, one for the actions of frames. Both heads are divided by theirs, so that every
+runtime and every device gives calibrated probabilities without knowing of it.
+"""
 
 import numpy as np
+import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from pan_core.errors import DataError
+from pan_core.model.pan import PAN
+from pan_core.training.predict import predict
+from pan_core.training.samples import Samples
 
 LOWEST, HIGHEST = 0.05, 20.0
 """Bounds of the search. At a bound nothing is known: all answers are right, or no better than chance."""
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+ROUNDING = 1e-5
+SMALLEST = 1e-12
+"""Probabilities are raised to this before their logarithm is taken."""
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray, *, doubt: float = 0.0) -> float:
     """Temperature T for which softmax(logits / T) gives held-out labels the highest likelihood.
 
     Args:
         logits: Shape (N, K), N >= 1; logarithms of probabilities serve as well.
         labels: True classes, (N,).
+        doubt: Share of every label that is spread over all classes, as Platt (1999) does: a few clips that are all
+            right do not make the network certain.
 
     Returns:
         Above 1 if the confidences were too high; the order of the classes stays.
@@ -38,10 +53,64 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
             "logits: Expected finite numbers, but some are infinite or NaN; raise probabilities of 0 to a small one",
             code="temperature.not-finite",
         )
-    true = logits[np.arange(len(labels)), labels]
+    true, mean = logits[np.arange(len(labels)), labels], logits.mean(axis=1)
 
     def loss(log_temperature: float) -> float:
         scale = np.exp(-log_temperature)
-        return float((logsumexp(logits * scale, axis=1) - true * scale).mean())
+        said = (1 - doubt) * true + doubt * mean
+        return float((logsumexp(logits * scale, axis=1) - said * scale).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=np.log([LOWEST, HIGHEST]), method="bounded").x))
+
+
+def calibrate(model: PAN, held_out: Samples) -> dict[str, float]:
+    """Fit both temperatures on clips that the network has not learnt from, and divide its heads by them.
+
+    Args:
+        model: A trained network; changed.
+        held_out: Clips of other groups; background clips may be among them (`pan_core.training.background`).
+
+    Returns:
+        `class` and `action`, the temperatures; a head with nothing to fit it on keeps 1.
+    """
+    said = predict(model, held_out)
+    inside = np.arange(said.frame_probabilities.shape[1]) < said.lengths[:, None]
+    none = np.repeat(held_out.labels == model.classes, held_out.lengths)
+    held = np.concatenate([held_out.holds, none[:, None]], axis=1)
+    # At a frame with two actions neither has all of the probability.
+    single = held.sum(axis=1) == 1
+    clips = (_logits(said.probabilities, model.settings.none), held_out.labels)
+    frames = (_logits(said.action_probabilities[inside][single], model.settings.none), held[single].argmax(axis=1))
+    found = {}
+    for name, (logits, labels) in (("class", clips), ("action", frames)):
+        # Frames of one clip are no independent answers.
+        doubt = 1 / (len(held_out) + 2)
+        found[name] = fit_temperature(logits, labels, doubt=doubt) if len(labels) else 1.0
+    divide_heads(model, found["class"], found["action"])
+    return found
+
+
+@torch.no_grad()
+def divide_heads(model: PAN, temperature: float, action_temperature: float) -> None:
+    """Divide the class head and the action head by their temperatures; the answers stay the same."""
+    for head, value in ((model.class_head, temperature), (model.action_head, action_temperature)):
+        head.weight.div_(value)
+        head.bias.div_(value)
+
+
+def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Probabilities (N, K) as they are with all logits divided by a temperature; those that sum to less than 1 too.
+
+    With 1 / T it gives what a network said before it was calibrated with T.
+    """
+    none = bool((probabilities.sum(axis=1) < 1 - ROUNDING).any())
+    logits = _logits(probabilities, none) / temperature
+    return np.exp(logits - logsumexp(logits, axis=1, keepdims=True))[:, : probabilities.shape[1]]
+
+
+def _logits(probabilities: np.ndarray, none: bool) -> np.ndarray:
+    """Logarithms of probabilities (N, K); with that of "none", what they lack to 1, (N, K + 1)."""
+    if none:
+        rest = 1 - probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
+        probabilities = np.concatenate([probabilities, rest], axis=1)
+    return np.log(np.maximum(probabilities, SMALLEST, dtype=np.float64))

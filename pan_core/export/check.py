@@ -160,7 +160,7 @@ def recognise_clips(network: StepNetwork, joints: np.ndarray, lengths: np.ndarra
     """
     features = OnlineFeatures(network.layout)
     return np.array([
-        _compute_last_logits(network, features, clip).argmax() == label
+        _compute_last_logits(network, features, clip)[: len(network.labels)].argmax() == label
         for clip, label in zip(_split_clips(joints, lengths), labels, strict=True)
     ])  # fmt: skip
 

@@ -18,6 +18,7 @@ from pan_core.pose.declared import DEVICE_ENDING, ENDINGS, ModelDeclaration, mod
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.maps import stage_output
 from pan_core.pose.onnx_cut import cut_after
+from pan_core.pose.person_detector import INPUTS as DETECTOR_INPUTS
 from pan_core.runtimes.session import SUFFIXES
 
 POSE = "pose"
@@ -58,7 +59,7 @@ def collect_networks(model: Path, settings: ExtractionSettings, folder: Path) ->
     sides = (3, height, width) if declared.order == "nchw" else (height, width, 3)
     outputs, floats = _write_fixed(declared.path, folder / f"{POSE}{ONNX}", declared.outputs, (1, *sides))
     if declared.detector_path:
-        _write_fixed(declared.detector_path, folder / f"detector{ONNX}", (), None)
+        _write_fixed(declared.detector_path, folder / f"detector{ONNX}", (), DETECTOR_INPUTS["images"])
     elif declared.kind == "top_down":
         _cut(declared.finder_path, settings.search_stages, folder / f"finder{ONNX}")
     dtype = "float32" if floats else declared.dtype
@@ -96,9 +97,7 @@ def _cut(model: Path, stage: int, path: Path) -> None:
     path.write_bytes(cut_after(model, [stage_output(stage)]))
 
 
-def _write_fixed(
-    model: Path, path: Path, outputs: Sequence[str], shape: Sequence[int] | None
-) -> tuple[tuple[str, ...], bool]:
+def _write_fixed(model: Path, path: Path, outputs: Sequence[str], shape: Sequence[int]) -> tuple[tuple[str, ...], bool]:
     """Write a network with some of its outputs, by default all, and one shape of its input; returns the outputs and if it takes floats."""
     wanted = tuple(outputs) or tuple(value.name for value in onnx.load(model, load_external_data=False).graph.output)
     network = onnx.load_model_from_string(cut_after(model, wanted))
@@ -110,7 +109,7 @@ def _write_fixed(
             "without the others",
             code="pose-model.inputs",
         )
-    for side, length in zip(inputs[0].type.tensor_type.shape.dim, shape or (), strict=False):
+    for side, length in zip(inputs[0].type.tensor_type.shape.dim, shape, strict=False):
         side.dim_value = length
     floats = take_floats(network)
     onnx.save(network, path)

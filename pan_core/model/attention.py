@@ -19,6 +19,10 @@ SCORE_BOUND = 30.0
 prefix of a clip can be had from one exponential a frame, without any of them running out of the range of float32."""
 
 
+AGE_BOUND = 20.0
+"""Likewise for what is forgotten: frames are taken in together whose ages make no greater difference."""
+
+
 class Running(NamedTuple):
     """A softmax-weighted mean that goes on: what pose attention remembers of all past frames.
 
@@ -76,18 +80,22 @@ class PoseAttention(nn.Module):
     Every head weighs the frames for its own slice of the hidden units. The score of a frame depends on that frame
     only, so the softmax over a growing past is kept as a running maximum, numerator and denominator.
 
+    With `forgetting` d the score of a frame loses d with every later frame: the weight of a frame that is n frames old
+    is exp(-d n) times what it would be, so it halves every ln(2) / d frames. The paper's form has d = 0.
+
     Args:
         hidden: Hidden units, H; a multiple of `heads`.
         units: Rows of W.
         heads: Number of heads.
         learned: False for an ablation: every frame has the score 0, so the context is the mean of the frames so far.
+        forgetting: What a score loses with every later frame, >= 0; 0 for never.
     """
 
-    def __init__(self, *, hidden: int, units: int, heads: int, learned: bool = True) -> None:
+    def __init__(self, *, hidden: int, units: int, heads: int, learned: bool = True, forgetting: float = 0.0) -> None:
         super().__init__()
         if hidden % heads:
             raise ValueError(f"Expected hidden to be a multiple of heads, but got hidden={hidden} and heads={heads}")
-        self.hidden, self.heads, self.learned = hidden, heads, learned
+        self.hidden, self.heads, self.learned, self.forgetting = hidden, heads, learned, forgetting
         if learned:
             self.project = nn.Linear(hidden, units)
             self.score = nn.Linear(units, heads, bias=False)
@@ -117,8 +125,9 @@ class PoseAttention(nn.Module):
             Context (B, H), memory after the frame, and the frame's weights among all frames so far (B, N).
         """
         score = self.scores(state)
-        maximum = torch.maximum(past.maximum, score)
-        fade, fresh = torch.exp(past.maximum - maximum), torch.exp(score - maximum)
+        before = past.maximum - self.forgetting if self.forgetting else past.maximum
+        maximum = torch.maximum(before, score)
+        fade, fresh = torch.exp(before - maximum), torch.exp(score - maximum)
         denominator = past.denominator * fade + fresh
         numerator = self._scale(past.numerator, fade) + self._scale(state, fresh)
         return self._scale(numerator, 1 / denominator), Running(maximum, numerator, denominator), fresh / denominator
@@ -133,22 +142,42 @@ class PoseAttention(nn.Module):
         Returns:
             Context at every frame (B, T, H), memory after the last frame, and the scores (B, T, N).
         """
+        if self.forgetting == 0:
+            return self._take_in(states, past)
+        longest = max(1, int(AGE_BOUND / self.forgetting))
+        parts = []
+        for part in states.split(longest, dim=1):
+            context, past, scores = self._take_in(part, past)
+            parts.append((context, scores))
+        contexts, every = zip(*parts, strict=True)
+        return torch.cat(contexts, dim=1), past, torch.cat(every, dim=1)
+
+    def _take_in(self, states: Tensor, past: Running) -> tuple[Tensor, Running, Tensor]:
+        """`forward` over frames whose ages differ by `AGE_BOUND` / `forgetting` at most.
+
+        Each score is raised by what the frames before it have lost by then: in the ratio of numerator and denominator
+        this is the same as lowering the older ones, and holds for every prefix at once.
+        """
         batch, frames, _ = states.shape
         scores = self.scores(states)
-        maximum = torch.maximum(scores.amax(dim=1), past.maximum).detach()
-        weights = torch.exp(scores - maximum.unsqueeze(1))
+        raised = scores + age_scores(frames, self.forgetting, like=scores)
+        maximum = torch.maximum(raised.amax(dim=1), past.maximum).detach()
+        weights = torch.exp(raised - maximum.unsqueeze(1))
         values = weights.unsqueeze(-1) * states.view(batch, frames, self.heads, -1)  # (B, T, N, H / N)
         fade = torch.exp(past.maximum - maximum)
         numerator = values.cumsum(dim=1) + self._scale(past.numerator, fade).view(batch, 1, self.heads, -1)
         denominator = weights.cumsum(dim=1) + (past.denominator * fade).unsqueeze(1)
         context = (numerator / denominator.unsqueeze(-1)).reshape(batch, frames, self.hidden)
-        memory = Running(maximum, numerator[:, -1].flatten(1), denominator[:, -1])
-        return context, memory, scores
+        lost = frames * self.forgetting
+        return context, Running(maximum - lost, numerator[:, -1].flatten(1), denominator[:, -1]), scores
 
     def whole(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Context after the last frame only, (B, T, H) -> (B, H), with the weights of all frames, (B, T, N)."""
         batch, frames, _ = states.shape
-        weights = torch.softmax(self.scores(states), dim=1)
+        scores = self.scores(states)
+        if self.forgetting:
+            scores = scores + age_scores(frames, self.forgetting, like=scores)
+        weights = torch.softmax(scores, dim=1)
         values = states.view(batch, frames, self.heads, -1).transpose(1, 2)
         context = torch.matmul(weights.transpose(1, 2).unsqueeze(2), values)  # (B, N, 1, H / N)
         return context.reshape(batch, self.hidden), weights
@@ -156,3 +185,8 @@ class PoseAttention(nn.Module):
     def _scale(self, values: Tensor, factors: Tensor) -> Tensor:
         """Multiply every head's slice of (B, H) by its factor (B, N)."""
         return (values.view(-1, self.heads, self.hidden // self.heads) * factors.unsqueeze(-1)).flatten(1)
+
+
+def age_scores(frames: int, forgetting: float, *, like: Tensor) -> Tensor:
+    """What to add to the scores of frames (B, T, N) for pose attention that forgets: (T, 1), 1 to T times `forgetting`."""
+    return forgetting * torch.arange(1, frames + 1, device=like.device, dtype=like.dtype).unsqueeze(-1)

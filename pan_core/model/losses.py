@@ -26,7 +26,7 @@ def pose_loss(logits: Tensor, targets: Tensor, mask: Tensor, *, prefix_share: fl
 
     Args:
         logits: Class logits at every frame, (B, T, K).
-        targets: Class distribution of each clip, (B, K).
+        targets: Class distribution of each clip, (B, K), or of each frame, (B, T, K).
         mask: Which frames belong to their clip, bool (B, T).
         prefix_share: Share of the loss that is spread over all frames, so that the class is known early; the rest
             rests on the last frame.
@@ -34,7 +34,7 @@ def pose_loss(logits: Tensor, targets: Tensor, mask: Tensor, *, prefix_share: fl
     Returns:
         Mean over clips, a scalar.
     """
-    every = cross_entropy(logits, targets.unsqueeze(1))
+    every = cross_entropy(logits, targets if targets.dim() == logits.dim() else targets.unsqueeze(1))
     lengths = mask.sum(dim=1, keepdim=True)
     last = every.gather(1, lengths - 1).squeeze(1)
     spread = (every * mask).sum(dim=1) / lengths.squeeze(1)

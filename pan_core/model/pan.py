@@ -4,6 +4,7 @@ Shapes: B clips, T frames, F frames of any clips, V joints, D joint features, H 
 A atomic actions.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pan_core.errors import ConfigError
-from pan_core.model.attention import JointsAttention, JointsMean, PoseAttention, Running
+from pan_core.model.attention import JointsAttention, JointsMean, PoseAttention, Running, age_scores
 from pan_core.model.graph import HumanGraphNetwork
 from pan_core.model.norm import AffineNorm, ClipDropout
 from pan_core.model.recurrent import Memoryless, Recurrent
@@ -37,6 +38,9 @@ class PanSettings:
         joints_attention: Whether joints are weighed, equations (13) to (15); otherwise their mean stands for a frame.
         pose_attention: Whether frames are weighed, equations (10) to (12); otherwise the context is their mean.
         recurrent: Whether frames run through the GRU, equations (6) to (9); otherwise each is seen by itself.
+        forgetting: What the score of a frame loses with every later one in pose attention; 0 is the paper's form,
+            which never forgets.
+        none: Whether both heads have one more logit, the last: none of the classes or actions.
     """
 
     graph_channels: tuple[int, ...] = (48, 48)
@@ -53,6 +57,8 @@ class PanSettings:
     joints_attention: bool = True
     pose_attention: bool = True
     recurrent: bool = True
+    forgetting: float = 0.0
+    none: bool = False
 
     def __post_init__(self) -> None:
         faults = [
@@ -67,6 +73,8 @@ class PanSettings:
             faults.append(f"hidden: expected a multiple of pose_heads={self.pose_heads}, but got {self.hidden}")
         if not 0 <= self.dropout < 1:
             faults.append(f"dropout: expected 0 <= dropout < 1, but got {self.dropout}")
+        if not 0 <= self.forgetting < math.inf:
+            faults.append(f"forgetting: expected a finite number >= 0, but got {self.forgetting}")
         if faults:
             raise ConfigError("recognizer", faults)
 
@@ -91,10 +99,10 @@ class PanOutput(NamedTuple):
     """Outputs at every frame t of a clip, each from frames up to t.
 
     Attributes:
-        logits: Class of the clip as known at t, (B, T, K).
-        action_logits: Atomic action of frame t, (B, T, A).
+        logits: Class of the clip as known at t, (B, T, K); one more, the last, with `PanSettings.none`.
+        action_logits: Atomic action of frame t, (B, T, A); likewise.
         joints_attention: Weight of each joint in its frame, mean of the heads, (B, T, V).
-        pose_scores: Scores of the frames before the softmax of pose attention, (B, T, N).
+        pose_scores: Scores of the frames before the softmax of pose attention, and before age, (B, T, N).
         state: Memory after the last frame.
     """
 
@@ -109,8 +117,8 @@ class StepOutput(NamedTuple):
     """Outputs of one frame.
 
     Attributes:
-        logits: Class as known now, (B, K).
-        action_logits: Atomic action of the frame, (B, A).
+        logits: Class as known now, (B, K); one more, the last, with `PanSettings.none`.
+        action_logits: Atomic action of the frame, (B, A); likewise.
         joints_attention: Weight of each joint, mean of the heads, (B, V).
         pose_attention: Weight of this frame among all frames so far, mean of the heads, (B,).
         state: Memory after the frame.
@@ -167,10 +175,16 @@ class PAN(nn.Module):
             units=settings.pose_units,
             heads=settings.pose_heads,
             learned=settings.pose_attention,
+            forgetting=settings.forgetting,
         )
         self.dropout = ClipDropout(settings.dropout)
-        self.class_head = nn.Linear(2 * settings.hidden, classes)
-        self.action_head = nn.Linear(settings.hidden, actions)
+        self.class_head = nn.Linear(2 * settings.hidden, classes + settings.none)
+        self.action_head = nn.Linear(settings.hidden, actions + settings.none)
+
+    @property
+    def forgetting(self) -> float:
+        """What the score of a frame loses with every later one; see `PanSettings`."""
+        return self.settings.forgetting
 
     def start(self, batch: int) -> PanState:
         """Memory before the first frame."""
@@ -221,15 +235,17 @@ class PAN(nn.Module):
         return logits, self.action_head(self.dropout(states))
 
 
-def frame_weights(pose_scores: Tensor, mask: Tensor) -> Tensor:
+def frame_weights(pose_scores: Tensor, mask: Tensor, *, forgetting: float = 0.0) -> Tensor:
     """Pose attention of whole clips, equation (11): weights of their frames, mean of the heads.
 
     Args:
         pose_scores: Shape (B, T, N).
         mask: Which frames belong to their clip, bool (B, T).
+        forgetting: As in `PanSettings`.
 
     Returns:
         Shape (B, T); sums to 1 over the frames of a clip, 0 after its end.
     """
-    scores = pose_scores.masked_fill(~mask.unsqueeze(-1), float("-inf"))
+    aged = pose_scores + age_scores(pose_scores.shape[1], forgetting, like=pose_scores)
+    scores = aged.masked_fill(~mask.unsqueeze(-1), float("-inf"))
     return torch.softmax(scores, dim=1).mean(dim=-1)

@@ -1,7 +1,7 @@
 """A trained recognizer as a folder: weights in `model.safetensors`, everything needed to feed it in `model.json`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -30,6 +30,7 @@ class LoadedModel:
         frames: Frames of a clip in clip mode.
         rate: Frames a second in online mode.
         preprocessing: What came before the network, as `save_model` was told: extractor, its settings.
+        temperatures: Of the heads `class` and `action`, by which they are divided already; empty if not calibrated.
     """
 
     model: PAN
@@ -40,6 +41,7 @@ class LoadedModel:
     frames: int
     rate: float
     preprocessing: dict[str, object]
+    temperatures: Mapping[str, float] = field(default_factory=dict)
 
 
 def save_model(
@@ -53,6 +55,7 @@ def save_model(
     frames: int,
     rate: float,
     preprocessing: Mapping[str, object],
+    temperatures: Mapping[str, float] | None = None,
 ) -> None:
     """Write a recognizer; the folder appears whole or not at all.
 
@@ -66,6 +69,7 @@ def save_model(
         frames: Frames of a clip in clip mode.
         rate: Frames a second in online mode.
         preprocessing: Plain data on what came before the network.
+        temperatures: Of the heads `class` and `action`, which are divided by them already.
 
     Raises:
         DataError: Where names, layout or mode do not fit the network.
@@ -82,6 +86,7 @@ def save_model(
         "settings": asdict(model.settings),
         "features": _feature_constants(),
         "preprocessing": dict(preprocessing),
+        "temperatures": dict(temperatures or {}),
     }
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with atomic_path(folder) as partial:
@@ -141,6 +146,7 @@ def _read(folder: Path, description: dict) -> LoadedModel:
         frames=int(description["frames"]),
         rate=float(description["rate"]),
         preprocessing=description["preprocessing"],
+        temperatures=description.get("temperatures", {}),
     )
 
 

@@ -159,6 +159,7 @@ class ModelParams(ParamsSection):
     joints_attention: bool = True
     pose_attention: bool = True
     recurrent: bool = True
+    half_life_s: NotNegative = 1.0
 
     @model_validator(mode="after")
     def _heads_share_the_units(self) -> Self:
@@ -205,6 +206,7 @@ class TrainParams(ParamsSection):
     label_smoothing: Below1 = 0.1
     lambda_pose: PositiveFloat = 1.0
     lambda_joints: NotNegative = 0.5
+    background: Share = 0.25
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "full", "mixed"] = "auto"
     threads: Positive = 1

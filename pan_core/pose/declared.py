@@ -225,6 +225,11 @@ class DeclaredEstimator:
         self._require_input()
         self._require_lengths()
 
+    @property
+    def searches_crops(self) -> bool:
+        """See `pan_core.pose.estimation.Estimator`."""
+        return self._detector is not None
+
     def _require_input(self) -> None:
         """Refuse a model that takes more than a picture, or one of another size than the declared."""
         declared, inputs = self._declaration, self._session.inputs

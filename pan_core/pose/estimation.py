@@ -16,6 +16,10 @@ from pan_core.timing import part
 class Estimator(Protocol):
     """Interface that the tracker needs; a test may answer with true joints."""
 
+    @property
+    def searches_crops(self) -> bool:
+        """Whether a search looks at each person in a crop, too, so that its joints are as good as those of a look."""
+
     def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
         """People anywhere in a frame, upright after `turn` quarter turns, (N, V, 3) in its pixels.
 
@@ -44,6 +48,8 @@ class PoseEstimator:
     Raises:
         DataError: If the model cannot be used.
     """
+
+    searches_crops = False
 
     def __init__(
         self,

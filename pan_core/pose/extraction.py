@@ -16,7 +16,7 @@ from pan_core.skeletons import OPENPOSE18
 from pan_core.video import DECODE_SECONDS, FrameReader, require_all_frames
 
 # Part of the identity: raise it whenever a change of grouping, tracking or decoding changes the poses.
-METHOD = 7
+METHOD = 8
 
 
 class PoseExtractor:

@@ -4,6 +4,7 @@ The network is built in (`pretrained/nanodet.onnx`). Of its eighty classes only 
 distribution over distances from the cell's centre (generalised focal loss, Li et al. 2020); its mean is the distance.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,8 @@ import numpy as np
 from pan_core.errors import DataError
 from pan_core.runtimes.session import Opener, may_have_shape, open_model
 
-SIDE = 416
+# Longer side of the picture that the network sees, and of one in which only large people are looked for: half the cost.
+SIDE, GLANCE_SIDE = 416, 320
 STRIDES = (8, 16, 32)
 DISTANCES = 11
 CELLS = sum((SIDE // stride) ** 2 for stride in STRIDES)
@@ -20,7 +22,9 @@ INPUTS = {"images": (1, 3, SIDE, SIDE)}
 OUTPUTS = {"scores": (1, CELLS), "distances": (1, CELLS, 4 * DISTANCES)}
 MEAN, STD = np.array([103.53, 116.28, 123.675], np.float32), np.array([57.375, 57.12, 58.395], np.float32)
 # A box less sure than this is no person. Low, because a look at the joints follows and refuses what has none.
-MIN_SCORE = 0.25
+# A glance is less sure of the same people: of the actors in every second training clip of JHMDB (split 1), one with 416 pixels finds
+# 93.6 %, one with 320 pixels 93.0 % from 0.25 on and 94.5 % from 0.2 on.
+MIN_SCORE, MIN_GLANCE_SCORE = 0.25, 0.2
 # Of two boxes that share more than this of their union, the surer one stays.
 MAX_OVERLAP = 0.5
 MOST_BOXES = 8
@@ -51,7 +55,8 @@ class PersonDetector:
                 "built-in nanodet.onnx as detector, or declare a finder instead (docs/pose.md)",
                 code="pose-model.other-detector",
             )
-        self._cells = _cell_centres()
+        # A file made for one size, such as a device's, sees a square of it; others see no more than the frame.
+        self._fixed = any(isinstance(length, int) for length in session.shapes.get("images", (SIDE,) * 4)[2:])
 
     def __call__(self, frame: np.ndarray, *, turn: int = 0, closely: bool = False) -> np.ndarray:
         """Boxes of people, the surest first.
@@ -66,20 +71,19 @@ class PersonDetector:
         """
         frame = np.ascontiguousarray(np.rot90(frame, turn))
         height, width = frame.shape[:2]
-        found = [self._detect(frame)]
+        found = [self._detect(frame, SIDE if closely else GLANCE_SIDE)]
         for left, top, side in _parts(width, height) if closely else ():
-            boxes = self._detect(frame[top : top + side, left : left + side])
+            boxes = self._detect(frame[top : top + side, left : left + side], SIDE)
             found.append(boxes + np.array([left, top, left, top, 0]))
         return _turn_back(_drop_overlapping(np.concatenate(found))[:MOST_BOXES], turn, width, height)
 
-    def _detect(self, picture: np.ndarray) -> np.ndarray:
-        scale = SIDE / max(picture.shape[:2])
-        planes = _prepare(picture, scale)
+    def _detect(self, picture: np.ndarray, side: int) -> np.ndarray:
+        planes, scale = _prepare(picture, SIDE if self._fixed else side, square=self._fixed)
         scores, distances = (one[0] for one in self._session.run({"images": planes}, ["scores", "distances"]))
-        sure = np.flatnonzero(scores >= MIN_SCORE)
+        sure = np.flatnonzero(scores >= (MIN_SCORE if side == SIDE else MIN_GLANCE_SCORE))
         shares = np.exp(distances[sure].reshape(-1, 4, DISTANCES))
         shares /= shares.sum(axis=2, keepdims=True)
-        x, y, stride = self._cells[sure].T
+        x, y, stride = _cell_centres(*planes.shape[2:])[sure].T
         left, top, right, bottom = ((shares @ np.arange(DISTANCES)) * stride[:, None]).T
         boxes = np.stack([x - left, y - top, x + right, y + bottom], axis=1) / scale
         return np.concatenate([boxes, scores[sure, None]], axis=1)
@@ -92,23 +96,30 @@ def _parts(width: int, height: int) -> list[tuple[int, int, int]]:
     return [(left, top, side) for top in places[1] for left in places[0]]
 
 
-def _cell_centres() -> np.ndarray:
-    """Centre and stride of each cell that answers, (3549, 3), in pixels of the input."""
+@lru_cache(maxsize=16)
+def _cell_centres(height: int, width: int) -> np.ndarray:
+    """Centre and stride of each cell that answers, (cells, 3), in pixels of the input; 3549 cells for a square of 416."""
     levels = []
     for stride in STRIDES:
-        across = SIDE // stride
-        y, x = np.divmod(np.arange(across**2), across)
+        y, x = np.divmod(np.arange((height // stride) * (width // stride)), width // stride)
         levels.append(np.stack([(x + 0.5) * stride, (y + 0.5) * stride, np.full(len(x), stride)], axis=1))
     return np.concatenate(levels)
 
 
-def _prepare(frame: np.ndarray, scale: float) -> np.ndarray:
-    """The frame in the upper left corner of the network's input, (1, 3, SIDE, SIDE); the rest is the mean colour."""
-    width, height = (max(1, round(side * scale)) for side in frame.shape[1::-1])
+def _prepare(frame: np.ndarray, side: int, *, square: bool) -> tuple[np.ndarray, float]:
+    """The frame in the upper left corner of the network's input, and its scale; the rest is the mean colour.
+
+    Returns:
+        (1, 3, H, W), its longer side `side`, the other one as the frame needs it unless it is to be a square.
+    """
+    scale = side / max(frame.shape[:2])
+    height, width = (max(1, round(length * scale)) for length in frame.shape[:2])
     small = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    planes = np.zeros((1, 3, SIDE, SIDE), np.float32)
+    across = STRIDES[-1]
+    sides = (side, side) if square else tuple(-(-length // across) * across for length in (height, width))
+    planes = np.zeros((1, 3, *sides), np.float32)
     planes[0, :, :height, :width] = ((small - MEAN) / STD).transpose(2, 0, 1)
-    return planes
+    return planes, scale
 
 
 def _turn_back(boxes: np.ndarray, turn: int, width: int, height: int) -> np.ndarray:
@@ -123,5 +134,5 @@ def _turn_back(boxes: np.ndarray, turn: int, width: int, height: int) -> np.ndar
 def _drop_overlapping(boxes: np.ndarray) -> np.ndarray:
     """Non-maximum suppression of boxes (N, 5), the surest first."""
     corners = boxes[:, :2], boxes[:, 2:4] - boxes[:, :2]
-    kept = cv2.dnn.NMSBoxes(np.hstack(corners).tolist(), boxes[:, 4].tolist(), MIN_SCORE, MAX_OVERLAP)
+    kept = cv2.dnn.NMSBoxes(np.hstack(corners).tolist(), boxes[:, 4].tolist(), 0.0, MAX_OVERLAP)
     return boxes[np.asarray(kept, int)]

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from pan_core.pose.association import are_same, distinct, without_joints_outside
-from pan_core.pose.crops import Square, square_around
+from pan_core.pose.crops import square_around
 from pan_core.pose.estimation import Estimator
 from pan_core.pose.flow import GreyFrame, follow_joints, with_neighbours
 from pan_core.pose.followed_person import GATE_LIMIT, Track, hand_over, note_surroundings
@@ -33,8 +33,8 @@ CROP_FRAMES = 10
 LOST_SEARCH_FACTOR = 3
 # If all places are taken, a person whose score is this many times higher replaces the weakest track.
 REPLACE_RATIO = 1.5
-# Frames for which a track without a person is kept.
-KEEP_LOST = 30
+# Frames for which a track without a person is kept: 2 s at 22.5 frames a second, the highest rate at the default of 15 (a step is rounded).
+KEEP_LOST = 45
 # Below this score things such as towels, and parts of people, are found, too. A scene that shows nobody surer is searched as if it were
 # empty, and somebody whom only a look into another's crop found needs it to start a track.
 SURE_SCORE = 0.3
@@ -164,7 +164,7 @@ class PersonTracker:
         squares = [replace(track.square, turn=(track.square.turn + turn) % 4) for track in tracks for turn in turns]
         seen = self._estimator.look(frame, squares)
         if turns == (0,):
-            seen = [*seen, *self._estimator.look(frame, self._turn_faint(tracks, seen))]
+            seen = [*seen, *self._look_turned(frame, tracks, seen)]
         if seen:
             people = without_joints_outside(np.concatenate(seen), frame)
             people = self._drop_followed(people[person_scores(people) >= self._min_score * KEEP_SHARE])
@@ -172,15 +172,20 @@ class PersonTracker:
             if turns == (0,):
                 self._beside += list(left)
 
-    def _turn_faint(self, tracks: list[Track], seen: Sequence[np.ndarray]) -> list[Square]:
-        """Turned crops for the tracks whose people scored low; `seen` has the people in each track's crop."""
-        squares = []
+    def _look_turned(self, frame: np.ndarray, tracks: list[Track], seen: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """People in turned crops of the tracks whose people scored low; `seen` has the people in each track's crop.
+
+        Those less sure than the upright ones are left out: two poses of one person would make two tracks of them.
+        """
+        squares, least = [], []
         for track, people in zip(tracks, seen, strict=True):
-            faint = 0 < person_scores(people).max(initial=0.0) < FAINT_SCORE
-            track.faint_looks = track.faint_looks + 1 if faint else 0
+            score = person_scores(people).max(initial=0.0)
+            track.faint_looks = track.faint_looks + 1 if 0 < score < FAINT_SCORE else 0
             if track.faint_looks % FAINT_TURN_EVERY == 1:
                 squares += [replace(track.square, turn=(track.square.turn + turn) % 4) for turn in (1, 3)]
-        return squares
+                least += [score] * 2
+        looks = self._estimator.look(frame, squares)
+        return [people[person_scores(people) >= score] for people, score in zip(looks, least, strict=True)]
 
     def _search(self, frame: np.ndarray) -> None:
         """Find people who are not followed in the whole frame, and look at each of them closely."""
@@ -188,7 +193,9 @@ class PersonTracker:
         found = self._drop_followed(found)[: self._max_people]
         if not len(found):
             return
-        close = self._estimator.look(frame, [square_around(person, turn=turn) for person in found])
+        # A search that looks into crops has looked at them already; whoever is faint may look better in the middle of a crop.
+        unsure = [one for one in found if not self._estimator.searches_crops or person_scores(one) < FAINT_SCORE]
+        close = self._estimator.look(frame, [square_around(person, turn=turn) for person in unsure])
         people = without_joints_outside(np.concatenate([found, *close]), frame)
         people = distinct(people[person_scores(people) >= self._min_score])
         people = self._drop_followed(people)

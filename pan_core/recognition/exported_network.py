@@ -11,7 +11,7 @@ from pan_core.recognition.step_network import SCORES, Memory, StepResult
 from pan_core.runtimes.session import open_model
 from pan_core.skeletons import SkeletonLayout
 
-FEATURES, NEXT = "features", "next_"
+FEATURES, SHARE, NEXT = "features", "pose_attention", "next_"
 
 
 class ExportedNetwork:
@@ -42,7 +42,7 @@ class ExportedNetwork:
                 code="exported.shape",
             )
         self._session = open_model(model, threads=threads)
-        self._outputs = [*SCORES, *(f"{NEXT}{name}" for name in self._start)]
+        self._outputs = [*SCORES, SHARE, *(f"{NEXT}{name}" for name in self._start)]
 
     def start(self) -> Memory:
         """State before the first frame; the network's start values stand in the description."""
@@ -52,9 +52,9 @@ class ExportedNetwork:
         """Run over one frame; see `StepNetwork.step`."""
         got = self._session.run({FEATURES: features, **memory}, self._outputs)
         # ncnn leaves out axes of length 1.
-        logits, actions, joints = (value.reshape(-1) for value in got[: len(SCORES)])
+        logits, actions, joints, share = (value.reshape(-1) for value in got[: len(SCORES) + 1])
         after = {
             name: value.reshape(1, *self._shapes[name])
-            for name, value in zip(self._start, got[len(SCORES) :], strict=True)
+            for name, value in zip(self._start, got[len(SCORES) + 1 :], strict=True)
         }
-        return StepResult(logits, actions, joints, after)
+        return StepResult(logits, actions, joints, after, float(share[0]))

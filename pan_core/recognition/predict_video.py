@@ -17,7 +17,7 @@ from pan_core.recognition.stream import Recognition, StreamRecognizer
 from pan_core.skeletons import SkeletonLayout, convert
 from pan_core.video import VideoInfo, probe, read_frames
 from pan_core.viewer.annotate import ENCODERS, write_video
-from pan_core.viewer.captions import CaptionSpans
+from pan_core.viewer.captions import CaptionSpans, likeliest
 from pan_core.viewer.drawing import Box, draw_caption, draw_skeleton, person_colour
 
 # A change of caption that is over sooner is taken for doubt, not for an action.
@@ -38,7 +38,10 @@ class RecognizedSegment:
 
 @dataclass(frozen=True)
 class PersonTimeline:
-    """One person: when in sight, the class of everything done, and the segments that it consists of."""
+    """One person: when in sight, the class of everything done, and the segments in which known actions hold.
+
+    The label is empty if it is most likely none of the known classes; then the confidence is the probability of that.
+    """
 
     id: int
     start_s: float
@@ -61,8 +64,8 @@ class Timeline:
         model: The recognizer.
         annotated: File name of the annotated video; None where none was asked for.
         label: Class of the video as a whole: the classes of its people, each weighted by the quality of the track
-            (`combine_people`); None where there is nobody.
-        confidence: Its probability; 0 where there is nobody.
+            (`combine_people`); None where there is nobody, or most likely none of the known classes.
+        confidence: Its probability; 0 where there is no label.
         people: In the order of first sight.
         reason: Why there is nobody in `people`; None where there is somebody.
     """
@@ -299,7 +302,10 @@ def draw_people(frame: np.ndarray, people: Sequence[Recognition], layout: Skelet
     for one in people:
         seen = one.joints[one.joints[:, 2] > 0, :2]
         head = seen.min(axis=0) - [0, frame.shape[0] / 24]
-        lines = [str(one.caption)] + ([f"in all: {one.clip}"] if one.clip.label != one.caption.label else [])
+        clip = [f"in all: {one.clip}"] if one.clip.label not in ("", one.caption.label) else []
+        lines = ([str(one.caption)] if one.caption.label else []) + clip
+        if not lines:
+            continue
         colour = person_colour(one.person)
         boxes.append(draw_caption(frame, lines, anchor=tuple(head), colour=colour, above=True, avoid=boxes))
 
@@ -312,13 +318,14 @@ def classify_video(people: Sequence[PersonSummary], labels: Sequence[str]) -> tu
         labels: Class names.
 
     Returns:
-        None and 0 if there is nobody.
+        None and 0 if there is nobody, or it is more likely that none of the classes holds.
     """
     latest = [one.latest.probabilities for one in people if one.latest]
     if not latest:
         return None, 0.0
     combined = combine_people(np.stack(latest), np.array([one.quality for one in people if one.latest]))
-    return labels[int(combined.argmax())], round(float(combined.max()), 4)
+    best = likeliest(combined, labels)
+    return (best.label, round(best.confidence, 4)) if best.label else (None, 0.0)
 
 
 def combine_people(probabilities: np.ndarray, quality: np.ndarray) -> np.ndarray:
@@ -363,6 +370,7 @@ def _summarize_person(one: PersonSummary, *, seconds: float, end_s: float) -> Pe
             time(one.first + span.start), time(one.first + span.end), span.label, round(span.confidence, 4)
         )
         for span in one.captions.spans()
+        if span.label
     )
     assert one.latest
     clip = one.latest.clip

@@ -1,6 +1,6 @@
 """What a stream needs of a recognizer, whatever runs its network: torch on a workstation, an exported file on a device."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,16 +20,19 @@ class StepResult:
     """What the network says of one frame of one stream.
 
     Attributes:
-        logits: Of the clip classes, (K,).
-        action_logits: Of the atomic actions, (A,).
+        logits: Of the clip classes, (K,); of (K + 1,) the last is of "none of them".
+        action_logits: Of the atomic actions, (A,); likewise.
         joints_attention: Weight of each joint, (V,).
         memory: State after the frame.
+        share: Pose attention of the frame among all frames so far, mean of the heads; None if it follows from the
+            memory, as `frame_share` computes it for a network that never forgets.
     """
 
     logits: np.ndarray
     action_logits: np.ndarray
     joints_attention: np.ndarray
     memory: Memory
+    share: float | None = None
 
     def by_name(self) -> dict[str, np.ndarray]:
         """Everything, the state included, without the batch."""
@@ -75,7 +78,7 @@ class StepNetwork(Protocol):
 
 
 def frame_share(before: Memory, after: Memory) -> np.ndarray:
-    """Pose attention of the newest frame among all frames so far, equation (11), for each head, (N,).
+    """Pose attention of the newest frame among all frames so far, equation (11), for each head, (N,), if none is forgotten.
 
     A frame that comes takes this share and leaves the others, together, the rest; so the weight of frame i at frame t
     is its own share times the product of (1 - share) of the frames after it.
@@ -84,7 +87,15 @@ def frame_share(before: Memory, after: Memory) -> np.ndarray:
     return 1 - (before["denominator"] * fade / after["denominator"])[0]
 
 
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Softmax of one row, float64, so that a sum of two stays below 1."""
+def probabilities(logits: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Softmax of one row, float64, so that a sum of two stays below 1.
+
+    Args:
+        logits: Shape (K,), or (K + 1,) with "none of them" at the end.
+        names: The K classes or actions.
+
+    Returns:
+        Shape (K,), summing to 1 at most: the rest is the probability that none of them holds.
+    """
     powers = np.exp(logits.astype(np.float64) - logits.max())
-    return powers / powers.sum()
+    return (powers / powers.sum())[: len(names)]

@@ -10,7 +10,7 @@ from pan_core.errors import DataError
 from pan_core.model.missing import between, seen_joints
 from pan_core.model.online import OnlineFeatures
 from pan_core.recognition.step_network import StepNetwork, frame_share, probabilities
-from pan_core.viewer.captions import Caption, holding
+from pan_core.viewer.captions import Caption, holding, likeliest
 
 # A person who is out of sight for so long starts anew when seen again: what was before says little by then.
 FORGET_SECONDS = 2.0
@@ -23,12 +23,12 @@ class Recognition:
     Attributes:
         person: Number of the track.
         joints: Shape (V, 3): x, y in pixels, score.
-        caption: Atomic actions that hold at this frame.
-        clip: Class of everything that this person has done so far.
-        probabilities: Of all clip classes, (K,).
-        actions: Probabilities of the atomic actions at this frame, (A,); two that hold have about a half each.
+        caption: Atomic actions that hold at this frame; its label is empty if none of the known ones does.
+        clip: Class of everything that this person has done so far; likewise.
+        probabilities: Of all clip classes, (K,), summing to 1 at most; the rest is the probability that none holds.
+        actions: Probabilities of the atomic actions at this frame, (A,), likewise; two that hold have about a half each.
         attention: Weight of each joint at this frame, shape (V,).
-        share: Weight of this frame among all frames of the person so far (`frame_share`), mean of the heads.
+        share: Weight of this frame among all frames of the person so far, mean of the heads.
     """
 
     person: int
@@ -68,7 +68,7 @@ class PersonStream:
         self.probabilities = np.zeros(len(network.labels))
         self.actions = np.zeros(len(network.actions))
         self.attention = np.zeros(network.layout.size)
-        self.share = 0.0
+        self.share: float | None = 0.0
 
     def update(self, joints: np.ndarray) -> None:
         """Take in the next pose (V, 3); all scores 0 where the person is out of sight."""
@@ -96,13 +96,14 @@ class PersonStream:
     def _step(self, pose: np.ndarray) -> None:
         described, self._described = self._features.step(pose[None].astype(np.float32), self._described)
         output = self._network.step(described, self._memory)
-        self.share = float(frame_share(self._memory, output.memory).mean())
+        self.share = output.share
+        if self.share is None:
+            self.share = float(frame_share(self._memory, output.memory).mean())
         self._memory = output.memory
-        self.actions = probabilities(output.action_logits)
+        self.actions = probabilities(output.action_logits, self._network.actions)
         self.caption = holding(self.actions, self._network.actions)
-        self.probabilities = probabilities(output.logits)
-        best = int(self.probabilities.argmax())
-        self.clip = Caption(self._network.labels[best], float(self.probabilities[best]))
+        self.probabilities = probabilities(output.logits, self._network.labels)
+        self.clip = likeliest(self.probabilities, self._network.labels)
         self.attention = output.joints_attention
 
 
@@ -160,5 +161,5 @@ class StreamRecognizer:
             stream.probabilities,
             stream.actions,
             stream.attention,
-            stream.share,
+            stream.share or 0.0,
         )

@@ -48,4 +48,5 @@ class TorchNetwork:
             output.action_logits[0].numpy(),
             output.joints_attention[0].numpy(),
             {name: value.numpy() for name, value in output.state._asdict().items()},
+            float(output.pose_attention[0]),
         )

@@ -23,8 +23,8 @@ from pan_core.model.pan import PanSettings
 from pan_core.segments.alignment import align
 from pan_core.segments.motion import equal_split, motion_signal
 from pan_core.segments.table import segment_rows
+from pan_core.training.ahead import Training, fit_ahead
 from pan_core.training.augmentation import AugmentationSettings
-from pan_core.training.fit import fit
 from pan_core.training.predict import predict
 from pan_core.training.samples import Poses, Samples, build_samples
 from pan_core.training.settings import TrainSettings
@@ -140,6 +140,8 @@ class Refiner:
         settings: How to refine.
         folder: Where unfinished networks lie, so that an interrupted run goes on.
         progress: Called with the epochs done and all epochs.
+        workers: Networks that are trained at a time, each in a process of its own.
+        threads: Cores of each.
     """
 
     def __init__(
@@ -151,9 +153,12 @@ class Refiner:
         settings: RefinementSettings,
         folder: Path,
         progress: Callable[[int, int], None] | None = None,
+        workers: int = 1,
+        threads: int = 1,
     ) -> None:
         self.clips, self.poses, self.compositions, self.settings = clips, poses, compositions, settings
         self.folder, self.progress = folder, progress
+        self.workers, self.threads = workers, threads
         sequences = [made for made in compositions.values() if is_sequence(made)]
         self.actions = tuple(sorted({part for made in sequences for part in made.parts}))
         self._done = self._total = 0
@@ -202,32 +207,37 @@ class Refiner:
         """Sum of the log posteriors (T, A) of every target, forwards and backwards."""
         fold_of = {clip_id: fold for fold, held in enumerate(job.folds) for clip_id in learners.clip_ids[held]}
         scores = [np.zeros((length, len(self.actions))) for length in targets.lengths]
-        for fold, held in enumerate(job.folds):
-            rest = np.setdiff1d(np.arange(len(learners)), held)
+        trainings = {
+            (fold, direction): self._plan_training(learners, held, direction, f"{name}-{fold}{direction:+}")
+            for fold, held in enumerate(job.folds)
+            for direction in (1, -1)
+        }
+        fit_ahead(list(trainings.values()), workers=self.workers, threads=self.threads, log=lambda training: self._log)
+        for (fold, direction), training in trainings.items():
             # A clip that no network learns from is scored by the networks of every fold.
             own = np.flatnonzero([fold_of.get(clip_id, fold) == fold for clip_id in targets.clip_ids])
-            # Training needs validation clips; nothing here uses their score, so one is enough.
-            taught, watched = learners.select(rest), learners.select(held[:1])
-            for direction in (1, -1):
-                sides = (_turn(samples, direction) for samples in (taught, watched, targets.select(own)))
-                found = self._learn_posteriors(*sides, name=f"{name}-{fold}{direction:+}")
-                for clip, values in zip(own, found, strict=True):
-                    scores[clip] += values[::direction]
+            found = self._learn_posteriors(training, _turn(targets.select(own), direction))
+            for clip, values in zip(own, found, strict=True):
+                scores[clip] += values[::direction]
         return scores
 
-    def _learn_posteriors(self, taught: Samples, watched: Samples, asked: Samples, *, name: str) -> list[np.ndarray]:
-        """Log posteriors (T, A) of every clip that is asked for, by a network that learns from other clips."""
-        checkpoint = self.folder / f"{name}.pt"
-        model = fit(
-            taught,
-            watched,
+    def _plan_training(self, learners: Samples, held: np.ndarray, direction: int, name: str) -> Training:
+        """The network that learns, in one direction, from all learners but those held out."""
+        rest = np.setdiff1d(np.arange(len(learners)), held)
+        # Training needs validation clips; nothing here uses their score, so one is enough.
+        return Training(
+            _turn(learners.select(rest), direction),
+            _turn(learners.select(held[:1]), direction),
             settings=self.settings.training,
             model_settings=self.settings.network,
-            checkpoint=checkpoint,
+            checkpoint=self.folder / f"{name}.pt",
             seed=self.settings.seed,
-            log=self._log,
-        ).model
-        checkpoint.unlink(missing_ok=True)
+        )
+
+    def _learn_posteriors(self, training: Training, asked: Samples) -> list[np.ndarray]:
+        """Log posteriors (T, A) of every clip that is asked for, by a network that learns from other clips."""
+        model = training.fit(log=self._log).model
+        training.checkpoint.unlink(missing_ok=True)
         if not len(asked):
             return []
         found = predict(model, asked)

@@ -29,6 +29,7 @@ from pan_core.tracking.tracker import Run
 from pan_core.training.predict import Predictions, predict
 from pan_core.training.samples import Samples, build_samples
 from pan_core.workspace import paths
+from pan_core.workspace.dvc_figures import write_predictions
 from pan_core.workspace.paths import result_of
 from pan_core.workspace.result_keys import CLASS_READINGS, COUNTS_LISTED, BoundaryKeys, EvaluationKeys
 from pan_core.workspace.training_data import TrainingData, read_training_data, unscored_clips
@@ -55,6 +56,7 @@ def run(params: Params, tracked: Run) -> dict:
             predictions[-1].save(folder / f"{mode}-split{split}.npz")
             update(done, total)
         figures = _collect_figures(predictions)
+        write_predictions(predictions)
         _write_report(_report(params, data, predictions, figures), tracked)
         update(total, total)
     write_json(folder / "table1.json", _table1(params, figures))
@@ -83,6 +85,7 @@ def _predict_split(
         clip_ids=predicted.clip_ids,
         classes=loaded.labels,
         actions=loaded.actions,
+        temperature=loaded.temperatures.get("class", 1.0),
         labels=samples.labels,
         probabilities=predicted.probabilities,
         frame_probabilities=predicted.frame_probabilities,

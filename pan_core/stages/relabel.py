@@ -19,6 +19,7 @@ from pan_core.segments.table import BOUNDARY_METHODS, boundary_errors, cut_clips
 from pan_core.tables import read_table, write_table
 from pan_core.tracking.tracker import Run
 from pan_core.workspace import paths
+from pan_core.workspace.context import workers
 from pan_core.workspace.result_keys import BoundaryKeys
 
 Compositions = Mapping[str, Composition]
@@ -73,6 +74,8 @@ def _boundaries(
             settings=RefinementSettings(min_segment_s=params.relabel.min_segment_s, seed=params.seed),
             folder=cache_folder() / "checkpoints" / params.dataset / "relabel",
             progress=update,
+            workers=workers(params),
+            threads=params.train.threads,
         )
         refined = refiner.refine(changes, learning_pools(clips, params.split.splits))
     return {"refined": refined, "change points": changes, "equal parts": equal}

@@ -12,6 +12,7 @@ from pan_core.params.load import Params, load_params
 from pan_core.stages import STAGES
 from pan_core.tracking.tracker import Run, Tracker
 from pan_core.workspace import paths
+from pan_core.workspace.dvc_figures import write_metrics
 from pan_core.workspace.failures import recorded_failure
 
 Stage = Callable[[Params, Run], dict]
@@ -59,5 +60,6 @@ def _tracked(name: str, params: Params) -> dict:
         tracked.metrics({key: value for key, value in figures.items() if isinstance(value, int | float)})
         value = {"stage": name, "dataset": params.dataset, "mlflow_run_id": tracked.run_id}
         write_json(paths.result(name), value | {"seconds": round(time.perf_counter() - started, 1)} | figures)
+        write_metrics(name, figures)
         tracked.artifact(paths.result(name))
     return figures

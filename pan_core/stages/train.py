@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -18,8 +19,8 @@ from pan_core.datasets.surveillance import Surveillance
 from pan_core.errors import DataError, PanError
 from pan_core.evaluation.class_parts import require_classes
 from pan_core.evaluation.event_measures import NOTHING
+from pan_core.evaluation.temperature import calibrate
 from pan_core.files import cache_folder, replace_folder, write_json
-from pan_core.live.clip_streams import clips_of
 from pan_core.live.rule_fitting import fit_to_clips
 from pan_core.model.store import LoadedModel, load_model, save_model
 from pan_core.params.load import Params
@@ -34,7 +35,16 @@ from pan_core.tracking.tracker import Run
 from pan_core.training.fit import FitResult, Weights, body, fit
 from pan_core.viewer.plots import training_curves
 from pan_core.workspace import paths
-from pan_core.workspace.training_data import TrainingData, network_settings, read_training_data, train_settings, tuned
+from pan_core.workspace.dvc_figures import write_curves
+from pan_core.workspace.event_clips import stream_clips
+from pan_core.workspace.training_data import (
+    TrainingData,
+    background_samples,
+    network_settings,
+    read_training_data,
+    train_settings,
+    tuned,
+)
 
 SCRATCH, CHAMPION = "scratch", "champion"
 """What a training begins with."""
@@ -87,13 +97,15 @@ class TrainedNetwork:
         name: Name of the training, under which its curves are logged.
         start: What it began with, a key of `TrainingJob.starts`.
         checkpoint: File that a training goes on from after a kill.
-        result: The network and its history.
+        result: The network, calibrated, and its history.
+        temperatures: By which its heads were divided.
     """
 
     name: str
     start: str
     checkpoint: Path
     result: FitResult
+    temperatures: Mapping[str, float]
 
 
 def run(params: Params, tracked: Run) -> dict:
@@ -116,6 +128,7 @@ def run(params: Params, tracked: Run) -> dict:
         if job.mode == "online" and job.relabelled and setup.train.events.minutes:
             figures |= _fit_events(setup, job)
     write_json(folder / "histories.json", histories)
+    write_curves(histories)
     tracked.text(training_curves(histories).svg, "training_curves.svg")
     tracked.artifact(folder, "models")
     for checkpoint in checkpoints:
@@ -138,20 +151,24 @@ def _plan_jobs(setup: TrainingSetup, data: TrainingData) -> Iterator[TrainingJob
 
 
 def _train(setup: TrainingSetup, job: TrainingJob, start: str, tracked: Run) -> TrainedNetwork:
+    """Train a network and calibrate it on the validation clips."""
     name = job.folder.name if start == SCRATCH else f"{job.folder.name}-from-{start}"
     checkpoint = cache_folder() / "checkpoints" / setup.params.dataset / f"{name}.pt"
+    train, val = (job.data.samples(setup.model, mode=job.mode, split=job.split, part=part) for part in ("train", "val"))
+    background = background_samples(train, seed=setup.params.seed) if setup.train.background else None
     result = fit(
-        job.data.samples(setup.model, mode=job.mode, split=job.split, part="train"),
-        job.data.samples(setup.model, mode=job.mode, split=job.split, part="val"),
+        train,
+        val,
         settings=train_settings(setup.train),
-        model_settings=network_settings(setup.model),
+        model_settings=network_settings(setup.model, mode=job.mode, none=background is not None),
+        background=background,
         checkpoint=checkpoint,
         seed=setup.params.seed,
         log=lambda epoch, row: tracked.metrics({f"{name}/{key}": value for key, value in row.items()}, step=epoch),
         progress=lambda epochs: tqdm(epochs, desc=f"train {name}", unit="epoch", dynamic_ncols=True),
         start=job.starts[start],
     )
-    return TrainedNetwork(name, start, checkpoint, result)
+    return TrainedNetwork(name, start, checkpoint, result, calibrate(result.model, val))
 
 
 def _save_ranked(setup: TrainingSetup, job: TrainingJob, networks: Sequence[TrainedNetwork]) -> TrainedNetwork:
@@ -165,6 +182,7 @@ def _save_ranked(setup: TrainingSetup, job: TrainingJob, networks: Sequence[Trai
 
 def _collect_figures(job: TrainingJob, networks: Sequence[TrainedNetwork], best: TrainedNetwork) -> dict[str, object]:
     figures: dict[str, object] = {f"{network.name}_val_accuracy": network.result.val_accuracy for network in networks}
+    figures |= {f"{best.name}_{head}_temperature": value for head, value in best.temperatures.items()}
     if len(networks) > 1:
         figures[f"{job.folder.name}_start"] = best.start
     if job.relabelled:
@@ -178,7 +196,7 @@ def _fit_events(setup: TrainingSetup, job: TrainingJob) -> dict[str, object]:
     samples = job.data.samples(setup.model, mode="online", split=job.split, part="val")
     fitted = fit_to_clips(
         loaded,
-        clips_of(samples),
+        stream_clips(samples, seed=setup.params.seed),
         miss_cost=asked.miss_cost,
         minutes=asked.minutes,
         seed=setup.params.seed,
@@ -214,6 +232,7 @@ def _save(setup: TrainingSetup, job: TrainingJob, network: TrainedNetwork, folde
             "start": network.start,
             "network": _pose_network(params),
         },
+        temperatures=network.temperatures,
     )
 
 
@@ -264,12 +283,16 @@ def champion_weights(
         )
     if differences := list(_find_differences(loaded, model, data)):
         raise DataError(f"its {' and '.join(differences)} differ from today's", code="champion.differs")
-    same_heads = (list(loaded.labels), list(loaded.actions)) == (data.classes, data.actions)
+    none = params.train.background > 0
+    same_names = (list(loaded.labels), list(loaded.actions)) == (data.classes, data.actions)
+    same_heads = same_names and loaded.model.settings.none == none
     return dict(loaded.model.state_dict()) if same_heads else body(loaded.model)
 
 
 def _find_differences(loaded: LoadedModel, model: ModelParams, data: TrainingData) -> Iterator[str]:
-    if replace(loaded.model.settings, dropout=0.0) != replace(network_settings(model), dropout=0.0):
+    # What changes no weight but those of the heads.
+    free: dict[str, Any] = {"dropout": 0.0, "forgetting": 0.0, "none": False}
+    if replace(loaded.model.settings, **free) != replace(network_settings(model), **free):
         yield "widths"
     if loaded.layout != data.poses.layout:
         yield "skeletons"

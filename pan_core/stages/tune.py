@@ -33,6 +33,7 @@ from pan_core.tuning.study_plots import importance, study_pictures
 from pan_core.tuning.workers import Worker
 from pan_core.workspace import paths
 from pan_core.workspace.context import workers
+from pan_core.workspace.dvc_figures import write_trials
 from pan_core.workspace.training_data import TrainingData, network_settings, read_training_data, train_settings
 
 ROW = "mlflow_run_id"
@@ -44,6 +45,7 @@ def run(params: Params, tracked: Run) -> dict:
     """Write models/tuned.json: what takes the place of params.yaml's values in `train`."""
     if params.tune.trials == 0:
         write_json(paths.TUNED, {"source": "params.yaml", "values": {}})
+        write_trials([], [])
         return {"trials": 0, "source": "params.yaml", "values": _origins(params, {}, "")}
     with readable_errors(journal()):
         study = _read_study_data(params).study
@@ -65,13 +67,11 @@ def run(params: Params, tracked: Run) -> dict:
         found = study.trial(judged[0].number).params
         write_json(paths.TUNED, {"source": source, "values": found})
         _log_study(study, row, tracked)
-        return _collect_figures(study, judged, source) | {
-            "study_run_id": row.run_id,
-            "values": _origins(params, found, source),
-            "history": [
-                _describe_trial(study, trial) for trial in study.trials(TrialState.COMPLETE, TrialState.PRUNED)
-            ],
-        }
+        figures = _collect_figures(study, judged, source)
+        history = [_describe_trial(study, trial) for trial in study.trials(TrialState.COMPLETE, TrialState.PRUNED)]
+        write_trials([trial for trial in history if trial["state"] == TrialState.COMPLETE.name], figures["front"])
+        values = _origins(params, found, source)
+        return figures | {"study_run_id": row.run_id, "values": values, "history": history}
 
 
 def _log_study(study: Study, row: Run, tracked: Run) -> None:

@@ -54,6 +54,7 @@ def fit(
     progress: Progress | None = None,
     build: Build = build_network,
     start: Weights | None = None,
+    background: Samples | None = None,
 ) -> FitResult:
     """Train a network.
 
@@ -74,18 +75,28 @@ def fit(
         progress: Wraps the epochs to be done, for a progress bar.
         build: Makes the network; another one than PAN is compared under the same conditions.
         start: Weights by name to begin with, such as those of `body`; what is not among them begins at random.
+        background: Clips of no class, whatever labels they have, for a network with `PanSettings.none`;
+            `TrainSettings.background` says how many of them a step sees. In online mode clips then also follow one another.
 
     Raises:
         DataError: Where the samples do not fit each other or hold no clip of any class, or weights to begin with do not
             fit the network.
     """
     _check_samples(train, val)
+    if model_settings.none != (background is not None):
+        raise DataError(
+            "a network with `none` learns it from background clips, and only such a network does; got "
+            f"none={model_settings.none} and {'no ' if background is None else ''}background clips",
+            code="samples.background",
+        )
     made_by = f"{build.__module__}.{build.__qualname__}"
-    identity = fingerprint(train, val, settings, model_settings, seed, made_by, *_list_weights(start))
+    others = [] if background is None else [background]
+    identity = fingerprint(train, val, settings, model_settings, seed, made_by, *others, *_list_weights(start))
     device = _choose_device(settings.device)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        loop = TrainingLoop(train, val, settings, model_settings, seed, _start_from(build, start), device)
+        made = _start_from(build, start)
+        loop = TrainingLoop(train, val, settings, model_settings, seed, made, device, background=background)
         loop.restore(load_checkpoint(checkpoint, identity))
         epochs: Iterable[int] = range(len(loop.history), loop.epochs)
         for epoch in progress(epochs) if progress else epochs:

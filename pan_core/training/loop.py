@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from pan_core.model.features import PoseFeatures
 from pan_core.model.losses import joints_loss, pose_loss, smooth, total_loss
 from pan_core.model.pan import PanOutput, PanSettings
 from pan_core.training.augmentation import augment, change_pace, crop_frames, crop_time, mixing
+from pan_core.training.background import chain_clips, with_background
 from pan_core.training.predict import length_batches, run_in_parts
 from pan_core.training.samples import Batch, Samples
 from pan_core.training.schedule import (
@@ -59,6 +60,7 @@ class TrainingLoop:
         seed: Of the order of the clips, augmentation and dropout. The caller seeds torch for the first weights.
         build: Makes the network.
         device: Where the network runs.
+        background: Clips of no class; None unless the network has `PanSettings.none`.
     """
 
     def __init__(
@@ -70,8 +72,12 @@ class TrainingLoop:
         seed: int,
         build: Build,
         device: torch.device,
+        *,
+        background: Samples | None = None,
     ) -> None:
         self.train, self.val, self.settings, self.seed, self.device = train, val, settings, seed, device
+        self.none = background is not None
+        self.everything = train if background is None else with_background(train, background)
         self.describe = PoseFeatures(train.layout, mode=train.mode)
         self.network = build(train, model_settings).to(self.device)
         self.averaged = build(train, model_settings).to(self.device)
@@ -107,11 +113,11 @@ class TrainingLoop:
 
     def step(self, indices: np.ndarray, rng: np.random.Generator) -> tuple[float, float, int]:
         """Train on one batch: summed loss, summed hits of the clips' larger part, and number of clips."""
-        batch = self._augment(indices, rng)
+        batch = self._augment(self._add_background(indices, rng), rng)
         features = torch.from_numpy(self.describe(batch.joints)).to(self.device)
         mask = torch.from_numpy(batch.mask).to(self.device)
         classes, actions = self._smooth_targets(batch)
-        partner, weight = mixing(len(indices), self.settings.augmentation, rng)
+        partner, weight = mixing(len(batch.lengths), self.settings.augmentation, rng)
         own = torch.from_numpy(weight).to(self.device)
         features, classes, actions = (_mix_clips(value, partner, own) for value in (features, classes, actions))
         for group in self.optimizer.param_groups:
@@ -127,28 +133,50 @@ class TrainingLoop:
         self.optimizer.step()
         self.average.update(self.network)
         self.steps += 1
-        hits = (logits.argmax(dim=-1).cpu().numpy() == batch.labels).sum()
-        return float(loss.detach()) * len(indices), float(hits), len(indices)
+        hits = self._count_hits(logits[: len(indices)], batch.labels[: len(indices)])
+        return float(loss.detach()) * len(indices), hits, len(indices)
+
+    def _count_hits(self, logits: torch.Tensor, labels: np.ndarray) -> float:
+        """Clips whose class is the likeliest of the classes, "none" left aside."""
+        return float((logits[:, : len(self.train.classes)].argmax(dim=-1).cpu().numpy() == labels).sum())
+
+    def _add_background(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Indices of `everything`: those of a batch, then random background clips."""
+        if not self.none:
+            return indices
+        count = round(self.settings.background * len(indices))
+        return np.concatenate([indices, rng.integers(len(self.train), len(self.everything), count)])
 
     def _augment(self, indices: np.ndarray, rng: np.random.Generator) -> Batch:
         """A training batch with augmented joints."""
         strength = self.settings.augmentation
         if self.train.mode == "online":
-            starts, lengths = crop_frames(self.train.lengths[indices], strength, rng, longest=self.settings.longest)
-            batch = self.train.batch(indices, starts=starts, lengths=lengths)
+            lengths = self.everything.lengths[indices]
+            starts, lengths = crop_frames(lengths, strength, rng, longest=self.settings.longest)
+            batch = self.everything.batch(indices, starts=starts, lengths=lengths)
             joints, targets, lengths = change_pace(batch.joints, batch.frame_targets, batch.lengths, strength, rng)
         else:
-            batch = self.train.batch(indices)
+            batch = self.everything.batch(indices)
             lengths = batch.lengths
             joints, targets = crop_time(batch.joints, batch.frame_targets, strength, rng)
-        joints = augment(joints, self.train.layout, strength, rng)
-        return Batch(joints, lengths, batch.labels, targets)
+        batch = Batch(joints, lengths, batch.labels, targets)
+        if self.none and self.train.mode == "online":
+            batch = chain_clips(batch, self.settings.chained, rng, none=len(self.train.classes))
+        return replace(batch, joints=augment(batch.joints, self.train.layout, strength, rng))
 
     def _smooth_targets(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Smoothed class (B, K) and action (B, T, A) distributions; a frame without an action keeps zeros."""
-        labels = torch.from_numpy(batch.labels).to(self.device)
-        classes = torch.nn.functional.one_hot(labels, len(self.train.classes)).float()
+        """Smoothed class (B, K) or (B, T, K) and action (B, T, A) distributions; a frame without an action keeps zeros.
+
+        With "none" both have one more, the last, which holds in the frames of that class.
+        """
+        known = len(self.train.classes)
+        labels = torch.from_numpy(batch.labels if batch.frame_labels is None else batch.frame_labels).to(self.device)
+        classes = torch.nn.functional.one_hot(labels, known + self.none).float()
         actions = torch.from_numpy(batch.frame_targets).to(self.device)
+        if self.none:
+            nothing = (labels if labels.dim() == 2 else labels.unsqueeze(1)) == known
+            column = nothing.expand(actions.shape[:2]).unsqueeze(-1).to(actions)
+            actions = torch.cat([actions, column], dim=-1)
         labelled = actions.sum(dim=-1, keepdim=True) > 0
         smoothing = self.settings.label_smoothing
         return smooth(classes, smoothing), smooth(actions, smoothing) * labelled
@@ -178,7 +206,7 @@ class TrainingLoop:
             output = run_in_parts(self.averaged, features, mask)
             logits, value = self._compute_loss(output, mask, *self._smooth_targets(batch))
             loss += float(value) * len(indices)
-            hits += float((logits.argmax(dim=-1).cpu().numpy() == batch.labels).sum())
+            hits += self._count_hits(logits, batch.labels)
         return {"val_loss": loss / len(val), "val_accuracy": hits / len(val)}
 
     def state(self) -> dict[str, object]:

@@ -24,6 +24,8 @@ handed from one to the next."""
 class Predictions:
     """Scores of clips; per-frame arrays are 0 after the end of a clip.
 
+    Probabilities of a frame sum to at most 1; the rest is the probability that none of the classes or actions holds.
+
     Attributes:
         clip_ids: Shape (N,).
         lengths: Frames of each clip, (N,).
@@ -72,12 +74,14 @@ def predict(model: PAN, samples: Samples, batch: int = 64) -> Predictions:
         output = run_in_parts(model, torch.from_numpy(describe(part.joints)).to(device), mask)
         clip, frame = np.nonzero(part.mask)
         rows = indices[clip]
-        every = torch.softmax(output.logits, dim=-1).cpu().numpy()
+        every = torch.softmax(output.logits, dim=-1)[..., : model.classes].cpu().numpy()
         result.probabilities[indices] = every[np.arange(len(indices)), part.lengths - 1]
         result.frame_probabilities[rows, frame] = every[clip, frame]
-        actions = torch.softmax(output.action_logits, dim=-1).cpu().numpy()
+        actions = torch.softmax(output.action_logits, dim=-1)[..., : model.actions].cpu().numpy()
         result.action_probabilities[rows, frame] = actions[clip, frame]
-        result.pose_attention[rows, frame] = frame_weights(output.pose_scores, mask).cpu().numpy()[clip, frame]
+        # Networks that are compared with PAN never forget.
+        weights = frame_weights(output.pose_scores, mask, forgetting=getattr(model, "forgetting", 0.0))
+        result.pose_attention[rows, frame] = weights.cpu().numpy()[clip, frame]
         result.joints_attention[rows, frame] = output.joints_attention.cpu().numpy()[clip, frame]
     model.train(was_training)
     return result

@@ -37,12 +37,14 @@ class Batch:
         lengths: Frames of each clip, (B,).
         labels: Class index of each clip, (B,); -1 where the label is not among the classes.
         frame_targets: Distribution over actions at each frame, (B, T, A); zeros where no action holds.
+        frame_labels: Class index at each frame, (B, T), where it changes within a clip; None for `labels` throughout.
     """
 
     joints: np.ndarray
     lengths: np.ndarray
     labels: np.ndarray
     frame_targets: np.ndarray
+    frame_labels: np.ndarray | None = None
 
     @property
     def mask(self) -> np.ndarray:
@@ -167,7 +169,7 @@ def build_samples(
     numbers = {name: number for number, name in enumerate(classes)}
     for row in clips.itertuples(index=False):
         person = _keep_main_person(poses.clip(row.clip_id))
-        times = _sample_times(person.joints.shape[1], person.fps, mode=mode, frames=frames, rate=rate)
+        times = sample_times(person.joints.shape[1], person.fps, mode=mode, frames=frames, rate=rate)
         how = "bridge" if mode == "clip" else "hold" if person.fps >= rate else "follow"
         joints.append(resample(person.joints[0], times * person.fps, how=how))
         own = spans.get(row.clip_id, []) if spans else [(0.0, np.inf, str(row.label))]
@@ -184,6 +186,30 @@ def build_samples(
         actions=names,
         layout=poses.layout,
         mode=mode,
+    )
+
+
+def join_samples(parts: Sequence[Samples]) -> Samples:
+    """Several samples as one, such as those of several datasets.
+
+    Raises:
+        DataError: If they differ in classes, actions, layout or mode.
+    """
+    first = parts[0]
+    for name in ("classes", "actions", "layout", "mode"):
+        if any(getattr(each, name) != getattr(first, name) for each in parts):
+            raise DataError(
+                f"samples that are to be joined differ in {name}, expected the same", code="samples.mismatch"
+            )
+    ends = np.cumsum([0, *(len(each.joints) for each in parts)])
+    return replace(
+        first,
+        joints=np.concatenate([each.joints for each in parts]),
+        holds=np.concatenate([each.holds for each in parts]),
+        offsets=np.concatenate([[0], *(each.offsets[1:] + end for each, end in zip(parts, ends, strict=False))]),
+        labels=np.concatenate([each.labels for each in parts]),
+        clip_ids=np.concatenate([each.clip_ids for each in parts]),
+        fps=np.concatenate([each.fps for each in parts]),
     )
 
 
@@ -242,7 +268,7 @@ def _keep_main_person(poses: ClipPoses) -> ClipPoses:
     )
 
 
-def _sample_times(count: int, fps: float, *, mode: str, frames: int, rate: float) -> np.ndarray:
+def sample_times(count: int, fps: float, *, mode: str, frames: int, rate: float) -> np.ndarray:
     """Times in seconds at which a clip of `count` poses is sampled."""
     if mode == "clip":
         return np.linspace(0, count - 1, frames) / fps

@@ -22,6 +22,8 @@ class TrainSettings:
         lambda_joints: Weight of L_joints.
         prefix_share: Share of L_pose that is spread over all frames of a clip.
         average: Reach of the weight average, as a share of all steps.
+        background: Background clips of a step, as a share of its clips, for a network with `PanSettings.none`.
+        chained: Probability that a clip follows another one, for such a network in online mode.
         longest: Frames of a clip in one step at most, before its pace is changed; longer ones are seen in random parts.
         device: "cpu", "cuda" or "auto".
         precision: "full", "mixed" (bfloat16 products) or "auto": mixed on a GPU that can, full elsewhere.
@@ -39,6 +41,8 @@ class TrainSettings:
     lambda_joints: float = 0.5
     prefix_share: float = 0.3
     average: float = 0.03
+    background: float = 0.25
+    chained: float = 0.5
     longest: int = 160
     device: str = "auto"
     precision: str = "auto"
@@ -57,6 +61,8 @@ class TrainSettings:
             "lambda_joints": self.lambda_joints >= 0,
             "prefix_share": 0 <= self.prefix_share <= 1,
             "average": 0 <= self.average <= 1,
+            "background": 0 <= self.background <= 1,
+            "chained": 0 <= self.chained <= 1,
             "longest": self.longest >= 1,
             "device": self.device in ("cpu", "cuda", "auto"),
             "precision": self.precision in ("auto", "full", "mixed"),

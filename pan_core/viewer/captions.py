@@ -8,21 +8,24 @@ import numpy as np
 
 JOINER = " & "
 
+NOTHING = "no known action"
+"""What is written for a caption without a label."""
+
 
 @dataclass(frozen=True)
 class Caption:
     """Actions that hold at one moment.
 
     Attributes:
-        label: Their names, joined by " & ".
-        confidence: Their summed probability.
+        label: Their names, joined by " & "; empty if none of the known actions holds.
+        confidence: Their summed probability; the probability that none holds if the label is empty.
     """
 
     label: str
     confidence: float
 
     def __str__(self) -> str:
-        return f"{self.label} {100 * self.confidence:.0f} %"
+        return f"{self.label} {100 * self.confidence:.0f} %" if self.label else NOTHING
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,37 @@ def holding(probabilities: np.ndarray, actions: Sequence[str], *, relative: floa
     The action head is trained on the uniform distribution over the actions that hold, so two at once have about 0.5
     each. More than two are never named: training data has at most two at once, and three equal ones mean doubt.
 
+    What the probabilities lack to 1 is the probability that none of the actions holds; if that is the largest of all,
+    nothing is named.
+
     Args:
-        probabilities: Shape (A,), summing to 1.
+        probabilities: Shape (A,), summing to 1 at most.
         actions: The A names; those that hold are named in this order.
         relative: Bound on the ratio to the most probable one, in (0, 1].
     """
+    if (none := none_probability(probabilities)) > probabilities.max():
+        return Caption("", none)
     ranked = np.argsort(probabilities)[::-1][:2]
     held = sorted(int(a) for a in ranked if probabilities[a] >= relative * probabilities[ranked[0]])
     return Caption(JOINER.join(actions[a] for a in held), float(probabilities[held].sum()))
+
+
+def likeliest(probabilities: np.ndarray, classes: Sequence[str]) -> Caption:
+    """The most probable class; an empty label if it is more probable that none of them holds.
+
+    Args:
+        probabilities: Shape (K,), summing to 1 at most.
+        classes: The K names.
+    """
+    if (none := none_probability(probabilities)) > probabilities.max():
+        return Caption("", none)
+    best = int(probabilities.argmax())
+    return Caption(classes[best], float(probabilities[best]))
+
+
+def none_probability(probabilities: np.ndarray) -> float:
+    """Probability that none of the actions or classes holds: what theirs, (K,), lack to 1."""
+    return float(np.clip(1 - probabilities.sum(dtype=np.float64), 0, 1))
 
 
 def names_of(label: str, actions: Sequence[str]) -> tuple[str, ...]:

@@ -63,6 +63,16 @@ def result(stage: str) -> Path:
     return REPORTS / f"{stage}.json"
 
 
+def metrics(stage: str) -> Path:
+    """Figures of a stage that `dvc metrics` shows."""
+    return REPORTS / "metrics" / f"{stage}.json"
+
+
+def plots(name: str) -> Path:
+    """Folder of tables that `dvc plots` draws."""
+    return REPORTS / "plots" / name
+
+
 def failure(stage: str) -> Path:
     """Why the last run of a stage failed; missing if it did not. Not in `.cache`, which all workspaces share."""
     return REPORTS / "failures" / f"{stage}.json"

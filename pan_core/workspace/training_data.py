@@ -1,9 +1,12 @@
 """What tune, train, evaluate and export share: samples of the valid clips, and the settings that train uses."""
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
 
+from pan_core.datasets.actors.idle import fitting_pastimes, idle_clips
+from pan_core.errors import DataError
 from pan_core.files import read_json
 from pan_core.model.pan import PanSettings
 from pan_core.params.load import Params
@@ -11,9 +14,12 @@ from pan_core.params.schema import ModelParams, TrainParams
 from pan_core.pose.pose_set import PoseSet
 from pan_core.tables import read_table
 from pan_core.training.augmentation import AugmentationSettings
+from pan_core.training.background import background_from
 from pan_core.training.samples import Samples, build_samples
 from pan_core.training.settings import TrainSettings
 from pan_core.workspace import paths
+
+IDLE_CLIPS = 300
 
 
 @dataclass(frozen=True)
@@ -73,9 +79,36 @@ def tuned(params: Params) -> tuple[ModelParams, TrainParams]:
     return params.varied(read_json(paths.TUNED)["values"])
 
 
-def network_settings(model: ModelParams) -> PanSettings:
-    """Widths of the network as the library takes them."""
-    return PanSettings(**model.model_dump(exclude={"frames", "rate"}))
+def background_samples(train: Samples, *, seed: int) -> Samples | None:
+    """People who do nothing in particular, for any dataset: drawn skeletons with the faults of the training clips.
+
+    Args:
+        train: Training clips; pastimes that are among its classes are left out.
+        seed: The same seed gives the same clips.
+
+    Returns:
+        None, with a line of print, if every pastime is one of the classes, or the drawn skeletons lack more than half of the joints of
+        the training clips.
+    """
+    pastimes = fitting_pastimes([*train.classes, *train.actions])
+    try:
+        return background_from(idle_clips(IDLE_CLIPS, seed=seed, pastimes=tuple(pastimes)), train, seed=seed)
+    except DataError as error:
+        print(f"training without background: {error}")
+        return None
+
+
+def network_settings(model: ModelParams, *, mode: str = "clip", none: bool = False) -> PanSettings:
+    """Network as the library takes it.
+
+    Args:
+        model: Parameters.
+        mode: Pose attention forgets in online mode only: the frames of clip mode have no time of their own.
+        none: As in `PanSettings`.
+    """
+    forgetting = math.log(2) / (model.half_life_s * model.rate) if model.half_life_s and mode == "online" else 0.0
+    widths = model.model_dump(exclude={"frames", "rate", "half_life_s"})
+    return PanSettings(**widths, forgetting=forgetting, none=none)
 
 
 def train_settings(train: TrainParams) -> TrainSettings:

@@ -118,6 +118,30 @@ def test_fall_ends_with_the_head_low(seed):
     assert places["head"][-1, 2] < 0.3 * body.height
 
 
+@pytest.mark.parametrize("seed", range(24))
+def test_fallen_people_lie_flat_on_the_ground_with_the_feet_away_from_the_head(seed):
+    """The trunk's thickness keeps hips and neck some 10 to 25 cm up; nobody ends as a heap or hovers."""
+    body, places, _ = perform("Falling", seed)
+    end = {name: place[-1] for name, place in places.items()}
+    assert end["pelvis"][2] < 0.14 * body.height
+    assert end["neck"][2] < 0.2 * body.height
+    assert max(end[f"{side}_shoulder"][2] for side in ("right", "left")) < 0.27 * body.height
+    assert max(end[f"{side}_ankle"][2] for side in ("right", "left")) < 0.1 * body.height
+    assert max(end[f"{side}_toe"][2] for side in ("right", "left")) < 0.2 * body.height
+    from_neck = [np.linalg.norm((end[f"{side}_ankle"] - end["neck"])[:2]) for side in ("right", "left")]
+    assert max(from_neck) > body.torso + 0.5 * body.leg, "a leg is stretched out, or half bent"
+    assert min(from_neck) > body.torso + 0.3 * body.leg
+    assert min(place[2] for place in end.values()) < 0.08, "something touches the ground"
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_hips_fall_faster_than_who_lies_down_and_slower_than_a_stone(seed):
+    """From 0.9 m a stone lands with sqrt(2 g 0.9) = 4.2 m/s; who lies down in two seconds has about 0.7 m/s."""
+    _, places, _ = perform("Falling", seed)
+    speed = -np.diff(places["pelvis"][:, 2]).min() * 15
+    assert 0.8 < speed < 4.2
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_sitting_down_and_standing_up_are_opposite(seed):
     body, sit, _ = perform("SittingDown", seed)

@@ -13,6 +13,7 @@ from pan_core.edge.gates import write_gates
 from pan_core.export.artifacts import structure, write_artifacts
 from pan_core.export.check import Call
 from pan_core.export.pose_networks import collect_networks
+from pan_core.export.pose_networks import pose_model as pose_model_of
 from pan_core.export.reference import drawn_scenes, record_calls, write_calls, write_clips, write_steps
 from pan_core.export.targets import Target, target_by_name
 from pan_core.files import read_json
@@ -21,7 +22,6 @@ from pan_core.model.pan import PAN, PanSettings
 from pan_core.model.store import LoadedModel, load_model, save_model
 from pan_core.model.streaming import StepModel
 from pan_core.pose.crops import cut_square, square_around
-from pan_core.pose.declared import read_declaration
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.network import PoseNetwork
 from pan_core.pose.weights import load_network
@@ -92,11 +92,9 @@ class Made:
         return folder
 
     def recorded(self, model: Path, count: int = 3) -> dict[str, list[Call]]:
-        """What the networks of a declared model are asked and answer, by the files that the declaration names."""
+        """What the networks of a declared model are asked and answer, at the sizes that a device has."""
         people = ((film[5], square_around(joints[5])) for film, joints in self.scenes)
-        calls = record_calls(model, SETTINGS, people, count=count)
-        declared = read_declaration(model)
-        return {"pose": calls[declared.path.stem], "detector": calls[declared.detector_path.stem]}
+        return record_calls(pose_model_of(self.networks(model)), SETTINGS, people, count=count)
 
     def bundle(self, name: str, folder: Path, search: int = SETTINGS.search_stages, model: Path | None = None) -> Path:
         write_bundle(

@@ -111,3 +111,65 @@ def test_heads_must_divide_the_hidden_units():
     with pytest.raises(ValueError) as caught:
         pose_attention(heads=4)
     assert {"hidden=6", "heads=4"} <= set(str(caught.value).split())
+
+
+FORGETTING = 0.3
+
+
+def forgetful(forgetting: float = FORGETTING) -> PoseAttention:
+    torch.manual_seed(1)
+    return PoseAttention(hidden=6, units=3, heads=2, forgetting=forgetting).double()
+
+
+def slow_forgetting(states: np.ndarray, attention: PoseAttention) -> np.ndarray:
+    """As `slow_context`, but a frame that is n frames old has exp(-n d) times its weight before they are made to sum to 1."""
+    scores, context = slow_scores(states, attention), np.zeros(6)
+    ages = np.arange(len(states))[::-1]
+    for head in range(2):
+        weights = [math.exp(scores[t, head]) * math.exp(-attention.forgetting * ages[t]) for t in range(len(states))]
+        for unit in range(3 * head, 3 * head + 3):
+            context[unit] = sum(weights[t] * states[t, unit] for t in range(len(states))) / sum(weights)
+    return context
+
+
+def test_pose_attention_that_forgets_is_its_definition_in_every_form():
+    attention, states = forgetful(), np.random.default_rng(1).normal(size=(2, 7, 6))
+    start = attention.start(2, like=torch.zeros(1).double())
+    context, end, _ = attention(torch.from_numpy(states), start)
+    past = start
+    for t in range(7):
+        stepped, past, _ = attention.step(torch.from_numpy(states[:, t]), past)
+        for clip in range(2):
+            expected = slow_forgetting(states[clip, : t + 1], attention)
+            np.testing.assert_allclose(context[clip, t].detach().numpy(), expected, atol=1e-9)
+            np.testing.assert_allclose(stepped[clip].detach().numpy(), expected, atol=1e-9)
+    whole, _ = attention.whole(torch.from_numpy(states))
+    np.testing.assert_allclose(whole.detach().numpy(), context[:, -1].detach().numpy(), atol=1e-9)
+    for got, expected in zip(past, end, strict=True):
+        np.testing.assert_allclose(got.detach(), expected.detach(), atol=1e-9)
+
+
+@pytest.mark.parametrize("forgetting", [1e-3, 0.05, 2.0, 50.0])
+def test_steps_and_forward_agree_in_single_precision_over_a_long_stream(forgetting):
+    """Longer than what is taken in at once, also when a single frame forgets everything."""
+    attention = forgetful(forgetting).float()
+    states = torch.from_numpy(np.random.default_rng(5).normal(size=(1, 1500, 6))).float()
+    past = attention.start(1, like=states)
+    with torch.inference_mode():
+        context, end, _ = attention(states, past)
+        for t in range(states.shape[1]):
+            stepped, past, _ = attention.step(states[:, t], past)
+            np.testing.assert_allclose(stepped, context[:, t], atol=1e-5)
+    assert all(torch.isfinite(value).all() for value in end)
+
+
+def test_what_is_long_ago_weighs_nothing():
+    """Two pasts that differ in their first frames only: the contexts are the same after twenty half-lives."""
+    attention = forgetful(math.log(2) / 10)
+    states = torch.from_numpy(np.random.default_rng(6).normal(size=(2, 200 + 50, 6)))
+    states[1, 50:] = states[0, 50:]
+    with torch.inference_mode():
+        context, _, _ = attention(states, attention.start(2, like=states))
+        forever, _, _ = forgetful(0.0)(states, attention.start(2, like=states))
+    assert (context[0, -1] - context[1, -1]).abs().max() < 1e-4
+    assert (forever[0, -1] - forever[1, -1]).abs().max() > 1e-2

@@ -60,3 +60,19 @@ def test_joints_loss_without_any_target_is_zero():
 
 def test_total_loss_is_equation_18():
     assert total_loss(torch.tensor(2.0), torch.tensor(3.0), lambda_pose=1.5, lambda_joints=0.5).item() == 4.5
+
+
+def test_pose_loss_takes_a_target_for_each_frame():
+    """The same target at every frame is the clip's; another one at the last frame changes what rests on it."""
+    logits = torch.randn(2, MASK.shape[1], 3, generator=torch.Generator().manual_seed(4))
+    clip = torch.tensor([[1.0, 0, 0], [0, 0, 1]])
+    frames = clip.unsqueeze(1).repeat(1, MASK.shape[1], 1)
+    assert pose_loss(logits, frames, MASK, prefix_share=0.4).item() == pytest.approx(
+        pose_loss(logits, clip, MASK, prefix_share=0.4).item(), abs=1e-6
+    )
+    last = int(MASK[0].sum()) - 1
+    frames[0, last] = torch.tensor([0, 1.0, 0])
+    expected = (
+        -torch.log_softmax(logits[0, last], dim=-1)[1] - torch.log_softmax(logits[1, int(MASK[1].sum()) - 1], dim=-1)[2]
+    )
+    assert pose_loss(logits, frames, MASK).item() == pytest.approx(float(expected) / 2, abs=1e-6)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -34,9 +36,12 @@ def features(layout: SkeletonLayout, *shape: int, seed: int = 0) -> torch.Tensor
     return torch.randn(*shape, layout.size, feature_count(layout), generator=generator)
 
 
+@pytest.mark.parametrize(
+    "settings", [SMALL, replace(SMALL, forgetting=0.2), replace(SMALL, none=True)], ids=["paper", "forgets", "none"]
+)
 @torch.inference_mode()
-def test_steps_give_the_logits_of_forward_on_every_prefix():
-    model, clips = network(), features(PENN13, 2, 12)
+def test_steps_give_the_logits_of_forward_on_every_prefix(settings):
+    model, clips = network(settings=settings), features(PENN13, 2, 12)
     state = model.start(2)
     for t in range(12):
         step = model.step(clips[:, t], state)
@@ -46,7 +51,8 @@ def test_steps_give_the_logits_of_forward_on_every_prefix():
         np.testing.assert_allclose(step.action_logits, prefix.action_logits[:, -1], atol=1e-5)
         np.testing.assert_allclose(step.joints_attention, prefix.joints_attention[:, -1], atol=1e-6)
         everything = torch.ones(2, t + 1, dtype=torch.bool)
-        np.testing.assert_allclose(step.pose_attention, frame_weights(prefix.pose_scores, everything)[:, -1], atol=1e-6)
+        weights = frame_weights(prefix.pose_scores, everything, forgetting=settings.forgetting)
+        np.testing.assert_allclose(step.pose_attention, weights[:, -1], atol=1e-6)
         for got, expected in zip(state, prefix.state, strict=True):
             np.testing.assert_allclose(got, expected, atol=1e-5)
 
@@ -138,3 +144,16 @@ def test_every_fault_of_the_settings_is_named():
         PanSettings(hidden=10, pose_heads=4, dropout=1.0, pools=0, graph_channels=())
     assert len(caught.value.faults) == 4
     assert "hidden: expected a multiple of pose_heads=4, but got 10" in str(caught.value)
+
+
+def test_with_none_both_heads_have_one_more_logit():
+    model = network(settings=replace(SMALL, none=True))
+    output = model(features(PENN13, 3, 6))
+    assert (output.logits.shape, output.action_logits.shape) == ((3, 6, 6), (3, 6, 4))
+    assert (model.classes, model.actions) == (5, 3)
+
+
+@pytest.mark.parametrize("forgetting", [-0.1, float("nan"), float("inf")])
+def test_pose_attention_cannot_forget_so(forgetting):
+    with pytest.raises(ConfigError, match="forgetting"):
+        PanSettings(forgetting=forgetting)

@@ -34,6 +34,8 @@ def person(x: float, y: float, *, score: float = 0.8, lying: bool = False) -> np
 class TrueJoints:
     """Estimator that is told who is there in each frame, and sees only people upright in their view."""
 
+    searches_crops = False
+
     def __init__(self, script: Sequence[Sequence[np.ndarray]]) -> None:
         self.script = script
         self.frame = -1
@@ -196,6 +198,21 @@ def test_somebody_faint_is_looked_for_in_turned_crops_too_at_every_second_look()
     assert estimator.looks == [1, 1, 1, 1, 2, 1, 1, 2, 1]  # both ways, beside the look itself
 
 
+def test_a_turned_look_counts_only_if_it_is_as_sure_as_the_upright_one() -> None:
+    class Crooked(TrueJoints):
+        """Somebody faint, whom a turned crop shows fainter still and elsewhere."""
+
+        def look(self, frame: np.ndarray, squares: Sequence[Square]) -> list[np.ndarray]:
+            upright, turned = person(150, 80, score=0.35)[None], person(190, 120, score=0.3)[None]
+            return [turned if square.turn else upright for square in squares]
+
+    script = [[person(150, 80, score=0.35)]] * 9
+    tracker = PersonTracker(estimator := Crooked(script), max_people=2, search_every=1000, min_person_score=0.12)
+    for estimator.frame in range(9):
+        seen = tracker.update(FRAME)
+        assert [round(joints[1, 0]) for _, joints in seen] == [150]
+
+
 def test_somebody_who_lies_from_the_start_is_found() -> None:
     seen, _ = follow([[person(100, 120, lying=True)]] * 15)  # a second
     assert seen[-1] and not seen[0]
@@ -222,6 +239,16 @@ def test_somebody_whom_only_a_glance_finds_is_found_in_an_empty_scene() -> None:
     assert seen == [0] * 32 + [1, 1]  # every second frame is searched
 
 
+@pytest.mark.parametrize(("score", "looks"), [(0.8, 0), (0.35, 1)])
+def test_a_search_that_looks_into_crops_is_followed_by_a_look_only_at_somebody_faint(score: float, looks: int) -> None:
+    estimator = TrueJoints([[person(150, 80, score=score)]])
+    estimator.searches_crops = True
+    tracker = PersonTracker(estimator, max_people=2, search_every=30, min_person_score=0.12)
+    estimator.frame = 0
+    assert len(tracker.update(FRAME)) == 1
+    assert sum(estimator.looks) == looks
+
+
 def test_a_glance_that_finds_only_something_faint_is_followed_by_a_close_search() -> None:
     class Faint(TrueJoints):
         def search(self, frame: np.ndarray, *, turn: int = 0, closely: bool = True) -> np.ndarray:
@@ -245,7 +272,7 @@ def test_who_comes_in_beside_something_faint_is_found_at_once() -> None:
 
 
 def test_a_person_who_leaves_is_given_up() -> None:
-    script = [[person(150, 80)]] * 3 + [[]] * 40 + [[person(150, 80)]] * 8
+    script = [[person(150, 80)]] * 3 + [[]] * 60 + [[person(150, 80)]] * 8
     seen, _ = follow(script)
     assert list(seen[2]) == [0] and list(seen[-1]) == [1]
 

@@ -16,6 +16,7 @@ from pan_core.datasets.actors.choreography import CLASSES as ACTORS
 from pan_core.datasets.actors.scenes import clip_scene
 from pan_core.datasets.jhmdb import CLASSES as JHMDB
 from pan_core.errors import DataError
+from pan_core.evaluation.temperature import divide_heads
 from pan_core.model.features import PoseFeatures
 from pan_core.model.pan import PanSettings
 from pan_core.model.store import load_model
@@ -25,12 +26,13 @@ from pan_core.pose.pose_set import ClipPoses
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.pretrained import STOCK
 from pan_core.recognition.pretrained.everyday_classes import CLASSES, DRAWN_ONLY, OF_ACTORS, OF_JHMDB
-from pan_core.recognition.pretrained.everyday_clips import EverydayClips, join_samples
-from pan_core.recognition.pretrained.everyday_training import EverydayNetwork, calibrate, held_out_films, train_everyday
+from pan_core.recognition.pretrained.everyday_clips import EverydayClips
+from pan_core.recognition.pretrained.everyday_training import EverydayNetwork, held_out_films, train_everyday
 from pan_core.recognition.pretrained.stock_files import PINNED, read_stock, require_pinned_files
 from pan_core.recognition.torch_network import TorchNetwork
 from pan_core.segments.table import whole_clips
 from pan_core.skeletons import OPENPOSE18
+from pan_core.training.samples import join_samples
 from pan_core.training.settings import TrainSettings
 from pan_core.workspace.stock_training import write_everyday
 
@@ -173,9 +175,9 @@ def test_calibration_divides_both_logits_and_changes_no_answer(trained):
     features = torch.randn(2, 5, network.joints, network.features, generator=torch.manual_seed(0))
     with torch.inference_mode():
         before = network(features)
-        calibrate(network, 2.0, 4.0)
+        divide_heads(network, 2.0, 4.0)
         after = network(features)
-        calibrate(network, 0.5, 0.25)
+        divide_heads(network, 0.5, 0.25)
         again = network(features)
     torch.testing.assert_close(after.logits, before.logits / 2)
     torch.testing.assert_close(after.action_logits, before.action_logits / 4)

@@ -127,6 +127,19 @@ def test_the_same_seed_gives_the_same_boundaries(sticks, refined, tmp_path):
     assert once == again
 
 
+def test_processes_beside_each_other_give_the_same_boundaries(sticks, refined, tmp_path):
+    clips, poses, borders = sticks
+    seen = []
+    refiner = Refiner(
+        clips, poses, COMPOSITIONS, settings=SETTINGS, folder=tmp_path, workers=2,
+        progress=lambda done, total: seen.append((done, total)),
+    )  # fmt: skip
+    found = refiner.refine({clip_id: [FRAMES] for clip_id in borders}, learning_pools(clips, [1]))
+    assert found == refined[1]
+    assert seen == [(done, 80) for done in range(1, 81)]
+    assert not list(tmp_path.rglob("*.*"))
+
+
 def test_boundaries_stay_where_only_one_group_could_teach(sticks, tmp_path):
     clips, poses, _ = sticks
     alone = clips[clips["group"] == "g0"]

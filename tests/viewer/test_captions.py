@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from pan_core.viewer.captions import Caption, CaptionSpan, CaptionSpans, holding, spans
+from pan_core.viewer.captions import Caption, CaptionSpan, CaptionSpans, holding, likeliest, none_probability, spans
 
 ACTIONS = ("Walking", "Waving", "Jumping")
 
@@ -93,3 +93,20 @@ def test_captions_that_come_one_by_one_give_the_same_spans():
 
 def test_confidence_is_the_mean_of_the_spans_own_label():
     assert spans(captions("AABaa"), shortest=2)[0].confidence == pytest.approx(0.7)
+
+
+def test_nothing_is_named_if_none_is_the_likeliest():
+    said = holding(np.array([0.3, 0.25, 0.0]), ("a", "b", "c"))
+    assert (said.label, said.confidence) == ("", pytest.approx(0.45))
+    assert str(said) == "no known action"
+    assert holding(np.array([0.4, 0.3, 0.0]), ("a", "b", "c")).label == "a & b"
+    assert likeliest(np.array([0.3, 0.2]), ("a", "b")).label == ""
+    assert likeliest(np.array([0.2, 0.6]), ("a", "b")) == Caption("b", 0.6)
+
+
+def test_a_sum_a_little_off_one_is_no_none():
+    """Single precision sums to 1 - 1e-7, or a little more than 1."""
+    for off in (1 - 1e-7, 1 + 1e-7):
+        many = np.full(1000, off / 1000)
+        assert likeliest(many, [str(number) for number in range(1000)]).label != ""
+        assert 0 <= none_probability(many) < 1e-6

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,12 @@ from pan_core.pose.tracks import TrackCollector
 CROSSING = (("Walking", (-1.4, -0.6), 0.0), ("Walking", (1.4, 0.6), 180.0))
 """Action, start and heading of the two who cross."""
 CROSSING_SEEDS = (3, 4, 5)
-FALLING_GROUPS = (1, 2, 3, 4)
+FALLS = ((1, 1, 0.0), (2, 2, 90.0), (3, 0, 90.0), (4, 7, 0.0))
+"""Actor, seed, and heading at which the fall crosses the picture: backward, to the left, to the right, forward."""
+FALLING_VIEWS = (0.0, 180.0, 90.0)
+"""Turns of each: seen from one side, from the other, and from the head or the feet."""
+FALLING_SCENE = {"frames": 34, "width": 640, "height": 480, "camera_height": 2.3}
+"""The camera hangs as high as one that watches a room; a standing person is 280 pixels high, as in recordings of falls."""
 LAST_FRAMES = 10
 STANDING = (("Waving", 1), ("Clapping", 2), ("Waving", 3), ("Clapping", 4))
 AT_REST = 0.002
@@ -54,10 +60,10 @@ def measure_crossing(point: PosePoint) -> dict:
 
 
 def measure_falling(point: PosePoint) -> dict:
-    """Four actors who fall, each seen from the side."""
+    """Four actors who fall backward, forward and aside, each seen from both sides and once from the head or the feet."""
     extractor, pairs = point.extractor(people=1), []
-    for group in FALLING_GROUPS:
-        frames, truth = _scene(Performer("Falling", group), seed=2, frames=34)
+    for (group, seed, heading), turn in product(FALLS, FALLING_VIEWS):
+        frames, truth = _scene(Performer("Falling", group, heading=heading + turn), seed=seed, **FALLING_SCENE)
         tracks = follow(extractor.tracker(), frames)
         pairs.append((tracks[0] if len(tracks) else np.zeros_like(truth[0]), visible(truth)[0]))
     whole, late = (

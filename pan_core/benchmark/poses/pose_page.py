@@ -65,7 +65,8 @@ KEYS: dict[str, Key] = {
     "falls_covered": Key("falls, on the faller", "Share of the frames of nine real falls (GMDCSA24) in which one of the people followed is the one who falls, by the "
                          "same rule and boxes drawn by hand (benchmark/poses/faller_boxes.csv).", part="falls"),
     "falls_anybody": Key("falls, anybody", "Share of these frames in which anybody has a skeleton, which may be a coat at the wall.", part="falls"),
-    "falling_pck": Key("falling, PCK@0.1", "Four drawn people who fall, each seen from the side.", part="falling"),
+    "falling_pck": Key("falling, PCK@0.1", "Four drawn people who fall backward, forward and to each side, seen from both sides and "
+                       "from the head or the feet.", part="falling"),
     "falling_last_pck": Key("last ten frames", "The same, in the last ten frames of each.", part="falling"),
     "people_pck_0_1": Key("photographs, PCK@0.1", "People of four COCO photographs (val2017), each in a crop around the annotated box.", part="people"),
     "people_search_pck_0_1": Key("by a search", "The same people found by one search of the whole picture; whom it misses counts as wrong.", part="people"),

@@ -9,7 +9,8 @@ from pan_core.datasets.actors.gestures import clapping, fidget, punching, throwi
 from pan_core.datasets.actors.kinematics import Body, Motion, rotations
 from pan_core.datasets.actors.locomotion import jumping, running, walking
 from pan_core.datasets.actors.motion_style import ActionTiming, MotionStyle, ease
-from pan_core.datasets.actors.postures import falling, kicking, sitting_down, squatting, standing_up
+from pan_core.datasets.actors.postures import kicking, sitting_down, squatting, standing_up
+from pan_core.datasets.actors.toppling import falling
 from pan_core.errors import DataError
 
 Action = Callable[[Body, MotionStyle, ActionTiming, np.random.Generator], Motion]

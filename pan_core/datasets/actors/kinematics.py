@@ -194,6 +194,12 @@ def _turn_each(rotation: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return np.einsum("tij,tj->ti", rotation, offsets)
 
 
+def lying(body: Body, root: np.ndarray) -> np.ndarray:
+    """Shape (T,): 1 if the root (T, 3) of a limb lies on the ground, 0 from 0.3 standing heights on."""
+    share: np.ndarray = ((0.3 * body.height - root[:, 2]) / (0.15 * body.height)).clip(0, 1)
+    return share
+
+
 def settled_pelvis(body: Body, motion: Motion, pelvis_turn: np.ndarray) -> np.ndarray:
     """Pelvis (T, 3) lowered just so far that both legs reach feet which stand on the ground."""
     pelvis = motion.pelvis.copy()
@@ -202,8 +208,8 @@ def settled_pelvis(body: Body, motion: Motion, pelvis_turn: np.ndarray) -> np.nd
         foot = motion.feet[:, side]
         across = np.linalg.norm((foot - hip)[:, :2], axis=-1)
         highest = foot[:, 2] + np.sqrt(np.maximum((0.998 * body.leg) ** 2 - across**2, 0))
-        standing = foot[:, 2] < body.ankle + 0.02
-        pelvis[:, 2] -= np.where(standing, np.maximum(hip[:, 2] - highest, 0), 0)
+        bears = np.where(foot[:, 2] < body.ankle + 0.02, 1 - lying(body, hip), 0.0)
+        pelvis[:, 2] -= bears * np.maximum(hip[:, 2] - highest, 0)
     return pelvis
 
 
@@ -226,6 +232,13 @@ def pose_body(body: Body, motion: Motion) -> np.ndarray:
     return points
 
 
+def _off_the_ground(pole: np.ndarray, root: np.ndarray, body: Body) -> np.ndarray:
+    """Direction (T, 3) of an elbow or a knee, level or upward for a limb whose root (T, 3) lies on the ground."""
+    pole = pole.copy()
+    pole[:, 2] += lying(body, root) * (np.maximum(pole[:, 2], 0.02) - pole[:, 2])
+    return pole
+
+
 def _head(body: Body, neck: np.ndarray, turn: np.ndarray) -> dict[str, np.ndarray]:
     head = neck + _turn(turn, (0.012 * body.height, 0.0, 0.108 * body.height))
     offsets = {name: np.array(offset) * body.height for name, offset in HEAD_OFFSETS.items()}
@@ -238,7 +251,7 @@ def _arm(body: Body, motion: Motion, side: int, neck: np.ndarray, turn: np.ndarr
     shoulder = neck + _turn(turn, (0.0, sign * body.shoulder, 0.0))
     target = shoulder + body.arm * _turn_each(turn, motion.hands[:, side] * mirror)
     target[:, 2] = np.maximum(target[:, 2], 0.03 * body.height)
-    pole = _turn_each(turn, motion.elbows[:, side] * mirror)
+    pole = _off_the_ground(_turn_each(turn, motion.elbows[:, side] * mirror), shoulder, body)
     elbow, wrist = two_bones(shoulder, target, pole, body.upper_arm, body.forearm)
     hand = wrist + (wrist - elbow) * (0.055 * body.height / body.forearm)
     return {f"{name}_shoulder": shoulder, f"{name}_elbow": elbow, f"{name}_wrist": wrist, f"{name}_hand": hand}
@@ -249,10 +262,14 @@ def _leg(
 ) -> dict[str, np.ndarray]:
     name, sign = SIDES[side], (-1, 1)[side]
     hip = pelvis + _turn(turn, (0.0, sign * body.hip, 0.0))
-    pole = _turn(turn, (1.0, 0.16 * sign, 0.25))
+    pole = _off_the_ground(_turn(turn, (1.0, 0.16 * sign, 0.25)), hip, body)
     knee, ankle = two_bones(hip, motion.feet[:, side], pole, body.thigh, body.shank)
     zero = np.zeros_like(motion.toes[:, side])
-    foot = heading @ rotations(np.stack([zero, motion.toes[:, side], zero + 0.12 * sign], axis=-1))
+    tipped = (np.linalg.norm(motion.lean, axis=-1) - 0.9).clip(0, 0.5)[
+        :, None
+    ] / 0.5  # feet leave the soles with the body
+    foot = heading @ rotations(tipped * motion.lean)
+    foot = foot @ rotations(np.stack([zero, motion.toes[:, side], zero + 0.12 * sign], axis=-1))
     sole = 0.018 * body.height - body.ankle
     return {
         f"{name}_hip": hip,

@@ -1,8 +1,8 @@
-"""Actions that lower or raise the body, and the kick: squatting, sitting down, standing up, falling, kicking."""
+"""Actions that lower or raise the body, and the kick: squatting, sitting down, standing up, kicking."""
 
 import numpy as np
 
-from pan_core.datasets.actors.kinematics import LEFT, RIGHT, Body, Motion
+from pan_core.datasets.actors.kinematics import RIGHT, Body, Motion
 from pan_core.datasets.actors.motion_style import ActionTiming, MotionStyle, along, carried, ease, standing
 
 
@@ -76,38 +76,6 @@ def _seat_change(
     stool = float(motion.pelvis[-1 if not rising else 0, 0])
     motion.seat = (stool, 0.0, height) if rng.random() < 0.7 else None
     return motion
-
-
-def falling(body: Body, style: MotionStyle, timing: ActionTiming, rng: np.random.Generator) -> Motion:
-    """The knees give way and the body tips over to lie on the ground, in any direction."""
-    motion = standing(body, style, timing.t)
-    length = min(timing.length, rng.uniform(0.75, 1.2) / style.tempo)
-    begin = timing.start + rng.uniform(0.2, 0.9) * (timing.length - length)
-    share = ((timing.t - begin) / length).clip(0, 1)
-    tip = share**2 * (2.2 - 1.2 * share)  # speeds up as a toppling body does, and stops at the ground
-    direction = rng.choice([0.0, np.pi, np.pi / 2, -np.pi / 2]) + rng.normal(0, 0.3)
-    forward, aside = np.cos(direction), np.sin(direction)
-    buckle = rng.uniform(0.1, 0.55)
-    reach = body.leg * (0.992 - buckle * np.sin(np.pi * share**0.8) - 0.12 * tip)
-    angle = 1.5 * tip
-    floor = 0.105 * body.height * body.girth**0.5
-    motion.pelvis[:, 0] = reach * np.sin(angle) * forward
-    motion.pelvis[:, 1] = reach * np.sin(angle) * aside
-    motion.pelvis[:, 2] = np.maximum(body.ankle + reach * np.cos(angle), floor)
-    motion.lean[:, 0] -= aside * angle
-    motion.lean[:, 1] += forward * angle
-    motion.bend[:, 1] += 0.35 * np.sin(np.pi * share) * (forward if abs(forward) > 0.5 else 0.5)
-    motion.gaze[:, 1] += 0.25 * tip * (-1 if forward > 0.5 else 1)
-    motion.toes += (forward * 1.0 * tip)[:, None]
-    _catching_arms(motion, tip, forward, aside, rng)
-    return motion
-
-
-def _catching_arms(motion: Motion, tip: np.ndarray, forward: float, aside: float, rng: np.random.Generator) -> None:
-    reach = np.sin(np.pi * tip.clip(0, 0.75) / 1.5)
-    for side, outward in ((RIGHT, -aside), (LEFT, aside)):
-        target = np.array([0.5 * forward + 0.2, 0.45 + 0.35 * outward, rng.uniform(-0.3, 0.6)])
-        motion.hands[:, side] += reach[:, None] * (target - motion.hands[:, side])
 
 
 def kicking(body: Body, style: MotionStyle, timing: ActionTiming, rng: np.random.Generator) -> Motion:

@@ -72,7 +72,7 @@ function showPerson(parent, people, one) {
   }
   const panel = people.get(one.person);
   put(panel.querySelector("b"), `Person ${one.person}:`);
-  put(panel.querySelector(".caption"), one.caption ? `${one.caption} ${percent(one.confidence)}` : "not known yet");
+  put(panel.querySelector(".caption"), one.caption ? `${one.caption} ${percent(one.confidence)}` : "no known action");
   const list = panel.querySelector(".top");
   while (list.children.length > one.top.length) list.lastChild.remove();
   one.top.forEach(([name, share], row) => {

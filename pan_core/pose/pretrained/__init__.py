@@ -21,11 +21,11 @@ PAPER_STRICT = FOLDER / "paper_strict.onnx"
 """The paper's own network; `pan_core.pose.pretrained.store_strict` writes it."""
 README = FOLDER / "README.md"
 HASHES = {
-    "movenet.yaml": "324d5609ed8276b0cfb9b10b7a93247d35cc6862dafc93b181c07fefc3b66f97",
+    "movenet.yaml": "5de780b2e93834eedbbc93192044f9731ec77def661c99a0fb620e4bb5de98fb",
     "movenet_lightning.onnx": "281aff265833dd2db845ad8b9a0ae3ecf23b4d2a0c52b1b0730c8498630b7fd0",
     "movenet_thunder.onnx": "313fba43bb050a01726d82aa7e0e38e60755b6cfae7f6449ef862dcf9a5eb657",
-    "movenet_thunder.yaml": "128377685a96edee5b4967867b4c8299bb0e4395b61216769488e47bada934f3",
-    "nanodet.onnx": "89a41bfd044b28b41eb568c4cafc12b4e46cce3b297799f703b652f1ffce090d",
+    "movenet_thunder.yaml": "2577d32acbea946228a0303c373087997f2a9142c0ccf5e27aedc8033c826f2e",
+    "nanodet.onnx": "d784a42f336b8f703cfa8826357c43f9ad1c11dc9de2efa19a98ce67c060b51d",
     "paper_strict.onnx": "674ea1aa3533b8340c3b3e1231c0b218a5a31d7d915c1f96f249a353690d249a",
 }
 """SHA-256 of each file that comes with the package."""

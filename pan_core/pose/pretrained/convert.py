@@ -31,6 +31,7 @@ from pan_core.files import atomic_path, sha256_of
 from pan_core.pose.half_weights import halve_weights
 from pan_core.pose.onnx_export import OPSET
 from pan_core.pose.pretrained import NETWORKS
+from pan_core.runtimes.onnx_batch import free_batch
 
 ARCHIVE_SHA256 = "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935"
 _PREFIX = "StatefulPartitionedCall/"
@@ -50,6 +51,7 @@ class Conversion:
         outputs: Their names in the ONNX file.
         finish: Puts the results into the form of the file.
         scale: Whether the network expects -1..1 where the file takes 0..255; its own scaling is left out.
+        any_size: Whether the file takes pictures of any height and width that the strides divide.
     """
 
     model: str
@@ -58,6 +60,7 @@ class Conversion:
     outputs: tuple[str, ...]
     finish: Callable[[list[Tensor]], list[Tensor]] = list
     scale: bool = False
+    any_size: bool = False
 
 
 def _people_only(levels: list[Tensor]) -> list[Tensor]:
@@ -70,7 +73,7 @@ CONVERSIONS = {
     "movenet_lightning": Conversion("movenet-lightning", 192, _MOVENET, _FOUR, scale=True),
     "movenet_thunder": Conversion("movenet-thunder", 256, _MOVENET, _FOUR, scale=True),
     "nanodet": Conversion("nanodet", 416, tuple(f"Identity{end}" for end in ("", "_1", "_2", "_3", "_4", "_5")),
-                      ("scores", "distances"), finish=_people_only),
+                      ("scores", "distances"), finish=_people_only, any_size=True),
 }  # fmt: skip
 
 
@@ -361,6 +364,8 @@ def export(network: nn.Module, conversion: Conversion, path: Path) -> None:
         onnxruntime.InferenceSession(str(raw), options, providers=["CPUExecutionProvider"])
         model = onnx.load(simple)
     _fold_pads(model.graph)
+    if conversion.any_size:
+        _free_size(model)
     halve_weights(model.graph)
     own = next(each.version for each in model.opset_import if not each.domain)
     made = helper.make_model(model.graph, opset_imports=[helper.make_opsetid("", own)], ir_version=model.ir_version)
@@ -389,6 +394,22 @@ def _fold_pads(graph: onnx.GraphProto) -> None:
     weights = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
     graph.initializer.extend(weights)
+
+
+def _free_size(model: onnx.ModelProto) -> None:
+    """Let a network take pictures of any height and width; in place. Sizes that it resizes to become scales."""
+    freed = onnx.load_from_string(free_batch(model.SerializeToString()))
+    for value in (*freed.graph.input, *freed.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    for side, name in zip(freed.graph.input[0].type.tensor_type.shape.dim[2:], ("height", "width"), strict=True):
+        side.dim_param = name
+    for output in freed.graph.output:
+        output.type.tensor_type.shape.dim[1].dim_param = "cells"
+    used = {name for node in freed.graph.node for name in node.input}
+    weights = [tensor for tensor in freed.graph.initializer if tensor.name in used]
+    del freed.graph.initializer[:]
+    freed.graph.initializer.extend(weights)
+    model.CopyFrom(freed)
 
 
 def convert(archive: Path, files: dict[str, Path]) -> None:

@@ -1,6 +1,5 @@
 """Clips that the stock recognizer of everyday actions learns from: JHMDB's videos, and drawn actors filmed like them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from pan_core.benchmark.people import PoseRecipe, extract_people
 from pan_core.benchmark.prepared_data import BenchmarkData
 from pan_core.datasets.actors.adapter import Actors
 from pan_core.datasets.base import Context
-from pan_core.errors import DataError
 from pan_core.pose.batch_extraction import Failure
 from pan_core.pose.pose_set import PoseSet, write_pose_set
 from pan_core.recognition.pretrained.everyday_classes import CLASSES, OF_ACTORS, OF_JHMDB
@@ -88,25 +86,3 @@ def drawn_clips(folder: Path, context: Context, poses: PoseRecipe) -> EverydayCl
 def _rename(clips: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
     kept = clips[clips["label"].isin(names)]
     return kept.assign(label=kept["label"].map(names)).reset_index(drop=True)
-
-
-def join_samples(parts: Sequence[Samples]) -> Samples:
-    """The samples of several datasets as one.
-
-    Raises:
-        DataError: If they differ in classes, actions, layout or mode.
-    """
-    first = parts[0]
-    for name in ("classes", "actions", "layout", "mode"):
-        if any(getattr(each, name) != getattr(first, name) for each in parts):
-            raise DataError(f"samples of several datasets differ in {name}, expected the same", code="samples.mismatch")
-    ends = np.cumsum([0, *(len(each.joints) for each in parts)])
-    return replace(
-        first,
-        joints=np.concatenate([each.joints for each in parts]),
-        holds=np.concatenate([each.holds for each in parts]),
-        offsets=np.concatenate([[0], *(each.offsets[1:] + end for each, end in zip(parts, ends, strict=False))]),
-        labels=np.concatenate([each.labels for each in parts]),
-        clip_ids=np.concatenate([each.clip_ids for each in parts]),
-        fps=np.concatenate([each.fps for each in parts]),
-    )

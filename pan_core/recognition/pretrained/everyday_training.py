@@ -8,18 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pan_core.benchmark.protocol import Recipe
 from pan_core.evaluation.metrics import calibration
-from pan_core.evaluation.temperature import fit_temperature
+from pan_core.evaluation.temperature import divide_heads, fit_temperature
 from pan_core.model.pan import PAN
 from pan_core.recognition.pretrained.everyday_classes import CLASSES, DRAWN_ONLY
-from pan_core.recognition.pretrained.everyday_clips import EverydayClips, join_samples
+from pan_core.recognition.pretrained.everyday_clips import EverydayClips
 from pan_core.training.fit import fit
 from pan_core.training.predict import predict
-from pan_core.training.samples import Samples
+from pan_core.training.samples import Samples, join_samples
 
 SPLIT = 1
 """Official split of JHMDB."""
@@ -142,7 +141,7 @@ def train_everyday(
     model = _fit(train, recipe, folder / "everything.pt", 0, progress)
     temperature = _fit_temperature(unseen.clips, unseen.labels)
     action_temperature = _fit_temperature(unseen.frames, unseen.actions)
-    calibrate(model, temperature, action_temperature)
+    divide_heads(model, temperature, action_temperature)
     tested = _Answers()
     _ask(tested, model, films, films.part("test", SPLIT), recipe)
     return EverydayNetwork(
@@ -160,14 +159,6 @@ def held_out_films(films: EverydayClips, learn: np.ndarray) -> Iterator[np.ndarr
         part = np.zeros(len(learn), dtype=bool)
         part[rows[held]] = True
         yield part
-
-
-@torch.no_grad()
-def calibrate(model: PAN, temperature: float, action_temperature: float) -> None:
-    """Divide both heads by their temperatures: every runtime then gives calibrated confidences, and the same answers."""
-    for head, value in ((model.class_head, temperature), (model.action_head, action_temperature)):
-        head.weight.div_(value)
-        head.bias.div_(value)
 
 
 def _samples(

@@ -5,8 +5,16 @@ import pytest
 from scripted_points import ListedTracker, ScriptedPoint, skeleton
 
 from pan_core.benchmark.poses import drawn_people
-from pan_core.benchmark.poses.drawn_people import jitter_at_rest, measure_crossing, measure_falling, measure_jitter
+from pan_core.benchmark.poses.drawn_people import (
+    FALLING_SCENE,
+    FALLS,
+    jitter_at_rest,
+    measure_crossing,
+    measure_falling,
+    measure_jitter,
+)
 from pan_core.datasets.actors import Performer, render_scene
+from pan_core.skeletons import OPENPOSE18
 
 
 def seen_only(joints):
@@ -37,8 +45,24 @@ def test_second_differences_by_hand():
 
 @pytest.fixture
 def falls():
-    """True joints of the four who fall, (34, 18, 3) each."""
-    return [render_scene([Performer("Falling", group)], seed=2, frames=34)[1][0] for group in (1, 2, 3, 4)]
+    """True joints of the four who fall, seen from three sides, (34, 18, 3) each."""
+    return [
+        render_scene([Performer("Falling", group, heading=heading + turn)], seed=seed, **FALLING_SCENE)[1][0]
+        for group, seed, heading in FALLS
+        for turn in (0.0, 180.0, 90.0)
+    ]
+
+
+def test_falls_cross_the_picture_in_the_first_two_views_and_go_along_the_line_of_sight_in_the_third(falls):
+    """The way from the neck to the ankles, which lie in the picture, is across it or along the line of sight."""
+    neck, *ankles = (OPENPOSE18.index(joint) for joint in ("neck", "right_ankle", "left_ankle"))
+
+    def length(joints):
+        return abs(joints[-1, neck, 0] - joints[-1, ankles, 0].mean())
+
+    for one, other, along in np.array([length(joints) for joints in falls]).reshape(4, 3):
+        assert min(one, other) > 2 * along
+        assert min(one, other) > 120, "a standing person has 280 pixels"
 
 
 def test_who_is_followed_until_the_last_ten_frames_has_none_of_these(falls):
