@@ -22,7 +22,6 @@ from pan_core.evaluation.class_parts import require_classes
 from pan_core.evaluation.event_measures import NOTHING
 from pan_core.evaluation.temperature import calibrate
 from pan_core.files import cache_folder, replace_folder, write_json
-from pan_core.live.clip_streams import clips_of
 from pan_core.live.rule_fitting import fit_to_clips
 from pan_core.model.store import LoadedModel, load_model, save_model
 from pan_core.params.load import Params
@@ -42,6 +41,7 @@ from pan_core.viewer.plots import training_curves
 from pan_core.workspace import paths
 from pan_core.workspace.context import workers
 from pan_core.workspace.dvc_figures import write_curves
+from pan_core.workspace.event_clips import stream_clips
 from pan_core.workspace.training_data import (
     TrainingData,
     background_samples,
@@ -247,7 +247,7 @@ def _fit_events(setup: TrainingSetup, job: TrainingJob) -> dict[str, object]:
     samples = job.data.samples(setup.model, mode="online", split=job.split, part="val")
     fitted = fit_to_clips(
         loaded,
-        clips_of(samples),
+        stream_clips(samples, seed=setup.params.seed),
         miss_cost=asked.miss_cost,
         minutes=asked.minutes,
         seed=setup.params.seed,

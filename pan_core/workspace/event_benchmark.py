@@ -31,6 +31,15 @@ from pan_core.workspace.event_streams import STREAMS, StreamSet, TestedPart, bui
 
 RESULT = "online.json"
 CURVE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+NETWORK_CODE = ("datasets", "model", "training", "workspace/training_data.py")
+FIGURE_CODE = (
+    "evaluation/event_measures.py",
+    "live",
+    "recognition",
+    "workspace/event_clips.py",
+    "workspace/event_streams.py",
+)
+"""Code behind the networks, and behind their figures as well."""
 APART_S = 60.0
 """Recordings of a set are laid so far apart that no event of one is near the next."""
 
@@ -51,16 +60,8 @@ def benchmark_events(names: Sequence[str], out: Path, *, say: Callable[[str], No
             f"--streams: no stream {', '.join(unknown)}; there are {', '.join(STREAMS)}",
             code="benchmark.unknown-stream",
         )
-    networks = cache_folder() / "benchmark" / "events" / f"networks-{code_hash('datasets', 'model', 'training')}"
-    made_by = code_hash(
-        "datasets",
-        "evaluation/event_measures.py",
-        "live",
-        "model",
-        "recognition",
-        "training",
-        "workspace/event_streams.py",
-    )
+    networks = cache_folder() / "benchmark" / "events" / f"networks-{code_hash(*NETWORK_CODE)}"
+    made_by = code_hash(*NETWORK_CODE, *FIGURE_CODE)
     networks.mkdir(parents=True, exist_ok=True)
     rows = {row["name"]: row for row in _measured_before(out)}
     for name in names or STREAMS:

@@ -18,26 +18,32 @@ from pan_core.benchmark.protocol import Recipe
 from pan_core.datasets.gmdcsa24 import Gmdcsa24
 from pan_core.datasets.splits import with_validation
 from pan_core.errors import DataError
+from pan_core.evaluation.temperature import calibrate
 from pan_core.files import cache_folder
 from pan_core.live.clip_streams import ClipStream, PersonClip, Recording, clips_of, record, string_clips
 from pan_core.live.rule_fitting import FittedRules, fit_rules, fit_to_clips
 from pan_core.model.store import LoadedModel, load_model, save_model
 from pan_core.params.load import PARAMS_FILE, Params, load_params
-from pan_core.params.schema import EventsParams
+from pan_core.params.schema import EventsParams, ModelParams
 from pan_core.pose.batch_extraction import Failure
 from pan_core.pose.pose_set import PoseSet, write_pose_set
 from pan_core.recognition.event_rules import Rule, load_rules
 from pan_core.skeletons import OPENPOSE18
 from pan_core.tables import read_table
+from pan_core.training.background import as_background, roughen
 from pan_core.training.fit import fit
-from pan_core.training.samples import Samples, build_samples
+from pan_core.training.samples import Samples, build_samples, join_samples
 from pan_core.workspace import paths
 from pan_core.workspace.context import dataset_context
+from pan_core.workspace.event_clips import stream_clips
 from pan_core.workspace.recipe import project_poses, project_recipe
+from pan_core.workspace.training_data import background_samples, network_settings
 
 TEST_S = 1800.0
-SEED, KNOWN, VALIDATION = 0, 14, 0.15
-JHMDB, GMDCSA, ACTORS = "jhmdb_video", "gmdcsa24", "actors"
+SEED, TEST_SEED, KNOWN, VALIDATION = 0, 1, 14, 0.15
+JHMDB, PENN, GMDCSA, ACTORS = "jhmdb_video", "penn_action", "gmdcsa24", "actors"
+SHARED = ("golf_swing", "pullup", "baseball_swing", "baseball_pitch")
+"""Penn Action's classes that JHMDB has as well, under another name or nearly."""
 FALL, FALL_STEPS = "Falling", 300
 EVENTS = EventsParams()
 
@@ -93,7 +99,8 @@ def actor_streams(folder: Path, *, background: float) -> StreamSet:
     segments, poses = read_table("segments", paths.VALID / "segments.parquet"), PoseSet(paths.POSES)
 
     def act(chosen: pd.Series) -> list[PersonClip]:
-        return clips_of(_samples(clips[chosen], poses, segments, loaded.labels, loaded.actions, loaded.rate))
+        samples = _samples(clips[chosen], poses, segments, loaded.labels, loaded.actions, loaded.rate)
+        return stream_clips(samples, seed=TEST_SEED if "test" in set(clips.loc[chosen, "split1"]) else SEED)
 
     rules, without = load_rules(model, loaded.actions), tuple[str, ...]()
     if not rules:  # trained before rules were
@@ -124,8 +131,9 @@ def jhmdb_streams(folder: Path) -> StreamSet:
     def act(chosen: pd.Series) -> Samples:
         return _samples(clips[chosen], data.poses, segments, known, actions, recipe.rate)
 
-    network = _train(folder / "jhmdb-known", act(parts == "train"), recipe)
-    fitted = _fit(network, clips_of(act(parts == "val")))
+    train, val = act(parts == "train"), act(parts == "val")
+    network = _train(folder / "jhmdb-known", train, recipe, val=val, others=_penn(train, "train"))
+    fitted = _fit(network, [*stream_clips(val, seed=SEED), *clips_of(_penn(val, "test"))])
     test = [*clips_of(act(parts == "test")), *clips_of(act(~mine & (clips["split1"] == "test")))]
     stream = string_clips(
         test, np.random.default_rng(SEED), rate=recipe.rate, seconds=TEST_S, background=0.5, scaled=True
@@ -219,17 +227,40 @@ def _fit(network: LoadedModel, clips: Sequence[PersonClip]) -> FittedRules:
     return fit_to_clips(network, clips, miss_cost=EVENTS.miss_cost, minutes=EVENTS.minutes, seed=SEED)
 
 
-def _train(folder: Path, samples: Samples, recipe: Recipe) -> LoadedModel:
-    """The network that learnt from samples; trained once, and gone on with after a kill."""
+def _penn(like: Samples, part: str) -> Samples:
+    """Clips of Penn Action's classes that JHMDB does not have, as background with the faults of other clips."""
+    data = prepare(PENN, cache_folder() / "benchmark" / PENN, dataset_context(Params(dataset=PENN)))
+    found = data.samples(data.parts(data.splits[0]), part, mode="online", frames=1, rate=float(like.fps[0]))
+    others = [number for number, name in enumerate(data.classes) if name not in SHARED]
+    kept = found.select(np.flatnonzero(np.isin(found.labels, others)))
+    return roughen(as_background(kept, like), like, np.random.default_rng(SEED))
+
+
+def _train(
+    folder: Path, samples: Samples, recipe: Recipe, *, val: Samples | None = None, others: Samples | None = None
+) -> LoadedModel:
+    """The network that learnt from samples and background, calibrated; trained once, and gone on with after a kill.
+
+    Args:
+        folder: Where it lies.
+        samples: Training clips.
+        recipe: How to train.
+        val: Validation clips, for its calibration.
+        others: Background beside drawn people who do nothing in particular.
+    """
     if not (folder / "model.json").is_file():
         torch.set_num_threads(1)
-        checkpoint = folder.with_suffix(".pt")
+        checkpoint, background = folder.with_suffix(".pt"), background_samples(samples, seed=SEED)
+        if background and others:
+            background = join_samples([others, background])
         found = fit(
-            samples, None, settings=recipe.training, model_settings=recipe.network, checkpoint=checkpoint, seed=SEED
-        )
+            samples, None, settings=recipe.training, model_settings=network_settings(ModelParams(), mode="online", none=background is not None),
+            checkpoint=checkpoint, seed=SEED, background=background,
+        )  # fmt: skip
         save_model(
             folder, found.model, labels=samples.classes, actions=samples.actions, layout=samples.layout, mode="online",
             frames=recipe.frames, rate=recipe.rate, preprocessing={"recipe": asdict(recipe)},
+            temperatures=calibrate(found.model, val) if val else None,
         )  # fmt: skip
         checkpoint.unlink(missing_ok=True)
     return load_model(folder)
