@@ -1,21 +1,27 @@
 """Ten hours of a camera in fast motion: memory and the time of a step must stay flat.
 
     python benchmarks/endless_stream.py WORKSPACE [--frames 900000] [--out FILE]
+    python benchmarks/endless_stream.py WORKSPACE --video FILE
 
 900,000 frames at 25 a second. Skeletons of the clips in WORKSPACE, where `pan run` has finished, pass one after another through
 everything behind the pose network: `Watcher`, `EventDetector` and a camera's memory of replays (`Recent`). Somebody leaves
-and somebody new comes with each clip. Ten rows are printed as JSON, one for each tenth of the stream. The network's step
-is the exported one, as on a device; times are processor time, so that other work does not count. It ends with status 1 if memory grew by more than 2 % after the first tenth, a step took
-longer by half, or an event came twice: an id that was over before, or an action of a person within its gap of the last.
+and somebody new comes with each clip. The network's step is the exported one, as on a device. With `--video` an hour of a film,
+looped, passes through the same and the pose network, by the recognizer of the workspace.
+
+Ten rows are printed as JSON, one for each tenth of the stream; times are processor time, so that other work does not count. It ends
+with status 1 if memory grew by more than 2 % after the first tenth, a step took longer by half, or an event came twice: an id
+that was over before, or an action of a person within its gap of the last.
 """
 
 import argparse
 import gc
+import itertools
 import json
 import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -30,11 +36,11 @@ from pan_core.live.source import Frame
 from pan_core.live.watcher import Watcher
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.pose.pose_set import PoseSet
-from pan_core.recognition.event_rules import Rule, RuleChoice, load_rules
+from pan_core.recognition.event_rules import RuleChoice, load_rules
 from pan_core.recognition.exported_network import ExportedNetwork
 from pan_core.recognition.recognizer import Recognizer
-from pan_core.recognition.step_network import StepNetwork
 from pan_core.skeletons import OPENPOSE18
+from pan_core.video import probe, read_frames
 
 FPS = 25.0
 MOST_GROWN, MOST_SLOWER = 0.02, 0.5
@@ -84,9 +90,16 @@ class Twice:
             del self._ends[next(iter(self._ends))]
 
 
-def stream(network: StepNetwork, rules: dict[str, Rule], clips: list[np.ndarray], frames: int) -> list[dict]:
+def looped(video: Path) -> Iterator[np.ndarray]:
+    """Pictures of a film, over and over."""
+    while True:
+        with closing(read_frames(video)) as frames:
+            yield from frames
+
+
+def stream(recognizer: Recognizer, pictures: Iterator[np.ndarray], fps: float, frames: int) -> list[dict]:
     """Memory and time of each tenth of a stream."""
-    recognizer = Recognizer(network, Skeletons(clips), "benchmark", rules=rules)  # type: ignore[arg-type]
+    rules, network = recognizer.rules, recognizer.network
     chosen = RuleChoice().apply(network.actions, rules)
     watcher, detector = Watcher(lambda: recognizer), EventDetector(network.actions, rules=chosen)
     twice = Twice({action: rule.gap_s for action, rule in chosen.items()})
@@ -97,9 +110,9 @@ def stream(network: StepNetwork, rules: dict[str, Rule], clips: list[np.ndarray]
             number = part * (frames // 10) + k
             started = time.process_time()
             # Times of the stream, not of this run, so that what is kept for seconds is kept as in a real one.
-            result = watcher.update(Frame(number, number / FPS, number / FPS, FPS, "1", PICTURE))
+            result = watcher.update(Frame(number, number / fps, number / fps, fps, "1", next(pictures)))
             recent.take(result)
-            for event in detector.update(number / FPS, result.people, source_part="1"):
+            for event in detector.update(number / fps, result.people, source_part="1"):
                 recent.keep(event)
                 if event.end_s is not None:
                     events += 1
@@ -108,7 +121,7 @@ def stream(network: StepNetwork, rules: dict[str, Rule], clips: list[np.ndarray]
         gc.collect()
         rows.append(
             {
-                "hours": round((part + 1) * (frames // 10) / FPS / 3600, 2),
+                "hours": round((part + 1) * (frames // 10) / fps / 3600, 2),
                 "rss_mb": round(process.memory_info().rss / 1e6, 1),
                 "step_p50_ms": round(1000 * float(np.percentile(times, 50)), 3),
                 "step_p90_ms": round(1000 * float(np.percentile(times, 90)), 3),
@@ -120,21 +133,33 @@ def stream(network: StepNetwork, rules: dict[str, Rule], clips: list[np.ndarray]
     return rows
 
 
-def main() -> None:
-    """Print the rows, and fail if they are not flat."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workspace", type=Path)
-    parser.add_argument("--frames", type=int, default=900_000)
-    parser.add_argument("--out", type=Path, help="file for the rows, as JSON")
-    arguments = parser.parse_args()
-    out = arguments.out and arguments.out.resolve()
-    os.chdir(arguments.workspace)
+def recognizer_of_skeletons() -> Recognizer:
+    """The workspace's exported recognizer, with its clips in the place of the pose network."""
     poses = PoseSet(Path("data/poses"))
     clips = [
         np.array(poses.clip(clip_id).joints[0]) for clip_id in poses.index["clip_id"] if len(poses.clip(clip_id).joints)
     ]
     network = ExportedNetwork(Path("models/exported/step.onnx"))
-    rows = stream(network, load_rules(Path("models/pan/online-split1"), network.actions), clips, arguments.frames)
+    rules = load_rules(Path("models/pan/online-split1"), network.actions)
+    return Recognizer(network, Skeletons(clips), "benchmark", rules=rules)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """Print the rows, and fail if they are not flat."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("--frames", type=int, help="900,000 if left out; of a film those of an hour")
+    parser.add_argument("--video", type=Path, help="a film, looped, in the place of skeletons")
+    parser.add_argument("--out", type=Path, help="file for the rows, as JSON")
+    arguments = parser.parse_args()
+    out, video = (path and path.resolve() for path in (arguments.out, arguments.video))
+    os.chdir(arguments.workspace)
+    if video:
+        fps = probe(video).fps
+        recognizer = Recognizer.from_pretrained(Path("models/pan/online-split1"), threads=1)
+        rows = stream(recognizer, looped(video), fps, arguments.frames or round(3600 * fps))
+    else:
+        rows = stream(recognizer_of_skeletons(), itertools.repeat(PICTURE), FPS, arguments.frames or 900_000)
     if out:
         write_json(out, {"rows": rows})
     first, others = rows[0], rows[1:]

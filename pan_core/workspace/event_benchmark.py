@@ -27,7 +27,7 @@ from pan_core.recognition.event_rules import RULES_FILE, Rule
 from pan_core.tracking.tracker import git_commit
 from pan_core.workspace import paths
 from pan_core.workspace.event_page import write_event_page
-from pan_core.workspace.event_streams import STREAMS, StreamSet, TestedPart, build
+from pan_core.workspace.event_streams import STREAMS, RecordedPart, StreamSet, build
 
 RESULT = "online.json"
 CURVE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
@@ -135,7 +135,7 @@ class _Score:
         }
 
 
-def _score(streams: StreamSet, rules_of: Callable[[TestedPart], Mapping[str, Rule]]) -> _Score:
+def _score(streams: StreamSet, rules_of: Callable[[RecordedPart], Mapping[str, Rule]]) -> _Score:
     counts, truth, found, begin = NOTHING, dict[str, list[Span]](), dict[str, list[Span]](), 0.0
     for part in streams.parts:
         rules = {action: rule for action, rule in rules_of(part).items() if action in streams.scored}
@@ -161,7 +161,7 @@ def _spans(
             yield action, spells(recording.holds[:, column], recording.rate), spans
 
 
-def _move_all(part: TestedPart, *, threshold: float, actions: Sequence[str]) -> Mapping[str, Rule]:
+def _move_all(part: RecordedPart, *, threshold: float, actions: Sequence[str]) -> Mapping[str, Rule]:
     """The rules of a part, with one threshold for all actions."""
     own = (part.rules.get(action, Rule()) for action in actions)
     moved = (replace(rule, threshold=threshold, release=RELEASE_SHARE * threshold) for rule in own)

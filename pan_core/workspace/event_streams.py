@@ -49,7 +49,7 @@ EVENTS = EventsParams()
 
 
 @dataclass(frozen=True)
-class TestedPart:
+class RecordedPart:
     """Recordings that one recognizer with its rules is tested on.
 
     Attributes:
@@ -79,7 +79,7 @@ class StreamSet:
     title: str
     actions: tuple[str, ...]
     scored: tuple[str, ...]
-    parts: Sequence[TestedPart]
+    parts: Sequence[RecordedPart]
 
 
 def actor_streams(folder: Path, *, background: float) -> StreamSet:
@@ -173,14 +173,14 @@ def fall_streams(folder: Path) -> StreamSet:
         learnt = tuple(each for each in subjects if each != subject)
         fitting = [one for own in learnt for one in recordings(tuple(each for each in learnt if each != own), own)]
         fitted = fit_rules(fitting, labels, miss_cost=EVENTS.miss_cost)
-        parts.append(TestedPart(recordings(learnt, subject), fitted.rules, fitted.without_example))
+        parts.append(RecordedPart(recordings(learnt, subject), fitted.rules, fitted.without_example))
     return StreamSet("", "", tuple(labels), (FALL,), parts)
 
 
 def _one_part(
     recordings: list[Recording], network: LoadedModel, rules: Mapping[str, Rule], without: tuple[str, ...]
 ) -> StreamSet:
-    return StreamSet("", "", network.actions, network.actions, [TestedPart(recordings, rules, without)])
+    return StreamSet("", "", network.actions, network.actions, [RecordedPart(recordings, rules, without)])
 
 
 @dataclass(frozen=True)
