@@ -6,7 +6,7 @@
 900,000 frames at 25 a second. Skeletons of the clips in WORKSPACE, where `pan run` has finished, pass one after another through
 everything behind the pose network: `Watcher`, `EventDetector` and a camera's memory of replays (`Recent`). Somebody leaves
 and somebody new comes with each clip. The network's step is the exported one, as on a device. With `--video` an hour of a film,
-looped, passes through the same and the pose network, by the recognizer of the workspace.
+looped, passes through the same and the pose network, by the recognizer of the workspace or `--model`.
 
 Ten rows are printed as JSON, one for each tenth of the stream; times are processor time, so that other work does not count. It ends
 with status 1 if memory grew by more than 2 % after the first tenth, a step took longer by half, or an event came twice: an id
@@ -150,13 +150,16 @@ def main() -> None:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--frames", type=int, help="900,000 if left out; of a film those of an hour")
     parser.add_argument("--video", type=Path, help="a film, looped, in the place of skeletons")
+    parser.add_argument(
+        "--model", default="models/pan/online-split1", help="recognizer of a film; everyday, or a folder"
+    )
     parser.add_argument("--out", type=Path, help="file for the rows, as JSON")
     arguments = parser.parse_args()
     out, video = (path and path.resolve() for path in (arguments.out, arguments.video))
     os.chdir(arguments.workspace)
     if video:
         fps = probe(video).fps
-        recognizer = Recognizer.from_pretrained(Path("models/pan/online-split1"), threads=1)
+        recognizer = Recognizer.from_pretrained(arguments.model, threads=1)
         rows = stream(recognizer, looped(video), fps, arguments.frames or round(3600 * fps))
     else:
         rows = stream(recognizer_of_skeletons(), itertools.repeat(PICTURE), FPS, arguments.frames or 900_000)
