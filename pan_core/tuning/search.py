@@ -211,5 +211,7 @@ def _record_end(study: Study, trial: Trial, row: TrialRow) -> Iterator[None]:
 
 def _is_not_needed(study: Study, number: int) -> bool:
     """Whether trials before this one fill the budget: several workers may have asked at the same moment."""
-    before = [t for t in (*study.counted, *study.trials(TrialState.RUNNING)) if t.number < number]
+    # The running ones first: one that ends between the two readings is in both, and not in neither.
+    numbers = [trial.number for trials in (study.trials(TrialState.RUNNING), study.counted) for trial in trials]
+    before = {each for each in numbers if each < number}
     return len(before) >= study.plan.trials and not study.untried_defaults()

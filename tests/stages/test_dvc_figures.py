@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
+from parameters import change
 
 pytestmark = pytest.mark.timeout(900)  # the whole pipeline runs first, if no other test has made it run
 IDENTITY = {f"GIT_{who}_{what}": "pan@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
@@ -90,7 +91,9 @@ def test_the_tables_are_what_the_results_say(repository):
         last = list(csv.DictReader(file))[-1]
     assert float(last["accuracy"]) == pytest.approx(evaluated["test_accuracy_online"])
     with (plots / "training" / "clip-split1.csv").open() as file:
-        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
+        epochs = [int(row["epoch"]) for row in csv.DictReader(file)]
+    assert epochs == list(range(1, len(epochs) + 1))
+    assert len(epochs) > 1
 
 
 def test_two_commits_are_compared(repository, tmp_path):
@@ -98,20 +101,19 @@ def test_two_commits_are_compared(repository, tmp_path):
     before = result(folder, "evaluate")["test_accuracy_clip"]
     metrics = folder / "reports" / "metrics" / "evaluate.json"
     metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"test_accuracy_clip": before / 2}))
-    params = folder / "params.yaml"
-    params.write_text(params.read_text().replace("epochs: 4", "epochs: 7"))
+    change(folder / "params.yaml", {"train.epochs": 77})
     repository.commit()
     difference = json.loads(repository.run("dvc", "metrics", "diff", "HEAD~1", "--json"))
     changed = difference["reports/metrics/evaluate.json"]
     assert set(changed) == {"test_accuracy_clip"}
     assert changed["test_accuracy_clip"] == {"old": before, "new": before / 2, "diff": -before / 2}
-    assert "7" in repository.run("dvc", "params", "diff", "HEAD~1")
+    assert "77" in repository.run("dvc", "params", "diff", "HEAD~1")
     repository.run("dvc", "plots", "diff", "HEAD~1", "--out", str(tmp_path))
     assert "HEAD~1" in (tmp_path / "index.html").read_text()
     table = json.loads(repository.run("dvc", "exp", "show", "--json"))
     data = table[0]["data"]
     assert data["metrics"]["reports/metrics/evaluate.json"]["data"]["test_accuracy_clip"] == before / 2
-    assert data["params"]["params.yaml"]["data"]["train"]["epochs"] == 7
+    assert data["params"]["params.yaml"]["data"]["train"]["epochs"] == 77
 
 
 def test_the_recognizer_is_an_artifact_that_another_project_can_fetch(repository, tmp_path):

@@ -19,7 +19,7 @@ from parameters_read import sections_read
 
 ROOT = Path(__file__).parents[2]
 MACHINE = {"fetch": {"workers"}, "split": {"workers"}, "pose": {"workers"}, "tune": {"workers"}, "evaluate": {"workers"},
-           "promote": {"workers"}, "relabel": {"train"}}  # fmt: skip
+           "promote": {"workers"}, "relabel": {"train", "workers"}, "train": {"workers"}}  # fmt: skip
 """Read, but no dependency: how many processes and threads work (of `train`, relabel reads `threads` only)."""
 
 DEFAULTS = {
