@@ -52,8 +52,8 @@ def holding(probabilities: np.ndarray, actions: Sequence[str], *, relative: floa
         actions: The A names; those that hold are named in this order.
         relative: Bound on the ratio to the most probable one, in (0, 1].
     """
-    if (none := none_probability(probabilities)) > probabilities.max():
-        return Caption("", none)
+    if names_nothing(probabilities):
+        return Caption("", float(none_probability(probabilities)))
     ranked = np.argsort(probabilities)[::-1][:2]
     held = sorted(int(a) for a in ranked if probabilities[a] >= relative * probabilities[ranked[0]])
     return Caption(JOINER.join(actions[a] for a in held), float(probabilities[held].sum()))
@@ -66,15 +66,20 @@ def likeliest(probabilities: np.ndarray, classes: Sequence[str]) -> Caption:
         probabilities: Shape (K,), summing to 1 at most.
         classes: The K names.
     """
-    if (none := none_probability(probabilities)) > probabilities.max():
-        return Caption("", none)
+    if names_nothing(probabilities):
+        return Caption("", float(none_probability(probabilities)))
     best = int(probabilities.argmax())
     return Caption(classes[best], float(probabilities[best]))
 
 
-def none_probability(probabilities: np.ndarray) -> float:
-    """Probability that none of the actions or classes holds: what theirs, (K,), lack to 1."""
-    return float(np.clip(1 - probabilities.sum(dtype=np.float64), 0, 1))
+def names_nothing(probabilities: np.ndarray) -> np.ndarray:
+    """Whether it is more probable that none of the actions or classes holds than any of them; (..., K) to (...)."""
+    return none_probability(probabilities) > probabilities.max(axis=-1)
+
+
+def none_probability(probabilities: np.ndarray) -> np.ndarray:
+    """Probability that none of the actions or classes holds: what theirs, (..., K), lack to 1; (...)."""
+    return np.clip(1 - probabilities.sum(axis=-1, dtype=np.float64), 0, 1)
 
 
 def names_of(label: str, actions: Sequence[str]) -> tuple[str, ...]:

@@ -390,6 +390,11 @@ def _fold_pads(graph: onnx.GraphProto) -> None:
     kept = [node for node in graph.node if node.op_type != "Pad" or node.output[0] in used]
     del graph.node[:]
     graph.node.extend(kept)
+    _drop_unused(graph)
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    """Take out the constants that no operation reads; in place."""
     used = {name for node in graph.node for name in node.input}
     weights = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
@@ -405,10 +410,7 @@ def _free_size(model: onnx.ModelProto) -> None:
         side.dim_param = name
     for output in freed.graph.output:
         output.type.tensor_type.shape.dim[1].dim_param = "cells"
-    used = {name for node in freed.graph.node for name in node.input}
-    weights = [tensor for tensor in freed.graph.initializer if tensor.name in used]
-    del freed.graph.initializer[:]
-    freed.graph.initializer.extend(weights)
+    _drop_unused(freed.graph)
     model.CopyFrom(freed)
 
 

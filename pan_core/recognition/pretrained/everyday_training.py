@@ -21,6 +21,7 @@ from pan_core.training.background import as_background, background_from
 from pan_core.training.fit import fit
 from pan_core.training.predict import predict
 from pan_core.training.samples import Samples, join_samples
+from pan_core.viewer.captions import names_nothing
 
 SPLIT = 1
 """Official split of JHMDB."""
@@ -110,7 +111,7 @@ class _Answers:
         """Accuracy over all of them."""
         probabilities, labels = np.concatenate(self.clips), np.concatenate(self.labels)
         # Where no action is likelier than "none", none is named.
-        hit = (probabilities.argmax(axis=1) == labels) & ~_unnamed(probabilities)
+        hit = (probabilities.argmax(axis=1) == labels) & ~names_nothing(probabilities)
         clips = {name: int((labels == number).sum()) + self.nobody.count(name) for number, name in enumerate(CLASSES)}
         right = {name: int(hit[labels == number].sum()) for number, name in enumerate(CLASSES)}
         seen = {name: count for name, count in clips.items() if count}
@@ -156,7 +157,7 @@ def train_everyday(
     divide_heads(model, temperature, action_temperature)
     tested = _Answers()
     _ask(tested, model, films, films.part("test", SPLIT), recipe)
-    unnamed = _unnamed(predict(model, _sports_samples(sports, "test", recipe)).probabilities)
+    unnamed = names_nothing(predict(model, _sports_samples(sports, "test", recipe)).probabilities)
     return EverydayNetwork(
         model, len(train), temperature, action_temperature, unseen.accuracy(), unseen_drawn.accuracy(),
         tested.accuracy(), (len(unnamed), int(unnamed.sum())),
@@ -195,11 +196,6 @@ def _fit(train: Samples, foreign: Samples, recipe: Recipe, checkpoint: Path, see
         background=join_samples([pastimes, as_background(foreign, train)]),
         progress=lambda epochs: progress(epochs, checkpoint.stem),
     ).model  # fmt: skip
-
-
-def _unnamed(probabilities: np.ndarray) -> np.ndarray:
-    """Of which clips (N, K) it is likelier that none of the actions was done than any of them, bool (N,)."""
-    return 1 - probabilities.sum(axis=1) > probabilities.max(axis=1)
 
 
 def _ask(answers: _Answers, model: PAN, clips: EverydayClips, chosen: np.ndarray, recipe: Recipe) -> None:
