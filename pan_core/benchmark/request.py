@@ -173,3 +173,18 @@ def _split_words(text: str) -> list[str]:
 
 def _list_unknown(option: str, words: Sequence[str], known: Sequence[str]) -> list[str]:
     return [f"{option}: unknown {word!r}; known: {', '.join(known)}" for word in words if word not in known]
+
+
+def parse_modes(words: str) -> tuple[str, ...]:
+    """Input modes out of a word of the command line.
+
+    Raises:
+        ConfigError: If there is none, or one is unknown.
+    """
+    chosen = tuple(dict.fromkeys(_split_words(words)))
+    faults = [f"--modes: unknown mode {mode!r}; known: {', '.join(MODES)}" for mode in chosen if mode not in MODES]
+    if not chosen:
+        faults.append(f"--modes: expected one or more of {', '.join(MODES)}")
+    if faults:
+        raise ConfigError("pan benchmark", faults, code="benchmark.words")
+    return chosen

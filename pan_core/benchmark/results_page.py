@@ -39,10 +39,11 @@ def write_results_page(folder: Path) -> Path:
     """Write README.md with all result files of a folder, and return its path."""
     results = {path: read_json(path) for path in sorted(folder.glob("*.json"))}
     ladders = [results.pop(path) for path, result in list(results.items()) if result.keys() >= {"command", "rungs"}]
+    transfers = [results.pop(path) for path, result in list(results.items()) if "tested_on" in result]
     for path in [path for path, result in results.items() if not result.keys() >= {"command", "runs", "recipe"}]:
         _log.warning("%s: not a result file of `pan benchmark`, left out of the table", path)
         del results[path]
-    sections = [*map(_write_section, results.values()), *map(_write_ladder, ladders)]
+    sections = [*map(_write_section, results.values()), *map(_write_ladder, ladders), *map(_write_transfer, transfers)]
     path = folder / "README.md"
     with atomic_path(path) as partial:
         partial.write_text("\n".join([INTRODUCTION, *sections]))
@@ -102,6 +103,37 @@ def _write_ladder(ladder: Mapping) -> str:
             "they are measures of what is lost, not results.",
             "",
             *_format_table(columns, rows),
+            "",
+        ]
+    )
+
+
+def _write_transfer(result: Mapping) -> str:
+    """Accuracy on real clips of what learnt from drawn people alone."""
+    names = list(result["class_names"])
+    rows = [
+        (
+            f"{part}, {own['clips']} clips",
+            MODE_TITLES[mode],
+            f"{100 * found['accuracy']:.1f}",
+            "one seed" if found["std"] is None else f"{100 * found['std']:.1f}",
+            " to ".join(f"{100 * value:.1f}" for value in found["interval95"]),
+            *(f"{100 * found['by_class'][name]:.0f}" for name in names),
+        )
+        for part, own in result["parts"].items()
+        for mode, found in own["modes"].items()
+    ]
+    nobody = ", ".join(f"{own['without_people']} of the {part} part" for part, own in result["parts"].items())
+    title = DATASET_TITLES.get(result["tested_on"], result["tested_on"])
+    return "\n".join(
+        [
+            f"## From drawn to real: {len(names)} classes of {title}",
+            "",
+            f"Trained on {result['drawn_clips']} drawn skeletons of actors and nothing real; every clip of split {result['split']} is "
+            f"counted; guessing has {100 / len(names):.0f}; `{result['command']}`. How actors move and are filmed was chosen by "
+            f"looking at the training part, so the test part alone is a result. Nobody was found in {nobody}.",
+            "",
+            *_format_table(("part", "mode", "accuracy", "sd of seeds", "95 % interval", *names), rows),
             "",
         ]
     )

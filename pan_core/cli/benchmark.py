@@ -128,6 +128,38 @@ def run(
         typer.echo(f"written: {page}")
 
 
+@app.command("actors_to_real")
+def actors_to_real(
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 to SEEDS - 1.")] = 3,
+    modes: Annotated[str, typer.Option(help="Input modes, with commas.")] = "clip,online",
+    clips: Annotated[int, typer.Option(min=2, help="Drawn clips of each class, as skeletons alone.")] = 120,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 10,
+    out: Annotated[Path, typer.Option(help="Folder of the result file.")] = Path("reports/benchmark"),
+) -> None:
+    """Train on drawn actors alone, and test on real people: nine everyday actions of JHMDB, from video."""
+    from pan_core.benchmark.actors_to_real import NAME, REAL, TransferRequest, transfer
+    from pan_core.benchmark.request import parse_modes
+    from pan_core.benchmark.results_page import write_results_page
+    from pan_core.params.load import Params
+    from pan_core.workspace.context import dataset_context
+    from pan_core.workspace.recipe import project_poses, project_recipe
+
+    request = TransferRequest(seeds, parse_modes(modes), clips, epochs)
+    require_output_folder(out)
+    result = transfer(
+        request,
+        project_recipe(NAME, epochs),
+        folder=cache_folder() / "benchmark" / REAL,
+        context=dataset_context(Params(dataset=REAL)),
+        poses=project_poses(),
+        out=out,
+    )
+    for part, own in result["parts"].items():
+        for mode, found in own["modes"].items():
+            typer.echo(f"{part} part, {mode} mode: {100 * found['accuracy']:.1f} % of {own['clips']} real clips")
+    typer.echo(f"written: {write_results_page(out)}")
+
+
 @app.command("compare")
 def compare(
     first: Annotated[Path, typer.Argument(help="Result file A.")],

@@ -98,8 +98,9 @@ def test_running_has_flight_and_is_faster_than_walking(seed):
 def test_both_feet_leave_the_ground_in_a_jump(seed):
     _, places, _ = perform("Jumping", seed)
     lowest = sole_heights(places).min(axis=1)
-    assert lowest.max() > 0.1
-    assert lowest[[0, -1]].max() < 0.06
+    begins, ends = lowest[[0, -1]]
+    assert min(begins, ends) < 0.06, "one end of the jump is on the ground, the other there or on something else"
+    assert lowest.max() > max(begins, ends) + 0.1
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -194,9 +195,8 @@ def test_wave_raises_a_hand_and_swings_it(seed):
 def test_throw_brings_a_hand_from_behind_to_the_front(seed):
     _, places, _ = perform("Throwing", seed)
     ahead = {side: places[f"{side}_wrist"][:, 0] - places[f"{side}_shoulder"][:, 0] for side in ("right", "left")}
-    hand = min(ahead, key=lambda side: ahead[side].min())
-    assert ahead[hand].min() < -0.12
-    assert ahead[hand][ahead[hand].argmin() :].max() > 0.2
+    # The body turns, so that the other hand may get behind its shoulder, too.
+    assert any(own.min() < -0.12 and own[own.argmin() :].max() > 0.2 for own in ahead.values())
 
 
 @pytest.mark.parametrize("seed", SEEDS)

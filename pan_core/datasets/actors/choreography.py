@@ -39,6 +39,11 @@ COMPOSITION: dict[str, tuple[str, tuple[str, ...]]] = {
 CLASSES = ACTIONS + tuple(COMPOSITION)
 # No part of a sequence is shorter than this share of the clip, nor than this time: a jump or a throw needs it.
 SHORTEST_SHARE, SHORTEST_S = 0.2, 0.7
+EXCERPT = 0.55  # share of clips that begin, and of those that end, in the midst of the action, as real ones mostly do
+REPEATED = ("Waving", "Clapping", "Squatting", "Punching")  # any part of them shows the action
+LONGEST_OVERHANG_S = 1.2
+APPROACHED = ("Kicking", "Jumping")  # what some steps may lead to
+APPROACH = 0.6  # share of their clips in which they do
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,14 @@ class ActionSegment:
 
 
 def choreograph(
-    label: str, *, body: Body, style: MotionStyle, frames: int, fps: float, rng: np.random.Generator
+    label: str,
+    *,
+    body: Body,
+    style: MotionStyle,
+    frames: int,
+    fps: float,
+    rng: np.random.Generator,
+    excerpt: bool = False,
 ) -> tuple[Motion, list[ActionSegment]]:
     """Motion of one clip, and its true segments.
 
@@ -65,6 +77,7 @@ def choreograph(
         frames: Length T of the clip.
         fps: Frames a second.
         rng: Source of the variation between clips.
+        excerpt: An atomic action may begin before the clip, end after it, or follow some steps, as in real clips.
 
     Raises:
         DataError: Where the class is unknown.
@@ -80,9 +93,7 @@ def choreograph(
     elif kind == "together":
         motion, segments = _walking_and_waving(body, style, t, rng)
     else:
-        length = frames / fps
-        motion = MOVES[label](body, style, _draw_timing(t, length, rng, lead_in=True, lead_out=True), rng)
-        segments = [ActionSegment(0, frames, label)]
+        motion, segments = _one_action(label, body, style, t, rng, excerpt), [ActionSegment(0, frames, label)]
     fidget(motion, t, rng)
     return motion, segments
 
@@ -96,12 +107,42 @@ def _draw_timing(
     return ActionTiming(t=t, start=start, end=end)
 
 
+def _one_action(
+    label: str, body: Body, style: MotionStyle, t: np.ndarray, rng: np.random.Generator, excerpt: bool
+) -> Motion:
+    length = len(t) * float(t[1] - t[0])
+    if not excerpt:
+        return MOVES[label](body, style, _draw_timing(t, length, rng, lead_in=True, lead_out=True), rng)
+    if label in APPROACHED and rng.random() < APPROACH:
+        steps = str(rng.choice(["Running", "Walking"], p=(0.7, 0.3)))
+        return _after((steps, label), body, style, t, round(rng.uniform(0.12, 0.55) * len(t)), rng)
+    overhang = LONGEST_OVERHANG_S if label in REPEATED else min(0.25 * length, 0.35)
+    return MOVES[label](body, style, _draw_excerpt(t, length, rng, overhang), rng)
+
+
+def _draw_excerpt(t: np.ndarray, length: float, rng: np.random.Generator, overhang: float) -> ActionTiming:
+    """The movement's time of a clip that may begin and end in the midst of it, by up to `overhang` seconds at either end."""
+    timing = _draw_timing(t, length, rng, lead_in=True, lead_out=True)
+    start = -rng.uniform(0.3, 1) * overhang if rng.random() < EXCERPT else timing.start
+    end = length + rng.uniform(0.3, 1) * overhang if rng.random() < EXCERPT else timing.end
+    return ActionTiming(t=t, start=start, end=end)
+
+
 def _in_sequence(
     parts: tuple[str, ...], body: Body, style: MotionStyle, t: np.ndarray, rng: np.random.Generator
 ) -> tuple[Motion, list[ActionSegment]]:
     frames, step = len(t), t[1] - t[0]
     shortest = min(max(SHORTEST_SHARE * frames, SHORTEST_S / step), 0.4 * frames)
     border = round(rng.uniform(shortest, frames - shortest))
+    motion = _after(parts, body, style, t, border, rng)
+    return motion, [ActionSegment(0, border, parts[0]), ActionSegment(border, frames, parts[1])]
+
+
+def _after(
+    parts: tuple[str, ...], body: Body, style: MotionStyle, t: np.ndarray, border: int, rng: np.random.Generator
+) -> Motion:
+    """The second action from frame `border` on, entered with the speed of the first."""
+    frames, step = len(t), t[1] - t[0]
     moment = border * step
     first = MOVES[parts[0]](body, style, _draw_timing(t, moment, rng, lead_in=True, lead_out=False), rng)
     speed = (first.pelvis[-1, 0] - first.pelvis[0, 0]) / (t[-1] - t[0])
@@ -111,8 +152,7 @@ def _in_sequence(
     entry = np.interp(0.0, t - moment, second.pelvis[:, 0])
     second = _pivot(second, turn, at=float(entry), to=float(first.pelvis[0, 0] + speed * moment))
     half = rng.uniform(0.12, 0.2) + (0.1 if turn else 0.0)
-    motion = first.blended(second, ease(t, moment - half, moment + half))
-    return motion, [ActionSegment(0, border, parts[0]), ActionSegment(border, frames, parts[1])]
+    return first.blended(second, ease(t, moment - half, moment + half))
 
 
 def _pivot(motion: Motion, turn: float, *, at: float, to: float) -> Motion:

@@ -32,8 +32,8 @@ class ActorsSettings:
     fps: float = 15.0
     width: int = 320
     height: int = 240
-    min_frames: int = 24
-    max_frames: int = 44
+    min_frames: int = 14
+    max_frames: int = 36
     classes: tuple[str, ...] = CLASSES
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ class MotionStyle:
         spread: Distance of the hanging hands from the body, in lengths of the arm.
         stance: Distance of each foot from the middle, in metres.
         carry: Speed in m/s with which the body enters the action, for a run-up.
+        free: Whether the person moves as in films of all kinds: at any pace, with something in a hand.
     """
 
     tempo: float
@@ -28,6 +29,7 @@ class MotionStyle:
     spread: float
     stance: float
     carry: float = 0.0
+    free: bool = False
 
 
 def draw_motion_style(rng: np.random.Generator) -> MotionStyle:
@@ -42,12 +44,13 @@ def draw_motion_style(rng: np.random.Generator) -> MotionStyle:
     )
 
 
-def varied(style: MotionStyle, rng: np.random.Generator) -> MotionStyle:
+def varied(style: MotionStyle, rng: np.random.Generator, *, free: bool = False) -> MotionStyle:
     """The person's motion style in one clip; now and then the other hand or foot is used."""
     return replace(
         style,
-        tempo=style.tempo * float(np.exp(rng.normal(0, 0.08))),
-        amplitude=style.amplitude * float(np.exp(rng.normal(0, 0.10))),
+        free=free,
+        tempo=style.tempo * float(np.exp(rng.normal(0, 0.15 if free else 0.08))),
+        amplitude=style.amplitude * float(np.exp(rng.normal(0, 0.15 if free else 0.10))),
         side=1 - style.side if rng.random() < 0.12 else style.side,
         stance=style.stance * float(rng.uniform(0.8, 1.3)),
     )
@@ -127,6 +130,15 @@ def standing(body: Body, style: MotionStyle, t: np.ndarray) -> Motion:
         feet=feet,
         toes=np.zeros((size, 2)),
     )
+
+
+def occupy(motion: Motion, side: int, rng: np.random.Generator) -> None:
+    """What the arm that does nothing may do: hang, rest on the hip, hold something, be in a pocket."""
+    places = (None, (0.05, 0.35, -0.45), (0.4, -0.1, -0.35), (0.15, 0.1, -0.75), (0.45, 0.1, -0.1))
+    place = places[rng.choice(len(places), p=(0.5, 0.12, 0.14, 0.14, 0.1))]
+    if place is not None:
+        motion.hands[:, side] = np.array(place) + rng.normal(0, 0.06, 3)
+        motion.elbows[:, side] = (-0.6, 0.8, -0.4)
 
 
 def carried(motion: Motion, style: MotionStyle, t: np.ndarray, braking: float) -> None:

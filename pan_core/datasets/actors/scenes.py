@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,10 +12,11 @@ from pan_core.datasets.actors.choreography import CLASSES, COMPOSITION, ActionSe
 from pan_core.datasets.actors.kinematics import POINTS, Body, Motion, draw_body, pose_body
 from pan_core.datasets.actors.motion_style import MotionStyle, draw_motion_style, varied
 from pan_core.datasets.actors.rendering import DrawnPerson, film, true_joints
-from pan_core.datasets.actors.viewpoint import Viewpoint, draw_viewpoint, look_at
+from pan_core.datasets.actors.viewpoint import Viewpoint, draw_handheld_viewpoint, draw_viewpoint, look_at
 from pan_core.errors import DataError
 
 PELVIS = POINTS.index("pelvis")
+ANKLES = [POINTS.index("right_ankle"), POINTS.index("left_ankle")]
 
 
 @dataclass(frozen=True)
@@ -82,20 +84,66 @@ def clip_scene(
         height: Picture height in pixels.
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, CLASSES.index(label), group, clip]))
+    who = actor(seed, group)
+    take = stage(label, who, rng, frames=frames, fps=fps, width=width, height=height)
+    look = who.look(rng)
+    person = DrawnPerson(take.points, body_parts(take.points, body=who.body, look=look, owner=0), look, who.body.height)
+    middle = take.points[:, PELVIS].mean(0)
+    things = draw_occluder(rng, camera=take.camera, middle=middle, stature=who.body.height, chance=0.15)
+    if take.motion.seat is not None:
+        things += stool_parts(take.motion.seat, len(take.points), tuple(rng.uniform(40, 190, 3)))
+    return ActorScene([person], things, take.camera, draw_backdrop(rng), middle, rng), take.segments
+
+
+@dataclass(frozen=True)
+class Take:
+    """One clip before anything is drawn.
+
+    Attributes:
+        motion: What the person does.
+        segments: True segments.
+        points: Shape (T, P, 3), places of `POINTS`.
+        camera: The camera.
+    """
+
+    motion: Motion
+    segments: list[ActionSegment]
+    points: np.ndarray
+    camera: Viewpoint
+
+
+def stage(
+    label: str,
+    who: Actor,
+    rng: np.random.Generator,
+    *,
+    frames: tuple[int, int],
+    fps: float,
+    width: int,
+    height: int,
+    handheld: bool = False,
+) -> Take:
+    """What a person does in one clip, and where the camera is; arguments as of `clip_scene`.
+
+    With `handheld` it is filmed as people film each other: from anywhere, with parts cut off, begun and ended in the midst
+    of the action. A few hundred clips are too few to learn from that, so rendered clips are filmed with care.
+    """
     third = (frames[1] - frames[0]) // 3
     sequence = COMPOSITION.get(label, ("atomic",))[0] == "sequence"
     length = int(rng.integers(frames[0], frames[1] - third + 1)) + (third if sequence else 0)
-    who = actor(seed, group)
-    motion, segments = choreograph(label, body=who.body, style=varied(who.style, rng), frames=length, fps=fps, rng=rng)
-    person = _person(who.body, motion, who.look(rng), owner=0)
-    pelvis = person.points[:, PELVIS]
-    camera = draw_viewpoint(rng, pelvis=pelvis, stature=who.body.height, width=width, height=height)
-    middle = pelvis.mean(0)
-    things = draw_occluder(rng, camera=camera, middle=middle, stature=who.body.height, chance=0.15)
-    if motion.seat is not None:
-        things += stool_parts(motion.seat, length, tuple(rng.uniform(40, 190, 3)))
-    backdrop = draw_backdrop(rng)
-    return ActorScene([person], things, camera, backdrop, middle, rng), segments
+    motion, segments = choreograph(
+        label,
+        body=who.body,
+        style=varied(who.style, rng, free=handheld),
+        frames=length,
+        fps=fps,
+        rng=rng,
+        excerpt=handheld,
+    )
+    points = pose_body(who.body, motion)
+    draw = partial(draw_handheld_viewpoint, feet=points[:, ANKLES]) if handheld else draw_viewpoint
+    camera = draw(rng, pelvis=points[:, PELVIS], stature=who.body.height, width=width, height=height)
+    return Take(motion, segments, points, camera)
 
 
 def _person(body: Body, motion: Motion, look: Look, *, owner: int) -> DrawnPerson:

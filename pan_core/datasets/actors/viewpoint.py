@@ -94,3 +94,72 @@ def draw_viewpoint(
     target = np.column_stack([aim, np.full(len(path), rng.uniform(0.46, 0.56) * stature)]) + tremble
     focal = share * height * distance / stature
     return look_at(position, target, focal=focal, width=width, height=height, roll=rng.normal(0, 0.02))
+
+
+@dataclass(frozen=True)
+class Framing:
+    """What of a person a picture shows.
+
+    Attributes:
+        name: What is seen.
+        shares: Least and greatest standing height of the person, in heights of the picture.
+        middles: Least and greatest height of the picture's middle above the ground, in standing heights.
+    """
+
+    name: str
+    shares: tuple[float, float]
+    middles: tuple[float, float]
+
+
+FRAMINGS = (
+    Framing("whole", (0.5, 0.85), (0.42, 0.58)),
+    Framing("far", (0.25, 0.5), (0.3, 0.7)),
+    Framing("without feet", (0.85, 1.5), (0.55, 0.72)),
+    Framing("upper body", (1.5, 2.4), (0.70, 0.84)),
+)
+HANDHELD_FRONTAL = 0.9  # standard deviation, in radians from straight ahead
+HANDHELD_ANY_SIDE, HANDHELD_ANY_SIDE_MOVING = 0.4, 0.85  # shares that stand anywhere, of people who stay and who move
+NEAR, WIDE = (0.2, 0.1, 0.35, 0.35), (0.5, 0.3, 0.15, 0.05)
+"""Shares of the framings: people who stand are filmed from near, people who move their feet or lie down from far."""
+
+
+def draw_handheld_viewpoint(
+    rng: np.random.Generator, *, pelvis: np.ndarray, feet: np.ndarray, stature: float, width: int, height: int
+) -> Viewpoint:
+    """A camera as people hold it for a person who starts facing along x.
+
+    It stands still, follows the person more or less well, or comes nearer or goes away; it may shake and drift. It keeps the
+    person in the picture for most of the clip. `FRAMINGS` says how much of the person is seen.
+
+    Args:
+        rng: Source of the variation.
+        pelvis: Shape (T, 3), the person's pelvis.
+        feet: Shape (T, 2, 3), the person's ankles.
+        stature: The person's height in metres.
+        width: Picture width in pixels.
+        height: Picture height in pixels.
+    """
+    path, time = smoothed(pelvis[:, :2], 3.0), np.linspace(-0.5, 0.5, len(pelvis))
+    middle = (path.min(0) + path.max(0)) / 2
+    extent = float(np.linalg.norm(path.max(0) - path.min(0)))
+    moves = np.linalg.norm(np.ptp(feet, axis=0), axis=-1).max() > 0.5 or pelvis[:, 2].min() < 0.18 * stature
+    framing = FRAMINGS[rng.choice(len(FRAMINGS), p=WIDE if moves else NEAR)]
+    any_side = rng.random() < (HANDHELD_ANY_SIDE_MOVING if moves else HANDHELD_ANY_SIDE)
+    azimuth = rng.uniform(-np.pi, np.pi) if any_side else rng.normal(0, HANDHELD_FRONTAL)
+    toward = np.array([np.cos(azimuth), np.sin(azimuth)])
+    follow = rng.uniform(0.3, 1.05) if rng.random() < 0.5 else 0.0
+    across = (1 - follow) * float(np.ptp(path @ np.array([-toward[1], toward[0]])))
+    share = min(rng.uniform(*framing.shares), max(0.25, 1.15 * stature / max(across, 0.1)))
+    distance = max(rng.uniform(3.2, 8.0), 0.7 * extent + 2.0)
+    dolly = rng.normal(0, 0.3) if rng.random() < 0.5 else rng.normal(0, 0.04)
+    base = middle + np.outer(distance * np.exp(dolly * time), toward) + follow * (path - middle)
+    position = np.column_stack([base, np.full(len(path), min(rng.uniform(0.5, 2.5) ** 1.2, 0.55 * distance))])
+    aim = middle + follow * (path - middle) + rng.normal(0, 0.12 / max(1.0, share), 2)
+    heights = rng.uniform(*framing.middles) * stature + np.zeros(len(path))
+    if rng.random() < 0.35:
+        heights += rng.uniform(0.0, 0.9) * (smoothed(pelvis[:, 2:], 4.0)[:, 0] - pelvis[:, 2].max())
+    restless = stature / max(0.5, share) * (rng.gamma(1.0, 0.5) if rng.random() < 0.6 else 0.1)
+    drift = time[:, None] * rng.normal(0, 0.16, 3) + smoothed(rng.normal(0, 1, (len(path), 3)), 2.5) * 0.06
+    target = np.column_stack([aim, heights]) + restless * drift
+    focal = share * height * distance / stature
+    return look_at(position, target, focal=focal, width=width, height=height, roll=rng.normal(0, 0.05))
