@@ -76,8 +76,8 @@ def calibrate(model: PAN, held_out: Samples) -> dict[str, float]:
     held = np.concatenate([held_out.holds, none[:, None]], axis=1)
     # At a frame with two actions neither has all of the probability.
     single = held.sum(axis=1) == 1
-    clips = (_logits(said.probabilities, model.settings.none), held_out.labels)
-    frames = (_logits(said.action_probabilities[inside][single], model.settings.none), held[single].argmax(axis=1))
+    clips = (logits_of(said.probabilities, model.settings.none), held_out.labels)
+    frames = (logits_of(said.action_probabilities[inside][single], model.settings.none), held[single].argmax(axis=1))
     # Frames of one clip are no independent answers.
     most = (len(held_out) + 1) / (len(held_out) + 2)
     found = {
@@ -118,11 +118,11 @@ def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     With 1 / T it gives what a network said before it was calibrated with T.
     """
     none = bool((probabilities.sum(axis=1) < 1 - ROUNDING).any())
-    logits = _logits(probabilities, none) / temperature
+    logits = logits_of(probabilities, none) / temperature
     return np.exp(logits - logsumexp(logits, axis=1, keepdims=True))[:, : probabilities.shape[1]]
 
 
-def _logits(probabilities: np.ndarray, none: bool) -> np.ndarray:
+def logits_of(probabilities: np.ndarray, none: bool) -> np.ndarray:
     """Logarithms of probabilities (N, K); with that of "none", what they lack to 1, (N, K + 1)."""
     if none:
         rest = 1 - probabilities.sum(axis=1, keepdims=True, dtype=np.float64)

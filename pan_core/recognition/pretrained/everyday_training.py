@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from pan_core.benchmark.protocol import Recipe
 from pan_core.datasets.actors.idle import fitting_pastimes, idle_clips
 from pan_core.evaluation.metrics import calibration
-from pan_core.evaluation.temperature import divide_heads, fit_temperature
+from pan_core.evaluation.temperature import divide_heads, fit_temperature, logits_of
 from pan_core.model.pan import PAN
 from pan_core.recognition.pretrained.everyday_classes import CLASSES, DRAWN_ONLY
 from pan_core.recognition.pretrained.everyday_clips import EverydayClips
@@ -29,8 +29,6 @@ FOLDS = 5
 """Parts that the films are cut into; the network of a seed does not see one of them."""
 DRAWN_SPLITS = 3
 IDLE_CLIPS = 300
-SMALLEST = 1e-12
-"""Least probability of a class, so that its logarithm is finite."""
 
 PASTIMES = tuple(fitting_pastimes(CLASSES))
 """Drawn people who do nothing in particular; picking something up is a class."""
@@ -205,4 +203,4 @@ def _ask(answers: _Answers, model: PAN, clips: EverydayClips, chosen: np.ndarray
 
 
 def _fit_temperature(probabilities: list[np.ndarray], labels: list[np.ndarray]) -> float:
-    return fit_temperature(np.log(np.maximum(np.concatenate(probabilities), SMALLEST)), np.concatenate(labels))
+    return fit_temperature(logits_of(np.concatenate(probabilities), none=True), np.concatenate(labels))
