@@ -1,6 +1,8 @@
 """Stage export: the clip model and the one-frame step as ONNX, and the networks of every target, each compared with its source."""
 
 import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ from pan_core.runtimes.session import open_model
 from pan_core.tracking.tracker import Run
 from pan_core.training.samples import Samples
 from pan_core.workspace import paths
+from pan_core.workspace.context import workers
 from pan_core.workspace.result_keys import exported_key
 from pan_core.workspace.training_data import read_training_data
 
@@ -51,15 +54,19 @@ def run(params: Params, tracked: Run) -> dict:
         if targets:
             exporter = TargetExporter(params)
             update(steps - len(targets), steps)
-        for done, target in enumerate(targets, start=steps - len(targets) + 1):
-            figures |= {exported_key(target.name, key): value for key, value in exporter.export(target).items()}
-            update(done, steps)
+            for done, (target, found) in enumerate(exporter.export(targets), start=steps - len(targets) + 1):
+                figures |= {exported_key(target.name, key): value for key, value in found.items()}
+                update(done, steps)
     tracked.artifact(folder, "exported")
     return figures
 
 
+Kind = tuple[str, str, int]
+"""Runtime, precision and opset: targets that have all three in common get the same files."""
+
+
 class TargetExporter:
-    """Exports the networks of a target: the trained ones, reference outputs on real inputs, and what is exported so far."""
+    """Exports the networks of targets: the trained ones, compared with reference outputs on real inputs."""
 
     def __init__(self, params: Params) -> None:
         self._params = params
@@ -68,26 +75,42 @@ class TargetExporter:
         self._settings = _pose_settings(params)
         self._calls = self._write_references()
         self._pck = scene_pck(_network(params), self._settings, scenes=params.export.scenes)
-        self._exported: dict[tuple[str, str, int], tuple[Path, dict]] = {}
 
-    def export(self, target: Target) -> dict:
-        """Write the networks of a target and compare them with torch; equal ones of another target are copied."""
-        folder = paths.exported_for(target.name)
-        kind = (target.runtime, target.precision, target.opset)
-        if kind in self._exported:
-            source, figures = self._exported[kind]
-            shutil.copytree(source, folder)
-            return figures
-        made = write_artifacts(
-            folder, target, step=StepModel(self._loaded.model), description=read_json(self._source / "model.json"),
-            networks=paths.EXPORTED_POSE, crop_size=self._settings.crop_size,
+    def export(self, targets: Sequence[Target]) -> Iterator[tuple[Target, dict]]:
+        """Write the networks of all targets, then give the figures of each, in order, once it agrees with torch.
+
+        Networks are written one after another, because torch exports one at a time. They are compared side by side, in threads:
+        the time goes into engines that leave Python's lock alone.
+        """
+        kinds = {target.name: (target.runtime, target.precision, target.opset) for target in targets}
+        first: dict[Kind, Target] = {}
+        for target in targets:
+            first.setdefault(kinds[target.name], target)
+        made = {kind: self._write(target) for kind, target in first.items()}
+        with ThreadPoolExecutor(workers(self._params)) as pool:
+            pending = {kind: pool.submit(self._compare, target, made[kind]) for kind, target in first.items()}
+            for target in targets:
+                kind = kinds[target.name]
+                figures = pending[kind].result()
+                if target is first[kind]:
+                    self._finish(target, figures)
+                else:
+                    shutil.copytree(paths.exported_for(first[kind].name), paths.exported_for(target.name))
+                yield target, figures
+
+    def _write(self, target: Target) -> Artifacts:
+        return write_artifacts(
+            paths.exported_for(target.name), target, step=StepModel(self._loaded.model),
+            description=read_json(self._source / "model.json"), networks=paths.EXPORTED_POSE,
+            crop_size=self._settings.crop_size,
         )  # fmt: skip
-        figures = self._compare(target, made)
+
+    def _finish(self, target: Target, figures: dict) -> None:
+        """Add what goes to devices beside the networks: the rules of events, and what the networks have passed."""
+        folder = paths.exported_for(target.name)
         if (self._source / RULES_FILE).is_file():
             shutil.copy2(self._source / RULES_FILE, folder)
         write_gates(folder, target, figures)
-        self._exported[kind] = folder, figures
-        return figures
 
     def _compare(self, target: Target, made: Artifacts) -> dict:
         sessions = {name: open_model(path) for name, path in made.pose.items()}
