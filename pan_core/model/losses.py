@@ -22,7 +22,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def pose_loss(logits: Tensor, targets: Tensor, mask: Tensor, *, prefix_share: float = 0.0) -> Tensor:
-    """L_pose, equation (16).
+    """L_pose, equation (17).
 
     Args:
         logits: Class logits at every frame, (B, T, K).
@@ -42,7 +42,7 @@ def pose_loss(logits: Tensor, targets: Tensor, mask: Tensor, *, prefix_share: fl
 
 
 def joints_loss(action_logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """L_joints, equation (17).
+    """L_joints, equation (18).
 
     Args:
         action_logits: Shape (B, T, A).
@@ -58,5 +58,5 @@ def joints_loss(action_logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
 
 
 def total_loss(pose: Tensor, joints: Tensor, *, lambda_pose: float, lambda_joints: float) -> Tensor:
-    """L, equation (18)."""
+    """L, equation (16)."""
     return lambda_pose * pose + lambda_joints * joints

@@ -238,7 +238,7 @@ class PAN(nn.Module):
 
 
 def frame_weights(pose_scores: Tensor, mask: Tensor, *, forgetting: float = 0.0) -> Tensor:
-    """Pose attention of whole clips, equation (11): weights of their frames, mean of the heads.
+    """Pose attention of whole clips, equation (10): weights of their frames, mean of the heads.
 
     Args:
         pose_scores: Shape (B, T, N).

@@ -78,7 +78,7 @@ class StepNetwork(Protocol):
 
 
 def frame_share(before: Memory, after: Memory) -> np.ndarray:
-    """Pose attention of the newest frame among all frames so far, equation (11), for each head, (N,), if none is forgotten.
+    """Pose attention of the newest frame among all frames so far, equation (10), for each head, (N,), if none is forgotten.
 
     A frame that comes takes this share and leaves the others, together, the rest; so the weight of frame i at frame t
     is its own share times the product of (1 - share) of the frames after it.

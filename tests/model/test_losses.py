@@ -58,7 +58,7 @@ def test_joints_loss_without_any_target_is_zero():
     assert joints_loss(torch.randn(2, 3, 5), torch.zeros(2, 3, 5), MASK).item() == 0
 
 
-def test_total_loss_is_equation_18():
+def test_total_loss_is_equation_16():
     assert total_loss(torch.tensor(2.0), torch.tensor(3.0), lambda_pose=1.5, lambda_joints=0.5).item() == 4.5
 
 
