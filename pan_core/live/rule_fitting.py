@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import convolve1d
 
 from pan_core.evaluation.event_measures import NOTHING, EventCounts, FoundEvent, count_events, spells
 from pan_core.live.clip_streams import PersonClip, Recording, record, string_clips
@@ -18,6 +19,9 @@ MOST_ROUNDS, BACKGROUND = 4, 0.5
 """Of the stream that rules are fitted to: a clip comes at most so often, and in so much of the time no action holds."""
 RELEASE_SHARE = 0.6
 """Release of a fitted rule, of its threshold."""
+LEAN = 40
+"""Examples of an action that count as much as the mean of all actions."""
+NEIGHBOURS = (0.25, 0.5, 0.25)
 GRID = tuple(
     Rule(threshold=threshold, release=RELEASE_SHARE * threshold, minimum_s=minimum_s)
     for threshold, minimum_s in itertools.product(THRESHOLDS, MINIMA_S)
@@ -64,7 +68,9 @@ def fit_to_clips(
 def fit_rules(recordings: Sequence[Recording], actions: Sequence[str], *, miss_cost: float) -> FittedRules:
     """Fit the rules of all actions.
 
-    An action's few examples say little by themselves, so what a rule costs on average over all actions counts as much.
+    An action's few examples say little by themselves: what a rule costs on average over all actions counts as much as `LEAN` examples,
+    where no action costs more than if it never were an event, so that none speaks for all. And the rule that costs least is often so
+    by the luck of one clip: a rule is taken for as good as it and its neighbours are on average.
 
     Args:
         recordings: What the recognizer says of streams that it did not learn from.
@@ -78,10 +84,21 @@ def fit_rules(recordings: Sequence[Recording], actions: Sequence[str], *, miss_c
     if not examples.any():
         return FittedRules({}, without, {})
     costs = np.array([[miss_cost * one.misses + one.false_alarms for one in row] for row in counts])
-    best = (costs + costs.mean(axis=1, keepdims=True))[::-1].argmin(axis=0)
+    usual = examples[examples > 0].mean()
+    never = miss_cost * np.where(examples > 0, examples, usual)
+    shared = np.minimum(costs, never).mean(axis=1, keepdims=True)
+    best = _mean_of_neighbours(costs + LEAN / usual * shared)[::-1].argmin(axis=0)
     chosen = len(GRID) - 1 - best  # of equals the stricter one
     rules = {action: GRID[number] for action, number in zip(actions, chosen, strict=True)}
     return FittedRules(rules, without, {a: counts[n][k] for k, (a, n) in enumerate(zip(actions, chosen, strict=True))})
+
+
+def _mean_of_neighbours(costs: np.ndarray) -> np.ndarray:
+    """Costs of the rules (len(GRID), A), each with those of the next lower and higher threshold and minimum time."""
+    table = costs.reshape(len(THRESHOLDS), len(MINIMA_S), -1)
+    for axis in (0, 1):
+        table = convolve1d(table, NEIGHBOURS, axis=axis, mode="nearest")
+    return table.reshape(costs.shape)
 
 
 def find_events(
