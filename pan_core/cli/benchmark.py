@@ -132,8 +132,8 @@ def run(
 def actors_to_real(
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 to SEEDS - 1.")] = 3,
     modes: Annotated[str, typer.Option(help="Input modes, with commas.")] = "clip,online",
-    clips: Annotated[int, typer.Option(min=2, help="Drawn clips of each class, as skeletons alone.")] = 120,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 10,
+    clips: Annotated[int, typer.Option(min=2, help="Drawn clips of each class, as skeletons alone.")] = 160,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over them.")] = 9,
     out: Annotated[Path, typer.Option(help="Folder of the result file.")] = Path("reports/benchmark"),
 ) -> None:
     """Train on drawn actors alone, and test on real people: nine everyday actions of JHMDB, from video."""
