@@ -6,6 +6,7 @@ import shutil
 import signal
 import sqlite3
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,8 +17,8 @@ from safetensors.numpy import load_file
 from pan_core.datasets.splits import groups_of
 from pan_core.model.store import load_model
 from pan_core.params.load import load_params
-from pan_core.recognition.event_rules import load_rules
-from pan_core.registry.models import DATA, DECISION, RECIPE, registry_of
+from pan_core.recognition.event_rules import load_rules, write_rules
+from pan_core.registry.models import DATA, DECISION, RECIPE, RULES, SHA256, registry_of
 from pan_core.stages import STAGES, train
 from pan_core.workspace.training_data import read_training_data
 
@@ -264,3 +265,21 @@ def test_a_model_over_its_budget_is_not_promoted(finished):
     decided = json.loads((workspace.folder / "reports" / "promote.json").read_text())
     assert not decided["promoted"]
     assert [check["passed"] for check in decided["checks"] if "step" in check["name"]] == [False]
+
+
+def test_the_same_weights_with_other_rules_of_events_are_another_version_that_carries_them(finished, monkeypatch):
+    workspace, _ = finished
+    monkeypatch.chdir(workspace.folder)
+    registry, trained = registry_of("penn_action"), workspace.folder / "models/pan/online-split1"
+    before, actions = registry.versions()[0], load_model(trained).actions
+    rules = {action: replace(rule, threshold=0.77) for action, rule in load_rules(trained, actions).items()}
+    write_rules(trained, rules, miss_cost=1.0, without_example=[])
+    for _ in range(2):  # the second finds the version of the first
+        status, output = workspace.run("pan", "stage", "promote")
+        assert status == 0, output
+        newest = registry.versions()[0]
+        assert newest.number == before.number + 1
+        assert newest.tags[SHA256] == before.tags[SHA256]
+        assert newest.tags[RULES] != before.tags[RULES]
+    assert load_rules(registry.fetch(newest), actions) == rules
+    assert load_rules(registry.fetch(before), actions) != rules
