@@ -28,7 +28,7 @@ from pan_core.workspace.recipe import project_poses, project_recipe
 
 EACH = 5
 FRAMES = 4
-HEIGHT, TEXT = 150, 190
+HEIGHT, TEXT = 120, 190
 RIGHT, WRONG = (60, 140, 40), (40, 40, 200)
 
 
@@ -58,7 +58,7 @@ def label(true: str, answer: str) -> np.ndarray:
     panel = np.full((HEIGHT, TEXT, 3), 255, np.uint8)
     lines = ((f"{true}", (40, 40, 40)), (f"said: {answer}", RIGHT if true == answer else WRONG))
     for row, (text, colour) in enumerate(lines):
-        cv2.putText(panel, text, (8, 65 + 30 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, 1, cv2.LINE_AA)
+        cv2.putText(panel, text, (8, 52 + 26 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, 1, cv2.LINE_AA)
     return panel
 
 
@@ -85,7 +85,7 @@ def main() -> None:
         np.hstack([strip(data, str(clips[row])), label(data.classes[true[row]], data.classes[said[row]])])
         for row in choose_rows(true == said)
     ]
-    cv2.imwrite(str(chosen.out), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    cv2.imwrite(str(chosen.out), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 75])
 
 
 if __name__ == "__main__":
