@@ -31,8 +31,8 @@ $(READY): requirements.lock pyproject.toml
 	@test ! -f pan_core/cli/main.py || $(BIN)/pan pose weights >/dev/null || echo "the run will try to fetch the pose weights again" >&2
 	@touch $@
 
-run: $(READY) ## dvc repro with a summary at the end; DATA=penn_action chooses another dataset
-	pan run $(if $(DATA),--dataset $(DATA))
+run: $(READY) ## dvc repro with a summary at the end; DATA=penn_action chooses another dataset, DATA=folders FOLDER=path videos of yours
+	pan run $(if $(DATA),--dataset $(DATA)) $(if $(FOLDER),--folder "$$FOLDER")
 
 test: $(READY) ## the test suite but for what takes minutes a test
 	pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)

@@ -155,6 +155,7 @@ def _find_paths(params: Params) -> list[Path]:
     """
     given = {
         "surveillance.folder": params.surveillance.folder,
+        "folders.folder": params.folders.folder,
         "pyskl.path": params.pyskl.path,
         "pyskl.classes": params.pyskl.classes,
     }

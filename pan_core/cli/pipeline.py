@@ -27,11 +27,18 @@ def stage(name: Annotated[str, typer.Argument(help="A stage of dvc.yaml.")]) -> 
 
 def run(
     dataset: Annotated[str | None, typer.Option(help="Choose this dataset in params.yaml first.")] = None,
+    folder: Annotated[
+        str | None, typer.Option(help="Its folder, for datasets that are read from one: folders, surveillance.")
+    ] = None,
+    group_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression that finds a video's group in its path, for folders.")
+    ] = None,
 ) -> None:
     """Run what is out of date (`dvc repro`) and show the summary."""
     from pan_core.workspace.pipeline_run import run_pipeline
 
-    run_pipeline(dataset=dataset)
+    options = {"folder": folder, "group_pattern": group_pattern}
+    run_pipeline(dataset=dataset, options={name: value for name, value in options.items() if value is not None})
     summary()
 
 

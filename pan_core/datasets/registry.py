@@ -19,6 +19,7 @@ REGISTRY = {
     "jhmdb14": ("pan_core.datasets.jhmdb14", "Jhmdb14"),
     "pyskl": ("pan_core.datasets.pyskl", "Pyskl"),
     "gmdcsa24": ("pan_core.datasets.gmdcsa24", "Gmdcsa24"),
+    "folders": ("pan_core.datasets.folders", "Folders"),
     "surveillance": ("pan_core.datasets.surveillance", "Surveillance"),
 }
 

@@ -19,6 +19,7 @@ from pan_core.errors import ConfigError
 from pan_core.files import atomic_path, read_user_text
 from pan_core.params.schema import (
     AllParams,
+    FoldersParams,
     ModelParams,
     PoseParams,
     RetrainParams,
@@ -55,14 +56,24 @@ class Params(AllParams):
 
     def fingerprint(self) -> str:
         """Hash of every value; equal for two files that mean the same."""
-        text = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
+        values = self.model_dump(mode="json", by_alias=True)
+        if self.folders == FoldersParams():  # rows and versions of before there was this section are found again
+            del values["folders"]
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def recipe(self) -> str:
         """Hash of every value that can change a recognizer: not those that only say what may arrive, or who works."""
         surveillance = self.surveillance.model_copy(update={"group": "auto"})
         pose = self.pose.model_copy(update={"keep_video": True, "device": "auto"})
-        update = {"retrain": RetrainParams(), "surveillance": surveillance, "pose": pose, "workers": 0}
+        # What `folders` does to the clips is in the hash of the data, as for every dataset.
+        update = {
+            "retrain": RetrainParams(),
+            "surveillance": surveillance,
+            "folders": FoldersParams(),
+            "pose": pose,
+            "workers": 0,
+        }
         return self.model_copy(update=update).fingerprint()
 
     def flat(self) -> dict[str, object]:
@@ -134,6 +145,31 @@ def set_dataset(name: str, path: Path = PARAMS_FILE) -> bool:
         return False
     with atomic_path(path) as partial:
         partial.write_text(text[: found.start("name")] + name + text[found.end("name") :])
+    return True
+
+
+def set_options(section: str, options: Mapping[str, str], path: Path = PARAMS_FILE) -> bool:
+    """Set options of a section of params.yaml, comments kept.
+
+    Returns:
+        Whether the file had to change.
+
+    Raises:
+        ConfigError: If the values would not be valid; the file stays what it is.
+    """
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 4096
+    data = yaml.load(read_user_text(path))
+    before = dict(data.get(section) or {})
+    wanted = before | dict(options)
+    if wanted == before:
+        return False
+    parse_params(data | {section: wanted}, str(path))
+    if data.get(section) is None:
+        data[section] = {}
+    data[section].update(options)
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8") as file:
+        yaml.dump(data, file)
     return True
 
 

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from pan_core.datasets.group_pattern import compile_pattern
 from pan_core.datasets.registry import check_name
 from pan_core.errors import DataError
 from pan_core.params.space import Choice, Range, read_entry
@@ -49,6 +50,23 @@ class SurveillanceParams(ParamsSection):
     folder: str = "data/incoming"
     manifest: str = "auto"
     group: Literal["auto", "subject", "camera", "day", "video"] = "auto"
+
+
+class FoldersParams(ParamsSection):
+    """Videos in a folder for each class; see `pan_core.datasets.folders`."""
+
+    folder: str = "data/videos"
+    group_pattern: str = ""
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _pattern_has_one_group(cls, text: str) -> str:
+        try:
+            if text:
+                compile_pattern(text)
+        except DataError as error:
+            raise ValueError(str(error)) from error
+        return text
 
 
 class PysklParams(ParamsSection):
@@ -345,6 +363,7 @@ class AllParams(ParamsSection):
     workers: Count = 0
     actors: ActorsParams = ActorsParams()
     surveillance: SurveillanceParams = SurveillanceParams()
+    folders: FoldersParams = FoldersParams()
     pyskl: PysklParams = PysklParams()
     split: SplitParams = SplitParams()
     pose: PoseParams = PoseParams()

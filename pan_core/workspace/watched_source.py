@@ -1,6 +1,6 @@
 """What lies in the user's own place, for the stage fetch to depend on: `data/watched.json`.
 
-For most datasets there is no such place. Where one is configured (`surveillance.folder`, `pyskl.path`) the stage `watch`
+For most datasets there is no such place. Where one is configured (`surveillance.folder`, `folders.folder`, `pyskl.path`) the stage `watch`
 lists its files with sizes and times, because DVC itself cannot: a link that leads nowhere, a pipe or a name that is not
 UTF-8 ends it, or makes it wait for ever. Such entries are named and passed over.
 
@@ -46,6 +46,9 @@ def watch_source(params: Params, root: Path = Path()) -> tuple[str, ...]:
     if source is not None:
         _require_elsewhere(source, root)
         content = _describe(root / source)
+        if params.dataset == "folders":
+            # Not among the params in dvc.yaml: DVC stops if params.yaml, as that of an older project, lacks a section named there.
+            content["group_pattern"] = params.folders.group_pattern
     text = json.dumps({"place": str(source or ""), **content}, indent=1) + "\n"
     try:
         (root / OWN_NETWORKS).mkdir(exist_ok=True)  # the stage pose depends on it, too

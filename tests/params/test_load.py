@@ -1,5 +1,7 @@
 """params.yaml: every fault at once, with the nearest valid name."""
 
+import hashlib
+import json
 from dataclasses import fields
 
 import pytest
@@ -9,7 +11,7 @@ from ruamel.yaml import YAML
 from pan_core.datasets.actors import ActorsSettings
 from pan_core.errors import ConfigError
 from pan_core.model.pan import PanSettings
-from pan_core.params.load import load_params, parse_params, set_dataset
+from pan_core.params.load import load_params, parse_params, set_dataset, set_options
 from pan_core.pose.extraction_settings import ExtractionSettings
 from pan_core.quality import DriftSettings
 from pan_core.training.augmentation import AugmentationSettings
@@ -88,6 +90,48 @@ def test_choosing_a_dataset_keeps_comments_and_everything_else(tmp_path):
     assert set_dataset("penn_action", path)
     assert path.read_text() == "# top\ndataset: penn_action  # which\nseed: 3\n"
     assert not set_dataset("penn_action", path)
+
+
+def test_an_option_is_set_and_everything_else_stays(tmp_path, request):
+    text = (request.config.rootpath / "params.yaml").read_text()
+    path = write(tmp_path, text)
+    folder = "/srv/my videos: #1 Übung's"
+    assert set_options("folders", {"folder": folder}, path)
+    assert load_params(path).folders.folder == folder
+    changed = [
+        pair for pair in zip(text.splitlines(), path.read_text().splitlines(), strict=True) if pair[0] != pair[1]
+    ]
+    assert [before for before, _ in changed] == ["  folder: data/videos"]
+    assert not set_options("folders", {"folder": folder}, path)
+
+
+def test_an_option_is_set_in_a_file_without_its_section(tmp_path):
+    path = write(tmp_path, "# top\ndataset: folders  # which\n")
+    assert set_options("folders", {"folder": "a", "group_pattern": "(x)"}, path)
+    assert (load_params(path).folders.folder, load_params(path).folders.group_pattern) == ("a", "(x)")
+    assert path.read_text().startswith("# top\ndataset: folders  # which\n")
+
+
+@pytest.mark.parametrize("pattern", ["(", "person", "(a)(b)"])
+def test_a_pattern_that_is_none_is_refused_and_not_written(tmp_path, pattern):
+    text = "dataset: folders\n"
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        set_options("folders", {"group_pattern": pattern}, path)
+    assert caught.value.names == ("folders.group_pattern",)
+    assert path.read_text() == text
+
+
+def test_the_section_of_folders_changes_no_hash_of_parameters_as_long_as_it_says_nothing():
+    """Rows of MLflow are found by these hashes, and a retraining begins if the recipe changed."""
+    plain, named = ({"dataset": "actors"}, {"dataset": "actors", "folders": {"folder": "elsewhere"}})
+    plain, same, named = (parse_params(data, "here") for data in (plain, {**plain, "folders": {}}, named))
+    values = plain.model_dump(mode="json", by_alias=True)
+    del values["folders"]
+    before = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+    assert plain.fingerprint() == same.fingerprint() == before
+    assert named.fingerprint() != before
+    assert named.recipe() == plain.recipe()
 
 
 def test_the_projects_own_params_file_is_valid_and_names_every_section(request):

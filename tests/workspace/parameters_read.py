@@ -9,7 +9,9 @@ import pan_core
 from pan_core.params.schema import AllParams
 
 ROOT = Path(pan_core.__file__).parents[1]
-SECTIONS = {field.alias or name for name, field in AllParams.model_fields.items()}
+THROUGH_WATCH = {"folders"}
+"""Sections whose values reach the stages by data/watched.json: DVC stops if an older params.yaml lacks one that dvc.yaml names."""
+SECTIONS = {field.alias or name for name, field in AllParams.model_fields.items()} - THROUGH_WATCH
 FIELDS = {name: field.alias or name for name, field in AllParams.model_fields.items()}
 WHOLE = {"recipe", "model_dump"}
 """Methods of Params that read every value. `fingerprint` and `flat` name and describe rows of MLflow, no output."""

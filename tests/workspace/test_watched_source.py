@@ -97,6 +97,17 @@ def test_a_folder_in_its_place_is_refused(tmp_path, dataset, place):
         watch_source(params(dataset, surveillance={"folder": "footage"}), tmp_path)
 
 
+def test_what_groups_sorted_videos_is_listed_with_them(tmp_path):
+    """It is no parameter of a stage in dvc.yaml, where an older params.yaml without it would end the run."""
+    (tmp_path / "videos" / "walk").mkdir(parents=True)
+    (tmp_path / "videos" / "walk" / "a.mp4").write_text("video")
+    for pattern in ("(a)", "(b)"):
+        watch_source(params("folders", folders={"folder": "videos", "group_pattern": pattern}), tmp_path)
+        assert listed(tmp_path)["group_pattern"] == pattern
+        assert list(listed(tmp_path)["files"]) == ["walk/a.mp4"]
+    assert (tmp_path / WATCHED / "folders").is_symlink()
+
+
 def test_a_pickle_is_listed(tmp_path):
     (tmp_path / "poses.pkl").write_bytes(b"pickle")
     watch_source(params("pyskl", pyskl={"path": "poses.pkl"}), tmp_path)
@@ -171,3 +182,32 @@ def test_dvc_status_of_a_dataset_without_a_place_is_quiet(project):
     change(folder / "params.yaml", {"dataset": "actors"})
     dvc("repro")
     assert "up to date" in dvc("status")
+
+
+def test_dvc_fetches_sorted_videos_again_after_any_change_of_place_pattern_or_files(project):
+    folder, dvc = project
+    for name in ("one", "two"):
+        (folder / name / "walk").mkdir(parents=True)
+        (folder / name / "walk" / f"{name}.mp4").write_text("video")
+    (folder / "data" / "videos").mkdir()
+    steps = (
+        {"dataset": "folders"}, {"folders.folder": "one"}, {"folders.folder": "two"}, {"folders.group_pattern": "(t)"},
+    )  # fmt: skip
+    for number, step in enumerate(steps, start=1):
+        change(folder / "params.yaml", step)
+        dvc("repro")
+        dvc("repro")
+        assert (folder / "ran").read_text() == "fetched\n" * number
+    (folder / "two" / "walk" / "more.mp4").write_text("another")
+    dvc("repro")
+    assert (folder / "ran").read_text() == "fetched\n" * 5
+
+
+def test_dvc_runs_with_an_older_file_of_parameters_that_has_no_section_folders(project):
+    folder, dvc = project
+    text = (folder / "params.yaml").read_text()
+    head, rest = text.split("\nfolders:", 1)
+    (folder / "params.yaml").write_text(head + rest[rest.index("\n\n") :])
+    assert "folders:" not in (folder / "params.yaml").read_text()
+    dvc("repro")
+    assert (folder / "ran").read_text() == "fetched\n"
