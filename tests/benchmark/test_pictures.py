@@ -237,7 +237,7 @@ def moving_bars(folder, count):
 @pytest.fixture
 def small_c3d(monkeypatch):
     """C3D at a size that a test can train."""
-    recipe = PictureRecipe(FILM, epochs=30, batch=4, learning_rate=0.01, weight_decay=0.0)
+    recipe = PictureRecipe(FILM, epochs=60, batch=4, learning_rate=0.01, weight_decay=0.0)
 
     def build(classes):
         network = c3d.C3D(classes=classes, size=32, channels=(8, 8, 16, 16, 16), units=64)

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from parameters_read import sections_read
 
 ROOT = Path(__file__).parents[2]
-MACHINE = {"fetch": {"workers"}, "split": {"workers"}, "pose": {"workers"}, "tune": {"workers"}, "evaluate": {"workers"},
+MACHINE = {"fetch": {"workers"}, "split": {"workers"}, "pose": {"workers"}, "tune": {"workers"}, "evaluate": {"workers"}, "export": {"workers"},
            "promote": {"workers"}, "relabel": {"train", "workers"}, "train": {"workers"}}  # fmt: skip
 """Read, but no dependency: how many processes and threads work (of `train`, relabel reads `threads` only)."""
 

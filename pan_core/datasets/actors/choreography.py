@@ -93,7 +93,8 @@ def choreograph(
     elif kind == "together":
         motion, segments = _walking_and_waving(body, style, t, rng)
     else:
-        motion, segments = _one_action(label, body, style, t, rng, excerpt), [ActionSegment(0, frames, label)]
+        motion = _one_action(label, body, style, t, frames / fps, rng, excerpt)
+        segments = [ActionSegment(0, frames, label)]
     fidget(motion, t, rng)
     return motion, segments
 
@@ -108,9 +109,8 @@ def _draw_timing(
 
 
 def _one_action(
-    label: str, body: Body, style: MotionStyle, t: np.ndarray, rng: np.random.Generator, excerpt: bool
+    label: str, body: Body, style: MotionStyle, t: np.ndarray, length: float, rng: np.random.Generator, excerpt: bool
 ) -> Motion:
-    length = len(t) * float(t[1] - t[0])
     if not excerpt:
         return MOVES[label](body, style, _draw_timing(t, length, rng, lead_in=True, lead_out=True), rng)
     if label in APPROACHED and rng.random() < APPROACH:
