@@ -184,6 +184,7 @@ def test_dvc_status_of_a_dataset_without_a_place_is_quiet(project):
     assert "up to date" in dvc("status")
 
 
+@pytest.mark.long
 def test_dvc_fetches_sorted_videos_again_after_any_change_of_place_pattern_or_files(project):
     folder, dvc = project
     for name in ("one", "two"):
