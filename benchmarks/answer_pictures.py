@@ -38,15 +38,15 @@ def choose_rows(right: np.ndarray) -> np.ndarray:
     return np.concatenate([rng.permutation(np.flatnonzero(right == value))[:EACH] for value in (True, False)])
 
 
-def strip(data: BenchmarkData, clip_id: str) -> np.ndarray:
+def strip(data: BenchmarkData, clip_id: str, max_fps: float) -> np.ndarray:
     """Frames of a clip side by side, with the skeleton of the person that the network looked at."""
     poses = data.poses.clip(clip_id)
     person = poses.joints[main_person(poses.joints)]
-    video = data.folder / "raw" / data.clips.set_index("clip_id").loc[clip_id, "path"]
+    video = data.folder / "raw" / data.clips.loc[data.clips["clip_id"] == clip_id, "path"].item()
     chosen = set(np.linspace(0, len(person) - 1, FRAMES).round().astype(int).tolist())
     pictures = []
     with FrameReader(video) as reader:
-        for number, frame in enumerate(reader.frames(step=frame_step(reader.fps, project_poses().settings.max_fps))):
+        for number, frame in enumerate(reader.frames(step=frame_step(reader.fps, max_fps))):
             if number in chosen:
                 draw_skeleton(frame, person[number], data.poses.layout, colour=person_colour(0))
                 pictures.append(cv2.resize(frame, (HEIGHT * 4 // 3, HEIGHT), interpolation=cv2.INTER_AREA))
@@ -56,7 +56,7 @@ def strip(data: BenchmarkData, clip_id: str) -> np.ndarray:
 def label(true: str, answer: str) -> np.ndarray:
     """The true class, and the answer in its colour."""
     panel = np.full((HEIGHT, TEXT, 3), 255, np.uint8)
-    lines = ((f"{true}", (40, 40, 40)), (f"said: {answer}", RIGHT if true == answer else WRONG))
+    lines = ((true, (40, 40, 40)), (f"said: {answer}", RIGHT if true == answer else WRONG))
     for row, (text, colour) in enumerate(lines):
         cv2.putText(panel, text, (8, 52 + 26 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, 1, cv2.LINE_AA)
     return panel
@@ -71,7 +71,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     context, folder = dataset_context(Params(dataset=chosen.dataset)), cache_folder() / "benchmark" / chosen.dataset
-    data = prepare(chosen.dataset, folder, context, poses=project_poses())
+    poses = project_poses()
+    data = prepare(chosen.dataset, folder, context, poses=poses)
     setting = make_setting(chosen.dataset, data, project_recipe(chosen.dataset), folder, context)
     job = Job(MODEL, chosen.mode, chosen.split, chosen.seed)
     answers = setting.path(job).with_suffix(".npz")
@@ -82,7 +83,9 @@ def main() -> None:
     with np.load(answers, allow_pickle=False) as stored:
         clips, true, said = (stored[name] for name in ("clip_ids", "labels", "predictions"))
     rows = [
-        np.hstack([strip(data, str(clips[row])), label(data.classes[true[row]], data.classes[said[row]])])
+        np.hstack(
+            [strip(data, clips[row], poses.settings.max_fps), label(data.classes[true[row]], data.classes[said[row]])]
+        )
         for row in choose_rows(true == said)
     ]
     cv2.imwrite(str(chosen.out), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 75])

@@ -105,12 +105,11 @@ def transfer(
     lists = {part: data.clips[data.parts(SPLIT) == part] for part in PARTS}
     if empty := [part for part, listed in lists.items() if listed.empty]:
         raise DataError(f"{REAL}: split {SPLIT} has no clip of the part {empty[0]!r}", code="transfer.no-clips")
-    runs = [
-        run
-        for seed in range(request.seeds)
-        for mode in request.modes
-        for run in _run(request, recipe, data, lists, mode=mode, seed=seed)
-    ]
+    runs = []
+    for seed in range(request.seeds):
+        settings = ActorsSettings(seed=seed, min_frames=SHORTEST, max_frames=LONGEST)
+        drawn = list(draw_skeletons(settings, request.clips))
+        runs += [run for mode in request.modes for run in _run(drawn, recipe, data, lists, mode=mode, seed=seed)]
     result = {
         "dataset": NAME,
         "tested_on": REAL,
@@ -152,7 +151,7 @@ def drawn_samples(clips: Sequence[SkeletonClip], *, mode: str, frames: int, rate
 
 
 def _run(
-    request: TransferRequest,
+    clips: Sequence[SkeletonClip],
     recipe: Recipe,
     data: BenchmarkData,
     lists: Mapping[str, pd.DataFrame],
@@ -161,9 +160,8 @@ def _run(
     seed: int,
 ) -> Iterator[dict]:
     """Figures of one network on each part of the real clips."""
-    settings = ActorsSettings(seed=seed, min_frames=SHORTEST, max_frames=LONGEST)
     shape: Any = {"mode": mode, "frames": recipe.frames, "rate": recipe.rate}
-    drawn = drawn_samples(list(draw_skeletons(settings, request.clips)), **shape)
+    drawn = drawn_samples(clips, **shape)
     with tempfile.TemporaryDirectory() as place:
         checkpoint = Path(place) / "c.pt"
         network = fit(

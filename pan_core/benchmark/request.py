@@ -124,6 +124,18 @@ def parse_request(
     )
 
 
+def parse_modes(words: str) -> tuple[str, ...]:
+    """Input modes out of a word of the command line.
+
+    Raises:
+        ConfigError: If one is unknown.
+    """
+    chosen = tuple(dict.fromkeys(_split_words(words)))
+    if faults := _list_unknown("--modes", chosen, MODES):
+        raise ConfigError("pan benchmark", faults, code="benchmark.words")
+    return chosen
+
+
 def choose_classes(name: str, wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     """Classes by their own names, sorted; none if all are wanted. Capitals do not count.
 
@@ -173,18 +185,3 @@ def _split_words(text: str) -> list[str]:
 
 def _list_unknown(option: str, words: Sequence[str], known: Sequence[str]) -> list[str]:
     return [f"{option}: unknown {word!r}; known: {', '.join(known)}" for word in words if word not in known]
-
-
-def parse_modes(words: str) -> tuple[str, ...]:
-    """Input modes out of a word of the command line.
-
-    Raises:
-        ConfigError: If there is none, or one is unknown.
-    """
-    chosen = tuple(dict.fromkeys(_split_words(words)))
-    faults = [f"--modes: unknown mode {mode!r}; known: {', '.join(MODES)}" for mode in chosen if mode not in MODES]
-    if not chosen:
-        faults.append(f"--modes: expected one or more of {', '.join(MODES)}")
-    if faults:
-        raise ConfigError("pan benchmark", faults, code="benchmark.words")
-    return chosen

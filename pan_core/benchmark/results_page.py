@@ -171,7 +171,7 @@ def _model_rows(result: Mapping) -> Iterator[Sequence[str]]:
     for mode, prefix in (("clip", ""), ("online", "online_")):
         if result[f"{prefix}mean_accuracy"] is not None:
             lost = result.get("online_loss") if mode == "online" else None
-            note = "" if lost is None else f"{100 * lost:.1f} points below clip mode"
+            note = "" if lost is None else f"{100 * abs(lost):.1f} points {'below' if lost >= 0 else 'above'} clip mode"
             yield _format_row(f"**PAN, {MODE_TITLES[mode]}**", result, prefix, note)
 
 

@@ -80,7 +80,7 @@ class TargetExporter:
         """Write the networks of all targets, then give the figures of each, in order, once it agrees with torch.
 
         Networks are written one after another, because torch exports one at a time. They are compared side by side, in threads:
-        the time goes into engines that leave Python's lock alone.
+        the engines run without Python's lock.
         """
         kinds = {target.name: (target.runtime, target.precision, target.opset) for target in targets}
         first: dict[Kind, Target] = {}

@@ -100,7 +100,7 @@ class Leap:
 
     Attributes:
         height: Rise of the body above where it takes off, in metres.
-        drop: How much lower it lands, in metres; below 0 onto something.
+        drop: How much lower it lands, in metres; below 0 onto something, which is lower than `height`.
         depth: How far it crouches before and after, in metres.
         tuck: How far the feet are drawn up in flight, in lengths of the leg.
         split: How far one foot is ahead of the other in flight, in lengths of the leg.
@@ -119,9 +119,7 @@ class Leap:
     @property
     def flight(self) -> float:
         """Seconds from taking off to landing."""
-        return float(
-            np.sqrt(2 * self.height / GRAVITY) + np.sqrt(2 * (self.height + max(self.drop, -self.height)) / GRAVITY)
-        )
+        return float(np.sqrt(2 * self.height / GRAVITY) + np.sqrt(2 * (self.height + self.drop) / GRAVITY))
 
 
 def draw_leap(body: Body, style: MotionStyle, rng: np.random.Generator) -> Leap:

@@ -86,8 +86,7 @@ def clip_scene(
     rng = np.random.default_rng(np.random.SeedSequence([seed, CLASSES.index(label), group, clip]))
     who = actor(seed, group)
     take = stage(label, who, rng, frames=frames, fps=fps, width=width, height=height)
-    look = who.look(rng)
-    person = DrawnPerson(take.points, body_parts(take.points, body=who.body, look=look, owner=0), look, who.body.height)
+    person = _dress(take.points, who.body, who.look(rng), owner=0)
     middle = take.points[:, PELVIS].mean(0)
     things = draw_occluder(rng, camera=take.camera, middle=middle, stature=who.body.height, chance=0.15)
     if take.motion.seat is not None:
@@ -146,8 +145,7 @@ def stage(
     return Take(motion, segments, points, camera)
 
 
-def _person(body: Body, motion: Motion, look: Look, *, owner: int) -> DrawnPerson:
-    points = pose_body(body, motion)
+def _dress(points: np.ndarray, body: Body, look: Look, *, owner: int) -> DrawnPerson:
     return DrawnPerson(points, body_parts(points, body=body, look=look, owner=owner), look, body.height)
 
 
@@ -218,4 +216,5 @@ def _perform(
     )
     turned = motion.placed(origin=(0.0, 0.0), heading=float(np.deg2rad(performer.heading)))
     x, y = np.array(performer.start) - turned.pelvis[0, :2]
-    return _person(who.body, turned.placed(origin=(float(x), float(y)), heading=0.0), who.look(rng), owner=owner)
+    points = pose_body(who.body, turned.placed(origin=(float(x), float(y)), heading=0.0))
+    return _dress(points, who.body, who.look(rng), owner=owner)
