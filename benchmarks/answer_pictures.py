@@ -1,10 +1,9 @@
-"""Pictures of test clips that a benchmark's network got right and wrong, for somebody to look at.
+"""Draw correct and wrong predictions of a benchmark run, with the skeletons behind them.
 
     PAN_MIRROR=... python benchmarks/answer_pictures.py jhmdb_video OUT.jpg --mode clip
 
-Takes a finished run of `pan benchmark run`: the network of the first seed and split, as today's recipe, data and code name it. A random draw
-that is the same every time chooses five clips that were recognised and five that were not. Each is a row: frames from beginning to end with the skeleton
-that the network saw, then the true class and the answer.
+Reads a finished run of `pan benchmark run` with the current recipe, data and code. Five correct and five wrong test clips are drawn at random,
+the same ones every time. Each row shows four frames of a clip with the skeleton that the network read, the true class and the prediction.
 """
 
 import argparse

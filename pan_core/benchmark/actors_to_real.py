@@ -1,7 +1,7 @@
-"""From drawn to real: networks that learn from actors alone recognise everyday actions of real people in JHMDB's clips.
+"""Train on drawn actors alone, test on real people: nine everyday actions of JHMDB's videos.
 
-Nothing real is trained on. A clip in which nobody is found counts as a mistake. A class of actors that is composed counts as
-the action of JHMDB that it shows: a run with a long jump is a jump.
+Training uses no real clip. A test clip without a detected person counts as a mistake. Composed classes of actors count as the
+action of JHMDB that they show: `LongJump` is a jump.
 """
 
 import tempfile

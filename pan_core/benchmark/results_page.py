@@ -123,15 +123,15 @@ def _write_transfer(result: Mapping) -> str:
         for part, own in result["parts"].items()
         for mode, found in own["modes"].items()
     ]
-    nobody = ", ".join(f"{own['without_people']} of the {part} part" for part, own in result["parts"].items())
+    undetected = ", ".join(f"{own['without_people']} of the {part} part" for part, own in result["parts"].items())
     title = DATASET_TITLES.get(result["tested_on"], result["tested_on"])
     return "\n".join(
         [
             f"## From drawn to real: {len(names)} classes of {title}",
             "",
-            f"Trained on {result['drawn_clips']} drawn skeletons of actors and nothing real; every clip of split {result['split']} is "
-            f"counted; guessing has {100 / len(names):.0f}; `{result['command']}`. How actors move and are filmed was chosen by "
-            f"looking at the training part, so the test part alone is a result. Nobody was found in {nobody}.",
+            f"Trained on {result['drawn_clips']} drawn skeletons of actors, without real clips: `{result['command']}`. Every clip of "
+            f"split {result['split']} counts; guessing has {100 / len(names):.0f}; without a detected person: {undetected}. How actors move "
+            "and are filmed was chosen on the training part, so only the test part is a result.",
             "",
             *_format_table(("part", "mode", "accuracy", "sd of seeds", "95 % interval", *names), rows),
             "",

@@ -1,8 +1,8 @@
 """What lies in the user's own place, for the stage fetch to depend on: `data/watched.json`.
 
-For most datasets there is no such place. Where one is configured (`surveillance.folder`, `folders.folder`, `pyskl.path`) the stage `watch`
-lists its files with sizes and times, because DVC itself cannot: a link that leads nowhere, a pipe or a name that is not
-UTF-8 ends it, or makes it wait for ever. Such entries are named and passed over.
+Only some datasets have such a place: `surveillance.folder`, `folders.folder` or `pyskl.path`. The stage `watch` lists its files with sizes
+and times. DVC cannot do this itself: a dead link, a pipe or a name that is not UTF-8 ends it or makes it wait for ever. Such entries
+are reported and skipped.
 
 The list has to be made by every `dvc repro`, but only for these datasets. So `watch` depends on
 `data/watched/<dataset>`: an empty file, or a link to a file that is never the same twice.

@@ -33,7 +33,7 @@ class Doubt:
 
     Attributes:
         film: 0 in a sharp film, 1 in a bad one.
-        joints: Shape (T, V), of each joint at each frame; about 1 where it is hardly seen.
+        joints: Doubt of each joint at each frame, (T, V); about 1 if it is hardly visible.
     """
 
     film: float
